@@ -1,0 +1,28 @@
+# Everything happens in .venv, which `make setup` makes and keeps up to date.
+PYTHON ?= python3
+VENV := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+setup: ## Install everything into .venv (first time: minutes, then a second)
+	@$(PYTHON) tools/setup_env.py
+
+demo: setup ## See an adaptation work, on the CPU, with nothing to download
+	$(VENV)/python tools/demo.py
+
+test: setup ## Run the tests
+	$(VENV)/python -m pytest
+
+lint: setup ## Check style, types and spelling
+	$(VENV)/ruff check .
+	$(VENV)/mypy
+	$(VENV)/codespell
+
+clean: ## Remove what builds and checks leave behind (.venv stays)
+	rm -rf build dist *.egg-info .hypothesis .mypy_cache .pytest_cache \
+		.ruff_cache
+	find . -name .venv -prune -o -name __pycache__ -exec rm -rf {} +

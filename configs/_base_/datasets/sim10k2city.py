@@ -1,0 +1,32 @@
+# SIM10K to Cityscapes, category car.
+_base_ = './domain_pair.py'
+metainfo = dict(classes=('car', ), palette=[(0, 0, 142)])
+sim10k = dict(
+    data_root='data/sim10k/',
+    metainfo=metainfo,
+    ann_file='annotations/instances_train.json')
+train_dataloader = dict(
+    dataset=dict(
+        source=sim10k,
+        target=dict(
+            data_root='data/cityscapes/',
+            images='annotations/instances_train.json')))
+val_dataloader = dict(
+    dataset=dict(datasets=[
+        dict(
+            type='DomainCocoDataset',
+            test_mode=True,
+            pipeline=_base_.test_pipeline,
+            # All 10,000 images are for training: the source figure is that
+            # of the first 500 of them.
+            indices=500,
+            **sim10k),
+        dict(
+            type='DomainCocoDataset',
+            test_mode=True,
+            pipeline=_base_.test_pipeline,
+            data_root='data/cityscapes/',
+            metainfo=metainfo,
+            ann_file='annotations/instances_val.json')
+    ]))
+test_dataloader = val_dataloader

@@ -1,0 +1,29 @@
+_base_ = './ifan_faster-rcnn.py'
+tap_channels = (256, 512, 1024, 2048)
+model = dict(
+    # The paper taps res5c as a feature map of the whole image: the last stage
+    # is dilated instead of strided (DC5).
+    backbone=dict(
+        type='ResNet',
+        depth=50,
+        strides=(1, 2, 2, 1),
+        dilations=(1, 1, 1, 2),
+        out_indices=(0, 1, 2, 3),
+        # The stem alone: the first tap must stay trainable.
+        frozen_stages=0,
+        norm_cfg=dict(type='BN', requires_grad=False),
+        norm_eval=True,
+        style='pytorch',
+        init_cfg=dict(
+            type='Pretrained',
+            checkpoint='https://download.pytorch.org/models/'
+            'resnet50-0676ba61.pth')),
+    neck=dict(in_channels=tap_channels),
+    rpn_head=dict(in_channels=2048, feat_channels=2048),
+    roi_head=dict(
+        bbox_roi_extractor=dict(out_channels=2048),
+        bbox_head=dict(in_channels=2048, fc_out_channels=1024)),
+    alignments=dict(
+        instance=dict(in_channels=2048),
+        correlation=dict(
+            in_channels=tap_channels, featmap_strides=(4, 8, 16, 16))))

@@ -1,0 +1,12 @@
+# The paper's schedule: SGD, 50k iterations at 0.001 and 20k at 0.0001, one
+# source and one target image a step.
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=70000, val_interval=5000)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(type='SGD', lr=0.001, momentum=0.9, weight_decay=5e-4))
+param_scheduler = [
+    dict(type='MultiStepLR', by_epoch=False, milestones=[50000], gamma=0.1)
+]
+auto_scale_lr = dict(enable=False, base_batch_size=1)

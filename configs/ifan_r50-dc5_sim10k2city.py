@@ -1,0 +1,14 @@
+# iFAN, SIM10K to Cityscapes: ResNet-50, Table 1.
+_base_ = [
+    './_base_/models/ifan_r50-dc5.py', './_base_/datasets/sim10k2city.py',
+    './_base_/schedules/ifan_70k.py', './_base_/default_runtime.py'
+]
+model = dict(
+    roi_head=dict(bbox_head=dict(num_classes=1)),
+    # One category: the agnostic instance term.
+    alignments=dict(instance=dict(num_classes=1, category_aware=False)))
+custom_hooks = [
+    dict(
+        type='LateLaunchHook',
+        launch=dict(image=0, instance=30000, correlation=50000))
+]

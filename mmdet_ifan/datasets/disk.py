@@ -1,0 +1,36 @@
+"""Writing files so that an interruption leaves no half of one."""
+
+import os
+from pathlib import Path
+
+TEMPORARY_SUFFIX = '.tmp'
+
+
+class DataError(ValueError):
+    """A data root is not what it should be; the message says what to do.
+
+    Command line tools print it as it is and exit with code 2.
+    """
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file under a temporary name, then rename it.
+
+    Args:
+        path (Path): Its folder is made when missing.
+        content (bytes): The whole file.
+
+    Raises:
+        DataError: If the file cannot be written.
+    """
+    # The process id keeps two runs from sharing a temporary file.
+    temporary = path.with_name(f'{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise DataError(f'{path} cannot be written ({error.strerror}): free '
+                        'some space or choose another folder.') from error
+    finally:
+        temporary.unlink(missing_ok=True)

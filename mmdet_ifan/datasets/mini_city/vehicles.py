@@ -1,0 +1,374 @@
+"""Cars, trucks, buses and trams, built from extruded side profiles."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from .geometry import Colour, Face, Limb, Part, Primitive, normal_away_from
+
+GLASS = (70.0, 58.0, 50.0)
+TYRE = (32.0, 32.0, 34.0)
+RIM = (150.0, 150.0, 150.0)
+DARK = (45.0, 45.0, 48.0)
+PAINTS: tuple[Colour, ...] = (
+    (228, 228, 226), (165, 165, 165), (50, 48, 48), (40, 40, 185),
+    (165, 85, 35), (120, 60, 30), (70, 110, 60), (60, 145, 205),
+    (150, 190, 210), (90, 90, 95))
+FLEET_PAINTS: tuple[Colour, ...] = (
+    (45, 45, 200), (50, 180, 225), (185, 110, 40), (80, 150, 60),
+    (225, 225, 225), (200, 160, 60))
+
+
+def pick(rng: np.random.Generator, colours: tuple[Colour, ...],
+         spread: float = 14.0) -> Colour:
+    """Draw one of `colours` and vary it a little."""
+    base = np.array(colours[rng.integers(len(colours))], dtype=float)
+    varied = np.clip(base + rng.normal(0, spread, 3), 5, 250)
+    return float(varied[0]), float(varied[1]), float(varied[2])
+
+
+def tint(colour: Colour, factor: float) -> Colour:
+    """Scale a colour's brightness."""
+    scaled = [min(255.0, channel * factor) for channel in colour]
+    return scaled[0], scaled[1], scaled[2]
+
+
+def quad(forward: tuple[float, float], up: tuple[float, float],
+         left: float) -> np.ndarray:
+    """Rectangle (4, 3) in m on a vehicle's side at `left`."""
+    return np.array([(forward[0], left, up[0]), (forward[1], left, up[0]),
+                     (forward[1], left, up[1]), (forward[0], left, up[1])])
+
+
+def end_quad(left: tuple[float, float], up: tuple[float, float],
+             forward: float) -> np.ndarray:
+    """Rectangle (4, 3) in m on a vehicle's front or rear at `forward`."""
+    return np.array([(forward, left[0], up[0]), (forward, left[1], up[0]),
+                     (forward, left[1], up[1]), (forward, left[0], up[1])])
+
+
+def inset(points: np.ndarray, factor: float = 0.86) -> np.ndarray:
+    """Shrink a polygon (N, 3) towards its centre."""
+    centre = points.mean(axis=0)
+    return centre + (points - centre) * factor
+
+
+def prism(profile: list[tuple[float, float]], half_width: float,
+          colour: Colour) -> list[Face]:
+    """Extrude a convex side profile.
+
+    Args:
+        profile (list): Corners (forward, up) in m, in order.
+        half_width (float): Half of the extrusion, in m.
+        colour (Colour): Of every face.
+
+    Returns:
+        list[Face]: The strips, one for each side of the profile in its
+        order, then the left and the right side.
+    """
+    corners = np.array(profile, dtype=float)
+    left = np.insert(corners, 1, half_width, axis=1)
+    right = np.insert(corners, 1, -half_width, axis=1)
+    centre = np.concatenate([left, right]).mean(axis=0)
+    shapes = []
+    for i in range(len(corners)):
+        j = (i + 1) % len(corners)
+        shapes.append(np.stack([left[i], left[j], right[j], right[i]]))
+    shapes += [left, right]
+    return [Face(shape, colour, normal_away_from(shape, centre))
+            for shape in shapes]
+
+
+def box(length: tuple[float, float], height: tuple[float, float],
+        half_width: float, colour: Colour) -> list[Face]:
+    """A cuboid as a `prism`: bottom, front, top, rear, left, right."""
+    (rear, front), (low, high) = length, height
+    return prism([(rear, low), (front, low), (front, high), (rear, high)],
+                 half_width, colour)
+
+
+def decal(points: np.ndarray, colour: Colour,
+          outward: tuple[float, float, float]) -> Face:
+    """Paint on a face that looks along `outward` (forward, left, up)."""
+    return Face(points, colour, np.array(outward, dtype=float), decal=True)
+
+
+def on_both_sides(make: Callable[[float], np.ndarray], colour: Colour,
+                  half_width: float) -> list[Face]:
+    """Paint `make(left)` on the left and on the right side."""
+    return [decal(make(sign * half_width), colour, (0, sign, 0))
+            for sign in (1, -1)]
+
+
+def wheels(positions: list[float], radius: float,
+           half_width: float) -> list[Face]:
+    """Wheels on both sides; they reach below the body, so are no decals."""
+    turn = np.linspace(0, 2 * np.pi, 14, endpoint=False)
+    faces = []
+    for sign in (1.0, -1.0):
+        outward = np.array([0.0, sign, 0.0])
+        for position in positions:
+            for share, colour in ((1.0, TYRE), (0.55, RIM)):
+                faces.append(Face(
+                    np.stack([position + share * radius * np.cos(turn),
+                              np.full(14, sign * half_width),
+                              radius + share * radius * np.sin(turn)], 1),
+                    colour, outward, decal=share < 1))
+    return faces
+
+
+def lamps(front: float, rear: float, up: tuple[float, float],
+          half_width: float) -> list[Face]:
+    """White lamps in front and red ones behind, left and right."""
+    faces = []
+    for sign in (1, -1):
+        span = (sign * half_width * 0.58, sign * half_width * 0.94)
+        faces.append(decal(end_quad(span, up, front), (215, 245, 250),
+                           (1, 0, 0)))
+        faces.append(decal(end_quad(span, up, rear), (40, 35, 205),
+                           (-1, 0, 0)))
+    return faces
+
+
+def tyres_seen_from_the_ends(length: float, radius: float,
+                             half_width: float) -> list[Face]:
+    """Front and rear wheels as they show under the bumpers."""
+    faces = []
+    for sign in (1, -1):
+        span = (sign * half_width * 0.62, sign * half_width * 0.97)
+        for forward in (length * 0.42, -length * 0.42):
+            outward = np.array([np.sign(forward), 0.0, 0.0])
+            faces.append(Face(end_quad(span, (0, radius), forward), TYRE,
+                              outward))
+    return faces
+
+
+def car(rng: np.random.Generator) -> tuple[list[Part], np.ndarray]:
+    """Build a hatchback, a saloon or an SUV.
+
+    Args:
+        rng (np.random.Generator): Decides variant, size and paint.
+
+    Returns:
+        tuple[list[Part], np.ndarray]: The parts, and (length, width,
+        height) in m.
+    """
+    variant = rng.integers(3)
+    length = rng.uniform(3.8, 4.1) if variant == 0 else rng.uniform(4.3, 4.8)
+    height = rng.uniform(1.65, 1.8) if variant == 2 else rng.uniform(
+        1.4, 1.55)
+    half = rng.uniform(0.85, 0.95)
+    belt = 0.6 * height
+    paint = pick(rng, PAINTS)
+    nose, tail = length / 2, -length / 2
+    body = prism([(tail, 0.26), (nose, 0.26), (nose, 0.4 * height),
+                  (nose - 0.1, 0.48 * height), (0.22 * length, belt),
+                  (tail + 0.08, belt), (tail, 0.45 * height)], half, paint)
+    rear_base, rear_top = {0: (0.47, 0.38), 1: (0.36, 0.2),
+                           2: (0.48, 0.44)}[int(variant)]
+    profile = [(-rear_base * length, belt), (0.23 * length, belt),
+               (0.06 * length, height), (-rear_top * length, height)]
+    cabin_half = 0.86 * half
+    cabin = prism(profile, cabin_half, paint)
+    primitives: list[Primitive] = [
+        *tyres_seen_from_the_ends(length, 0.33, half), *body]
+    primitives += wheels([0.3 * length, -0.29 * length], 0.33, half)
+    primitives += lamps(nose, tail, (0.31 * height, 0.43 * height), half)
+    for forward, outward in ((nose, 1.0), (tail, -1.0)):
+        primitives.append(decal(end_quad((-half, half), (0.26, 0.38),
+                                         forward), DARK, (outward, 0, 0)))
+        primitives.append(decal(end_quad((-0.26, 0.26), (0.4, 0.5), forward),
+                                (220, 225, 225), (outward, 0, 0)))
+    primitives += cabin
+    for index in (1, 3):  # Windscreen and rear window.
+        primitives.append(Face(inset(cabin[index].points), GLASS,
+                               cabin[index].outward, decal=True))
+    primitives += _side_windows(profile, cabin_half)
+    return [Part(primitives)], np.array([length, 2 * half, height])
+
+
+def _side_windows(profile: list[tuple[float, float]],
+                  half: float) -> list[Face]:
+    """Two windows a side, split by the pillar, inside a cabin's profile."""
+    (rear, low), (front, _), (front_top, high), (rear_top, _) = profile
+    gap = 0.12 * (high - low)
+    low, high = low + 0.5 * gap, high - gap
+    middle = 0.5 * (front_top + rear)
+    windows = []
+    for corners in ([(rear + 0.2, low), (middle - 0.05, low),
+                     (middle - 0.05, high), (rear_top + 0.08, high)],
+                    [(middle + 0.05, low), (front - 0.22, low),
+                     (front_top - 0.05, high), (middle + 0.05, high)]):
+        shape = np.insert(np.array(corners), 1, 0.0, axis=1)
+        for sign in (1, -1):
+            side = shape + np.array([0, sign * half, 0])
+            windows.append(decal(side, GLASS, (0, sign, 0)))
+    return windows
+
+
+def truck(rng: np.random.Generator) -> tuple[list[Part], np.ndarray]:
+    """Build a lorry, a cab in front of a tall box; see `car`."""
+    length, half = rng.uniform(6.5, 8.5), rng.uniform(1.15, 1.27)
+    height, cab_height = rng.uniform(3.1, 3.7), rng.uniform(2.5, 2.8)
+    nose, tail, step = length / 2, -length / 2, length / 2 - 2.0
+    paint = pick(rng, FLEET_PAINTS)
+    cargo = pick(rng, ((232, 232, 230), (200, 205, 205), (90, 120, 70),
+                       (150, 80, 40), (60, 110, 190)))
+    rear = Part(centre=np.array([(tail + step) / 2, 0, 0]))
+    load = box((tail, step - 0.25), (1.05, height), half, cargo)
+    chassis = box((tail + 0.2, nose - 0.3), (0.55, 1.05), 0.8 * half, DARK)
+    rear.primitives += [*tyres_seen_from_the_ends(length * 0.95, 0.9, half),
+                        *chassis, *load]
+    accent = tint(pick(rng, FLEET_PAINTS), 0.9)
+    rear.primitives += on_both_sides(
+        lambda left: quad((tail + 0.7, step - 1.3),
+                          (0.42 * height + 0.6, 0.8 * height), left),
+        accent, half)
+    rear.primitives += [
+        decal(end_quad((-0.03, 0.03), (1.1, height), tail), DARK, (-1, 0, 0)),
+        decal(end_quad((-half, half), (1.05, 1.18), tail), DARK, (-1, 0, 0))]
+    for sign in (1, -1):
+        rear.primitives.append(decal(
+            end_quad((sign * 0.7 * half, sign * half), (1.05, 1.25), tail),
+            (40, 35, 210), (-1, 0, 0)))
+    rear.primitives += wheels([tail + 1.2, tail + 2.3], 0.48, half)
+    front = Part(centre=np.array([nose - 1.0, 0, 0]))
+    cab = prism([(step, 0.45), (nose, 0.45), (nose, 1.35),
+                 (nose - 0.15, cab_height - 0.15),
+                 (nose - 0.3, cab_height), (step, cab_height)],
+                0.96 * half, paint)
+    front.primitives += cab
+    front.primitives.append(Face(inset(cab[2].points, 0.88), GLASS,
+                                 cab[2].outward, decal=True))
+    front.primitives += on_both_sides(
+        lambda left: quad((step + 0.7, nose - 0.35),
+                          (1.45, cab_height - 0.35), left),
+        GLASS, 0.96 * half)
+    front.primitives.append(decal(end_quad((-0.6, 0.6), (0.75, 1.2), nose),
+                                  DARK, (1, 0, 0)))
+    front.primitives += lamps(nose, tail - 99, (0.55, 0.78), half)[::2]
+    front.primitives += wheels([nose - 0.85], 0.48, half)
+    return [rear, front], np.array([length, 2 * half, height])
+
+
+def bus(rng: np.random.Generator) -> tuple[list[Part], np.ndarray]:
+    """Build a city bus, one long body with a band of windows; see `car`."""
+    length, half = rng.uniform(9.5, 12.0), rng.uniform(1.2, 1.28)
+    height = rng.uniform(2.9, 3.2)
+    nose, tail = length / 2, -length / 2
+    paint = pick(rng, FLEET_PAINTS)
+    primitives: list[Primitive] = [
+        *tyres_seen_from_the_ends(length * 1.1, 0.45, half),
+        *box((tail, nose), (0.35, height), half, paint)]
+    primitives += on_both_sides(
+        lambda left: quad((tail, nose), (0.35, 0.7), left),
+        tint(paint, 0.55), half)
+    panes = 6
+    pitch = (length - 0.8) / panes
+    for i in range(panes):
+        start = tail + 0.4 + i * pitch
+        primitives += on_both_sides(
+            lambda left, at=start: quad((at, at + pitch - 0.18),
+                                        (1.35, height - 0.55), left),
+            GLASS, half)
+    for at in (nose - 1.7, -0.5, tail + 2.2):  # Doors, kerb side only.
+        primitives.append(decal(quad((at, at + 1.2), (0.45, height - 0.5),
+                                     -half), tint(GLASS, 0.75), (0, -1, 0)))
+    primitives += [
+        decal(end_quad((-0.92 * half, 0.92 * half), (1.05, height - 0.55),
+                       nose), GLASS, (1, 0, 0)),
+        decal(end_quad((-0.7 * half, 0.7 * half), (height - 0.45,
+                                                  height - 0.12), nose),
+              (30, 150, 245), (1, 0, 0)),
+        decal(end_quad((-0.7 * half, 0.7 * half), (1.7, height - 0.5), tail),
+              GLASS, (-1, 0, 0)),
+        decal(end_quad((-half, half), (0.35, 0.6), tail), DARK, (-1, 0, 0)),
+        decal(end_quad((-half, half), (0.35, 0.6), nose), DARK, (1, 0, 0))]
+    primitives += lamps(nose, tail, (0.65, 0.95), half)
+    primitives += wheels([nose - 2.6, tail + 2.9], 0.48, half)
+    return [Part(primitives)], np.array([length, 2 * half, height])
+
+
+def train(rng: np.random.Generator) -> tuple[list[Part], np.ndarray]:
+    """Build a tram of two or three cars with sloped noses; see `car`."""
+    cars = int(rng.integers(2, 4))
+    pitch = rng.uniform(6.5, 8.0)
+    length, half = cars * pitch, rng.uniform(1.2, 1.3)
+    height = rng.uniform(3.3, 3.6)
+    paint = pick(rng, FLEET_PAINTS)
+    body = pick(rng, ((235, 235, 232), (215, 225, 230), (180, 190, 190)))
+    parts = []
+    for i in range(cars):
+        rear = -length / 2 + i * pitch
+        parts.append(_tram_car(rear, rear + pitch, half, height, body, paint,
+                               first=i == cars - 1, last=i == 0))
+    return parts, np.array([length, 2 * half, height + 0.7])
+
+
+def _tram_car(rear: float, front: float, half: float, height: float,
+              body: Colour, paint: Colour, first: bool,
+              last: bool) -> Part:
+    """One car of a tram between two positions along it."""
+    slope_front, slope_rear = 1.1 * first, 1.1 * last
+    gap_front, gap_rear = 0.25 * (not first), 0.25 * (not last)
+    back, nose = rear + gap_rear, front - gap_front
+    part = Part(centre=np.array([(rear + front) / 2, 0, 0]))
+    part.primitives += box((rear, front), (0.5, height - 0.25), 0.85 * half,
+                           DARK)  # The bellows, seen in the gaps.
+    shell = prism([(back, 0.2), (nose, 0.2), (nose, 1.2),
+                   (nose - slope_front, height), (back + slope_rear, height),
+                   (back, 1.2)], half, body)
+    part.primitives += shell
+    low, high = (back + slope_rear * 0.3, nose - slope_front * 0.3), (
+        back + 0.75 * slope_rear, nose - 0.75 * slope_front)
+    for sign in (1, -1):
+        left, outward = sign * half, (0, sign, 0)
+        part.primitives.append(decal(quad((back, nose), (0.2, 0.55), left),
+                                     DARK, outward))
+        part.primitives.append(decal(quad((back, nose), (0.6, 1.25), left),
+                                     paint, outward))
+        part.primitives.append(decal(np.array(
+            [(low[0], left, 1.5), (low[1], left, 1.5),
+             (high[1], left, height - 0.7), (high[0], left, height - 0.7)]),
+            GLASS, outward))
+        middle = (back + nose) / 2
+        for at in (middle - 1.9, middle + 0.7):
+            part.primitives.append(decal(
+                quad((at, at + 1.2), (0.5, height - 0.55), left),
+                tint(body, 0.8), outward))
+            part.primitives.append(decal(
+                quad((at + 0.15, at + 1.05), (1.0, height - 0.7), left),
+                GLASS, outward))
+    _tram_ends(part, shell, (back, nose), half, paint, first, last)
+    if first:
+        _pantograph(part, (rear + front) / 2, height)
+    return part
+
+
+def _tram_ends(part: Part, shell: list[Face], ends: tuple[float, float],
+               half: float, paint: Colour, first: bool, last: bool) -> None:
+    """Windscreen, coloured apron and lamps of a tram's two ends."""
+    for index, forward, outward, here, lamp in (
+            (2, ends[1], 1.0, first, (225, 250, 250)),
+            (4, ends[0], -1.0, last, (40, 35, 205))):
+        if not here:
+            continue
+        part.primitives.append(Face(inset(shell[index].points, 0.84), GLASS,
+                                    shell[index].outward, decal=True))
+        part.primitives.append(decal(
+            end_quad((-half, half), (0.35, 1.2), forward), paint,
+            (outward, 0, 0)))
+        for sign in (1, -1):
+            part.primitives.append(decal(end_quad(
+                (sign * 0.5 * half, sign * 0.85 * half), (0.7, 0.95),
+                forward), lamp, (outward, 0, 0)))
+
+
+def _pantograph(part: Part, forward: float, height: float) -> None:
+    """The folding current collector on a tram's roof."""
+    knee, top = np.array([forward + 0.8, 0, height + 0.3]), np.array(
+        [forward, 0, height + 0.7])
+    foot = np.array([forward, 0, height])
+    part.primitives += [
+        Limb(foot, knee, 0.06, 0.06, DARK), Limb(knee, top, 0.06, 0.06, DARK),
+        Limb(top + [0, 0.8, 0], top - [0, 0.8, 0], 0.06, 0.06, DARK)]

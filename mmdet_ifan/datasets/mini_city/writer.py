@@ -1,0 +1,324 @@
+"""Mini City on disk, in the layout of Cityscapes and Foggy Cityscapes."""
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from cityscapesscripts.helpers.labels import name2label
+from tqdm import tqdm
+
+from ..disk import TEMPORARY_SUFFIX, DataError, write_atomically
+from . import settings
+from .fog import add_fog
+from .render import Rendered, add_noise, render
+from .scene import draw_scene
+
+MANIFEST = 'mini_city.json'
+UNFINISHED = 'mini_city.unfinished.json'
+FOLDERS = ('leftImg8bit', 'leftImg8bit_foggy', 'gtFine', 'disparity',
+           'camera')
+FRAME = 19  # The frame of a snippet that Cityscapes annotates.
+# Weak compression: the noise hardly shrinks, and this is 5 times faster.
+PNG_FLAGS = [cv2.IMWRITE_PNG_COMPRESSION, 1]
+README = """Mini City: a rendered stand-in, not Cityscapes.
+
+Every image here was drawn by mmdet_ifan (numpy and OpenCV); no photograph,
+label or calibration of Cityscapes or Foggy Cityscapes is in it. Folders and
+formats are those of Cityscapes, so that the same tools read both. Scores on
+it say nothing about scores on Cityscapes.
+
+renderer version {renderer_version}, seed {seed}
+{train} training and {val} validation scenes of {height} x {width} px
+"""
+
+
+@dataclass(frozen=True)
+class MiniCity:
+    """What to render; two equal ones give equal files.
+
+    Args:
+        train (int): Number of training scenes. Defaults to 500.
+        val (int): Number of validation scenes. Defaults to 200.
+        height (int): Image height in px. Defaults to 128.
+        width (int): Image width in px. Defaults to 256.
+        seed (int): Defaults to 0.
+
+    Raises:
+        DataError: If a number makes no sense.
+    """
+
+    train: int = 500
+    val: int = 200
+    height: int = 128
+    width: int = 256
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (('train', 1), ('val', 1), ('height', 32),
+                            ('width', 64), ('seed', 0)):
+            value = getattr(self, name)
+            if value < least:
+                raise DataError(f'{name} must be at least {least}, but got '
+                                f'{value}.')
+
+    def identity(self) -> dict[str, Any]:
+        """Everything that decides the files' content."""
+        return dict(renderer_version=settings.RENDERER_VERSION,
+                    **asdict(self))
+
+    def render(self, split: str, index: int) -> dict[str, bytes]:
+        """Render one scene; a pure function of its arguments and `self`.
+
+        Args:
+            split (str): 'train' or 'val'.
+            index (int): Number of the scene in its split, from 0.
+
+        Returns:
+            dict[str, bytes]: Content of each file by path under the root.
+        """
+        rng = np.random.default_rng(
+            [self.seed, settings.SPLITS.index(split), index])
+        rendered = render(draw_scene(rng, self.height, self.width), rng)
+        return encode(rendered, scene_paths(split, index), rng)
+
+
+def scene_paths(split: str, index: int) -> dict[str, str]:
+    """Path under the root of each file of a scene, by kind.
+
+    Args:
+        split (str): 'train' or 'val'.
+        index (int): Number of the scene in its split, from 0.
+
+    Returns:
+        dict[str, str]: Keys are 'image', 'instances', 'polygons',
+        'disparity', 'camera' and, for each beta, 'foggy_BETA'.
+    """
+    cities = settings.CITIES[split]
+    city = cities[index % len(cities)]
+    stem = f'{city}_{index // len(cities):06d}_{FRAME:06d}'
+    paths = dict(
+        image=f'leftImg8bit/{split}/{city}/{stem}_leftImg8bit.png',
+        instances=f'gtFine/{split}/{city}/{stem}_gtFine_instanceIds.png',
+        polygons=f'gtFine/{split}/{city}/{stem}_gtFine_polygons.json',
+        disparity=f'disparity/{split}/{city}/{stem}_disparity.png',
+        camera=f'camera/{split}/{city}/{stem}_camera.json')
+    for beta in settings.BETAS:
+        paths[f'foggy_{beta}'] = (
+            f'leftImg8bit_foggy/{split}/{city}/{stem}'
+            f'_leftImg8bit_foggy_beta_{beta}.png')
+    return paths
+
+
+def encode(rendered: Rendered, paths: dict[str, str],
+           rng: np.random.Generator) -> dict[str, bytes]:
+    """Encode a scene in the formats of Cityscapes.
+
+    Args:
+        rendered (Rendered): The scene.
+        paths (dict[str, str]): From `scene_paths`.
+        rng (np.random.Generator): Noise of the foggy images.
+
+    Returns:
+        dict[str, bytes]: Content of each file by path.
+    """
+    camera = rendered.camera
+    files = {
+        paths['image']: _png(rendered.image),
+        paths['instances']: _png(instance_ids(rendered)),
+        paths['polygons']: _json(polygons(rendered)),
+        paths['disparity']: _png(disparity(rendered.depth, camera.focal)),
+        paths['camera']: _json(dict(
+            extrinsic=dict(baseline=settings.BASELINE, pitch=0.0, roll=0.0,
+                           x=0.0, y=0.0, yaw=0.0, z=camera.elevation),
+            intrinsic=dict(fx=camera.focal, fy=camera.focal, u0=camera.u0,
+                           v0=camera.v0)))}
+    for beta in settings.BETAS:
+        foggy = add_fog(rendered.image, rendered.depth, beta,
+                        rendered.airlight)
+        files[paths[f'foggy_{beta}']] = _png(
+            add_noise(foggy, settings.FOG_NOISE, rng))
+    return files
+
+
+def instance_ids(rendered: Rendered) -> np.ndarray:
+    """Cityscapes' instance map, uint16 of shape (H, W).
+
+    A pixel of an object is its label id * 1000 + its number among the
+    image's objects of that label; any other pixel is its label id.
+    """
+    numbers: Counter[str] = Counter()
+    codes = np.zeros(len(rendered.labels), dtype=np.uint16)
+    for i, label in enumerate(rendered.labels):
+        codes[i] = name2label[label].id
+        if rendered.instances[i]:
+            codes[i] = name2label[label].id * 1000 + numbers[label]
+            numbers[label] += 1
+    return codes[rendered.index]
+
+
+def polygons(rendered: Rendered) -> dict[str, Any]:
+    """Cityscapes' outlines, each over those before it."""
+    height, width = rendered.index.shape
+    objects = [dict(label=label, polygon=polygon.tolist())
+               for label, polygon in zip(rendered.labels, rendered.polygons)
+               if len(polygon)]
+    return dict(imgHeight=height, imgWidth=width, objects=objects)
+
+
+def disparity(depth: np.ndarray, focal: float) -> np.ndarray:
+    """Cityscapes' disparity, uint16 p with (p - 1) / 256 px for p > 0.
+
+    Args:
+        depth (np.ndarray): In m, of shape (H, W).
+        focal (float): In px.
+
+    Returns:
+        np.ndarray: Of shape (H, W).
+    """
+    pixels = settings.BASELINE * focal / depth
+    return np.clip(np.rint(pixels * 256) + 1, 1, 65535).astype(np.uint16)
+
+
+def _png(image: np.ndarray) -> bytes:
+    _, encoded = cv2.imencode('.png', image, PNG_FLAGS)
+    return encoded.tobytes()
+
+
+def _json(content: dict[str, Any]) -> bytes:
+    return json.dumps(content).encode()
+
+
+def write_mini_city(root: Path, city: MiniCity, workers: int = 2,
+                    overwrite: bool = False,
+                    say: Callable[[str], None] = print) -> bool:
+    """Render Mini City into a folder, going on where a run was cut off.
+
+    Args:
+        root (Path): The data root.
+        city (MiniCity): What to render.
+        workers (int): Processes; 1 renders in this one. Defaults to 2.
+        overwrite (bool): Whether to replace a Mini City rendered with other
+            numbers. Defaults to False.
+        say (Callable): Receives each message. Defaults to print.
+
+    Returns:
+        bool: False if everything was there already.
+
+    Raises:
+        DataError: If the folder holds something else, or cannot be written.
+    """
+    if workers < 1:
+        raise DataError(f'workers must be at least 1, but got {workers}.')
+    if _is_finished(root, city, overwrite):
+        say(f'{root} is up to date: {city.train} + {city.val} scenes, seed '
+            f'{city.seed}.')
+        return False
+    write_atomically(root / UNFINISHED, _json(city.identity()))
+    write_atomically(root / 'README.txt',
+                     README.format(**city.identity()).encode())
+    for leftover in root.rglob(f'*{TEMPORARY_SUFFIX}'):
+        leftover.unlink()
+    manifest = city.identity()
+    manifest['betas'] = settings.BETAS
+    manifest['splits'] = {split: _write_split(root, city, split, workers)
+                          for split in settings.SPLITS}
+    write_atomically(root / MANIFEST, json.dumps(manifest, indent=1).encode())
+    (root / UNFINISHED).unlink()
+    say(f'Rendered {city.train} + {city.val} scenes into {root}.')
+    return True
+
+
+def _is_finished(root: Path, city: MiniCity, overwrite: bool) -> bool:
+    """Whether `root` holds this city; makes room for it if it may."""
+    found = _read_identity(root)
+    if found is None:
+        foreign = [name for name in FOLDERS if (root / name).exists()]
+        if foreign:
+            raise DataError(
+                f'{root} holds {foreign[0]} but no {MANIFEST}, so it is not '
+                'a Mini City: choose an empty folder with --out.')
+        return False
+    identity = city.identity()
+    different = [f'{key} {found.get(key)} instead of {value}'
+                 for key, value in identity.items()
+                 if found.get(key) != value]
+    if not different:
+        return (root / MANIFEST).exists()
+    if not overwrite:
+        raise DataError(
+            f'{root} holds another Mini City ({", ".join(different)}): '
+            'choose another folder with --out, or pass --overwrite.')
+    for name in FOLDERS:
+        shutil.rmtree(root / name, ignore_errors=True)
+    for name in (MANIFEST, UNFINISHED):
+        (root / name).unlink(missing_ok=True)
+    return False
+
+
+def _read_identity(root: Path) -> dict[str, Any] | None:
+    """What an earlier run rendered, or began to, into `root`."""
+    for name in (MANIFEST, UNFINISHED):
+        path = root / name
+        if path.exists():
+            try:
+                return dict(json.loads(path.read_text()))
+            except ValueError as error:
+                raise DataError(f'{path} is not readable JSON: remove the '
+                                'folder and render again.') from error
+    return None
+
+
+def _write_split(root: Path, city: MiniCity, split: str,
+                 workers: int) -> dict[str, Any]:
+    """Render what is missing of a split and count what it holds."""
+    total = getattr(city, split)
+    work = partial(_write_scene, root, city, split)
+    objects: Counter[str] = Counter()
+    empty = 0
+    scenes = _in_processes(work, range(total), workers)
+    for labels in tqdm(scenes, total=total, desc=f'render {split}',
+                       unit='scene'):
+        objects.update(labels)
+        empty += not labels
+    return dict(images=total, empty=empty,
+                objects=dict(sorted(objects.items())))
+
+
+def _in_processes(work: Callable[[int], list[str]], items: Iterable[int],
+                  workers: int) -> Iterator[list[str]]:
+    """Map in any order, in this process or in several."""
+    if workers == 1:
+        yield from map(work, items)
+        return
+    with get_context().Pool(workers, _one_thread) as pool:
+        yield from pool.imap_unordered(work, items, chunksize=4)
+
+
+def _one_thread() -> None:
+    """Keep the threads of several processes from fighting for the cores."""
+    cv2.setNumThreads(1)
+
+
+def _write_scene(root: Path, city: MiniCity, split: str,
+                 index: int) -> list[str]:
+    """Render a scene if a file is missing; returns its objects' labels."""
+    paths = scene_paths(split, index)
+    if not all((root / path).exists() for path in paths.values()):
+        for path, content in city.render(split, index).items():
+            write_atomically(root / path, content)
+    return _objects_in(root / paths['instances'])
+
+
+def _objects_in(path: Path) -> list[str]:
+    """Label of each object in an instance map."""
+    codes = np.unique(cv2.imread(str(path), cv2.IMREAD_UNCHANGED))
+    names = {label.id: name for name, label in name2label.items()}
+    return [names[int(code) // 1000] for code in codes if code >= 1000]

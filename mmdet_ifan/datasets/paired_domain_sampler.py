@@ -1,0 +1,63 @@
+"""Independent draws from the two domains."""
+from collections.abc import Iterator
+from itertools import count, islice
+
+import numpy as np
+from mmdet.registry import DATA_SAMPLERS
+from mmengine.dist import get_dist_info, sync_random_seed
+from torch.utils.data import Sampler
+
+from .paired_domain_dataset import PairedDomainDataset
+
+
+@DATA_SAMPLERS.register_module()
+class PairedDomainSampler(Sampler):
+    """Endless pairs of a source and a target index.
+
+    Each domain is gone through permutation after permutation, and the
+    permutations of the two are drawn independently: where both domains show
+    the same N scenes (Cityscapes and its foggy twin), a pair shows one scene
+    twice with a chance of 1/N. The stream depends on the seed alone; the
+    ranks share it out, so each draws pairs of its own.
+
+    Args:
+        dataset (PairedDomainDataset): The paired data set.
+        seed (int, optional): Seed. Defaults to None: one that all ranks
+            share.
+
+    Raises:
+        TypeError: If ``dataset`` is no ``PairedDomainDataset``.
+    """
+
+    def __init__(self,
+                 dataset: PairedDomainDataset,
+                 seed: int | None = None) -> None:
+        if not isinstance(dataset, PairedDomainDataset):
+            raise TypeError(
+                'PairedDomainSampler draws from a PairedDomainDataset, but '
+                f'got a {type(dataset).__name__}.')
+        self.rank, self.world_size = get_dist_info()
+        self.sizes = (len(dataset.source), len(dataset.target))
+        self.seed = sync_random_seed() if seed is None else seed
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        """Yield this rank's pairs of (source index, target index)."""
+        source, target = (
+            self._indices(domain, size)
+            for domain, size in enumerate(self.sizes))
+        return islice(
+            zip(source, target, strict=True), self.rank, None,
+            self.world_size)
+
+    def __len__(self) -> int:
+        """Pairs of this rank until source has been seen once."""
+        return -(-self.sizes[0] // self.world_size)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Do nothing: every permutation of the stream is a new one."""
+
+    def _indices(self, domain: int, size: int) -> Iterator[int]:
+        """Give endless permutations of one domain's indices."""
+        for epoch in count():
+            generator = np.random.default_rng([self.seed, domain, epoch])
+            yield from generator.permutation(size).tolist()

@@ -1,0 +1,86 @@
+"""A target domain: images, and nothing but images."""
+import os.path as osp
+from collections.abc import Iterator
+from typing import Any
+
+import mmengine
+from mmdet.datasets import BaseDetDataset
+from mmdet.registry import DATASETS
+
+IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
+
+
+@DATASETS.register_module()
+class UnlabelledDataset(BaseDetDataset):
+    """Images of which no annotation is ever read.
+
+    Args:
+        images (str): Where the images are, relative to ``data_root``: a
+            folder, searched with its sub-folders; a text file with one path a
+            line; or a COCO file, of which only ``images`` is read. The paths
+            of a list or COCO file are relative to ``data_prefix['img']``.
+        **kwargs: Arguments of mmdet's ``BaseDetDataset``, above all
+            ``data_root``, ``data_prefix`` and ``pipeline``.
+
+    Raises:
+        FileNotFoundError: If ``images`` or the first image does not exist.
+        ValueError: If there is no image, or a COCO file is malformed.
+    """
+
+    METAINFO: dict = dict()
+
+    def __init__(self, images: str, **kwargs: Any) -> None:
+        self.images = images
+        super().__init__(ann_file='', **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """List the images.
+
+        Returns:
+            list[dict]: ``img_path`` and ``img_id`` of each image.
+        """
+        path = osp.join(self.data_root, self.images)
+        if not osp.exists(path):
+            raise FileNotFoundError(
+                f'The target images {path} do not exist: correct images or '
+                'data_root of the UnlabelledDataset.')
+        if osp.isdir(path):
+            paths = [osp.join(path, name) for name in _images_below(path)]
+        else:
+            paths = [
+                osp.join(self.data_prefix.get('img') or self.data_root, name)
+                for name in _listed_images(path)
+            ]
+        if not paths:
+            raise ValueError(
+                f'There is no image in {path} (looked for '
+                f'{", ".join(IMAGE_SUFFIXES)}).')
+        if not osp.exists(paths[0]):
+            raise FileNotFoundError(
+                f'{path} names the image {paths[0]}, which does not exist: '
+                "correct data_prefix['img'].")
+        return [
+            dict(img_path=img_path, img_id=i, instances=[])
+            for i, img_path in enumerate(paths)
+        ]
+
+
+def _images_below(folder: str) -> Iterator[str]:
+    """Name the images in a folder and below, in a fixed order."""
+    return iter(
+        sorted(
+            mmengine.scandir(
+                folder, IMAGE_SUFFIXES, recursive=True, case_sensitive=False)))
+
+
+def _listed_images(path: str) -> list[str]:
+    """Name the images of a text list or of a COCO file."""
+    if not path.lower().endswith('.json'):
+        lines = mmengine.list_from_file(path)
+        return [line.strip() for line in lines if line.strip()]
+    try:
+        return [image['file_name'] for image in mmengine.load(path)['images']]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f'{path} is no COCO file with a file_name for each of its images '
+            f'({type(error).__name__}: {error}).') from error

@@ -1,0 +1,4 @@
+"""What steers a training run."""
+from .hooks import LateLaunchHook
+
+__all__ = ['LateLaunchHook']

@@ -1,0 +1,86 @@
+"""Instance level, agnostic and category-aware (iFAN, Eq. 4 and 5)."""
+from typing import TYPE_CHECKING, Any
+
+import torch
+from mmdet.registry import MODELS
+from torch import Tensor
+
+from ..layers import DomainClassifier, balanced_accuracy
+from ..layers.domain_classifier import SOURCE, TARGET
+from .base_alignment import BaseAlignment
+
+if TYPE_CHECKING:
+    from ..detectors import DomainFeatures
+
+
+@MODELS.register_module()
+class CategoryAwareInstanceHead(BaseAlignment):
+    """A domain classifier per category on the RoI features of proposals.
+
+    With :math:`p_{ij}` the RoIAlign features of proposal j of image i and
+    :math:`\\hat y_{ijc}` the detector's probability of category c for it,
+
+    .. math::
+        L_{cat} = E_i \\frac{1}{N_i} \\sum_j \\sum_c \\hat y_{ijc}
+        (D_{ins}(p_{ij})_c - d)^2
+
+    with d = 0 on source and 1 on target, added up over the two domains. The
+    probabilities are soft pseudo-labels in both domains and constants: no
+    gradient flows through them. The background is left out, so that
+    background proposals fade by themselves. The squared error is the mean
+    over the P x P positions of the pooled features.
+
+    Args:
+        in_channels (int): Channels of the pooled features.
+        num_classes (int): Foreground categories C.
+        category_aware (bool): False gives Eq. 4: one classifier for all
+            categories, every proposal counts 1. Defaults to True.
+        **kwargs: ``loss_weight`` and ``grl_weight`` of
+            :class:`BaseAlignment`.
+    """
+
+    def __init__(self,
+                 in_channels: int,
+                 num_classes: int,
+                 category_aware: bool = True,
+                 **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.num_classes = num_classes
+        self.category_aware = category_aware
+        self.classifier = DomainClassifier(
+            in_channels, num_classes if category_aware else 1)
+
+    def loss(self, source: 'DomainFeatures',
+             target: 'DomainFeatures') -> dict[str, Tensor]:
+        """Compute Eq. 5, or Eq. 4 if not category-aware.
+
+        Args:
+            source (DomainFeatures): The source images' proposals.
+            target (DomainFeatures): The target images' proposals.
+
+        Returns:
+            dict[str, Tensor]: ``loss`` and, in percent, ``accuracy`` of the
+            classifier of each proposal's likeliest foreground category.
+        """
+        source_loss, source_output = self._domain_loss(source, SOURCE)
+        target_loss, target_output = self._domain_loss(target, TARGET)
+        return dict(
+            loss=self.loss_weight * (source_loss + target_loss),
+            accuracy=balanced_accuracy(source_output, target_output))
+
+    def _domain_loss(self, domain: 'DomainFeatures',
+                     label: float) -> tuple[Tensor, Tensor]:
+        """Compute one domain's term and the outputs that accuracy judges."""
+        proposals = domain.proposals
+        output = self.classifier(self.reverse(proposals.roi_feats))
+        error = (output - label).square().mean(dim=(2, 3))
+        if self.category_aware:
+            probs = proposals.foreground_probs
+            error = error * probs
+            best = probs.argmax(dim=1)
+            output = output[torch.arange(len(best)), best]
+        per_image = error.sum(dim=1).split(proposals.num_per_img)
+        # An image without proposals adds 0; the sum of none is still in the
+        # graph.
+        terms = [image.sum() / max(1, len(image)) for image in per_image]
+        return sum(terms) / len(terms), output

@@ -1,0 +1,139 @@
+"""Category-correlation alignment by metric learning (iFAN, Eq. 6)."""
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from mmcv.ops import RoIAlign
+from mmdet.registry import MODELS
+from mmdet.structures.bbox import bbox2roi
+from mmdet.utils import ConfigType
+from mmengine.config import ConfigDict
+from torch import Tensor, nn
+
+from .base_alignment import BaseAlignment
+
+if TYPE_CHECKING:
+    from ..detectors import DomainFeatures
+
+#: Keeps the gradient of the distance finite where two embeddings coincide.
+EPS = 1e-12
+
+
+@MODELS.register_module()
+class CorrelationMetricHead(BaseAlignment):
+    """A metric discriminator on the predicted objects of both domains.
+
+    Each predicted object (decoded, refined box; a constant) is pooled from
+    every tap, brought to one width by a 1x1 convolution per tap, summed over
+    the taps and embedded by one fully connected layer. With d the Euclidean
+    distance of two embeddings,
+
+    .. math::
+        L_{corr} = E_{S_{sddc}} d^2 + E_{S_{ddsc}} \\max(0, m - d)^2
+
+    over the pairs of the same domain and different category, and of different
+    domain and the same category; the categories are the predicted ones in
+    both domains. An empty group counts 0. Reversal sits on the input of the
+    pooled features, so the 1x1 convolutions belong to the discriminator.
+
+    Args:
+        in_channels (Sequence[int]): Channels of every tap.
+        featmap_strides (Sequence[int]): Stride of every tap in pixels.
+        embed_channels (int): Width of the fused features and of the
+            embedding. Defaults to 256.
+        roi_size (int): Side P of the pooled P x P features. Defaults to 7.
+        margin (float): The margin m. Defaults to 1.0.
+        object_cfg (dict, optional): What a predicted object is, as mmdet's
+            R-CNN test configuration: ``score_thr``, ``nms`` and
+            ``max_per_img``. Defaults to None: score over 0.05, NMS at 0.5, at
+            most 32 per image.
+        **kwargs: ``loss_weight`` and ``grl_weight`` of
+            :class:`BaseAlignment`.
+
+    Raises:
+        ValueError: If ``featmap_strides`` and ``in_channels`` differ in
+            length, or the margin is not positive.
+    """
+
+    def __init__(self,
+                 in_channels: Sequence[int],
+                 featmap_strides: Sequence[int],
+                 embed_channels: int = 256,
+                 roi_size: int = 7,
+                 margin: float = 1.0,
+                 object_cfg: ConfigType | None = None,
+                 **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if len(in_channels) != len(featmap_strides):
+            raise ValueError(
+                'CorrelationMetricHead needs a stride for each of the '
+                f'{len(in_channels)} taps, but got {len(featmap_strides)}.')
+        if margin <= 0:
+            raise ValueError(f'The margin must be positive, but got {margin}.')
+        self.margin = margin
+        self.object_cfg = ConfigDict(
+            object_cfg or dict(
+                score_thr=0.05,
+                nms=dict(type='nms', iou_threshold=0.5),
+                max_per_img=32))
+        self.poolers = nn.ModuleList(
+            RoIAlign(roi_size, 1 / stride, sampling_ratio=2)
+            for stride in featmap_strides)
+        self.fuse_convs = nn.ModuleList(
+            nn.Conv2d(channels, embed_channels, 1) for channels in in_channels)
+        self.embed = nn.Linear(embed_channels * roi_size**2, embed_channels)
+
+    def loss(self, source: 'DomainFeatures',
+             target: 'DomainFeatures') -> dict[str, Tensor]:
+        """Compute Eq. 6 over all pairs of objects in the batch.
+
+        Args:
+            source (DomainFeatures): The source images' taps and objects.
+            target (DomainFeatures): The target images' taps and objects.
+
+        Returns:
+            dict[str, Tensor]: ``loss_sddc`` and ``loss_ddsc``, and the
+            numbers ``objects_source``, ``objects_target``, ``pairs_sddc``
+            and ``pairs_ddsc``.
+        """
+        (source_embeds, source_labels), (target_embeds, target_labels) = (
+            self._embed_objects(domain) for domain in (source, target))
+        embeds = torch.cat([source_embeds, target_embeds])
+        labels = torch.cat([source_labels, target_labels])
+        is_target = torch.arange(
+            len(labels), device=labels.device) >= len(source_labels)
+
+        distance_sq = (embeds[:, None] - embeds[None]).square().sum(dim=-1)
+        distance = distance_sq.clamp(min=EPS).sqrt()
+        same_class = labels[:, None] == labels[None]
+        same_domain = is_target[:, None] == is_target[None]
+        each_pair_once = torch.ones_like(same_class).triu(diagonal=1)
+        sddc = same_domain & ~same_class & each_pair_once
+        ddsc = ~same_domain & same_class & each_pair_once
+
+        pull = _mean_over(distance_sq, sddc)
+        push = _mean_over((self.margin - distance).clamp(min=0).square(), ddsc)
+        return dict(
+            loss_sddc=self.loss_weight * pull,
+            loss_ddsc=self.loss_weight * push,
+            objects_source=labels.new_tensor(len(source_labels)).float(),
+            objects_target=labels.new_tensor(len(target_labels)).float(),
+            pairs_sddc=sddc.sum().float(),
+            pairs_ddsc=ddsc.sum().float())
+
+    def _embed_objects(self,
+                       domain: 'DomainFeatures') -> tuple[Tensor, Tensor]:
+        """Embed one domain's K objects: (K, embed_channels) and (K, )."""
+        objects = domain.detect(self.object_cfg)
+        rois = bbox2roi([image.bboxes for image in objects])
+        fused: Tensor | float = 0.
+        for tap, pooler, conv in zip(
+                domain.taps, self.poolers, self.fuse_convs, strict=True):
+            fused = fused + conv(self.reverse(pooler(tap, rois)))
+        embeds = self.embed(fused.flatten(1)).float()
+        return embeds, torch.cat([image.labels for image in objects])
+
+
+def _mean_over(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean of the masked values; 0, still in the graph, if there are none."""
+    return (values * mask).sum() / mask.sum().clamp(min=1)

@@ -1,0 +1,144 @@
+"""Image level: hierarchically nested domain classifiers (iFAN, Eq. 2, 3)."""
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from mmdet.registry import MODELS
+from torch import Tensor, nn
+
+from ..layers import DomainClassifier, balanced_accuracy
+from ..layers.domain_classifier import SOURCE, TARGET
+from .base_alignment import BaseAlignment
+
+if TYPE_CHECKING:
+    from ..detectors import DomainFeatures
+
+
+@MODELS.register_module()
+class HierarchicalDomainNeck(BaseAlignment):
+    """A domain classifier on each backbone tap; the last tap goes on.
+
+    In the detector's ``neck`` slot it hands the last tap to RPN and RoI head
+    and, in training, aligns the taps:
+
+    .. math::
+        L_{D_l} = E[D_l(\\Phi_l(x_s))^2] + E[(1 - D_l(\\Phi_l(x_t)))^2],
+        \\quad L_{img} = \\sum_l \\lambda_l L_{D_l}
+
+    The expectation runs over the valid positions of an image first, then over
+    the images. A position is valid if its whole cell lies in the image:
+    padding would tell the classifier the domain.
+
+    Args:
+        in_channels (Sequence[int]): Channels of every backbone tap.
+        taps (Sequence[int], optional): Which of them to align, counted from
+            0 (paper, Table 4a). Defaults to None, all.
+        tap_weights (Sequence[float], optional): lambda_l of each aligned
+            tap. Defaults to None, 1.0 each.
+        **kwargs: ``loss_weight`` and ``grl_weight`` of
+            :class:`BaseAlignment`.
+
+    Raises:
+        ValueError: If ``taps`` is empty, repeats a tap or names one that the
+            backbone does not have, or ``tap_weights`` is of another length.
+    """
+
+    def __init__(self,
+                 in_channels: Sequence[int],
+                 taps: Sequence[int] | None = None,
+                 tap_weights: Sequence[float] | None = None,
+                 **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.in_channels = tuple(in_channels)
+        self.taps = tuple(
+            range(len(self.in_channels)) if taps is None else taps)
+        known = range(len(self.in_channels))
+        if not self.taps or len(set(self.taps)) < len(self.taps) or any(
+                tap not in known for tap in self.taps):
+            raise ValueError(
+                f'The backbone has the taps {list(known)}, and taps names '
+                f'each at most once, but got {list(self.taps)}.')
+        self.tap_weights = tuple(
+            [1.0] * len(self.taps) if tap_weights is None else tap_weights)
+        if len(self.tap_weights) != len(self.taps):
+            raise ValueError(
+                f'tap_weights needs one weight for each of the {len(self.taps)}'
+                f' aligned taps, but got {len(self.tap_weights)}.')
+        self.classifiers = nn.ModuleList(
+            DomainClassifier(self.in_channels[tap]) for tap in self.taps)
+
+    def forward(self, taps: Sequence[Tensor]) -> tuple[Tensor]:
+        """Pass the last tap on.
+
+        Args:
+            taps (Sequence[Tensor]): Backbone outputs, the l-th of shape
+                (N, in_channels[l], H_l, W_l).
+
+        Returns:
+            tuple[Tensor]: The last tap alone.
+
+        Raises:
+            ValueError: If their number or channels differ from
+                ``in_channels``.
+        """
+        channels = tuple(tap.shape[1] for tap in taps)
+        if channels != self.in_channels:
+            raise ValueError(
+                f'The neck expects taps with {self.in_channels} channels, but '
+                f'the backbone gives {channels}: make in_channels of the neck '
+                'and out_indices of the backbone agree.')
+        return (taps[-1], )
+
+    def loss(self, source: 'DomainFeatures',
+             target: 'DomainFeatures') -> dict[str, Tensor]:
+        """Compute Eq. 2 for each aligned tap.
+
+        Args:
+            source (DomainFeatures): The source images' taps.
+            target (DomainFeatures): The target images' taps.
+
+        Returns:
+            dict[str, Tensor]: For tap l, counted from 1 as in the paper,
+            ``loss_phi{l}`` and ``accuracy_phi{l}`` (in percent).
+        """
+        losses = {}
+        for tap, weight, classifier in zip(
+                self.taps, self.tap_weights, self.classifiers, strict=True):
+            terms, outputs = [], []
+            for domain, label in ((source, SOURCE), (target, TARGET)):
+                output = classifier(self.reverse(domain.taps[tap])).squeeze(1)
+                valid = valid_positions(output, domain.img_shapes,
+                                        domain.batch_shape)
+                error = (output - label).square() * valid
+                terms.append((error.sum(dim=(1, 2)) / valid.sum(
+                    dim=(1, 2))).mean())
+                outputs.append(output[valid])
+            name = f'phi{tap + 1}'
+            losses[f'loss_{name}'] = self.loss_weight * weight * sum(terms)
+            losses[f'accuracy_{name}'] = balanced_accuracy(*outputs)
+        return losses
+
+
+def valid_positions(output: Tensor, img_shapes: Sequence[tuple[int, int]],
+                    batch_shape: tuple[int, int]) -> Tensor:
+    """Mark the positions whose whole cell lies in the image.
+
+    Args:
+        output (Tensor): Maps of shape (N, H, W).
+        img_shapes (Sequence[tuple[int, int]]): Height and width in pixels of
+            each of the N images without padding.
+        batch_shape (tuple[int, int]): Height and width in pixels of the
+            padded batch.
+
+    Returns:
+        Tensor: Booleans of shape (N, H, W); at least one position of each
+        image is marked.
+    """
+    bounds = [[
+        max(1, int(size * length / padded)) for size, length, padded in zip(
+            shape, output.shape[1:], batch_shape, strict=True)
+    ] for shape in img_shapes]
+    rows, columns = torch.tensor(bounds, device=output.device).T[..., None]
+    in_rows = torch.arange(output.shape[1], device=output.device) < rows
+    in_columns = torch.arange(output.shape[2], device=output.device) < columns
+    return in_rows[:, :, None] & in_columns[:, None, :]

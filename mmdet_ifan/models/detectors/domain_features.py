@@ -1,0 +1,122 @@
+"""What the detector knows of one domain's images in a training step."""
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+from mmdet.structures import SampleList
+from mmdet.structures.bbox import bbox2roi
+from mmdet.utils import InstanceList
+from mmengine.config import ConfigDict
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from .ifan_detector import IFANDetector
+
+
+@dataclass
+class Proposals:
+    """Region proposals of N images and what the box head says of them.
+
+    Attributes:
+        rois (Tensor): Image index and box (x1, y1, x2, y2) in pixels, of
+            shape (K, 5), ordered by image.
+        num_per_img (list[int]): Proposals of each image, adding up to K.
+        roi_feats (Tensor): Pooled features with gradient, (K, C, P, P).
+        cls_score (Tensor): Logits, background last, (K, num_classes + 1).
+        bbox_pred (Tensor): Box deltas, (K, 4 * num_classes).
+    """
+    rois: Tensor
+    num_per_img: list[int]
+    roi_feats: Tensor
+    cls_score: Tensor
+    bbox_pred: Tensor
+
+    @cached_property
+    def foreground_probs(self) -> Tensor:
+        """Tensor: Constants of shape (K, num_classes), background left out."""
+        return self.cls_score.detach().float().softmax(dim=1)[:, :-1]
+
+
+class DomainFeatures:
+    """One domain's images, features, proposals and predicted objects.
+
+    Everything is computed when it is first asked for and then kept, so an
+    alignment pays for what it uses, two alignments share it, and what no
+    launched alignment uses is not computed at all. Nothing here reads an
+    annotation.
+
+    Args:
+        detector (IFANDetector): The detector.
+        batch_inputs (Tensor): Images of shape (N, 3, H, W), padded.
+        data_samples (list[DetDataSample]): Their meta information.
+    """
+
+    def __init__(self, detector: 'IFANDetector', batch_inputs: Tensor,
+                 data_samples: SampleList) -> None:
+        self.detector = detector
+        self.batch_inputs = batch_inputs
+        self.data_samples = data_samples
+
+    @property
+    def batch_shape(self) -> tuple[int, int]:
+        """tuple[int, int]: Height and width of the padded batch."""
+        return tuple(self.batch_inputs.shape[-2:])
+
+    @property
+    def img_shapes(self) -> list[tuple[int, int]]:
+        """list[tuple[int, int]]: Each image's size without the padding."""
+        return [sample.img_shape[:2] for sample in self.data_samples]
+
+    @cached_property
+    def taps(self) -> tuple[Tensor, ...]:
+        """tuple[Tensor]: Backbone outputs, the l-th (N, C_l, H_l, W_l)."""
+        return self.detector.backbone(self.batch_inputs)
+
+    @cached_property
+    def feats(self) -> tuple[Tensor, ...]:
+        """tuple[Tensor]: What RPN and RoI head work on."""
+        return self.detector.neck(self.taps)
+
+    @cached_property
+    def proposals(self) -> Proposals:
+        """Proposals: The RPN's, as at test time.
+
+        For source the detector sets those that its detection loss sampled
+        and pooled. Boxes, scores and deltas are constants.
+        """
+        roi_head = self.detector.roi_head
+        with torch.no_grad():
+            results = self.detector.rpn_head.predict(
+                self.feats, self.data_samples, rescale=False)
+        boxes = [result.bboxes for result in results]
+        rois = bbox2roi(boxes)
+        extractor = roi_head.bbox_roi_extractor
+        roi_feats = extractor(self.feats[:extractor.num_inputs], rois)
+        with torch.no_grad():
+            cls_score, bbox_pred = roi_head.bbox_head(roi_feats)
+        return Proposals(rois, [len(box) for box in boxes], roi_feats,
+                         cls_score, bbox_pred)
+
+    def detect(self, object_cfg: ConfigDict) -> InstanceList:
+        """Give the predicted objects: refined boxes after class-wise NMS.
+
+        Args:
+            object_cfg (ConfigDict): ``score_thr``, ``nms`` and
+                ``max_per_img``, as mmdet's R-CNN test configuration.
+
+        Returns:
+            list[InstanceData]: For each image ``bboxes`` (K, 4) in pixels of
+            the input, ``scores`` (K, ) in [0, 1] and ``labels`` (K, ), all
+            constants.
+        """
+        proposals = self.proposals
+        num_per_img = proposals.num_per_img
+        with torch.no_grad():
+            return self.detector.roi_head.bbox_head.predict_by_feat(
+                rois=proposals.rois.split(num_per_img),
+                cls_scores=proposals.cls_score.detach().split(num_per_img),
+                bbox_preds=proposals.bbox_pred.detach().split(num_per_img),
+                batch_img_metas=[s.metainfo for s in self.data_samples],
+                rcnn_test_cfg=object_cfg,
+                rescale=False)

@@ -1,0 +1,144 @@
+"""The domain-adaptive detector (iFAN, Eq. 7)."""
+from typing import Any
+
+from mmdet.models import FasterRCNN
+from mmdet.models.utils import rename_loss_dict, unpack_gt_instances
+from mmdet.registry import MODELS
+from mmdet.structures import SampleList
+from mmdet.structures.bbox import bbox2roi
+from mmdet.utils import ConfigType, InstanceList
+from mmengine.model import ModuleDict
+from torch import Tensor
+
+from ..alignments import BaseAlignment, HierarchicalDomainNeck
+from .domain_features import DomainFeatures, Proposals
+
+
+@MODELS.register_module()
+class IFANDetector(FasterRCNN):
+    """A Faster R-CNN that learns domain-invariant features.
+
+    Training takes labelled source and unlabelled target images and adds to
+    the detection loss of source the loss of every launched alignment. Testing
+    runs exactly what Faster R-CNN runs. Backbone, RPN and RoI head have the
+    parameter names of mmdet's ``FasterRCNN``, so checkpoints go either way.
+
+    Args:
+        neck (dict): Config of :class:`HierarchicalDomainNeck`; it is the
+            alignment of the name ``image``.
+        alignments (dict[str, dict], optional): Configs of the other
+            alignments under the names that
+            :class:`mmdet_ifan.engine.LateLaunchHook` launches them by.
+            Defaults to None.
+        **kwargs: Arguments of mmdet's ``FasterRCNN``.
+
+    Raises:
+        TypeError: If the neck is no ``HierarchicalDomainNeck`` or something
+            under ``alignments`` is no alignment.
+        ValueError: If an alignment is called ``image``, or the backbone does
+            not give the taps that the neck expects.
+    """
+
+    def __init__(self,
+                 *,
+                 neck: ConfigType,
+                 alignments: dict[str, ConfigType] | None = None,
+                 **kwargs: Any) -> None:
+        super().__init__(neck=neck, **kwargs)
+        if not isinstance(self.neck, HierarchicalDomainNeck):
+            raise TypeError(
+                'The neck of IFANDetector must be a HierarchicalDomainNeck, '
+                f'but is a {type(self.neck).__name__}.')
+        out_indices = getattr(self.backbone, 'out_indices', None)
+        if out_indices is not None and len(out_indices) != len(
+                self.neck.in_channels):
+            raise ValueError(
+                f'The neck expects {len(self.neck.in_channels)} taps, but the '
+                f'backbone gives {len(out_indices)} (out_indices='
+                f'{tuple(out_indices)}): make them agree.')
+        self.alignments = ModuleDict({
+            name: MODELS.build(cfg)
+            for name, cfg in (alignments or {}).items()
+        })
+        if 'image' in self.alignments:
+            raise ValueError(
+                'The name image belongs to the alignment in the neck; give '
+                'the one under alignments another name.')
+        for name, alignment in self.alignments.items():
+            if not isinstance(alignment, BaseAlignment):
+                raise TypeError(
+                    f'alignments.{name} is a {type(alignment).__name__}, '
+                    'which is no BaseAlignment.')
+
+    @property
+    def all_alignments(self) -> dict[str, BaseAlignment]:
+        """dict[str, BaseAlignment]: The alignments by name."""
+        return {'image': self.neck, **self.alignments}
+
+    def loss(self, multi_batch_inputs: dict[str, Tensor],
+             multi_batch_data_samples: dict[str, SampleList]) -> dict:
+        """Add the launched alignments to the detection loss (Eq. 7).
+
+        Args:
+            multi_batch_inputs (dict[str, Tensor]): Images of the branches
+                ``source`` and ``target``, each of shape (N, 3, H, W).
+            multi_batch_data_samples (dict[str, list[DetDataSample]]): Their
+                data samples. Of ``target`` only the meta information is used.
+
+        Returns:
+            dict: mmdet's detection losses and, as ``{name}/{key}``, what each
+            launched alignment returns.
+        """
+        source, target = (
+            DomainFeatures(self, multi_batch_inputs[branch],
+                           multi_batch_data_samples[branch])
+            for branch in ('source', 'target'))
+        losses = self._detection_loss(source)
+        for name, alignment in self.all_alignments.items():
+            if alignment.launched:
+                losses.update(
+                    rename_loss_dict(f'{name}/',
+                                     alignment.loss(source, target)))
+        return losses
+
+    def _detection_loss(self, source: DomainFeatures) -> dict:
+        """Compute Faster R-CNN's loss; keep the proposals it sampled."""
+        rpn_losses, proposals = self.rpn_head.loss_and_predict(
+            source.feats,
+            _without_categories(source.data_samples),
+            proposal_cfg=self.train_cfg.get('rpn_proposal', self.test_cfg.rpn))
+        sampled = self._sample_proposals(source, proposals)
+        results = self.roi_head.bbox_loss(source.feats, sampled)
+        boxes = [result.priors for result in sampled]
+        source.proposals = Proposals(
+            bbox2roi(boxes), [len(box) for box in boxes],
+            results['bbox_feats'], results['cls_score'], results['bbox_pred'])
+        return {**rpn_losses, **results['loss_bbox']}
+
+    def _sample_proposals(self, source: DomainFeatures,
+                          proposals: InstanceList) -> list:
+        """Assign and sample proposals, as ``StandardRoIHead.loss`` does."""
+        gt_instances, ignored, _ = unpack_gt_instances(source.data_samples)
+        sampled = []
+        for i, proposal in enumerate(proposals):
+            proposal.priors = proposal.pop('bboxes')
+            assigned = self.roi_head.bbox_assigner.assign(
+                proposal, gt_instances[i], ignored[i])
+            sampled.append(
+                self.roi_head.bbox_sampler.sample(
+                    assigned,
+                    proposal,
+                    gt_instances[i],
+                    feats=[level[i][None] for level in source.feats]))
+        return sampled
+
+
+def _without_categories(data_samples: SampleList) -> SampleList:
+    """Copy the samples with every box labelled 0: the RPN's one class."""
+    copies = []
+    for sample in data_samples:
+        copy = sample.clone()
+        copy.gt_instances.labels = copy.gt_instances.labels.new_zeros(
+            len(copy.gt_instances))
+        copies.append(copy)
+    return copies

@@ -1,0 +1,100 @@
+"""What ``train.py`` and ``test.py`` share: options, config, environment.
+
+Nothing heavy is imported at module level: ``mim train`` first runs
+``train.py -h``, and a help text should not wait for torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+
+class LazyDictAction(argparse.Action):
+    """mmengine's ``DictAction``, imported only when the option is given."""
+
+    def __call__(self,
+                 parser: argparse.ArgumentParser,
+                 namespace: argparse.Namespace,
+                 values: str | Sequence[Any] | None,
+                 option_string: str | None = None) -> None:
+        """Parse ``key=value`` pairs into a dictionary."""
+        from mmengine.config import DictAction
+        action = DictAction(self.option_strings, self.dest, nargs='+')
+        action(parser, namespace, values, option_string)
+
+
+def add_common_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that training and testing have in common.
+
+    Args:
+        parser (argparse.ArgumentParser): Parser of the script.
+    """
+    parser.add_argument(
+        '--work-dir',
+        help='folder for logs and results (default: ./work_dirs/CONFIG_NAME)')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=LazyDictAction,
+        default={},
+        metavar='KEY=VALUE',
+        help='override settings of the config, e.g. '
+        'train_dataloader.batch_size=2; a list is written as "[a,b]" or a,b')
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='how the processes of a distributed job are started')
+    # torch.distributed.launch passes it with a hyphen or an underscore.
+    parser.add_argument(
+        '--local_rank',
+        '--local-rank',
+        type=int,
+        default=0,
+        help=argparse.SUPPRESS)
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Read the config that the command line names and apply its options.
+
+    Args:
+        args (argparse.Namespace): Arguments with the common options.
+
+    Returns:
+        Config: The config, ready for a ``Runner``.
+    """
+    require_file('config', args.config)
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    # The tools of a checkout run the checkout's package, not an older copy
+    # that is installed; beside the installed tools lies no package.
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+    from mmengine.config import Config
+    cfg = Config.fromfile(args.config)
+    cfg.launcher = args.launcher
+    cfg.merge_from_dict(args.cfg_options)
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = os.path.join('work_dirs', Path(args.config).stem)
+    return cfg
+
+
+def require_file(kind: str, path: str) -> None:
+    """Stop with a sentence if a file from the command line is missing.
+
+    Args:
+        kind (str): What the file is, for the sentence.
+        path (str): Path, or address of something to download.
+    """
+    if '://' not in path and not os.path.isfile(path):
+        sys.exit(f'error: there is no {kind} {path!r} (looked in '
+                 f'{os.getcwd()}); check the path.')

@@ -1,0 +1,77 @@
+"""Train a detector.
+
+Run it as ``python tools/train.py CONFIG`` in a checkout, or as
+``mim train mmdet_ifan CONFIG`` anywhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from _launch import add_common_options, load_config, require_file
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description='Train a detector.')
+    parser.add_argument('config', help='path of the config')
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='CHECKPOINT',
+        help='go on from this checkpoint, or, if none is named, from the '
+        'latest one in the work folder')
+    parser.add_argument(
+        '--amp', action='store_true', help='train in mixed precision')
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rate to the real batch size')
+    parser.add_argument(
+        '--seed', type=int, help='seed of every random number generator')
+    add_common_options(parser)
+    return parser.parse_args()
+
+
+def apply_options(cfg: Config, args: argparse.Namespace) -> None:
+    """Write the options of training into the config.
+
+    Args:
+        cfg (Config): Config of the run, changed in place.
+        args (argparse.Namespace): The command line.
+    """
+    if args.amp:
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        cfg.optim_wrapper.loss_scale = 'dynamic'
+    if args.auto_scale_lr:
+        if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+            raise ValueError(
+                f'--auto-scale-lr needs auto_scale_lr.base_batch_size, which '
+                f'{args.config} does not set.')
+        cfg.auto_scale_lr.enable = True
+    if args.seed is not None:
+        cfg.merge_from_dict({'randomness.seed': args.seed})
+    if args.resume is not None:
+        cfg.resume = True
+        cfg.load_from = None if args.resume == 'auto' else args.resume
+
+
+def main() -> None:
+    """Train the detector that the command line names."""
+    args = parse_args()
+    if args.resume not in (None, 'auto'):
+        require_file('checkpoint', args.resume)
+    cfg = load_config(args)
+    apply_options(cfg, args)
+
+    from mmengine.runner import Runner
+    Runner.from_cfg(cfg).train()
+
+
+if __name__ == '__main__':
+    main()
