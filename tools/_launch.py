@@ -85,7 +85,31 @@ def load_config(args: argparse.Namespace) -> Config:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
         cfg.work_dir = os.path.join('work_dirs', Path(args.config).stem)
+    join_processes_without_gpu(cfg)
     return cfg
+
+
+def join_processes_without_gpu(cfg: Config) -> None:
+    """Let a distributed job run where there is no GPU.
+
+    The runner would give each process a CUDA device, to use for itself and
+    for its model. It does neither if the processes have met before and the
+    config says how to wrap the model.
+
+    Args:
+        cfg (Config): Config of the run, changed in place.
+    """
+    from mmengine.device import get_device
+    if cfg.launcher != 'pytorch' or get_device() != 'cpu':
+        return
+    from torch.distributed import init_process_group
+    init_process_group('gloo')
+    cfg.setdefault(
+        'model_wrapper_cfg',
+        dict(
+            type='MMDistributedDataParallel',
+            broadcast_buffers=False,
+            find_unused_parameters=cfg.get('find_unused_parameters', False)))
 
 
 def require_file(kind: str, path: str) -> None:

@@ -42,6 +42,7 @@ SOURCES = ('mmdet_ifan', 'configs', 'tools', 'setup.cfg', 'setup.py',
            'model-index.yml')
 AGAIN = 'run "make setup" again: it goes on where it stopped'
 
+BUILD_LINE = re.compile(r"\s*building '.*' extension")
 NINJA_LINE = re.compile(r'\s*\[(\d+)/(\d+)\]')
 PIP_LINE = re.compile(r'\s*((?:Collecting|Downloading|Using cached|Building|'
                       r'Installing) .*)')
@@ -131,15 +132,16 @@ class Progress(threading.Thread):
         self.status = ''
         self.finished = threading.Event()
         self.start_time = time.monotonic()
-        self.build_time = 0.0
+        self.build_time = self.start_time
 
     def read(self, line: str) -> None:
         """Learn from a line of the command's output."""
         ninja, pip_says = NINJA_LINE.match(line), PIP_LINE.match(line)
-        if ninja:
-            self.build_time = self.build_time or time.monotonic()
+        if BUILD_LINE.match(line):
+            self.build_time = time.monotonic()
+        elif ninja:
             self.status = self.describe(*map(int, ninja.groups()))
-        elif pip_says and not self.build_time:
+        elif pip_says:
             self.status = pip_says.group(1)
 
     def describe(self, done: int, total: int) -> str:
@@ -153,11 +155,12 @@ class Progress(threading.Thread):
         terminal = sys.stdout.isatty()
         while not self.finished.wait(1 if terminal else 30):
             elapsed = clock(time.monotonic() - self.start_time)
-            text = f'  {elapsed}  {self.status}'
+            width = shutil.get_terminal_size().columns - 1
+            text = f'  {elapsed}  {self.status}'[:width]
             if terminal:
-                width = shutil.get_terminal_size().columns - 1
-                text = f'\r{text[:width]:{width}}'
-            print(text, end='' if terminal else '\n', flush=True)
+                print(f'\r{text:{width}}', end='', flush=True)
+            else:
+                print(text, flush=True)
 
     def stop(self) -> None:
         """Stop drawing and leave the cursor on a clean line."""

@@ -56,9 +56,14 @@ def apply_options(cfg: Config, args: argparse.Namespace) -> None:
         cfg.auto_scale_lr.enable = True
     if args.seed is not None:
         cfg.merge_from_dict({'randomness.seed': args.seed})
+    if args.resume == 'auto':
+        # Without a checkpoint yet, the run starts as the config says; an
+        # automatic resume of the runner would forget its load_from.
+        from mmengine.runner import find_latest_checkpoint
+        args.resume = find_latest_checkpoint(cfg.work_dir)
     if args.resume is not None:
         cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
+        cfg.load_from = args.resume
 
 
 def main() -> None:

@@ -1,10 +1,11 @@
 """Data sets of the two domains and how they are paired."""
 from .domain_coco_dataset import DomainCocoDataset
+from .domain_test_dataset import DomainTestDataset
 from .paired_domain_dataset import PairedDomainDataset
 from .paired_domain_sampler import PairedDomainSampler
 from .unlabelled_dataset import UnlabelledDataset
 
 __all__ = [
-    'DomainCocoDataset', 'PairedDomainDataset', 'PairedDomainSampler',
-    'UnlabelledDataset'
+    'DomainCocoDataset', 'DomainTestDataset', 'PairedDomainDataset',
+    'PairedDomainSampler', 'UnlabelledDataset'
 ]

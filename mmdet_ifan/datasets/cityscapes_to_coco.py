@@ -6,7 +6,6 @@ equal those of MMDetection's own converter, which also writes masks.
 """
 
 import json
-import struct
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,27 +15,27 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
-from cityscapesscripts.helpers.labels import id2label, labels
-from scipy.ndimage import find_objects
 from tqdm import tqdm
 
+from .cityscapes_boxes import (
+    CATEGORIES,
+    CLEAR_ARCHIVE,
+    CLEAR_SUFFIX,
+    FOGGY_ARCHIVE,
+    LABEL_ARCHIVE,
+    LabelledImage,
+    check_png,
+    foggy_path,
+    mend,
+    read_labelled_image,
+)
 from .disk import DataError, write_atomically
 from .mini_city.settings import BETAS
 from .mini_city.writer import MANIFEST, UNFINISHED
 
 SPLITS = ('train', 'val')
-# person, rider, car, truck, bus, train, motorcycle, bicycle.
-CATEGORIES = {label.id: label.name for label in labels
-              if label.hasInstances and not label.ignoreInEval}
-CLEAR_SUFFIX = '_leftImg8bit.png'
-LABEL_SUFFIX = '_gtFine_instanceIds.png'
 REAL_IMAGES = {'train': 2975, 'val': 500}
 REAL_IF_MORE_THAN = 2000  # Training images; no Mini City is that large.
-PNG_START = b'\x89PNG\r\n\x1a\n'
-PNG_END = b'IEND\xaeB`\x82'
-
-Annotation = dict[str, Any]
 
 
 @dataclass
@@ -59,131 +58,6 @@ class Summary:
     is_new: bool = True
 
 
-@dataclass
-class LabelledImage:
-    """An image's boxes, shared by its foggy versions.
-
-    Args:
-        clear (str): Path of the clear image under the root.
-        height (int): In px.
-        width (int): In px.
-        annotations (list[Annotation]): Without ids.
-    """
-
-    clear: str
-    height: int
-    width: int
-    annotations: list[Annotation]
-
-
-def boxes_from_instances(instances: np.ndarray) -> list[Annotation]:
-    """Find every instance's box in one pass over the image.
-
-    Args:
-        instances (np.ndarray): Cityscapes' instance map of shape (H, W):
-            label id * 1000 + number, or the label id alone where the
-            annotators could not tell a group's members apart.
-
-    Returns:
-        list[Annotation]: In the order of the codes, 'category_id' (the
-        label id), 'bbox' (x, y, width, height in px), 'area' in px and
-        'iscrowd' (1 for a group).
-    """
-    areas = np.bincount(instances.reshape(-1))
-    codes = [int(code) for code in np.flatnonzero(areas)
-             if _label_id(int(code)) in CATEGORIES]
-    # Small consecutive numbers, or `find_objects` would reserve a slot for
-    # each of the 33,999 codes.
-    numbers = np.zeros(len(areas), dtype=np.int32)
-    numbers[codes] = np.arange(1, len(codes) + 1)
-    annotations = []
-    for code, found in zip(codes, find_objects(numbers[instances])):
-        rows, columns = found
-        annotations.append(dict(
-            category_id=_label_id(code),
-            bbox=[columns.start, rows.start, columns.stop - columns.start,
-                  rows.stop - rows.start],
-            area=int(areas[code]),
-            iscrowd=int(code < 1000)))
-    return annotations
-
-
-def _label_id(code: int) -> int:
-    return code // 1000 if code >= 1000 else code
-
-
-def read_labelled_image(root: Path, clear: str) -> LabelledImage:
-    """Read the boxes of a clear image and check its size.
-
-    Args:
-        root (Path): Cityscapes' root.
-        clear (str): Path of the image under the root.
-
-    Returns:
-        LabelledImage: With its boxes.
-
-    Raises:
-        DataError: If a file is missing, damaged or of another size.
-    """
-    path = root / label_path(clear)
-    if not path.exists():
-        raise DataError(f'{root / clear} has no label file {path}: unpack '
-                        'gtFine_trainvaltest.zip into the same root.')
-    instances = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if instances is None or instances.ndim != 2:
-        raise DataError(f'{path} is not a readable instance map: unpack it '
-                        'again.')
-    unknown = sorted({_label_id(int(code)) for code in np.unique(instances)}
-                     - set(id2label))
-    if unknown:
-        raise DataError(f'{path} holds the label id {unknown[0]}, which '
-                        'Cityscapes does not have: unpack it again.')
-    height, width = instances.shape
-    check_png(root / clear, height, width)
-    return LabelledImage(clear, height, width,
-                         boxes_from_instances(instances))
-
-
-def label_path(clear: str) -> str:
-    """Path of a clear image's instance map, both under the root."""
-    stem = clear.removesuffix(CLEAR_SUFFIX)
-    return 'gtFine' + stem.removeprefix('leftImg8bit') + LABEL_SUFFIX
-
-
-def foggy_path(clear: str, beta: float) -> str:
-    """Path of a clear image's foggy version, both under the root."""
-    stem = clear.removesuffix('.png')
-    return ('leftImg8bit_foggy' + stem.removeprefix('leftImg8bit')
-            + f'_foggy_beta_{beta}.png')
-
-
-def check_png(path: Path, height: int, width: int) -> None:
-    """Check a PNG's size and that it is whole, without decoding it.
-
-    Args:
-        path (Path): The image.
-        height (int): What it should be, in px.
-        width (int): What it should be, in px.
-
-    Raises:
-        DataError: If it is missing, damaged or of another size.
-    """
-    if not path.exists():
-        raise DataError(f'{path} is missing: unpack the archive it belongs '
-                        'to again.')
-    with path.open('rb') as file:
-        start = file.read(24)
-        file.seek(max(0, path.stat().st_size - len(PNG_END)))
-        end = file.read()
-    if not start.startswith(PNG_START) or end != PNG_END:
-        raise DataError(f'{path} is not a whole PNG: unpack it again.')
-    found_width, found_height = struct.unpack('>II', start[16:24])
-    if (found_height, found_width) != (height, width):
-        raise DataError(
-            f'{path} has {found_height} x {found_width} px, but its label '
-            f'file {height} x {width}: unpack both again.')
-
-
 def find_images(root: Path, split: str) -> list[str]:
     """List a split's clear images.
 
@@ -200,16 +74,16 @@ def find_images(root: Path, split: str) -> list[str]:
     if not root.is_dir():
         raise DataError(f'The data root {root} does not exist: name the '
                         'folder that holds leftImg8bit and gtFine.')
-    for folder, archive in (('leftImg8bit', 'leftImg8bit_trainvaltest.zip'),
-                            ('gtFine', 'gtFine_trainvaltest.zip')):
+    for folder, archive in (('leftImg8bit', CLEAR_ARCHIVE),
+                            ('gtFine', LABEL_ARCHIVE)):
         if not (root / folder / split).is_dir():
-            raise DataError(f'{root} has no {folder}/{split}: unpack '
-                            f'{archive} of Cityscapes there.')
+            raise DataError(f'{root} has no {folder}/{split}: '
+                            f'{mend(archive)}.')
     found = (root / 'leftImg8bit' / split).glob(f'*/*{CLEAR_SUFFIX}')
     images = sorted(path.relative_to(root).as_posix() for path in found)
     if not images:
-        raise DataError(f'{root}/leftImg8bit/{split} holds no image: unpack '
-                        'leftImg8bit_trainvaltest.zip of Cityscapes there.')
+        raise DataError(f'{root}/leftImg8bit/{split} holds no image: '
+                        f'{mend(CLEAR_ARCHIVE)}.')
     return images
 
 
@@ -225,7 +99,8 @@ def coco_file(images: Sequence[tuple[str, LabelledImage]]) -> dict[str, Any]:
         annotation ids from 1, since pycocotools' evaluation takes an
         object matched by id 0 for an unmatched one.
     """
-    entries, annotations = [], []
+    entries: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for image_id, (file_name, image) in enumerate(images):
         entries.append(dict(file_name=file_name, height=image.height,
                             width=image.width, id=image_id))
@@ -295,9 +170,8 @@ def _fog_levels(root: Path, betas: Iterable[float] | None) -> list[float]:
             raise DataError(f'beta {beta} is not a level of Foggy '
                             f'Cityscapes: choose among {BETAS}.')
     if levels and not has_fog:
-        raise DataError(f'{root} has no leftImg8bit_foggy: unpack '
-                        'leftImg8bit_trainvaltest_foggy.zip there, or leave '
-                        'out --beta.')
+        raise DataError(f'{root} has no leftImg8bit_foggy: '
+                        f'{mend(FOGGY_ARCHIVE)}, or leave out --beta.')
     return levels
 
 
@@ -323,7 +197,8 @@ def _versions(
     for beta in levels:
         foggy = [(foggy_path(image.clear, beta), image) for image in images]
         for path, image in foggy:
-            check_png(root / path, image.height, image.width)
+            check_png(root / path, image.height, image.width,
+                      FOGGY_ARCHIVE)
         yield f'instances_{split}_foggy_beta_{beta}.json', foggy
         every_level += foggy
     if len(levels) == len(BETAS):
@@ -367,17 +242,19 @@ def check_counts(root: Path, found: dict[str, list[str]],
                 raise DataError(
                     f'{root}/leftImg8bit/{split} holds {len(found[split])} '
                     f'images, but Cityscapes has {expected}: unpack '
-                    'leftImg8bit_trainvaltest.zip again.')
+                    f'{CLEAR_ARCHIVE} again.')
 
 
 def _check_mini(root: Path, split: str, expected: dict[str, Any],
                 summaries: list[Summary]) -> None:
     """Check one split of a Mini City against its manifest."""
-    name = f'instances_{split}.json'
-    clear = next(each for each in summaries if each.path.name == name)
-    pairs = [('images', clear.images, expected['images'])]
-    pairs += [(f'objects of {name}', clear.boxes[name], count)
-              for name, count in expected['objects'].items()]
+    file_name = f'instances_{split}.json'
+    clear = next(each for each in summaries if each.path.name == file_name)
+    pairs = [('images', clear.images, expected['images']),
+             ('images without objects', clear.empty, expected['empty'])]
+    pairs += [(f'boxes of {name}', clear.boxes[name],
+               expected['objects'].get(name, 0))
+              for name in CATEGORIES.values()]
     for what, got, wanted in pairs:
         if got != wanted:
             raise DataError(
@@ -417,6 +294,6 @@ def format_summaries(summaries: list[Summary],
         numbers = [each.images, each.empty, *(each.boxes[n] for n in names),
                    sum(each.boxes.values())]
         cells = [f'{number:>{len(title)}}'
-                 for number, title in zip(numbers, head)]
+                 for number, title in zip(numbers, head, strict=True)]
         state = 'written' if each.is_new else 'up to date'
         say(f'{each.path.name:<{wide}}  ' + '  '.join(cells) + f'  {state}')

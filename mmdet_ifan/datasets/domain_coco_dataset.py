@@ -1,5 +1,6 @@
 """COCO boxes of a domain, checked against the configured classes."""
 import os.path as osp
+from typing import Any
 
 from mmdet.datasets import CocoDataset
 from mmdet.datasets.api_wrappers import COCO
@@ -34,8 +35,10 @@ class DomainCocoDataset(CocoDataset):
     """mmdet's ``CocoDataset`` that refuses what cannot fit, before training.
 
     Args:
-        *args: Arguments of ``CocoDataset``.
-        **kwargs: Arguments of ``CocoDataset``.
+        data_prefix (dict[str, str], optional): ``img``: the folder below
+            ``data_root`` that the file's names start from. Defaults to None,
+            ``data_root`` itself.
+        **kwargs: Further arguments of ``CocoDataset``.
 
     Raises:
         FileNotFoundError: If the annotation file or its first image does not
@@ -45,6 +48,11 @@ class DomainCocoDataset(CocoDataset):
     """
 
     COCOAPI = _CategoriesByName
+
+    def __init__(self,
+                 data_prefix: dict[str, str] | None = None,
+                 **kwargs: Any) -> None:
+        super().__init__(data_prefix=data_prefix or dict(img=''), **kwargs)
 
     def load_data_list(self) -> list[dict]:
         """Read the file.

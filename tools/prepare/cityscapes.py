@@ -61,6 +61,9 @@ def main() -> int:
     except DataError as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print('\nInterrupted: nothing was written.', file=sys.stderr)
+        return 130
     format_summaries(summaries)
     return 0
 

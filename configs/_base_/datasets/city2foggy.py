@@ -17,14 +17,13 @@ train_dataloader = dict(
             data_root=data_root,
             images='annotations/instances_train_foggy_beta_0.02.json')))
 val_dataloader = dict(
-    dataset=dict(datasets=[
-        dict(
-            type='DomainCocoDataset',
+    dataset=dict(
+        source=dict(
             data_root=data_root,
             metainfo=metainfo,
-            ann_file=f'annotations/instances_val{suffix}.json',
-            test_mode=True,
-            pipeline=_base_.test_pipeline)
-        for suffix in ('', '_foggy_beta_0.02')
-    ]))
+            ann_file='annotations/instances_val.json'),
+        target=dict(
+            data_root=data_root,
+            metainfo=metainfo,
+            ann_file='annotations/instances_val_foggy_beta_0.02.json')))
 test_dataloader = val_dataloader

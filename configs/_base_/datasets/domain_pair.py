@@ -43,8 +43,11 @@ val_dataloader = dict(
     persistent_workers=True,
     drop_last=False,
     sampler=dict(type='DefaultSampler', shuffle=False),
-    # Source first, target second, as in val_evaluator.
-    dataset=dict(type='ConcatDataset'))
+    dataset=dict(
+        type='DomainTestDataset',
+        source=dict(type='DomainCocoDataset'),
+        target=dict(type='DomainCocoDataset'),
+        pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
 val_evaluator = dict(

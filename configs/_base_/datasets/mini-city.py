@@ -30,14 +30,8 @@ train_dataloader = dict(
         target=dict(data_root=data_root, pipeline=target_pipeline)))
 val_dataloader = dict(
     batch_size=8,
-    dataset=dict(datasets=[
-        dict(
-            type='DomainCocoDataset',
-            data_root=data_root,
-            metainfo=_base_.metainfo,
-            ann_file=f'annotations/instances_val{suffix}.json',
-            test_mode=True,
-            pipeline=test_pipeline)
-        for suffix in ('', '_foggy_beta_0.02')
-    ]))
+    dataset=dict(
+        source=dict(data_root=data_root),
+        target=dict(data_root=data_root),
+        pipeline=test_pipeline))
 test_dataloader = val_dataloader

@@ -12,21 +12,12 @@ train_dataloader = dict(
             data_root='data/cityscapes/',
             images='annotations/instances_train.json')))
 val_dataloader = dict(
-    dataset=dict(datasets=[
-        dict(
-            type='DomainCocoDataset',
-            test_mode=True,
-            pipeline=_base_.test_pipeline,
-            # All 10,000 images are for training: the source figure is that
-            # of the first 500 of them.
-            indices=500,
-            **sim10k),
-        dict(
-            type='DomainCocoDataset',
-            test_mode=True,
-            pipeline=_base_.test_pipeline,
+    dataset=dict(
+        # All 10,000 images are for training: the source figure is that of the
+        # first 500 of them.
+        source=dict(indices=500, **sim10k),
+        target=dict(
             data_root='data/cityscapes/',
             metainfo=metainfo,
-            ann_file='annotations/instances_val.json')
-    ]))
+            ann_file='annotations/instances_val.json')))
 test_dataloader = val_dataloader

@@ -6,7 +6,6 @@ frame is (forward, left, up), its origin on the ground below its centre.
 """
 
 from dataclasses import dataclass, field
-from typing import Union
 
 import numpy as np
 
@@ -83,7 +82,7 @@ class Face:
 
     points: np.ndarray
     colour: Colour
-    outward: Union[np.ndarray, None] = None
+    outward: np.ndarray | None = None
     decal: bool = False
 
 
@@ -118,7 +117,7 @@ class Outline:
     points: np.ndarray
 
 
-Primitive = Union[Face, Limb, Ring, Outline]
+Primitive = Face | Limb | Ring | Outline
 
 
 @dataclass
@@ -164,7 +163,7 @@ def cut_near(points: np.ndarray) -> np.ndarray:
     if inside.all():
         return points
     kept = []
-    for i, (point, is_inside) in enumerate(zip(points, inside)):
+    for i, (point, is_inside) in enumerate(zip(points, inside, strict=True)):
         before, was_inside = points[i - 1], inside[i - 1]
         if is_inside != was_inside:
             share = (NEAR - before[2]) / (point[2] - before[2])

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from .bodywork import TYRE, pick, tint
 from .geometry import Colour, Limb, Outline, Part, Primitive, Ring
-from .vehicles import TYRE, pick, tint
 
 Built = tuple[list[Part], np.ndarray]
 
@@ -16,6 +16,7 @@ TROUSERS: tuple[Colour, ...] = (
     (80, 55, 40), (45, 45, 48), (90, 110, 130), (110, 85, 60))
 HELMETS: tuple[Colour, ...] = (
     (230, 230, 230), (40, 40, 200), (40, 40, 42), (60, 190, 230))
+SHOES: Colour = (35, 35, 40)
 FRAMES: tuple[Colour, ...] = (
     (40, 40, 190), (190, 110, 40), (60, 60, 62), (80, 160, 70),
     (215, 215, 215))
@@ -44,25 +45,13 @@ def person(rng: np.random.Generator) -> Built:
     stout = rng.uniform(0.9, 1.25)
     hip, neck = 0.92 * unit, 1.47 * unit
     skin, shirt = pick(rng, SKIN, 8), pick(rng, SHIRTS)
-    trousers, shoes = pick(rng, TROUSERS), (35.0, 35.0, 40.0)
+    trousers = pick(rng, TROUSERS)
     coat = rng.random() < 0.3
     parts: list[Primitive] = []
-    for sign in (-1, 1):  # The far leg and arm are near enough.
-        side = 0.1 * stout * sign
-        knee = (0.55 * stride * sign + 0.05 * stride, side, 0.5 * unit)
-        foot = (stride * sign, side, 0.08)
-        parts += [
-            bar((0, side, hip), knee, 0.095 * stout, trousers, 0.07),
-            bar(knee, foot, 0.07, trousers, 0.055),
-            bar(foot, (foot[0] + 0.15, side, 0.05), 0.055, shoes)]
     for sign in (-1, 1):
-        side = 0.23 * stout * sign
-        elbow = (-0.4 * stride * sign, side * 1.15, 1.12 * unit)
-        hand = (-0.9 * stride * sign + 0.08, side * 1.15, 0.86 * unit)
-        parts += [bar((0, side, neck - 0.07), elbow, 0.06,
-                      tint(shirt, 0.88), 0.05),
-                  bar(elbow, hand, 0.05, tint(shirt, 0.88), 0.04),
-                  bar(hand, hand, 0.05, skin)]
+        parts += _leg(sign, stride, hip, stout, trousers)
+    for sign in (-1, 1):
+        parts += _arm(sign, stride, neck - 0.07, stout, shirt, skin)
     hem = 0.62 * unit if coat else hip - 0.03
     for sign in (-1, 1):  # Two bars: shoulders are wider than deep.
         parts.append(bar((0, 0.1 * stout * sign, hem),
@@ -75,6 +64,28 @@ def person(rng: np.random.Generator) -> Built:
     parts += _head(np.array([0.02, 0.0, height - 0.13 * unit]),
                    0.115 * unit, skin, pick(rng, HAIR, 10))
     return [Part(parts)], np.array([max(0.5, 2 * stride), 0.55, height])
+
+
+def _leg(sign: int, stride: float, hip: float, stout: float,
+         colour: Colour) -> list[Limb]:
+    """One leg of somebody walking, from a hip at height `hip` in m."""
+    side = 0.1 * stout * sign
+    knee = (0.55 * stride * sign + 0.05 * stride, side, 0.54 * hip)
+    foot = (stride * sign, side, 0.08)
+    return [bar((0, side, hip), knee, 0.095 * stout, colour, 0.07),
+            bar(knee, foot, 0.07, colour, 0.055),
+            bar(foot, (foot[0] + 0.15, side, 0.05), 0.055, SHOES)]
+
+
+def _arm(sign: int, stride: float, shoulder: float, stout: float,
+         sleeve: Colour, skin: Colour) -> list[Limb]:
+    """One arm, swinging against the leg of its side."""
+    side, colour = 0.23 * stout * sign, tint(sleeve, 0.88)
+    elbow = (-0.4 * stride * sign, side * 1.15, 0.8 * shoulder)
+    hand = (-0.9 * stride * sign + 0.08, side * 1.15, 0.61 * shoulder)
+    return [bar((0, side, shoulder), elbow, 0.06, colour, 0.05),
+            bar(elbow, hand, 0.05, colour, 0.04),
+            bar(hand, hand, 0.05, skin)]
 
 
 def _head(centre: np.ndarray, radius: float, skin: Colour,
@@ -108,7 +119,7 @@ def _rider(rng: np.random.Generator, seat: tuple[float, float],
         parts += [bar((hip[0], side, hip[2]), knee, 0.1, trousers, 0.075),
                   bar(knee, foot, 0.075, trousers, 0.055),
                   bar(foot, (foot[0] + 0.14, side, foot[2] - 0.03), 0.055,
-                      (35, 35, 40))]
+                      SHOES)]
     for sign in (-1, 1):
         parts.append(bar((hip[0], 0.09 * sign, hip[2]),
                          (neck[0], 0.13 * sign, neck[2] - 0.06), 0.12,

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from . import people, settings, surroundings, vehicles
-from .geometry import (Camera, Face, Limb, Outline, Part, Primitive, Ring,
-                       place)
+from .geometry import Camera, Face, Limb, Outline, Part, Primitive, Ring, place
+from .light import Light, draw_light
+from .occupancy import Occupancy
 from .surroundings import Street
 
 Builder = Callable[[np.random.Generator], tuple[list[Part], np.ndarray]]
@@ -26,25 +27,6 @@ RECIPES: dict[str, tuple[tuple[str, Builder], ...]] = {
     'bicycle': (('bicycle', people.bicycle), ),
 }
 SMALL = ('person', 'cyclist', 'motorcyclist', 'motorcycle', 'bicycle')
-
-
-@dataclass
-class Light:
-    """Sun and camera response of a scene.
-
-    Args:
-        sun (np.ndarray): Unit vector towards the sun, world axes.
-        ambient (float): Share of light that reaches a face turned away.
-        exposure (float): Factor on every pixel.
-        temperature (float): Warm above 0, cold below.
-        sky (np.ndarray): BGR at the horizon and at the zenith, (2, 3).
-    """
-
-    sun: np.ndarray
-    ambient: float
-    exposure: float
-    temperature: float
-    sky: np.ndarray
 
 
 @dataclass
@@ -88,7 +70,7 @@ def draw_scene(rng: np.random.Generator, height: int, width: int) -> Scene:
     """
     camera = Camera(width, height, rng.uniform(*settings.ELEVATION))
     street = surroundings.draw_street(rng)
-    scene = Scene(camera, _draw_light(rng), street)
+    scene = Scene(camera, draw_light(rng), street)
     objects, rails = _place_objects(rng, camera, street)
     scene.ground = [
         Sprite('sidewalk', 0, [Part(surroundings.pavement(rng))]),
@@ -99,19 +81,6 @@ def draw_scene(rng: np.random.Generator, height: int, width: int) -> Scene:
     scene.sprites += _place_clutter(rng, street) + objects
     scene.sprites.sort(key=lambda sprite: -sprite.distance)
     return scene
-
-
-def _draw_light(rng: np.random.Generator) -> Light:
-    """Draw sun, exposure and sky."""
-    azimuth, altitude = rng.uniform(0, 2 * np.pi), rng.uniform(0.4, 1.2)
-    sun = np.array([np.cos(altitude) * np.cos(azimuth), np.sin(altitude),
-                    np.cos(altitude) * np.sin(azimuth)])
-    grey = rng.uniform(0, 1)  # Overcast or blue.
-    zenith = (1 - grey) * np.array([215, 165, 115]) + grey * 195
-    horizon = 0.35 * zenith + 0.65 * np.array([232, 226, 220])
-    return Light(sun, rng.uniform(0.5, 0.8), rng.uniform(*settings.EXPOSURE),
-                 rng.uniform(*settings.TEMPERATURE),
-                 np.stack([horizon, zenith]))
 
 
 def _place_objects(
@@ -176,75 +145,6 @@ def _draw_pose(rng: np.random.Generator, kind: str,
     if kind in ('car', 'truck') and rng.random() < 0.4:
         x, yaw = rng.uniform(left, right), yaw + rng.uniform(-1.2, 1.2)
     return x + rng.normal(0, 0.3), z, yaw
-
-
-class Occupancy:
-    """Which ground and which pixels earlier objects have taken.
-
-    Args:
-        camera (Camera): Decides what covers what.
-    """
-
-    def __init__(self, camera: Camera) -> None:
-        self.camera = camera
-        self.footprints: list[np.ndarray] = []
-        self.rectangles: list[tuple[float, np.ndarray]] = []
-
-    def accept(self, x: float, z: float, yaw: float,
-               size: np.ndarray) -> bool:
-        """Take a place for an object if it is free and would be seen.
-
-        Args:
-            x (float): In m.
-            z (float): In m.
-            yaw (float): In radians.
-            size (np.ndarray): (length, width, height) in m.
-
-        Returns:
-            bool: Whether the object stands there now.
-        """
-        half = size / 2
-        corners = place(np.array([
-            (sx * half[0], sy * half[1], up) for sx in (-1, 1)
-            for sy in (-1, 1) for up in (0.0, size[2])]), x, z, yaw)
-        if corners[:, 2].min() < 3.0:
-            return False
-        footprint = np.array([*corners[:, [0, 2]].min(axis=0) - 0.2,
-                              *corners[:, [0, 2]].max(axis=0) + 0.2])
-        if any(overlap(footprint, other) > 0 for other in self.footprints):
-            return False
-        projected = self.camera.project(corners)
-        rectangle = np.array([*projected.min(axis=0),
-                              *projected.max(axis=0)])
-        frame = np.array([0, 0, self.camera.width, self.camera.height])
-        if overlap(rectangle, frame) < settings.MIN_INSIDE * area(rectangle):
-            return False
-        if self._hides_or_is_hidden(z, rectangle):
-            return False
-        self.footprints.append(footprint)
-        self.rectangles.append((z, rectangle))
-        return True
-
-    def _hides_or_is_hidden(self, z: float, rectangle: np.ndarray) -> bool:
-        """Whether too much of this or of an earlier object is covered."""
-        everything = [*self.rectangles, (z, rectangle)]
-        for far_z, far in everything:
-            covered = sum(overlap(far, near) for near_z, near in everything
-                          if near_z < far_z)
-            if covered > settings.MAX_COVERED * area(far):
-                return True
-        return False
-
-
-def area(box: np.ndarray) -> float:
-    """Area of a rectangle (x1, y1, x2, y2)."""
-    return float((box[2] - box[0]) * (box[3] - box[1]))
-
-
-def overlap(one: np.ndarray, other: np.ndarray) -> float:
-    """Area two rectangles (x1, y1, x2, y2) share."""
-    sides = np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2])
-    return float(max(sides[0], 0) * max(sides[1], 0))
 
 
 def _place_clutter(rng: np.random.Generator, street: Street) -> list[Sprite]:

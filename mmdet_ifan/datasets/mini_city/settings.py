@@ -5,7 +5,7 @@ here and raise `RENDERER_VERSION`, or an old render on disk passes for a new
 one.
 """
 
-RENDERER_VERSION = '1.0'
+RENDERER_VERSION = '1.1'
 
 # --- What is on disk -------------------------------------------------------
 # Invented, so that nobody mistakes a file for a real Cityscapes frame.
@@ -51,7 +51,7 @@ DISTANCES = {
     'motorcycle': (6.5, 30.0),
     'bicycle': (6.5, 30.0),
 }
-NEAR_BIAS = 1.25  # Distance = near + (far - near) * u**NEAR_BIAS.
+NEAR_BIAS = 1.0  # Distance = near + (far - near) * u**NEAR_BIAS.
 MAX_COVERED = 0.5  # Of an object's rectangle by nearer ones, when placing.
 MIN_INSIDE = 0.6  # Of an object's rectangle inside the image.
 MIN_VISIBLE = 0.25  # Of an object's pixels, or it is labelled `static`.
@@ -60,7 +60,9 @@ MIN_HEIGHT_PX = 5  # Of 128 rows; smaller remains are labelled `static`.
 # --- Light and sensor ------------------------------------------------------
 EXPOSURE = (0.78, 1.15)
 TEMPERATURE = (-0.08, 0.08)  # Blue minus, red plus.
-BLUR = 0.45  # Sigma in px at 256 px width, grows with the width.
+BLUR = 0.45  # Sigma in px at 256 px width; grows with its root.
+# (Width in px, strength relative to the colour) of blotches on surfaces.
+TEXTURE = ((8, 0.03), (3, 0.025))
 NOISE = 3.0  # Standard deviation of the sensor, grey levels.
 
 # --- Fog -------------------------------------------------------------------

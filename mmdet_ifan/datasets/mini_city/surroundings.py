@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .bodywork import GLASS, pick, tint
 from .geometry import Colour, Face, Limb, Part, Primitive, normal_away_from
-from .vehicles import GLASS, pick, tint
 
 ASPHALT: tuple[Colour, ...] = ((98, 96, 94), (82, 80, 80), (112, 108, 105))
 PAVING: tuple[Colour, ...] = ((140, 142, 145), (125, 130, 140),
@@ -150,7 +150,7 @@ def _far_end(rng: np.random.Generator) -> list[Primitive]:
         parts.append(Face(np.array(
             [(x, -1, FAR - 1), (x + width, -1, FAR - 1),
              (x + width, height, FAR - 1), (x, height, FAR - 1)]),
-            tint(pick(rng, WALLS), 0.85), np.array([0.0, 0.0, -1.0])))
+            tint(pick(rng, WALLS, 6), 0.85), np.array([0.0, 0.0, -1.0])))
         x += width
     return parts
 
@@ -158,7 +158,7 @@ def _far_end(rng: np.random.Generator) -> list[Primitive]:
 def _house(rng: np.random.Generator, wall: float, sign: float, start: float,
            end: float) -> list[Primitive]:
     """One house whose facade stands at x = `wall`, facing the street."""
-    height, colour = rng.uniform(7, 17), pick(rng, WALLS)
+    height, colour = rng.uniform(7, 17), pick(rng, WALLS, 6)
     depth = wall + sign * 12
     centre = np.array([(wall + depth) / 2, height / 2, (start + end) / 2])
     street_side = np.array([(wall, 0, start), (wall, 0, end),
@@ -178,7 +178,7 @@ def _house(rng: np.random.Generator, wall: float, sign: float, start: float,
                 [(wall, level + 0.4, z), (wall, level + 0.4, z + width),
                  (wall, level + 2.1, z + width), (wall, level + 2.1, z)]),
                 tint(pane, rng.uniform(0.8, 1.25)), outward, decal=True))
-    shop = tint(pick(rng, WALLS, 25), 0.55)
+    shop = tint(pick(rng, WALLS, 18), 0.55)
     parts.append(Face(np.array(
         [(wall, 0.5, start + 0.5), (wall, 0.5, end - 0.5),
          (wall, 2.5, end - 0.5), (wall, 2.5, start + 0.5)]), shop, outward,
@@ -195,10 +195,9 @@ def tree(rng: np.random.Generator) -> list[Part]:
     for _ in range(9):
         at = np.append(rng.normal(0, 0.75, 2),
                        trunk_height + rng.uniform(0.7, 2.8))
-        parts.append(Limb(at, at, rng.uniform(0.6, 1.0), 0.8,
+        radius = rng.uniform(0.6, 1.0)
+        parts.append(Limb(at, at, radius, radius,
                           tint(leaf, rng.uniform(0.75, 1.25))))
-    for blob in parts[1:]:
-        blob.end_radius = blob.start_radius
     return [Part(parts)]
 
 

@@ -17,17 +17,14 @@ from tqdm import tqdm
 
 from ..disk import TEMPORARY_SUFFIX, DataError, write_atomically
 from . import settings
-from .fog import add_fog
-from .render import Rendered, add_noise, render
+from .formats import encode, json_bytes, scene_paths
+from .render import render
 from .scene import draw_scene
 
 MANIFEST = 'mini_city.json'
 UNFINISHED = 'mini_city.unfinished.json'
 FOLDERS = ('leftImg8bit', 'leftImg8bit_foggy', 'gtFine', 'disparity',
            'camera')
-FRAME = 19  # The frame of a snippet that Cityscapes annotates.
-# Weak compression: the noise hardly shrinks, and this is 5 times faster.
-PNG_FLAGS = [cv2.IMWRITE_PNG_COMPRESSION, 1]
 README = """Mini City: a rendered stand-in, not Cityscapes.
 
 Every image here was drawn by mmdet_ifan (numpy and OpenCV); no photograph,
@@ -90,116 +87,10 @@ class MiniCity:
         return encode(rendered, scene_paths(split, index), rng)
 
 
-def scene_paths(split: str, index: int) -> dict[str, str]:
-    """Path under the root of each file of a scene, by kind.
-
-    Args:
-        split (str): 'train' or 'val'.
-        index (int): Number of the scene in its split, from 0.
-
-    Returns:
-        dict[str, str]: Keys are 'image', 'instances', 'polygons',
-        'disparity', 'camera' and, for each beta, 'foggy_BETA'.
-    """
-    cities = settings.CITIES[split]
-    city = cities[index % len(cities)]
-    stem = f'{city}_{index // len(cities):06d}_{FRAME:06d}'
-    paths = dict(
-        image=f'leftImg8bit/{split}/{city}/{stem}_leftImg8bit.png',
-        instances=f'gtFine/{split}/{city}/{stem}_gtFine_instanceIds.png',
-        polygons=f'gtFine/{split}/{city}/{stem}_gtFine_polygons.json',
-        disparity=f'disparity/{split}/{city}/{stem}_disparity.png',
-        camera=f'camera/{split}/{city}/{stem}_camera.json')
-    for beta in settings.BETAS:
-        paths[f'foggy_{beta}'] = (
-            f'leftImg8bit_foggy/{split}/{city}/{stem}'
-            f'_leftImg8bit_foggy_beta_{beta}.png')
-    return paths
-
-
-def encode(rendered: Rendered, paths: dict[str, str],
-           rng: np.random.Generator) -> dict[str, bytes]:
-    """Encode a scene in the formats of Cityscapes.
-
-    Args:
-        rendered (Rendered): The scene.
-        paths (dict[str, str]): From `scene_paths`.
-        rng (np.random.Generator): Noise of the foggy images.
-
-    Returns:
-        dict[str, bytes]: Content of each file by path.
-    """
-    camera = rendered.camera
-    files = {
-        paths['image']: _png(rendered.image),
-        paths['instances']: _png(instance_ids(rendered)),
-        paths['polygons']: _json(polygons(rendered)),
-        paths['disparity']: _png(disparity(rendered.depth, camera.focal)),
-        paths['camera']: _json(dict(
-            extrinsic=dict(baseline=settings.BASELINE, pitch=0.0, roll=0.0,
-                           x=0.0, y=0.0, yaw=0.0, z=camera.elevation),
-            intrinsic=dict(fx=camera.focal, fy=camera.focal, u0=camera.u0,
-                           v0=camera.v0)))}
-    for beta in settings.BETAS:
-        foggy = add_fog(rendered.image, rendered.depth, beta,
-                        rendered.airlight)
-        files[paths[f'foggy_{beta}']] = _png(
-            add_noise(foggy, settings.FOG_NOISE, rng))
-    return files
-
-
-def instance_ids(rendered: Rendered) -> np.ndarray:
-    """Cityscapes' instance map, uint16 of shape (H, W).
-
-    A pixel of an object is its label id * 1000 + its number among the
-    image's objects of that label; any other pixel is its label id.
-    """
-    numbers: Counter[str] = Counter()
-    codes = np.zeros(len(rendered.labels), dtype=np.uint16)
-    for i, label in enumerate(rendered.labels):
-        codes[i] = name2label[label].id
-        if rendered.instances[i]:
-            codes[i] = name2label[label].id * 1000 + numbers[label]
-            numbers[label] += 1
-    return codes[rendered.index]
-
-
-def polygons(rendered: Rendered) -> dict[str, Any]:
-    """Cityscapes' outlines, each over those before it."""
-    height, width = rendered.index.shape
-    objects = [dict(label=label, polygon=polygon.tolist())
-               for label, polygon in zip(rendered.labels, rendered.polygons)
-               if len(polygon)]
-    return dict(imgHeight=height, imgWidth=width, objects=objects)
-
-
-def disparity(depth: np.ndarray, focal: float) -> np.ndarray:
-    """Cityscapes' disparity, uint16 p with (p - 1) / 256 px for p > 0.
-
-    Args:
-        depth (np.ndarray): In m, of shape (H, W).
-        focal (float): In px.
-
-    Returns:
-        np.ndarray: Of shape (H, W).
-    """
-    pixels = settings.BASELINE * focal / depth
-    return np.clip(np.rint(pixels * 256) + 1, 1, 65535).astype(np.uint16)
-
-
-def _png(image: np.ndarray) -> bytes:
-    _, encoded = cv2.imencode('.png', image, PNG_FLAGS)
-    return encoded.tobytes()
-
-
-def _json(content: dict[str, Any]) -> bytes:
-    return json.dumps(content).encode()
-
-
 def write_mini_city(root: Path, city: MiniCity, workers: int = 2,
                     overwrite: bool = False,
                     say: Callable[[str], None] = print) -> bool:
-    """Render Mini City into a folder, going on where a run was cut off.
+    """Render Mini City into a folder, only what is missing there.
 
     Args:
         root (Path): The data root.
@@ -221,7 +112,7 @@ def write_mini_city(root: Path, city: MiniCity, workers: int = 2,
         say(f'{root} is up to date: {city.train} + {city.val} scenes, seed '
             f'{city.seed}.')
         return False
-    write_atomically(root / UNFINISHED, _json(city.identity()))
+    write_atomically(root / UNFINISHED, json_bytes(city.identity()))
     write_atomically(root / 'README.txt',
                      README.format(**city.identity()).encode())
     for leftover in root.rglob(f'*{TEMPORARY_SUFFIX}'):
@@ -251,16 +142,27 @@ def _is_finished(root: Path, city: MiniCity, overwrite: bool) -> bool:
                  for key, value in identity.items()
                  if found.get(key) != value]
     if not different:
-        return (root / MANIFEST).exists()
+        return (root / MANIFEST).exists() and all(
+            (root / path).exists() for split in settings.SPLITS
+            for index in range(getattr(city, split))
+            for path in scene_paths(split, index).values())
     if not overwrite:
         raise DataError(
             f'{root} holds another Mini City ({", ".join(different)}): '
             'choose another folder with --out, or pass --overwrite.')
+    _make_room(root, found)
+    return False
+
+
+def _make_room(root: Path, found: dict[str, Any]) -> None:
+    """Remove an earlier Mini City and the COCO files made from it."""
+    # Until all is gone, it is an unfinished render of its old numbers.
+    write_atomically(root / UNFINISHED, json_bytes(found))
+    (root / MANIFEST).unlink(missing_ok=True)
+    for path in (root / 'annotations').glob('instances_*.json'):
+        path.unlink()
     for name in FOLDERS:
         shutil.rmtree(root / name, ignore_errors=True)
-    for name in (MANIFEST, UNFINISHED):
-        (root / name).unlink(missing_ok=True)
-    return False
 
 
 def _read_identity(root: Path) -> dict[str, Any] | None:
@@ -319,6 +221,9 @@ def _write_scene(root: Path, city: MiniCity, split: str,
 
 def _objects_in(path: Path) -> list[str]:
     """Label of each object in an instance map."""
-    codes = np.unique(cv2.imread(str(path), cv2.IMREAD_UNCHANGED))
+    instances = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if instances is None:
+        raise DataError(f'{path} is damaged: remove it and render again.')
+    codes = np.unique(instances)
     names = {label.id: name for name, label in name2label.items()}
     return [names[int(code) // 1000] for code in codes if code >= 1000]

@@ -1,6 +1,7 @@
 """The domain-adaptive detector (iFAN, Eq. 7)."""
 from typing import Any
 
+import torch
 from mmdet.models import FasterRCNN
 from mmdet.models.utils import rename_loss_dict, unpack_gt_instances
 from mmdet.registry import MODELS
@@ -137,8 +138,9 @@ def _without_categories(data_samples: SampleList) -> SampleList:
     """Copy the samples with every box labelled 0: the RPN's one class."""
     copies = []
     for sample in data_samples:
-        copy = sample.clone()
-        copy.gt_instances.labels = copy.gt_instances.labels.new_zeros(
-            len(copy.gt_instances))
+        # A clone shares what it holds, so the boxes need one of their own.
+        copy, instances = sample.clone(), sample.gt_instances.clone()
+        instances.labels = torch.zeros_like(instances.labels)
+        copy.gt_instances = instances
         copies.append(copy)
     return copies

@@ -1,0 +1,36 @@
+"""Both domains' test images in one data set."""
+from mmcv.transforms import BaseTransform
+from mmdet.datasets import ConcatDataset
+from mmdet.registry import DATASETS
+from mmdet.utils import ConfigType
+
+
+@DATASETS.register_module()
+class DomainTestDataset(ConcatDataset):
+    """Source and target, one after the other, through one pipeline.
+
+    mmdet's ``MultiDatasetsEvaluator`` with the prefixes ``source`` and
+    ``target`` takes them apart again. That the pipeline is the data set's own
+    lets ``DetInferencer`` find it.
+
+    Args:
+        source (dict): Config of the labelled data set of the source domain.
+        target (dict): The same of the target domain.
+        pipeline (list[dict]): Test pipeline of both.
+        lazy_init (bool): Read no annotation file yet, as ``DetInferencer``
+            asks. Defaults to False.
+    """
+
+    def __init__(self,
+                 source: ConfigType,
+                 target: ConfigType,
+                 pipeline: list[dict | BaseTransform],
+                 lazy_init: bool = False) -> None:
+        super().__init__([
+            dict(
+                domain,
+                pipeline=pipeline,
+                test_mode=True,
+                lazy_init=lazy_init) for domain in (source, target)
+        ],
+                         lazy_init=lazy_init)

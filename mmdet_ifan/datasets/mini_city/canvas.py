@@ -1,0 +1,233 @@
+"""Colour, depth and labels, painted at once with OpenCV."""
+
+from functools import cached_property
+
+import cv2
+import numpy as np
+
+from . import settings
+from .geometry import (
+    Camera,
+    Colour,
+    Face,
+    Limb,
+    Outline,
+    Part,
+    Ring,
+    cut_near,
+    plane_depth,
+)
+from .light import Light
+
+SHIFT = 4  # Binary digits after the point in OpenCV's coordinates.
+FAR_AWAY = 20000.0  # px; clipped, or OpenCV's fixed point overflows.
+
+
+class Canvas:
+    """Colour, depth and index at `SUPERSAMPLE` times the resolution.
+
+    Args:
+        camera (Camera): Of the final image.
+        light (Light): Shades faces.
+    """
+
+    def __init__(self, camera: Camera, light: Light) -> None:
+        self.camera = camera.scaled(settings.SUPERSAMPLE)
+        self.light = light
+        self.eye = np.array([0.0, camera.elevation, 0.0])
+        self.colour = self._sky()
+        self.depth = self.camera.ground_depth()
+        self.index = np.zeros(self.depth.shape, dtype=np.int32)
+
+    def _sky(self) -> np.ndarray:
+        """Gradient from the zenith to the horizon, uint8 (H, W, 3)."""
+        camera = self.camera
+        share = np.clip(np.arange(camera.height) / camera.v0, 0, 1)[:, None]
+        horizon, zenith = self.light.sky
+        column = share * horizon + (1 - share) * zenith
+        return np.repeat(column[:, None], camera.width,
+                         axis=1).astype(np.uint8)
+
+    @cached_property
+    def _pixel_columns(self) -> np.ndarray:
+        return np.arange(self.camera.width) + 0.5
+
+    @cached_property
+    def _pixel_rows(self) -> np.ndarray:
+        return np.arange(self.camera.height) + 0.5
+
+    def paint(self, parts: list[Part], index: int,
+              on_ground: bool = False) -> None:
+        """Paint a thing, its farther parts first.
+
+        Args:
+            parts (list[Part]): In world coordinates.
+            index (int): What it writes into the index canvas.
+            on_ground (bool): Whether it lies on the ground, whose depth is
+                there already. Defaults to False.
+        """
+        def distance(part: Part) -> float:
+            return -float(np.linalg.norm(part.centre - self.eye))
+
+        for part in sorted(parts, key=distance):
+            for shape in part.primitives:
+                if isinstance(shape, Face):
+                    self._face(shape, index, on_ground)
+                elif isinstance(shape, Limb):
+                    self._limb(shape, index)
+                elif isinstance(shape, Ring):
+                    self._ring(shape, index)
+                else:
+                    self._outline(shape, index)
+
+    def shadow(self, parts: list[Part]) -> None:
+        """Darken the ground under a thing."""
+        points = np.concatenate([_corners(part) for part in parts])
+        plan = cv2.convexHull(points[:, [0, 2]].astype(np.float32))[:, 0]
+        middle = plan.mean(axis=0)
+        plan = middle + (plan - middle) * 1.08
+        ring = cut_near(np.insert(plan.astype(float), 1, 0.0, axis=1))
+        if len(ring) < 3:
+            return
+        pixels = self._fixed(ring)
+        corner, size = self._around(pixels)
+        rows = slice(corner[1], corner[1] + size[1])
+        columns = slice(corner[0], corner[0] + size[0])
+        mask = self._mask(pixels, corner, size)
+        ground = self.colour[rows, columns]
+        ground[mask] = (ground[mask] * 0.6).astype(np.uint8)
+
+    def _around(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Corner and size (x, y) of a polygon's part of the canvas, in px."""
+        corner = np.maximum((pixels.min(axis=0) >> SHIFT) - 1, 0)
+        end = np.minimum((pixels.max(axis=0) >> SHIFT) + 3,
+                         [self.camera.width, self.camera.height])
+        return corner, np.maximum(end - corner, 0)
+
+    def _mask(self, pixels: np.ndarray, corner: np.ndarray,
+              size: np.ndarray) -> np.ndarray:
+        """Which pixels of a part of the canvas a polygon covers, bool."""
+        mask = np.zeros((size[1], size[0]), dtype=np.uint8)
+        if mask.size:
+            cv2.fillConvexPoly(mask, pixels - (corner << SHIFT), 1,
+                               shift=SHIFT)
+        return mask.astype(bool)
+
+    def _fixed(self, points: np.ndarray) -> np.ndarray:
+        """Project (N, 3) to OpenCV's fixed-point px, int32 (N, 2).
+
+        OpenCV's pixel centres are whole numbers, the camera's are halves.
+        """
+        pixels = np.clip(self.camera.project(points), -FAR_AWAY, FAR_AWAY)
+        return np.round((pixels - 0.5) * (1 << SHIFT)).astype(np.int32)
+
+    def _shade(self, colour: Colour, outward: np.ndarray) -> Colour:
+        """Colour of a face whose normal is `outward`, lit by the sun."""
+        lit = max(0.0, float(outward @ self.light.sun))
+        factor = self.light.ambient + (1.12 - self.light.ambient) * lit
+        return _scaled(colour, factor)
+
+    def _face(self, face: Face, index: int, on_ground: bool) -> None:
+        points, colour = face.points, face.colour
+        if face.outward is not None:
+            if face.outward @ (points[0] - self.eye) >= 0:
+                return
+            colour = self._shade(colour, face.outward)
+        points = cut_near(points)
+        if len(points) < 3:
+            return
+        pixels = self._fixed(points)
+        cv2.fillConvexPoly(self.colour, pixels, colour, shift=SHIFT)
+        if face.decal:
+            return
+        cv2.fillConvexPoly(self.index, pixels, index, shift=SHIFT)
+        if on_ground:
+            return
+        if np.ptp(points[:, 2]) < 0.3:
+            cv2.fillConvexPoly(self.depth, pixels,
+                               float(points[:, 2].mean()), shift=SHIFT)
+        else:
+            self._plane(points, pixels)
+
+    def _plane(self, points: np.ndarray, pixels: np.ndarray) -> None:
+        """Write the exact depth of a slanted face."""
+        corner, size = self._around(pixels)
+        rows = slice(corner[1], corner[1] + size[1])
+        columns = slice(corner[0], corner[0] + size[0])
+        depth = plane_depth(points, self.camera, self._pixel_columns[columns],
+                            self._pixel_rows[rows])
+        np.copyto(self.depth[rows, columns], depth, casting='same_kind',
+                  where=self._mask(pixels, corner, size))
+
+    def _limb(self, limb: Limb, index: int) -> None:
+        ends = np.stack([limb.start, limb.end])
+        if ends[:, 2].min() < 1.0:
+            return
+        centres = self.camera.project(ends) - 0.5
+        radii = self.camera.focal / ends[:, 2] * np.array(
+            [limb.start_radius, limb.end_radius])
+        circle = _CIRCLE[None] * np.maximum(radii, 0.4)[:, None, None]
+        points = (centres[:, None] + circle).reshape(-1, 2)
+        hull = cv2.convexHull(np.round(points * (1 << SHIFT)).astype(
+            np.int32))
+        self._fill(hull, self._round_shade(limb.colour, 0.88), index,
+                   float(ends[:, 2].mean()))
+        if radii.max() < 1.5:
+            return
+        # The sunny side of a round thing is brighter, which gives it volume.
+        offset = np.array([self.light.sun[0], -self.light.sun[1]])
+        points = (centres[:, None] + 0.6 * circle
+                  + 0.3 * radii[:, None, None] * offset)
+        hull = cv2.convexHull(np.round(points.reshape(-1, 2)
+                                       * (1 << SHIFT)).astype(np.int32))
+        cv2.fillConvexPoly(self.colour, hull,
+                           self._round_shade(limb.colour, 1.08), shift=SHIFT)
+
+    def _round_shade(self, colour: Colour, factor: float) -> Colour:
+        """Mean shade of a round thing."""
+        return _scaled(colour, factor * (0.5 + 0.5 * self.light.ambient))
+
+    def _ring(self, ring: Ring, index: int) -> None:
+        depth = float(ring.points[:, 2].mean())
+        pixels = self._fixed(ring.points)
+        thickness = 2 * ring.radius * self.camera.focal / depth
+        thick = max(1, int(round(thickness)))
+        colour = self._round_shade(ring.colour, 1.0)
+        for canvas, value in ((self.colour, colour), (self.depth, depth),
+                              (self.index, index)):
+            cv2.polylines(canvas, [pixels], True, value, thick, shift=SHIFT)
+
+    def _outline(self, outline: Outline, index: int) -> None:
+        cv2.fillPoly(self.index, [self._fixed(outline.points)], index,
+                     shift=SHIFT)
+
+    def _fill(self, pixels: np.ndarray, colour: Colour, index: int,
+              depth: float) -> None:
+        cv2.fillConvexPoly(self.colour, pixels, colour, shift=SHIFT)
+        cv2.fillConvexPoly(self.index, pixels, index, shift=SHIFT)
+        cv2.fillConvexPoly(self.depth, pixels, depth, shift=SHIFT)
+
+    def sampled(self, canvas: np.ndarray) -> np.ndarray:
+        """Take one sample a pixel; labels and depths must not be mixed."""
+        factor = settings.SUPERSAMPLE
+        return canvas[factor // 2::factor, factor // 2::factor]
+
+
+_TURN = np.linspace(0, 2 * np.pi, 12, endpoint=False)
+_CIRCLE = np.stack([np.cos(_TURN), np.sin(_TURN)], axis=1)
+
+
+def _scaled(colour: Colour, factor: float) -> Colour:
+    scaled = [min(255.0, channel * factor) for channel in colour]
+    return scaled[0], scaled[1], scaled[2]
+
+
+def _corners(part: Part) -> np.ndarray:
+    """Every point (N, 3) of a part."""
+    points = []
+    for shape in part.primitives:
+        if isinstance(shape, Limb):
+            points += [shape.start[None], shape.end[None]]
+        else:
+            points.append(shape.points)
+    return np.concatenate(points)

@@ -1,0 +1,160 @@
+"""``mim`` with the installed package, from a folder outside the checkout.
+
+A few iterations on a few images of Mini City: what is tested is that the
+commands find, launch, log, save, resume and measure, not what they learn.
+"""
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIG = 'ifan_mini-city.py'
+OPTIONS = [
+    'load_from=None',
+    'train_dataloader.batch_size=1',
+    'default_hooks.checkpoint.interval=2',
+    'default_hooks.logger.interval=1',
+    'custom_hooks.0.launch.instance=1',
+    'custom_hooks.0.launch.correlation=2',
+    'param_scheduler.0.end=2',
+    'param_scheduler.1.begin=2',
+] + [
+    f'{name}_dataloader.{option}' for name in ('train', 'val', 'test')
+    for option in ('num_workers=0', 'persistent_workers=False')
+]
+Mim = Callable[..., str]
+
+
+def train_options(iterations: int) -> list[str]:
+    """What makes a run of the config short, validated at its end."""
+    return [
+        '--cfg-options', *OPTIONS, f'train_cfg.max_iters={iterations}',
+        f'train_cfg.val_interval={iterations}'
+    ]
+
+
+def scalars(work_dir: Path) -> list[dict]:
+    """The scalars of the latest run in a work folder."""
+    path = sorted(work_dir.glob('*/vis_data/scalars.json'))[-1]
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory) -> Path:
+    """The folder that a user works in."""
+    return tmp_path_factory.mktemp('user')
+
+
+@pytest.fixture(scope='module')
+def mim(folder) -> Mim:
+    """Runs ``mim`` in that folder and returns what it prints."""
+    try:
+        package = distribution('mmdet_ifan').locate_file('mmdet_ifan')
+        installed = Path(package, '.mim').is_dir()
+    except PackageNotFoundError:
+        installed = False
+    if not installed:
+        pytest.fail('mim needs mmdet_ifan as a wheel: run "make setup".')
+    env = {k: v for k, v in os.environ.items() if k != 'PYTHONPATH'}
+    # Threads that wait for each other crawl when other programs run.
+    env['OMP_NUM_THREADS'] = '1'
+
+    def run(*arguments: str | Path) -> str:
+        result = subprocess.run(
+            [sys.executable, '-m', 'mim', *map(str, arguments)],
+            cwd=folder,
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True)
+        assert result.returncode == 0, result.stdout
+        assert str(ROOT / 'mmdet_ifan') not in result.stdout
+        return result.stdout
+
+    return run
+
+
+@pytest.fixture(scope='module')
+def mini_city(mim) -> None:
+    """Six training and three validation scenes, as in a user's first steps."""
+    mim('run', 'mmdet_ifan', 'mini_city', '--train', 6, '--val', 3)
+    mim('run', 'mmdet_ifan', 'cityscapes', 'data/mini_city')
+
+
+@pytest.fixture(scope='module')
+def trained(mim, mini_city, folder) -> Path:
+    """The work folder of a run of four iterations."""
+    output = mim('train', 'mmdet_ifan', CONFIG, '--work-dir', 'work',
+                 '--seed', 3, *train_options(4))
+    assert 'Training finished successfully' in output
+    return folder / 'work'
+
+
+@pytest.fixture(scope='module')
+def resumed(mim, trained) -> Path:
+    """The same work folder after two more iterations."""
+    output = mim('train', 'mmdet_ifan', CONFIG, '--work-dir', trained,
+                 '--resume', *train_options(6))
+    assert 'resumed epoch: 0, iter: 4' in output
+    return trained
+
+
+def test_search_lists_the_configs(mim):
+    output = mim('search', 'mmdet_ifan', '--valid-config')
+    for config in (ROOT / 'configs').glob('*.py'):
+        assert repr(config.stem) in output
+
+
+def test_train(trained):
+    steps = [line for line in scalars(trained) if 'loss' in line]
+    assert [line['step'] for line in steps] == [1, 2, 3, 4]
+    assert all(math.isfinite(line['loss']) for line in steps)
+    assert ['instance/loss' in line for line in steps] == [
+        False, True, True, True]
+    assert ['correlation/loss_sddc' in line for line in steps] == [
+        False, False, True, True]
+    assert (trained / 'iter_2.pth').exists()
+    assert (trained / 'iter_4.pth').exists()
+
+
+def test_options_reach_the_run(trained):
+    dumped = (trained / CONFIG).read_text()
+    assert 'randomness = dict(seed=3)' in dumped
+    assert "work_dir = 'work'" in dumped
+
+
+def test_resume(resumed):
+    steps = [line for line in scalars(resumed) if 'loss' in line]
+    assert [line['step'] for line in steps] == [5, 6]
+    assert all('correlation/loss_sddc' in line for line in steps)
+    assert (resumed / 'iter_6.pth').exists()
+
+
+def test_test(mim, resumed, folder):
+    """Testing a checkpoint repeats the validation that ended its training."""
+    validated = {
+        key: value for key, value in scalars(resumed)[-1].items()
+        if key.startswith(('source/', 'target/'))
+    }
+    mim('test', 'mmdet_ifan', CONFIG, '--checkpoint', resumed / 'iter_6.pth',
+        '--work-dir', 'tested', '--out', 'metrics.json', '--show-dir',
+        'drawn', '--cfg-options', *OPTIONS)
+    tested = json.loads((folder / 'metrics.json').read_text())
+    assert {'source/mAP50', 'target/mAP50'} <= set(tested)
+    assert tested == pytest.approx(validated, nan_ok=True)
+    assert len(list(folder.glob('tested/*/drawn/*'))) == 6
+
+
+def test_two_processes(mim, mini_city, folder):
+    """Not launched, the alignments do not stop distributed training."""
+    mim('train', 'mmdet_ifan', CONFIG, '--launcher', 'pytorch', '--gpus', 2,
+        '--work-dir', 'two', *train_options(3))
+    steps = [line for line in scalars(folder / 'two') if 'loss' in line]
+    assert [line['step'] for line in steps] == [1, 2, 3]

@@ -1,0 +1,158 @@
+"""Gradient reversal, the domain classifier and its accuracy."""
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from mmdet_ifan.models import DomainClassifier, GradientReversal
+from mmdet_ifan.models.layers import balanced_accuracy
+
+DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+
+
+def cubes(x: torch.Tensor) -> torch.Tensor:
+    """A function whose gradient differs from place to place."""
+    return (x**3).sum()
+
+
+@pytest.mark.parametrize('dtype', DTYPES)
+def test_reversal_is_identity_forward(dtype):
+    x = torch.randn(2, 3, 4, dtype=dtype)
+    assert torch.equal(GradientReversal(.7)(x), x)
+
+
+@given(
+    weight=st.floats(0, 8, width=16),
+    values=st.lists(st.floats(-2, 2, width=16), min_size=1, max_size=6),
+    dtype=st.sampled_from(DTYPES))
+@settings(max_examples=100, deadline=None)
+def test_reversal_scales_the_plain_gradient(weight, values, dtype):
+    plain = torch.tensor(values, dtype=dtype, requires_grad=True)
+    cubes(plain).backward()
+    x = torch.tensor(values, dtype=dtype, requires_grad=True)
+    cubes(GradientReversal(weight)(x)).backward()
+    assert x.grad.dtype == dtype
+    torch.testing.assert_close(x.grad, -weight * plain.grad)
+
+
+def test_reversal_splits_detector_from_discriminator():
+    """Before it the gradient turns; after it the plain one flows."""
+    before, after = nn.Linear(3, 4), nn.Linear(4, 1)
+    x = torch.randn(5, 3)
+    grads = []
+    for reverse in (nn.Identity(), GradientReversal(2.5)):
+        before.zero_grad()
+        after.zero_grad()
+        after(reverse(before(x))).square().sum().backward()
+        grads.append((before.weight.grad.clone(), after.weight.grad.clone()))
+    torch.testing.assert_close(grads[1][0], -2.5 * grads[0][0])
+    torch.testing.assert_close(grads[1][1], grads[0][1])
+
+
+def test_reversal_of_weight_zero_stops_the_gradient():
+    x = torch.ones(2, requires_grad=True)
+    cubes(GradientReversal(0)(x)).backward()
+    assert not x.grad.any()
+
+
+@pytest.mark.parametrize('weight', [-1, -1e-9])
+def test_reversal_refuses_negative_weights(weight):
+    with pytest.raises(ValueError, match=f'got {weight}'):
+        GradientReversal(weight)
+
+
+def test_reversal_shows_its_weight():
+    assert 'weight=0.25' in repr(nn.Sequential(GradientReversal(.25)))
+
+
+@pytest.mark.parametrize(('channels', 'outputs'), [(5, 1), (32, 8)])
+def test_classifier_is_three_pointwise_convolutions(channels, outputs):
+    layers = [
+        module for module in DomainClassifier(channels, outputs).modules()
+        if not list(module.children())
+    ]
+    assert [type(layer) for layer in layers] == [
+        nn.Conv2d, nn.ReLU, nn.Conv2d, nn.ReLU, nn.Conv2d
+    ]
+    convs = layers[::2]
+    assert [(conv.in_channels, conv.out_channels) for conv in convs] == [
+        (channels, 256), (256, 128), (128, outputs)
+    ]
+    for conv in convs:
+        assert conv.kernel_size == conv.stride == (1, 1)
+        assert conv.padding == (0, 0)
+        assert conv.bias is not None
+
+
+def test_classifier_equals_matrix_products_per_position(classify, spread):
+    classifier = DomainClassifier(6, 3)
+    spread(classifier)
+    x = torch.randn(2, 6, 3, 4)
+    output = classifier(x)
+    assert output.shape == (2, 3, 3, 4)
+    for n in range(2):
+        for row in range(3):
+            for column in range(4):
+                torch.testing.assert_close(
+                    output[n, :, row, column],
+                    classify(classifier, x[n, :, row, column]))
+
+
+def test_classifier_hidden_widths_are_arguments():
+    widths = [
+        module.out_channels
+        for module in DomainClassifier(4, 2, (16, 9, 5)).modules()
+        if isinstance(module, nn.Conv2d)
+    ]
+    assert widths == [16, 9, 5, 2]
+
+
+def test_classifier_gives_shares_whatever_it_sees(spread):
+    classifier = DomainClassifier(4)
+    spread(classifier)
+    output = classifier(1e4 * torch.randn(1, 4, 8, 8))
+    assert ((output >= 0) & (output <= 1)).all()
+    output = classifier(torch.randn(1, 4, 8, 8))
+    assert ((output > 0) & (output < 1)).all()
+
+
+def test_classifier_answers_in_single_precision():
+    """The squared errors of half precision would round to nothing."""
+    classifier = DomainClassifier(4).bfloat16()
+    output = classifier(torch.randn(1, 4, 2, 2, dtype=torch.bfloat16))
+    assert output.dtype == torch.float32
+
+
+def test_classifier_starts_undecided():
+    classifier = DomainClassifier(64)
+    classifier.init_weights()
+    for module in classifier.modules():
+        if isinstance(module, nn.Conv2d):
+            assert module.weight.std().item() == pytest.approx(.01, rel=.2)
+            assert not module.bias.any()
+    output = classifier(torch.randn(1, 64, 4, 4))
+    torch.testing.assert_close(
+        output, torch.full_like(output, .5), rtol=0, atol=.01)
+
+
+@pytest.mark.parametrize(('source', 'target', 'expected'), [
+    # 2 of 3 and 1 of 2; exactly 0.5 counts as target.
+    ([.1, .6, .4], [.5, .4], 50 * (2 / 3 + 1 / 2)),
+    # The domains weigh the same, whatever their numbers.
+    ([.9], [.9] * 9, 50),
+    ([.2, .2], [.8], 100),
+    ([.8], [.2, .1], 0),
+    # A domain without positions counts as chance.
+    ([], [.8, .7], 75),
+    ([.6], [], 25),
+    ([], [], 50),
+])
+def test_balanced_accuracy_by_hand(source, target, expected):
+    source, target = (
+        torch.tensor(values, requires_grad=True)
+        for values in (source, target))
+    accuracy = balanced_accuracy(source, target)
+    assert accuracy.shape == ()
+    assert not accuracy.requires_grad
+    assert accuracy.item() == pytest.approx(expected, rel=1e-6)

@@ -1,0 +1,111 @@
+"""Tests of the wheel, the scripts and the model index, as ``mim`` sees them.
+"""
+import importlib.util
+import subprocess
+import sys
+import zipfile
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIGS = sorted((ROOT / 'configs').glob('*.py'))
+
+
+@pytest.fixture(scope='module')
+def wheel(tmp_path_factory) -> Path:
+    """The wheel, unpacked."""
+    folder = tmp_path_factory.mktemp('wheel')
+    spec = importlib.util.spec_from_file_location(
+        'setup_env', ROOT / 'tools' / 'setup_env.py')
+    setup_env = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(setup_env)
+    setup_env.VENV_PYTHON = sys.executable
+    setup_env.LOG = folder / 'build.log'
+    with zipfile.ZipFile(setup_env.build_wheel(folder)) as archive:
+        archive.extractall(folder / 'unpacked')
+    return folder / 'unpacked'
+
+
+def test_wheel_has_what_mim_needs(wheel):
+    mim = wheel / 'mmdet_ifan' / '.mim'
+    assert (mim / 'model-index.yml').is_file()
+    for folder in ('configs', 'tools'):
+        packed = {path.relative_to(mim) for path in (mim / folder).rglob('*')}
+        source = {
+            path.relative_to(ROOT)
+            for path in (ROOT / folder).rglob('*')
+            if '__pycache__' not in str(path)
+        }
+        assert packed == source - {Path('tools/setup_env.py')}
+    assert {path.name for path in wheel.iterdir()} == {
+        'mmdet_ifan', 'mmdet_ifan-0.1.0.dist-info'}
+
+
+def test_wheel_has_every_module(wheel):
+    for path in (ROOT / 'mmdet_ifan').rglob('*.py'):
+        assert (wheel / path.relative_to(ROOT)).is_file()
+
+
+def test_source_tree_has_no_mim():
+    """It would break ``mim`` on an editable installation."""
+    assert not (ROOT / 'mmdet_ifan' / '.mim').exists()
+
+
+def test_config_names_are_unique(wheel):
+    """``mim`` finds a config by its name, anywhere in the package."""
+    names = Counter(path.name for path in wheel.rglob('*') if path.is_file())
+    assert CONFIGS
+    assert [path.name for path in CONFIGS if names[path.name] != 1] == []
+
+
+@pytest.mark.parametrize('script', ['train.py', 'test.py'])
+def test_help_is_fast(script):
+    """``mim train`` runs it each time, and looks for ``--gpus`` in it."""
+    result = subprocess.run(
+        [sys.executable, '-X', 'importtime', ROOT / 'tools' / script, '-h'],
+        capture_output=True,
+        text=True)
+    assert result.returncode == 0
+    assert '--gpus' not in result.stdout and '--cfg-options' in result.stdout
+    imported = {
+        line.split('|')[-1].strip() for line in result.stderr.splitlines()}
+    assert 'argparse' in imported
+    assert not {'torch', 'mmengine', 'numpy'} & imported
+
+
+@pytest.mark.parametrize('arguments, named', [
+    (['train.py', 'no/config.py'], 'no/config.py'),
+    (['train.py', CONFIGS[0], '--resume', 'no.pth'], 'no.pth'),
+    (['test.py', CONFIGS[0], 'no.pth'], 'no.pth'),
+    (['test.py', CONFIGS[0], 'no.pth', '--out', 'a.pkl'], 'a.pkl'),
+])
+def test_missing_file_is_named(arguments, named):
+    script, *rest = arguments
+    result = subprocess.run(
+        [sys.executable, ROOT / 'tools' / script, *rest],
+        capture_output=True,
+        text=True)
+    assert result.returncode != 0
+    assert 'Traceback' not in result.stderr
+    assert 'error: ' in result.stderr and named in result.stderr
+
+
+def test_mim_search(wheel):
+    """Every config is listed, under its own name, and nothing else."""
+    from mim.commands.search import convert2df
+    from modelindex.load_model_index import load
+    mim = wheel / 'mmdet_ifan' / '.mim'
+    index = load(str(mim / 'model-index.yml'))
+    assert not index.check_errors
+    table = convert2df(index)
+    assert list(table.index) == [path.stem for path in CONFIGS]
+    assert all((mim / config).is_file() for config in table['config'])
+    assert set(table['model']) <= {'ifan', 'oracle', 'source-only'}
+    assert 'weight' not in table
+
+
+def test_versions_agree():
+    from mmdet_ifan.version import __version__
+    assert f'version: {__version__}' in (ROOT / 'CITATION.cff').read_text()
