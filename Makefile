@@ -9,6 +9,9 @@ help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 
 setup: ## Install everything into .venv (first time: minutes, then a second)
+	@# An older Python cannot even read the script, which checks the rest.
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 7) or sys.exit( \
+		"error: $(PYTHON) is too old: run \"make setup PYTHON=python3.11\".")'
 	@$(PYTHON) tools/setup_env.py
 
 demo: setup ## See an adaptation work, on the CPU, with nothing to download

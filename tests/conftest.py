@@ -1,4 +1,5 @@
 """Small models, batches and files that several test modules share."""
+import gc
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,6 +23,10 @@ TAP_CHANNELS = (8, 16, 32, 64)
 NUM_CLASSES = 3
 
 Size = tuple[int, int]
+
+# mmengine collects garbage for every data set that it builds: spare it the
+# search through all of torch.
+gc.freeze()
 
 
 @pytest.fixture(autouse=True)

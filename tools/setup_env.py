@@ -45,7 +45,7 @@ AGAIN = 'run "make setup" again: it goes on where it stopped'
 BUILD_LINE = re.compile(r"\s*building '.*' extension")
 NINJA_LINE = re.compile(r'\s*\[(\d+)/(\d+)\]')
 PIP_LINE = re.compile(r'\s*((?:Collecting|Downloading|Using cached|Building|'
-                      r'Installing) .*)')
+                      r'WARNING: Retrying) .*|Installing collected packages)')
 OFFLINE = re.compile(r'NewConnectionError|ConnectTimeout|ReadTimeout|'
                      r'ProxyError|SSLError|from versions: none')
 NO_CUDA_COMPILER = re.compile(r'CUDA_HOME environment variable is not set|'
@@ -247,6 +247,7 @@ def make_venv() -> None:
         check_venv_version()
         return
     check_venv_module()
+    print('Making .venv ...', flush=True)
     VENV.mkdir(exist_ok=True)
     run('Making .venv', sys.executable, '-m', 'venv', str(VENV))
 

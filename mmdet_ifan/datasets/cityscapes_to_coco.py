@@ -10,11 +10,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any
 
-import cv2
 from tqdm import tqdm
 
 from .cityscapes_boxes import (
@@ -129,7 +128,7 @@ def prepare(root: Path, out: Path | None = None,
         betas (Iterable[float], optional): Fog levels. Several also give
             one file with all of them if they are all there are. Defaults
             to None: 0.02 where there are foggy images, or none.
-        workers (int): Processes; 1 reads in this one. Defaults to 2.
+        workers (int): Threads. Defaults to 2.
         overwrite (bool): Whether to replace files that differ. Defaults to
             False.
 
@@ -177,13 +176,14 @@ def _fog_levels(root: Path, betas: Iterable[float] | None) -> list[float]:
 
 def _read_all(root: Path, split: str, clear: list[str],
               workers: int) -> Iterator[LabelledImage]:
-    """Read a split's boxes, in order, in one or several processes."""
+    """Read a split's boxes, in order."""
     work = partial(read_labelled_image, root)
     bar = partial(tqdm, total=len(clear), desc=f'read {split}', unit='image')
     if workers == 1:
         yield from bar(map(work, clear))
         return
-    with get_context().Pool(workers, partial(cv2.setNumThreads, 1)) as pool:
+    # Threads will do: the time goes into decoding, outside Python's lock.
+    with ThreadPool(workers) as pool:
         yield from bar(pool.imap(work, clear, chunksize=8))
 
 

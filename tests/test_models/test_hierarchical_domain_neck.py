@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from mmdet_ifan.models import HierarchicalDomainNeck
-from mmdet_ifan.models.alignments.hierarchical_domain_neck import \
-    valid_positions
+from mmdet_ifan.models.alignments.hierarchical_domain_neck import (
+    valid_positions,
+)
 
 CHANNELS = (3, 4, 5)
 STRIDES = (4, 8, 8)

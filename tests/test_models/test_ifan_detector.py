@@ -14,8 +14,12 @@ from mmengine.model import MMDistributedDataParallel
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from mmdet_ifan.models import (BaseAlignment, DomainFeatures, GradientReversal,
-                               IFANDetector)
+from mmdet_ifan.models import (
+    BaseAlignment,
+    DomainFeatures,
+    GradientReversal,
+    IFANDetector,
+)
 from mmdet_ifan.models.detectors import Proposals
 
 NAMES = ('image', 'instance', 'correlation')

@@ -43,7 +43,7 @@ def parse_args() -> argparse.Namespace:
                         'writes one file over the three (default: 0.02 '
                         'where there are foggy images)')
     parser.add_argument('--workers', type=int, default=2, metavar='N',
-                        help='processes (default: %(default)s)')
+                        help='threads (default: %(default)s)')
     parser.add_argument('--overwrite', action='store_true',
                         help='replace files that differ')
     return parser.parse_args()

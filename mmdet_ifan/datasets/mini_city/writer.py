@@ -200,13 +200,15 @@ def _in_processes(work: Callable[[int], list[str]], items: Iterable[int],
     if workers == 1:
         yield from map(work, items)
         return
-    with get_context().Pool(workers, _one_thread) as pool:
-        yield from pool.imap_unordered(work, items, chunksize=4)
-
-
-def _one_thread() -> None:
-    """Keep the threads of several processes from fighting for the cores."""
+    threads = cv2.getNumThreads()
+    # Before the fork: a child that inherits OpenCV's pool without its
+    # threads waits for them forever.
     cv2.setNumThreads(1)
+    try:
+        with get_context('fork').Pool(workers) as pool:
+            yield from pool.imap_unordered(work, items, chunksize=4)
+    finally:
+        cv2.setNumThreads(threads)
 
 
 def _write_scene(root: Path, city: MiniCity, split: str,

@@ -77,7 +77,9 @@ class LateLaunchHook(Hook):
             if launched and not alignment.launched:
                 runner.logger.info(
                     f'Alignment {name} is launched (at iteration '
-                    f'{self.launch[name]}; now {runner.iter}).')
+                    f'{self.launch[name]}; now {runner.iter}) with '
+                    f'loss_weight {alignment.loss_weight} and grl_weight '
+                    f'{alignment.reverse.weight}.')
             alignment.launched = launched
             runner.message_hub.update_scalar(f'train/{name}/launched',
                                              float(launched))

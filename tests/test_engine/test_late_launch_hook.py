@@ -1,0 +1,198 @@
+"""Gates that depend on the iteration alone."""
+from unittest.mock import Mock
+
+import pytest
+from mmdet.registry import HOOKS
+from mmengine.hooks import LoggerHook
+from mmengine.registry import MODEL_WRAPPERS
+from mmengine.runner import get_priority
+from torch import nn
+
+from mmdet_ifan.engine import LateLaunchHook
+from mmdet_ifan.models import BaseAlignment
+
+NAMES = ('image', 'instance', 'correlation')
+LAUNCH = dict(image=0, instance=3, correlation=5)
+
+
+class Nothing(BaseAlignment):
+    """An alignment that only has a gate."""
+
+    def loss(self, source: object, target: object) -> dict:
+        return {}
+
+
+class Aligned(nn.Module):
+    """A model that has alignments and nothing else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.all_alignments = {name: Nothing() for name in NAMES}
+
+    @property
+    def launched(self) -> list[str]:
+        """Names of what is launched."""
+        return [
+            name for name, part in self.all_alignments.items()
+            if part.launched
+        ]
+
+
+@pytest.fixture
+def runner() -> Mock:
+    runner = Mock()
+    runner.model = Aligned()
+    runner.iter = 0
+    runner.max_iters = 10
+    return runner
+
+
+def train(hook: LateLaunchHook, runner: Mock, start: int,
+          stop: int) -> list[list[str]]:
+    """Go through iterations; tell what was launched in each."""
+    runner.iter = start
+    hook.before_train(runner)
+    history = []
+    for i in range(start, stop):
+        runner.iter = i
+        hook.before_train_iter(runner, batch_idx=i)
+        history.append(runner.model.launched)
+    return history
+
+
+def expected(iteration: int) -> list[str]:
+    """What must be launched at an iteration: its own included."""
+    return [name for name in NAMES if iteration >= LAUNCH[name]]
+
+
+def log_lines(runner: Mock) -> list[str]:
+    """What the hook has logged."""
+    return [call.args[0] for call in runner.logger.info.call_args_list]
+
+
+def test_each_starts_at_its_iteration(runner):
+    history = train(LateLaunchHook(LAUNCH), runner, 0, 10)
+    assert history == [expected(i) for i in range(10)]
+    assert history[2] == ['image']
+    assert history[3] == ['image', 'instance']
+
+
+@pytest.mark.parametrize('start', [1, 3, 4, 5, 9])
+def test_resumed_run_equals_the_uninterrupted_one(runner, start):
+    whole = train(LateLaunchHook(LAUNCH), runner, 0, 10)
+    # A new process: new hook, new model.
+    runner.model = Aligned()
+    assert train(LateLaunchHook(LAUNCH), runner, start, 10) == whole[start:]
+
+
+def test_order_of_the_iterations_does_not_matter(runner):
+    """No state: going back, as a test may, closes the gate again."""
+    hook = LateLaunchHook(LAUNCH)
+    hook.before_train(runner)
+    for i in (9, 0, 4, 2, 5):
+        runner.iter = i
+        hook.before_train_iter(runner, batch_idx=i)
+        assert runner.model.launched == expected(i)
+
+
+def test_nothing_is_launched_before_the_first_iteration(runner):
+    """An alignment is on by itself; the hook takes it over."""
+    assert runner.model.launched == list(NAMES)
+    LateLaunchHook(LAUNCH).before_train(runner)
+    assert runner.model.launched == []
+
+
+@pytest.mark.parametrize('launch', [{}, dict(instance=2)])
+def test_what_is_not_named_never_starts(runner, launch):
+    history = train(LateLaunchHook(launch), runner, 0, 10)
+    assert set(sum(history, [])) == set(launch)
+    never = [line for line in log_lines(runner) if 'never' in line]
+    assert len(never) == len(NAMES) - len(launch)
+
+
+def test_each_launch_is_logged_once(runner):
+    train(LateLaunchHook(LAUNCH), runner, 0, 10)
+    lines = log_lines(runner)
+    assert len(lines) == len(NAMES)
+    for line, name in zip(lines, NAMES, strict=True):
+        assert name in line
+        assert f'iteration {LAUNCH[name]};' in line
+
+
+def test_resumed_run_logs_what_it_finds_launched(runner):
+    train(LateLaunchHook(LAUNCH), runner, 4, 6)
+    lines = log_lines(runner)
+    assert len(lines) == 3
+    assert all('now 4' in line for line in lines[:2])
+    assert 'now 5' in lines[2]
+
+
+def test_gates_are_scalars_of_every_iteration(runner):
+    train(LateLaunchHook(LAUNCH), runner, 2, 4)
+    assert [
+        call.args for call in runner.message_hub.update_scalar.call_args_list
+    ] == [
+        ('train/image/launched', 1.), ('train/instance/launched', 0.),
+        ('train/correlation/launched', 0.), ('train/image/launched', 1.),
+        ('train/instance/launched', 1.), ('train/correlation/launched', 0.)
+    ]
+
+
+def test_goes_before_the_loggers():
+    hook = HOOKS.build(dict(type='LateLaunchHook', launch=LAUNCH))
+    assert hook.launch == LAUNCH
+    assert get_priority(hook.priority) < get_priority(LoggerHook.priority)
+
+
+def test_finds_the_alignments_of_a_wrapped_model(runner):
+
+    @MODEL_WRAPPERS.register_module(force=True)
+    class Wrapper(nn.Module):
+
+        def __init__(self, module: nn.Module) -> None:
+            super().__init__()
+            self.module = module
+
+    model = runner.model
+    runner.model = Wrapper(model)
+    hook = LateLaunchHook(LAUNCH)
+    hook.before_train(runner)
+    runner.iter = 3
+    hook.before_train_iter(runner, batch_idx=3)
+    assert model.launched == ['image', 'instance']
+
+
+def test_config_is_copied():
+    launch = dict(LAUNCH)
+    hook = LateLaunchHook(launch)
+    launch['image'] = 7
+    assert hook.launch == LAUNCH
+
+
+@pytest.mark.parametrize('iteration', [-1, 3., .5, True, False, '3', None])
+def test_refuses_what_is_no_iteration(iteration):
+    with pytest.raises(
+            ValueError, match=f'launch of instance.*got {iteration!r}'):
+        LateLaunchHook(dict(image=0, instance=iteration))
+
+
+def test_refuses_unknown_names(runner):
+    hook = LateLaunchHook(dict(image=0, instances=1, corr=2))
+    with pytest.raises(
+            ValueError,
+            match='launches corr, instances.*image, instance, correlation'):
+        hook.before_train(runner)
+
+
+@pytest.mark.parametrize('iteration', [10, 11, 10**6])
+def test_refuses_iterations_outside_the_run(runner, iteration):
+    hook = LateLaunchHook(dict(image=0, instance=iteration))
+    with pytest.raises(ValueError, match=f'{iteration}.*only 10'):
+        hook.before_train(runner)
+    LateLaunchHook(dict(image=9)).before_train(runner)
+
+
+def test_refuses_a_model_without_alignments(runner):
+    runner.model = nn.Linear(1, 1)
+    with pytest.raises(ValueError, match='got Linear'):
+        LateLaunchHook({}).before_train(runner)
