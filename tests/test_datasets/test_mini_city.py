@@ -190,8 +190,16 @@ def test_screen_covers_the_pixels_the_pinhole_says():
     assert abs(rows.min() - 40.96) < 1
     assert abs(rows.max() + 1 - 97.28) < 1
     np.testing.assert_allclose(result.depth[result.index == 1], 10.0)
-    middle = result.image[60:80, 120:136].reshape(-1, 3).mean(axis=0)
-    assert middle[2] > 100 > 50 > middle[0]  # Red, shaded.
+
+
+def test_screen_is_painted_where_the_pinhole_says():
+    image = paint(screen('car', (-1, 1), 10.0)).image.astype(float)
+    red = np.maximum(image[..., 2] - image[..., 0] - 40, 0)  # Not the sky.
+    assert red.max() > 80
+    rows, columns = np.mgrid[:128, :256] + 0.5
+    # The middle of 40.96 to 97.28, and of 99.84 to 156.16.
+    assert (red * rows).sum() / red.sum() == pytest.approx(69.12, abs=0.3)
+    assert (red * columns).sum() / red.sum() == pytest.approx(128, abs=0.3)
 
 
 def test_nearer_things_hide_farther_ones():
@@ -215,9 +223,19 @@ def test_ball_is_as_large_as_the_pinhole_says():
     assert (result.index == 1).sum() == pytest.approx(expected, rel=0.06)
 
 
+def test_objects_of_a_label_are_numbered_apart():
+    result = paint(screen('car', (-3, -1), 20.0), screen('bus', (-1, 1), 20.0),
+                   screen('car', (1, 3), 10.0),
+                   screen('building', (-9, 9), 30.0, is_object=False))
+    ids = instance_ids(result)
+    assert ids[56, 110] == 26000 and ids[56, 180] == 26001
+    assert ids[56, 128] == 28000 and ids[56, 45] == 11
+    assert set(np.unique(ids)) == {11, 23, 26000, 26001, 28000}
+
+
 def test_hidden_objects_become_static():
     result = paint(screen('car', (-1, 1), 20.0),
-                   screen('bus', (-0.48, 2), 10.0))
+                   screen('bus', (-0.49, 2), 10.0))
     assert result.labels == ['sky', 'static', 'bus']
     assert result.instances == [False, False, True]
     ids = set(np.unique(instance_ids(result)))
@@ -246,8 +264,9 @@ def test_objects_are_large_enough_to_be_found(drawn):
     for scene in drawn:
         for i, is_object in enumerate(scene.instances):
             if is_object:
-                rows = np.flatnonzero((scene.index == i).any(axis=1))
-                assert np.ptp(rows) + 1 >= settings.MIN_HEIGHT_PX
+                rows, columns = np.nonzero(scene.index == i)
+                longer = max(np.ptp(rows), np.ptp(columns)) + 1
+                assert longer >= settings.MIN_SIDE_PX
 
 
 def test_depth_of_objects_is_in_the_asked_range(drawn):

@@ -99,10 +99,11 @@ def _give_up_the_hidden(index: np.ndarray, labels: list[str],
         if not is_object:
             continue
         seen = index == i
-        rows = np.flatnonzero(seen.any(axis=1))
-        least = settings.MIN_HEIGHT_PX * max(1.0, len(index) / 128)
-        if (seen.sum() < settings.MIN_VISIBLE * areas[i] or not len(rows)
-                or np.ptp(rows) + 1 < least):
+        rows, columns = (np.flatnonzero(seen.any(axis=axis))
+                         for axis in (1, 0))
+        least = settings.MIN_SIDE_PX * max(1.0, len(index) / 128)
+        if (seen.sum() < max(1, settings.MIN_VISIBLE * areas[i])
+                or max(np.ptp(rows), np.ptp(columns)) + 1 < least):
             labels[i], instances[i] = 'static', False
 
 

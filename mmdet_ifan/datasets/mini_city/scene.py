@@ -137,7 +137,10 @@ def _draw_pose(rng: np.random.Generator, kind: str,
         return float(np.clip(x, -reach, reach)), z, yaw
     if street.crossing is not None and rng.random() < 0.45:
         lane = street.crossing + rng.uniform(-2.2, 2.2)
-        return rng.uniform(-0.4, 0.4) * lane, lane, sideways
+        # At least half of it shows between the houses at the corners.
+        reach = 0.4 * lane
+        x = np.clip(rng.uniform(left, right), -reach, reach)
+        return float(x), lane, sideways
     oncoming = rng.random() < 0.5
     x = (left + middle) / 2 if oncoming else (right + middle) / 2
     wobble = 0.02 if kind == 'train' else 0.12

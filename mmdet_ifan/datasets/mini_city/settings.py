@@ -5,7 +5,7 @@ here and raise `RENDERER_VERSION`, or an old render on disk passes for a new
 one.
 """
 
-RENDERER_VERSION = '1.1'
+RENDERER_VERSION = '1.2'
 
 # --- What is on disk -------------------------------------------------------
 # Invented, so that nobody mistakes a file for a real Cityscapes frame.
@@ -54,8 +54,8 @@ DISTANCES = {
 NEAR_BIAS = 1.0  # Distance = near + (far - near) * u**NEAR_BIAS.
 MAX_COVERED = 0.5  # Of an object's rectangle by nearer ones, when placing.
 MIN_INSIDE = 0.6  # Of an object's rectangle inside the image.
-MIN_VISIBLE = 0.25  # Of an object's pixels, or it is labelled `static`.
-MIN_HEIGHT_PX = 5  # Of 128 rows; smaller remains are labelled `static`.
+MIN_VISIBLE = 0.1  # Of an object's pixels, or it is labelled `static`.
+MIN_SIDE_PX = 5  # Longer side at 128 rows; smaller remains are `static`.
 
 # --- Light and sensor ------------------------------------------------------
 EXPOSURE = (0.78, 1.15)

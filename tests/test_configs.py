@@ -1,0 +1,414 @@
+"""The configs: what they build, what they differ in, what the paper says."""
+import copy
+import json
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
+
+import numpy as np
+import pytest
+import torch
+from mmdet.registry import MODELS, TRANSFORMS
+from mmdet.structures import DetDataSample
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmengine.runner import Runner
+from mmengine.structures import InstanceData
+
+from mmdet_ifan.engine import LateLaunchHook
+from mmdet_ifan.models import IFANDetector
+
+FOLDER = Path(__file__).resolve().parents[1] / 'configs'
+FILES = sorted(path.relative_to(FOLDER) for path in FOLDER.rglob('*.py'))
+LEAVES = [path.stem for path in FILES if len(path.parts) == 1]
+METHOD = [name for name in LEAVES if name.startswith('ifan_')]
+#: The leaves that follow the paper to the letter.
+PAPER = [name for name in LEAVES if 'mini-city' not in name]
+
+
+@lru_cache
+def read(name: str) -> Config:
+    """Read a leaf, once."""
+    return Config.fromfile(FOLDER / f'{name}.py')
+
+
+def load(name: str) -> Config:
+    """Load a leaf, to be changed at will."""
+    return copy.deepcopy(read(name))
+
+
+def flat(value: Any, path: str = '') -> dict[str, Any]:
+    """Write nested dictionaries as one, keyed by path."""
+    if not isinstance(value, dict) or not value:
+        return {path: value}
+    return {
+        key: leaf
+        for name, part in value.items()
+        for key, leaf in flat(part, f'{path}.{name}' if path else name).items()
+    }
+
+
+def differences(a: Config, b: Config) -> set[str]:
+    """Name what differs between two configs."""
+    a, b = (flat(cfg.to_dict()) for cfg in (a, b))
+    missing = object()
+    return {
+        key
+        for key in a.keys() | b.keys()
+        if a.get(key, missing) != b.get(key, missing)
+    }
+
+
+def launch_of(cfg: Config) -> dict[str, int]:
+    """Give the iterations at which a leaf launches its alignments."""
+    hook, = (hook for hook in cfg.custom_hooks
+             if hook.type == 'LateLaunchHook')
+    return hook.launch
+
+
+def build(cfg: Config) -> IFANDetector:
+    """Build a leaf's detector without downloads and without wide layers."""
+    cfg.merge_from_dict({
+        'model.backbone.init_cfg': None,
+        'model.rpn_head.feat_channels': 16,
+        'model.roi_head.bbox_head.fc_out_channels': 16,
+    })
+    cfg.model.roi_head.bbox_head.pop('init_cfg', None)
+    return MODELS.build(cfg.model)
+
+
+# Loading and comparing
+
+
+def test_there_are_leaves_of_each_kind():
+    assert len(METHOD) >= 5
+    assert {name.split('_')[0] for name in LEAVES} >= {
+        'ifan', 'source-only', 'oracle'
+    }
+
+
+@pytest.mark.parametrize('path', FILES, ids=str)
+def test_loads(path):
+    assert len(Config.fromfile(FOLDER / path)) > 0
+
+
+@pytest.mark.parametrize('name', METHOD)
+def test_source_only_differs_in_the_launch_alone(name):
+    method = load(name)
+    source_only = load(name.replace('ifan_', 'source-only_'))
+    assert differences(method, source_only) == {'custom_hooks'}
+    assert launch_of(source_only) == {}
+    assert launch_of(method)
+    launch_of(method).clear()
+    assert method.custom_hooks == source_only.custom_hooks
+
+
+@pytest.mark.parametrize('name', METHOD)
+def test_oracle_differs_in_the_labelled_images_alone(name):
+    source_only, oracle = (
+        load(name.replace('ifan', kind)) for kind in ('source-only', 'oracle'))
+    differing = differences(source_only, oracle)
+    assert differing
+    prefix = 'train_dataloader.dataset.source.'
+    assert all(key.startswith(prefix) for key in differing)
+    assert {key.removeprefix(prefix) for key in differing} <= {
+        'ann_file', 'data_root'
+    }
+    # The labels of the very images that the method sees without.
+    target = oracle.train_dataloader.dataset.target
+    source = oracle.train_dataloader.dataset.source
+    assert (source.data_root, source.ann_file) == (target.data_root,
+                                                   target.images)
+
+
+@pytest.mark.parametrize('name', LEAVES)
+def test_all_leaves_of_a_setting_share_the_model_and_the_test(name):
+    method, cfg = load('ifan_' + name.split('_', 1)[1]), load(name)
+    for block in ('model', 'val_dataloader', 'val_evaluator'):
+        assert cfg[block] == method[block]
+    assert cfg.test_dataloader == cfg.val_dataloader
+    assert cfg.test_evaluator == cfg.val_evaluator
+
+
+@pytest.mark.parametrize('name', LEAVES)
+def test_target_gives_images_alone(name):
+    dataset = load(name).train_dataloader.dataset
+    assert dataset.type == 'PairedDomainDataset'
+    assert dataset.source.type == 'DomainCocoDataset'
+    assert dataset.target.type == 'UnlabelledDataset'
+    assert not any('Annotations' in step.type
+                   for step in dataset.target.pipeline)
+    # But for the boxes both domains are treated alike.
+    assert [
+        step for step in dataset.source.pipeline
+        if step.type != 'LoadAnnotations'
+    ] == dataset.target.pipeline
+
+
+@pytest.mark.parametrize('name', LEAVES)
+def test_trains_on_train_tests_on_val_and_picks_nothing(name):
+    cfg = load(name)
+    dataset = cfg.train_dataloader.dataset
+    assert 'train' in dataset.source.ann_file
+    assert 'train' in dataset.target.images
+    domains = cfg.val_dataloader.dataset
+    assert 'val' in domains.target.ann_file
+    assert domains.source.metainfo == domains.target.metainfo
+    assert domains.source.metainfo == dataset.source.metainfo
+    assert cfg.val_evaluator.dataset_prefixes == ['source', 'target']
+    assert cfg.train_dataloader.sampler.type == 'PairedDomainSampler'
+    assert 'save_best' not in cfg.default_hooks.checkpoint
+
+
+@pytest.mark.parametrize('name', LEAVES)
+def test_launches_lie_inside_the_schedule(name):
+    cfg = load(name)
+    launch = launch_of(cfg)
+    assert set(launch) <= {'image', *cfg.model.alignments}
+    assert all(0 <= iteration < cfg.train_cfg.max_iters
+               for iteration in launch.values())
+    assert list(launch.values()) == sorted(launch.values())
+
+
+# Building and training
+
+
+def paired_batch(num_classes: int) -> dict:
+    """Give a batch as the data loader does: a pair of small images."""
+    shapes = dict(source=(64, 80), target=(48, 64))
+    samples = {
+        branch: DetDataSample(
+            metainfo=dict(
+                img_id=0,
+                img_shape=shape,
+                ori_shape=shape,
+                scale_factor=(1., 1.)))
+        for branch, shape in shapes.items()
+    }
+    samples['source'].gt_instances = InstanceData(
+        bboxes=torch.tensor([[8., 8, 40, 40], [30., 20, 70, 60]]),
+        labels=torch.tensor([0, num_classes - 1]))
+    samples['source'].ignored_instances = InstanceData(
+        bboxes=torch.zeros(0, 4), labels=torch.zeros(0).long())
+    return dict(
+        inputs={
+            branch: [torch.randint(256, (3, *shape), dtype=torch.uint8)]
+            for branch, shape in shapes.items()
+        },
+        data_samples={branch: [sample] for branch, sample in samples.items()})
+
+
+@pytest.mark.parametrize('name', METHOD)
+def test_method_builds_and_takes_a_step_with_everything_launched(name):
+    cfg = load(name)
+    detector = build(cfg).train()
+    optim_wrapper = build_optim_wrapper(detector, cfg.optim_wrapper)
+    # Large enough that a step shows in single precision.
+    for group in optim_wrapper.param_groups:
+        group['lr'] = .01
+    before = {
+        name: parameter.detach().clone()
+        for name, parameter in detector.named_parameters()
+    }
+    classes = cfg.train_dataloader.dataset.source.metainfo.classes
+    data = detector.data_preprocessor(
+        paired_batch(len(classes)), training=True)
+    loss, logged = detector.parse_losses(detector(**data, mode='loss'))
+    loss.backward()
+    optim_wrapper.step()
+    assert {key.split('/')[0] for key in logged if '/' in key} == {
+        'image', 'instance', 'correlation'
+    }
+    assert logged['correlation/objects_target'] > 0
+    assert all(value.isfinite().all() for value in logged.values())
+    for key, parameter in detector.named_parameters():
+        assert parameter.isfinite().all(), key
+        if parameter.requires_grad:
+            assert parameter.grad is not None, key
+        else:
+            assert torch.equal(parameter, before[key]), key
+    for part in ('backbone', 'neck', 'rpn_head', 'roi_head',
+                 'alignments.instance', 'alignments.correlation'):
+        assert any(not torch.equal(parameter, before[key])
+                   for key, parameter in detector.named_parameters()
+                   if key.startswith(part)), part
+    # The taps are as wide and as fine as the heads expect.
+    with torch.no_grad():
+        taps = detector.backbone(torch.zeros(1, 3, 64, 96))
+    correlation = cfg.model.alignments.correlation
+    assert [tuple(tap.shape[1:]) for tap in taps] == [
+        (channels, 64 // stride, 96 // stride) for channels, stride in zip(
+            correlation.in_channels,
+            correlation.featmap_strides,
+            strict=True)
+    ]
+    assert len(classes) == detector.roi_head.bbox_head.num_classes
+    # The names that the leaf launches are those of the detector.
+    runner = Mock(model=detector, max_iters=cfg.train_cfg.max_iters)
+    LateLaunchHook(launch_of(cfg)).before_train(runner)
+
+
+# The paper's recipe
+
+
+@pytest.mark.parametrize('name', PAPER)
+def test_schedule_is_the_papers(name):
+    cfg = load(name)
+    assert cfg.train_cfg.type == 'IterBasedTrainLoop'
+    assert cfg.train_cfg.max_iters == 50_000 + 20_000
+    assert cfg.optim_wrapper == dict(
+        type='OptimWrapper',
+        optimizer=dict(
+            type='SGD', lr=.001, momentum=.9, weight_decay=.0005))
+    scheduler, = cfg.param_scheduler
+    assert (scheduler.type, scheduler.by_epoch) == ('MultiStepLR', False)
+    assert scheduler.milestones == [50_000]
+    assert scheduler.gamma == pytest.approx(.0001 / .001)
+    assert cfg.train_dataloader.batch_size == 1
+
+
+@pytest.mark.parametrize('name',
+                         [name for name in PAPER if name in METHOD])
+def test_objective_is_the_papers(name):
+    cfg = load(name)
+    assert launch_of(cfg) == dict(
+        image=0, instance=30_000, correlation=50_000)
+    with torch.device('meta'):
+        detector = MODELS.build(cfg.model)
+    for alignment in detector.all_alignments.values():
+        assert alignment.loss_weight == .1
+        assert alignment.reverse.weight == 1.
+    assert detector.neck.taps == (0, 1, 2, 3)
+    assert detector.neck.tap_weights == (1., 1., 1., 1.)
+    correlation = detector.alignments['correlation']
+    assert correlation.margin == 1.
+    assert correlation.embed.out_features == 256
+    assert detector.alignments['instance'].category_aware == (
+        'city2foggy' in name)
+
+
+@pytest.mark.parametrize('name',
+                         [name for name in PAPER if name in METHOD])
+def test_network_is_the_papers(name):
+    """Taps and frozen layers; on the meta device, at full width."""
+    with torch.device('meta'):
+        detector = MODELS.build(load(name).model).train()
+        taps = detector.backbone(torch.zeros(1, 3, 608, 1200))
+    frozen = {
+        key.split('.')[0 if 'r50' in name else 1]
+        for key, parameter in detector.backbone.named_parameters()
+        if not (parameter.requires_grad or 'bn' in key
+                or 'downsample.1' in key)
+    }
+    strides = [(608 // tap.shape[2], 1200 // tap.shape[3]) for tap in taps]
+    assert strides == [(4, 4), (8, 8), (16, 16), (16, 16)]
+    channels = [tap.shape[1] for tap in taps]
+    box_head = detector.roi_head.bbox_head
+    assert detector.roi_head.bbox_roi_extractor.featmap_strides == [16]
+    if 'vgg16' in name:
+        assert channels == [128, 256, 512, 512]
+        assert frozen == {'0', '2'}
+        assert [fc.weight.shape for fc in box_head.shared_fcs] == [
+            (4096, 512 * 7 * 7), (4096, 4096)
+        ]
+    else:
+        assert channels == [256, 512, 1024, 2048]
+        assert frozen == {'conv1'}
+        norms = [
+            module for module in detector.backbone.modules()
+            if isinstance(module, torch.nn.BatchNorm2d)
+        ]
+        assert not any(norm.training for norm in norms)
+        assert not any(p.requires_grad for norm in norms
+                       for p in norm.parameters())
+
+
+@pytest.mark.parametrize('name', PAPER)
+@pytest.mark.parametrize(('raw', 'expected'), [
+    ((1024, 2048), (600, 1200)),
+    ((1052, 1914), (600, 1092)),
+    ((600, 800), (600, 800)),
+])
+def test_shorter_side_is_600(name, raw, expected):
+    cfg = load(name)
+    dataset = cfg.train_dataloader.dataset
+    for pipeline in (dataset.source.pipeline, dataset.target.pipeline,
+                     cfg.val_dataloader.dataset.pipeline):
+        resize, = (step for step in pipeline if step.type == 'Resize')
+        # One byte a pixel is enough to see the shape.
+        image = np.zeros(raw, dtype=np.uint8)
+        result = TRANSFORMS.build(resize)(dict(img=image))
+        assert result['img'].shape == expected
+    for part in (dataset.source, dataset.target):
+        flip, = (step for step in part.pipeline if step.type == 'RandomFlip')
+        assert flip.prob == .5
+
+
+@pytest.mark.parametrize('name', PAPER)
+def test_classes_are_the_papers(name):
+    cfg = load(name)
+    classes = cfg.val_dataloader.dataset.target.metainfo.classes
+    if 'sim10k' in name:
+        assert classes == ('car', )
+    else:
+        assert classes == ('person', 'rider', 'car', 'truck', 'bus', 'train',
+                           'motorcycle', 'bicycle')
+        assert '0.02' in cfg.train_dataloader.dataset.target.images
+        assert '0.02' in cfg.val_dataloader.dataset.target.ann_file
+
+
+# From the file to the numbers
+
+
+def test_a_leaf_trains_saves_and_evaluates(write_coco: Callable,
+                                           tmp_path: Path):
+    """The smallest leaf on four images, through mmengine's runner."""
+    cfg = load('ifan_mini-city')
+    dataset = cfg.train_dataloader.dataset
+    tests = cfg.val_dataloader.dataset
+    classes = dataset.source.metainfo.classes
+    (tmp_path / 'annotations').mkdir()
+    boxes = [(0, 'car', (10, 10, 40, 30)), (1, 'person', (20, 20, 12, 40)),
+             (1, 'car', (60, 30, 50, 40))]
+    for file in {dataset.source.ann_file, dataset.target.images,
+                 tests.source.ann_file, tests.target.ann_file}:
+        write_coco(
+            file, [(f'{Path(file).stem}_{i}.png', (128, 256))
+                   for i in range(2)],
+            boxes=boxes,
+            categories=classes)
+    loader = dict(batch_size=2, num_workers=0, persistent_workers=False)
+    root = dict(data_root=str(tmp_path))
+    cfg.merge_from_dict(
+        dict(
+            train_dataloader=dict(
+                **loader, dataset=dict(source=root, target=root)),
+            val_dataloader=dict(
+                **loader, dataset=dict(source=root, target=root)),
+            train_cfg=dict(max_iters=3, val_interval=3),
+            default_hooks=dict(
+                checkpoint=dict(interval=3), logger=dict(interval=1)),
+            work_dir=str(tmp_path / 'run'),
+            log_level='ERROR',
+            load_from=None))
+    # Three iterations have no room for a schedule.
+    cfg.pop('param_scheduler')
+    launch_of(cfg).update(image=0, instance=1, correlation=2)
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    assert (tmp_path / 'run/iter_3.pth').is_file()
+    log, = (tmp_path / 'run').rglob('scalars.json')
+    steps = [json.loads(line) for line in log.read_text().splitlines()]
+    launched = [[
+        name for name in ('image', 'instance', 'correlation')
+        if step[f'{name}/launched']
+    ] for step in steps[:3]]
+    assert launched == [['image'], ['image', 'instance'],
+                        ['image', 'instance', 'correlation']]
+    assert 'correlation/loss_ddsc' in steps[2]
+    assert all(np.isfinite(step['loss']) for step in steps[:3])
+    for domain in ('source', 'target'):
+        for key in ('mAP50', 'AP50/car', 'coco_mAP50', 'coco_AP50/person'):
+            assert 0 <= steps[3][f'{domain}/{key}'] <= 100
