@@ -73,6 +73,9 @@ def load_config(args: argparse.Namespace) -> Config:
     """
     require_file('config', args.config)
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    # Threads that spin while they wait made a step on two busy cores take 28
+    # seconds instead of 2. It is read when torch is imported.
+    os.environ.setdefault('OMP_WAIT_POLICY', 'passive')
     # The tools of a checkout run the checkout's package, not an older copy
     # that is installed; beside the installed tools lies no package.
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))

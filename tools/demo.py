@@ -15,12 +15,17 @@ from pathlib import Path
 from mmengine.config import Config
 from tqdm import tqdm
 
+from mmdet_ifan.datasets.cityscapes_to_coco import format_summaries, prepare
+from mmdet_ifan.datasets.disk import DataError
+from mmdet_ifan.datasets.mini_city import MiniCity, write_mini_city
 from mmdet_ifan.evaluation import (comparison_table, gap_recovered,
                                    to_markdown)
 from mmdet_ifan.evaluation.detection_figure import draw_comparison
 
 ROOT = Path(__file__).resolve().parents[1]
+CONFIGS = ROOT / 'configs'
 DATA = Path('data/mini_city')
+CITY = MiniCity()
 #: Row of the table and config, in the order of training.
 RUNS = dict(
     source_only='source-only_mini-city',
@@ -60,7 +65,7 @@ class Training:
                  folder: Path,
                  seed: int,
                  load_from: Path | None = None) -> None:
-        self.path = ROOT / 'configs' / f'{config}.py'
+        self.path = CONFIGS / f'{config}.py'
         cfg = Config.fromfile(self.path)
         self.max_iters: int = cfg.train_cfg.max_iters
         self.launch: dict[str, int] = cfg.custom_hooks[0].launch
@@ -135,15 +140,12 @@ class Training:
 
 def prepare_data() -> None:
     """Render Mini City and make its COCO files, unless they are there."""
-    workers = ['--workers', str(os.cpu_count())]
-    for script, arguments in (('mini_city', ['--out', str(DATA)]),
-                              ('cityscapes', [str(DATA)])):
-        command = [
-            sys.executable,
-            str(ROOT / f'tools/prepare/{script}.py'), *arguments, *workers
-        ]
-        if subprocess.run(command).returncode:
-            sys.exit(f'error: {" ".join(command)} failed.')
+    workers = os.cpu_count() or 1
+    try:
+        write_mini_city(DATA, CITY, workers)
+        format_summaries(prepare(DATA, workers=workers))
+    except DataError as error:
+        sys.exit(f'error: {error}')
 
 
 def train(warm: Training,
@@ -167,8 +169,7 @@ def train(warm: Training,
 def write_results(folder: Path, seed: int,
                   results: dict[str, dict[str, float]]) -> str:
     """Write results.json and results.md; returns the table."""
-    classes = Config.fromfile(
-        ROOT / 'configs' / f'{RUNS["ifan"]}.py').metainfo.classes
+    classes = Config.fromfile(CONFIGS / f'{RUNS["ifan"]}.py').metainfo.classes
     table = to_markdown(comparison_table(results, classes))
     key = 'target/mAP50'
     report: dict = {
