@@ -63,8 +63,6 @@ def mim(folder) -> Mim:
     if not installed:
         pytest.fail('mim needs mmdet_ifan as a wheel: run "make setup".')
     env = {k: v for k, v in os.environ.items() if k != 'PYTHONPATH'}
-    # Threads that wait for each other crawl when other programs run.
-    env['OMP_NUM_THREADS'] = '1'
 
     def run(*arguments: str | Path) -> str:
         result = subprocess.run(

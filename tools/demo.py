@@ -18,8 +18,7 @@ from tqdm import tqdm
 from mmdet_ifan.datasets.cityscapes_to_coco import format_summaries, prepare
 from mmdet_ifan.datasets.disk import DataError
 from mmdet_ifan.datasets.mini_city import MiniCity, write_mini_city
-from mmdet_ifan.evaluation import (comparison_table, gap_recovered,
-                                   to_markdown)
+from mmdet_ifan.evaluation import comparison_table, gap_recovered, to_markdown
 from mmdet_ifan.evaluation.detection_figure import draw_comparison
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -120,7 +120,8 @@ def coco_ap50(truths: tuple[dict[str, np.ndarray], ...],
         list[float]: Percent for each class; -100 for a class without a box.
     """
     num_classes = len(detections[0])
-    annotations, results = [], []
+    annotations: list[dict] = []
+    results: list[dict] = []
     for image, (truth, per_class) in enumerate(
             zip(truths, detections, strict=True), 1):
         for suffix, crowd in (('', 0), ('_ignore', 1)):

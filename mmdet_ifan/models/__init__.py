@@ -1,6 +1,10 @@
 """Detector, backbone, layers and the alignments of iFAN."""
-from .alignments import (BaseAlignment, CategoryAwareInstanceHead,
-                         CorrelationMetricHead, HierarchicalDomainNeck)
+from .alignments import (
+                         BaseAlignment,
+                         CategoryAwareInstanceHead,
+                         CorrelationMetricHead,
+                         HierarchicalDomainNeck,
+)
 from .backbones import TappedVGG, VGG16Init
 from .detectors import DomainFeatures, IFANDetector
 from .layers import DomainClassifier, GradientReversal

@@ -18,12 +18,12 @@ CHANNELS, STRIDES = (2, 3, 2, 4), (4, 8, 16, 16)
 EMBED, ROI_SIZE = 5, 3
 
 
-def given_embeddings(head: CorrelationMetricHead,
-                     *domains: tuple[Tensor, Sequence[int]]) -> None:
-    """Let the head see these embeddings and labels, source first."""
-    parts = iter([(embeds, torch.tensor(labels, dtype=torch.long))
-                  for embeds, labels in domains])
-    head._embed_objects = lambda domain: next(parts)
+def losses_of(head: CorrelationMetricHead, source: tuple[Tensor, Sequence],
+              target: tuple[Tensor, Sequence]) -> dict[str, Tensor]:
+    """Compute the losses of given embeddings and labels."""
+    head._embed_objects = lambda domain: (
+        domain[0], torch.tensor(domain[1], dtype=torch.long))
+    return head.loss(source, target)
 
 
 def looped_losses(source: tuple[list, list], target: tuple[list, list],
@@ -151,11 +151,10 @@ def test_equals_loops_over_pairs(objects, margin):
         loss_weight=.5)
     parts = [([embed for _, embed in domain], [label for label, _ in domain])
              for domain in objects]
-    given_embeddings(head, *[
+    losses = losses_of(head, *[
         (torch.tensor(embeds, dtype=torch.float64).reshape(-1, 2), labels)
         for embeds, labels in parts
     ])
-    losses = head.loss(None, None)
     pull, push, num_pull, num_push = looped_losses(*parts, margin)
     # The safe distance is a millionth off where two objects coincide.
     assert losses['loss_sddc'].item() == pytest.approx(.5 * pull, abs=1e-6)
@@ -169,14 +168,13 @@ def test_equals_loops_over_pairs(objects, margin):
 
 def test_hand_worked_distances(make_head):
     head = make_head(loss_weight=1.)
-    given_embeddings(
+    losses = losses_of(
         head,
         # Two categories 5 apart: the one sddc pair of source.
         (torch.tensor([[0., 0.], [3., 4.]]), [0, 1]),
         # Both of category 0, at .6 and 2 from source's: one inside the
         # margin, one outside.
         (torch.tensor([[0., .6], [2., 0.]]), [0, 0]))
-    losses = head.loss(None, None)
     assert losses['loss_sddc'].item() == pytest.approx(25)
     assert losses['loss_ddsc'].item() == pytest.approx((.4**2 + 0) / 2)
     assert {k: v.item() for k, v in losses.items() if 'loss' not in k} == dict(
@@ -197,8 +195,7 @@ def test_empty_groups_are_zero_in_the_graph(make_head, labels, empty):
         for domain in labels
     ]
     head = make_head()
-    given_embeddings(head, *zip(embeds, labels, strict=True))
-    losses = head.loss(None, None)
+    losses = losses_of(head, *zip(embeds, labels, strict=True))
     assert [key for key in ('loss_sddc', 'loss_ddsc')
             if losses[key].item() == 0] == empty
     for key in empty:
@@ -212,8 +209,7 @@ def test_coinciding_embeddings_have_finite_gradients(make_head):
         torch.zeros(2, 4, requires_grad=True)
     ]
     head = make_head(loss_weight=1.)
-    given_embeddings(head, (embeds[0], [0, 1, 1]), (embeds[1], [0, 1]))
-    losses = head.loss(None, None)
+    losses = losses_of(head, (embeds[0], [0, 1, 1]), (embeds[1], [0, 1]))
     assert losses['loss_sddc'].item() == 0
     assert losses['loss_ddsc'].item() == pytest.approx(1, rel=1e-5)
     (losses['loss_sddc'] + losses['loss_ddsc']).backward()
@@ -226,8 +222,8 @@ def test_gradient_pulls_categories_and_pushes_domains(make_head):
     target = torch.tensor([[0., .5]], requires_grad=True)
     for key, moves in (('loss_sddc', [1, 0]), ('loss_ddsc', [0, -1])):
         head = make_head(loss_weight=1.)
-        given_embeddings(head, (source, [0, 1]), (target, [0]))
-        grad, = torch.autograd.grad(head.loss(None, None)[key], source)
+        losses = losses_of(head, (source, [0, 1]), (target, [0]))
+        grad, = torch.autograd.grad(losses[key], source)
         # Both groups have one pair; d = .5: the slopes are 2d = 2(m - d) = 1.
         torch.testing.assert_close(-grad[0], torch.tensor(moves).float())
 

@@ -310,6 +310,14 @@ def test_valid_positions_are_the_cells_inside(data):
         assert torch.equal(mask, rows[:, None] & columns[None])
 
 
+def test_image_smaller_than_a_cell_keeps_its_first():
+    """A mean over no position would be no number."""
+    valid = valid_positions(
+        torch.zeros(2, 2, 4), [(3, 9), (32, 64)], (32, 64))
+    assert valid[0].nonzero().tolist() == [[0, 0]]
+    assert valid[1].all()
+
+
 def test_unpadded_image_is_valid_to_the_last_position():
     """Also where the stride does not divide it: 1092 pixels make 68 cells."""
     for size, cells in ((1092, 68), (600, 37), (601, 38), (1200, 75)):

@@ -1,5 +1,5 @@
-# How any pair of domains is loaded, trained on and evaluated. A pair's own file
-# adds where its images are.
+# How any pair of domains is loaded, trained on and evaluated. A pair's own
+# file adds where its images are.
 source_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True),

@@ -1,6 +1,6 @@
 # What every backbone shares: one feature map of stride 16, proposals and
-# losses of Faster R-CNN, the three alignments of iFAN. The backbone's file adds
-# the channels.
+# losses of Faster R-CNN, the three alignments of iFAN. The backbone's file
+# adds the channels.
 model = dict(
     type='IFANDetector',
     data_preprocessor=dict(

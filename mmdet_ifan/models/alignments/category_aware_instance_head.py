@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 @MODELS.register_module()
 class CategoryAwareInstanceHead(BaseAlignment):
-    """A domain classifier per category on the RoI features of proposals.
+    r"""A domain classifier per category on the RoI features of proposals.
 
     With :math:`p_{ij}` the RoIAlign features of proposal j of image i and
-    :math:`\\hat y_{ijc}` the detector's probability of category c for it,
+    :math:`\hat y_{ijc}` the detector's probability of category c for it,
 
     .. math::
-        L_{cat} = E_i \\frac{1}{N_i} \\sum_j \\sum_c \\hat y_{ijc}
+        L_{cat} = E_i \frac{1}{N_i} \sum_j \sum_c \hat y_{ijc}
         (D_{ins}(p_{ij})_c - d)^2
 
     with d = 0 on source and 1 on target, added up over the two domains. The

@@ -21,7 +21,7 @@ EPS = 1e-12
 
 @MODELS.register_module()
 class CorrelationMetricHead(BaseAlignment):
-    """A metric discriminator on the predicted objects of both domains.
+    r"""A metric discriminator on the predicted objects of both domains.
 
     Each predicted object (decoded, refined box; a constant) is pooled from
     every tap, brought to one width by a 1x1 convolution per tap, summed over
@@ -29,7 +29,7 @@ class CorrelationMetricHead(BaseAlignment):
     distance of two embeddings,
 
     .. math::
-        L_{corr} = E_{S_{sddc}} d^2 + E_{S_{ddsc}} \\max(0, m - d)^2
+        L_{corr} = E_{S_{sddc}} d^2 + E_{S_{ddsc}} \max(0, m - d)^2
 
     over the pairs of the same domain and different category, and of different
     domain and the same category; the categories are the predicted ones in
@@ -126,10 +126,10 @@ class CorrelationMetricHead(BaseAlignment):
         """Embed one domain's K objects: (K, embed_channels) and (K, )."""
         objects = domain.detect(self.object_cfg)
         rois = bbox2roi([image.bboxes for image in objects])
-        fused: Tensor | float = 0.
-        for tap, pooler, conv in zip(
-                domain.taps, self.poolers, self.fuse_convs, strict=True):
-            fused = fused + conv(self.reverse(pooler(tap, rois)))
+        fused = torch.stack([
+            conv(self.reverse(pooler(tap, rois))) for tap, pooler, conv in zip(
+                domain.taps, self.poolers, self.fuse_convs, strict=True)
+        ]).sum(dim=0)
         embeds = self.embed(fused.flatten(1)).float()
         return embeds, torch.cat([image.labels for image in objects])
 

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 @MODELS.register_module()
 class HierarchicalDomainNeck(BaseAlignment):
-    """A domain classifier on each backbone tap; the last tap goes on.
+    r"""A domain classifier on each backbone tap; the last tap goes on.
 
     In the detector's ``neck`` slot it hands the last tap to RPN and RoI head
     and, in training, aligns the taps:
 
     .. math::
-        L_{D_l} = E[D_l(\\Phi_l(x_s))^2] + E[(1 - D_l(\\Phi_l(x_t)))^2],
-        \\quad L_{img} = \\sum_l \\lambda_l L_{D_l}
+        L_{D_l} = E[D_l(\Phi_l(x_s))^2] + E[(1 - D_l(\Phi_l(x_t)))^2],
+        \quad L_{img} = \sum_l \lambda_l L_{D_l}
 
     The expectation runs over the valid positions of an image first, then over
     the images. A position is valid if its whole cell lies in the image:
@@ -62,8 +62,9 @@ class HierarchicalDomainNeck(BaseAlignment):
             [1.0] * len(self.taps) if tap_weights is None else tap_weights)
         if len(self.tap_weights) != len(self.taps):
             raise ValueError(
-                f'tap_weights needs one weight for each of the {len(self.taps)}'
-                f' aligned taps, but got {len(self.tap_weights)}.')
+                'tap_weights needs one weight for each of the '
+                f'{len(self.taps)} aligned taps, but got '
+                f'{len(self.tap_weights)}.')
         self.classifiers = nn.ModuleList(
             DomainClassifier(self.in_channels[tap]) for tap in self.taps)
 

@@ -61,7 +61,8 @@ class DomainFeatures:
     @property
     def batch_shape(self) -> tuple[int, int]:
         """tuple[int, int]: Height and width of the padded batch."""
-        return tuple(self.batch_inputs.shape[-2:])
+        height, width = self.batch_inputs.shape[-2:]
+        return height, width
 
     @property
     def img_shapes(self) -> list[tuple[int, int]]:
