@@ -368,7 +368,7 @@ def test_target_must_have_images(tmp_path, kind):
 
 @pytest.mark.parametrize('content', [
     '{"images": [', '[]', '{}', '{"images": [{"id": 1}]}', '{"images": 3}',
-    '{"images": [5]}', '{"images": null}'
+    '{"images": [5]}', '{"images": null}', '{"images": [{"file_name": 5}]}'
 ])
 def test_malformed_coco_says_which_file(tmp_path, content):
     (tmp_path / 'bad.json').write_text(content)

@@ -1,6 +1,5 @@
 """Both AP50s against plain implementations, one detection at a time."""
 import copy
-import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.pool import ThreadPool
@@ -362,16 +361,9 @@ def test_samples_are_left_alone():
 
 def test_table_names_each_class_once():
     """A class without boxes has a line, but no number."""
-    lines: list[str] = []
-    logger = MMLogger.get_current_instance()
-    handler = logging.Handler()
-    handler.emit = lambda record: lines.extend(
-        record.getMessage().splitlines())
-    logger.addHandler(handler)
-    try:
+    with patch.object(MMLogger, 'get_current_instance') as current:
         measure([([(BOX, 0), (OTHER, 0)], [], [(BOX, 0, .9)])])
-    finally:
-        logger.removeHandler(handler)
+    lines = current().info.call_args.args[0].splitlines()
     rows = [[cell.strip() for cell in line.split('|')[1:-1]]
             for line in lines if '|' in line]
     assert ['car', '2', '50.0', '50.5'] in rows

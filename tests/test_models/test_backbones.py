@@ -96,6 +96,25 @@ def test_conv1_alone_is_frozen():
     ]
 
 
+def test_conv1_is_frozen_from_the_start():
+    """As mmdet's backbones are: optimizer and DDP come before train()."""
+    with torch.device('meta'):
+        backbone = TappedVGG()
+    frozen = {
+        name for name, p in backbone.named_parameters() if not p.requires_grad
+    }
+    assert frozen == {
+        f'features.{i}.{kind}' for i in (0, 2) for kind in ('weight', 'bias')
+    }
+
+
+def test_train_and_eval_return_the_backbone():
+    with torch.device('meta'):
+        backbone = TappedVGG()
+    assert backbone.train() is backbone
+    assert backbone.eval() is backbone
+
+
 def test_outputs_are_those_of_mmcv():
     ours = TappedVGG(11)
     theirs = VGG(11, out_indices=(1, 2, 3, 4), with_last_pool=False)

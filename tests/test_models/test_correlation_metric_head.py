@@ -314,6 +314,19 @@ def test_without_objects_everything_is_zero_in_the_graph(
         assert not parameter.grad.any()
 
 
+def test_mixed_precision_pools_half_taps_with_float_boxes(make_head, domains):
+    """What train.py --amp meets when the alignment is launched."""
+    head = make_head(loss_weight=1.)
+    expected = head.loss(*domains)
+    for domain in domains:
+        domain.taps = tuple(tap.half() for tap in domain.taps)
+    with torch.autocast('cpu', dtype=torch.float16):
+        losses = head.loss(*domains)
+    for key, value in expected.items():
+        assert losses[key].dtype == torch.float32
+        torch.testing.assert_close(losses[key], value, rtol=.02, atol=1e-3)
+
+
 def test_objects_are_the_detectors_at_a_low_threshold(make_head, domains):
     head = make_head()
     head.loss(*domains)

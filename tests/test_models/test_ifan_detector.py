@@ -94,10 +94,15 @@ def stock(tiny_cfg: ConfigDict) -> FasterRCNN:
 # The detection loss
 
 
-def test_nothing_launched_is_stock_faster_rcnn(detector, stock, make_batch):
+@pytest.mark.parametrize('without_boxes', [(), (1, ), (0, 1)])
+def test_nothing_launched_is_stock_faster_rcnn(detector, stock, make_batch,
+                                               without_boxes):
     launch(detector)
     stock.load_state_dict(detector.state_dict(), strict=False)
     inputs, samples = make_batch()
+    for i in without_boxes:
+        samples['source'][i].gt_instances = \
+            samples['source'][i].gt_instances[:0]
     expected = seeded_loss(stock, inputs['source'],
                            copy.deepcopy(samples['source']))
     losses = seeded_loss(detector, inputs, samples)

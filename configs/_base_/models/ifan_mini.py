@@ -28,7 +28,11 @@ model = dict(
         correlation=dict(
             in_channels=tap_channels,
             featmap_strides=(4, 8, 16, 16),
-            roi_size=4)),
+            roi_size=4,
+            object_cfg=dict(
+                score_thr=0.1,
+                nms=dict(type='nms', iou_threshold=0.5),
+                max_per_img=16))),
     train_cfg=dict(
         rpn_proposal=dict(nms_pre=1000, max_per_img=300),
         rcnn=dict(sampler=dict(num=64))),
