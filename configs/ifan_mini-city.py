@@ -9,6 +9,8 @@ model = dict(
 custom_hooks = [
     dict(
         type='LateLaunchHook',
-        launch=dict(image=0, instance=500, correlation=1000))
+        launch=dict(image=0, instance=500, correlation=850))
 ]
-load_from = 'work_dirs/warm-start_mini-city/iter_1500.pth'
+load_from = 'work_dirs/warm-start_mini-city/iter_1200.pth'
+default_hooks = dict(
+    logger=dict(interval=20), checkpoint=dict(interval=400))

@@ -43,8 +43,8 @@ class DomainCocoDataset(CocoDataset):
     Raises:
         FileNotFoundError: If the annotation file or its first image does not
             exist.
-        ValueError: If the file lacks one of the configured classes or has no
-            images.
+        ValueError: If the file lacks one of the configured classes, has no
+            images, or ``filter_cfg`` leaves none.
     """
 
     COCOAPI = _CategoriesByName
@@ -74,3 +74,20 @@ class DomainCocoDataset(CocoDataset):
                 f'{self.ann_file} names the image {first}, which does not '
                 "exist: correct data_root or data_prefix['img'].")
         return data_list
+
+    def filter_data(self) -> list[dict]:
+        """Drop images as ``filter_cfg`` says.
+
+        Returns:
+            list[dict]: mmdet's data info of the images that are left.
+
+        Raises:
+            ValueError: If none is left.
+        """
+        kept = super().filter_data()
+        if not kept:
+            raise ValueError(
+                f'{self.ann_file} has no image with a box of the classes '
+                f'{", ".join(self.metainfo["classes"])}: nothing to learn '
+                "from. Correct ann_file or metainfo['classes'].")
+        return kept

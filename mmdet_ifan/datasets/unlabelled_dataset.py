@@ -1,4 +1,5 @@
 """A target domain: images, and nothing but images."""
+import os
 import os.path as osp
 from collections.abc import Iterator
 from typing import Any
@@ -79,7 +80,8 @@ def _listed_images(path: str) -> list[str]:
         lines = mmengine.list_from_file(path)
         return [line.strip() for line in lines if line.strip()]
     try:
-        return [image['file_name'] for image in mmengine.load(path)['images']]
+        images = mmengine.load(path)['images']
+        return [os.fspath(image['file_name']) for image in images]
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f'{path} is no COCO file with a file_name for each of its images '

@@ -25,9 +25,9 @@ class DomainMetric(VOCMetric):
     ``mAP50`` and ``AP50/{class}`` (area under the VOC precision-recall curve,
     the number of the literature) and ``coco_mAP50`` and
     ``coco_AP50/{class}`` (COCO's 101 points). A class without a box in the
-    data is in no mean and has no key. Boxes marked crowd are ignored:
-    detections on them count neither way. Images without objects count: a
-    detection there is a false positive.
+    data is in no mean and has no key. A detection that matches a box marked
+    crowd (for VOC at IoU 0.5, for COCO by its share inside) counts neither
+    way. Images without objects count: a detection there is a false positive.
 
     Args:
         **kwargs: ``collect_device`` and ``prefix`` of mmengine's
@@ -60,8 +60,7 @@ class DomainMetric(VOCMetric):
             for label in range(len(classes))
         ]
         # The boxes are COCO's: their corners are coordinates, not pixels, so
-        # no legacy +1. One process: forking a trainer costs more than it
-        # gains.
+        # no legacy +1.
         _, voc = eval_map(
             detections,
             truths,
@@ -117,7 +116,8 @@ def coco_ap50(truths: tuple[dict[str, np.ndarray], ...],
             array of shape (n, 5): x1, y1, x2, y2, score.
 
     Returns:
-        list[float]: Percent for each class; -100 for a class without a box.
+        list[float]: Percent for each class; without meaning for a class
+        without a box.
     """
     num_classes = len(detections[0])
     annotations: list[dict] = []

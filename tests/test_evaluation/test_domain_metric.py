@@ -339,15 +339,6 @@ def test_no_image_is_refused():
         metric.compute_metrics([])
 
 
-def test_starts_no_process():
-    """To fork a trainer costs more than it gains."""
-    image = ([(BOX, 0)], [], [(BOX, 0, .9)])
-    with patch('mmdet.evaluation.functional.mean_ap.Pool') as pool:
-        pool.return_value.starmap = ThreadPool(1).starmap
-        measure([image, image, image])
-    pool.assert_not_called()
-
-
 def test_samples_are_left_alone():
     sample = as_sample(([(BOX, 0)], [], [(BOX, 0, .9)]))
     before = copy.deepcopy(sample)

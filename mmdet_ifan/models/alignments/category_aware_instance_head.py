@@ -37,6 +37,10 @@ class CategoryAwareInstanceHead(BaseAlignment):
             categories, every proposal counts 1. Defaults to True.
         **kwargs: ``loss_weight`` and ``grl_weight`` of
             :class:`BaseAlignment`.
+
+    Raises:
+        ValueError: In training, if the box head has another number of
+            classes.
     """
 
     def __init__(self,
@@ -76,6 +80,11 @@ class CategoryAwareInstanceHead(BaseAlignment):
         error = (output - label).square().mean(dim=(2, 3))
         if self.category_aware:
             probs = proposals.foreground_probs
+            if probs.shape[1] != self.num_classes:
+                raise ValueError(
+                    f'{type(self).__name__} has num_classes='
+                    f'{self.num_classes}, but the box head scores '
+                    f'{probs.shape[1]} classes: make them agree.')
             error = error * probs
             best = probs.argmax(dim=1)
             output = output[torch.arange(len(best)), best]

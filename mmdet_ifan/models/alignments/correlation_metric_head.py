@@ -63,7 +63,12 @@ class CorrelationMetricHead(BaseAlignment):
                  margin: float = 1.0,
                  object_cfg: ConfigType | None = None,
                  **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        # As the domain classifiers: distances start at the margin's order.
+        # With PyTorch's own initialisation they start far above it, d^2
+        # outweighs the detection loss, and the detector is torn apart.
+        super().__init__(
+            init_cfg=dict(type='Normal', layer=['Conv2d', 'Linear'], std=.01),
+            **kwargs)
         if len(in_channels) != len(featmap_strides):
             raise ValueError(
                 'CorrelationMetricHead needs a stride for each of the '
@@ -126,8 +131,10 @@ class CorrelationMetricHead(BaseAlignment):
         """Embed one domain's K objects: (K, embed_channels) and (K, )."""
         objects = domain.detect(self.object_cfg)
         rois = bbox2roi([image.bboxes for image in objects])
+        # RoIAlign wants the boxes in the features' type, half under AMP.
         fused = torch.stack([
-            conv(self.reverse(pooler(tap, rois))) for tap, pooler, conv in zip(
+            conv(self.reverse(pooler(tap, rois.type_as(tap))))
+            for tap, pooler, conv in zip(
                 domain.taps, self.poolers, self.fuse_convs, strict=True)
         ]).sum(dim=0)
         embeds = self.embed(fused.flatten(1)).float()

@@ -55,6 +55,13 @@ class TappedVGG(VGG, BaseModule):
             **kwargs)
         self.init_cfg = init_cfg
         self._is_init = False
+        # mmcv freezes only here; the optimizer and DDP look before training.
+        self.train()
+
+    def train(self, mode: bool = True) -> 'TappedVGG':
+        """Set the mode, and return the module, which mmcv forgets."""
+        super().train(mode)
+        return self
 
     def init_weights(self, pretrained: None = None) -> None:
         """Initialise as ``init_cfg`` says, not by mmcv's own loader."""

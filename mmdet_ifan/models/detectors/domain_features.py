@@ -87,13 +87,15 @@ class DomainFeatures:
         and pooled. Boxes, scores and deltas are constants.
         """
         roi_head = self.detector.roi_head
+        # Before no_grad: what is computed there would stay without gradient.
+        feats = self.feats
         with torch.no_grad():
             results = self.detector.rpn_head.predict(
-                self.feats, self.data_samples, rescale=False)
+                feats, self.data_samples, rescale=False)
         boxes = [result.bboxes for result in results]
         rois = bbox2roi(boxes)
         extractor = roi_head.bbox_roi_extractor
-        roi_feats = extractor(self.feats[:extractor.num_inputs], rois)
+        roi_feats = extractor(feats[:extractor.num_inputs], rois)
         with torch.no_grad():
             cls_score, bbox_pred = roi_head.bbox_head(roi_feats)
         return Proposals(rois, [len(box) for box in boxes], roi_feats,
