@@ -9,8 +9,8 @@ model = dict(
 custom_hooks = [
     dict(
         type='LateLaunchHook',
-        launch=dict(image=0, instance=500, correlation=850))
+        launch=dict(image=0, instance=400, correlation=700))
 ]
-load_from = 'work_dirs/warm-start_mini-city/iter_1200.pth'
+load_from = 'work_dirs/warm-start_mini-city/iter_1000.pth'
 default_hooks = dict(
-    logger=dict(interval=20), checkpoint=dict(interval=400))
+    logger=dict(interval=20), checkpoint=dict(interval=500))

@@ -7,6 +7,7 @@ source-only, iFAN and oracle. An interrupted demo goes on where it stopped.
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -156,6 +157,8 @@ def train(warm: Training,
     with tqdm(
             total=total,
             bar_format=layout,
+            # A terminal that does not tell its size gets a bar all the same.
+            ncols=shutil.get_terminal_size().columns - 1,
             mininterval=1 if sys.stderr.isatty() else 30) as bar:
         bar.set_description('training warm start')
         warm.run(bar)

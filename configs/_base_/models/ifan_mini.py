@@ -34,6 +34,6 @@ model = dict(
                 nms=dict(type='nms', iou_threshold=0.5),
                 max_per_img=16))),
     train_cfg=dict(
-        rpn_proposal=dict(nms_pre=1000, max_per_img=300),
+        rpn_proposal=dict(nms_pre=500, max_per_img=200),
         rcnn=dict(sampler=dict(num=64))),
-    test_cfg=dict(rpn=dict(nms_pre=1000, max_per_img=100)))
+    test_cfg=dict(rpn=dict(nms_pre=500, max_per_img=100)))

@@ -1,16 +1,16 @@
 # For a small detector from scratch: AdamW learns in a thousand steps what SGD
 # does not. The classifiers step faster than the detector, or they have
 # nothing to tell it (docs/mini_city_study.md).
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=1200, val_interval=1200)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=1000, val_interval=1000)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=8e-4, weight_decay=0.05),
+    optimizer=dict(type='AdamW', lr=8e-4, weight_decay=0.05, fused=True),
     paramwise_cfg=dict(
         custom_keys=dict(
             neck=dict(lr_mult=4.), alignments=dict(lr_mult=4.))))
 param_scheduler = [
     dict(type='LinearLR', by_epoch=False, start_factor=0.1, end=50),
-    dict(type='CosineAnnealingLR', by_epoch=False, begin=50, T_max=1150)
+    dict(type='CosineAnnealingLR', by_epoch=False, begin=50, T_max=950)
 ]
