@@ -7,7 +7,6 @@ source-only, iFAN and oracle. An interrupted demo goes on where it stopped.
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -153,12 +152,10 @@ def train(warm: Training,
     """Train the warm start and the rows of the table."""
     total = warm.work + sum(run.work for run in runs.values())
     results = {}
-    layout = '{desc}: {percentage:3.0f}% |{bar}| {elapsed}, {remaining} left'
+    layout = '{desc}{percentage:3.0f}% |{bar}| {elapsed}, {remaining} left'
     with tqdm(
             total=total,
             bar_format=layout,
-            # A terminal that does not tell its size gets a bar all the same.
-            ncols=shutil.get_terminal_size().columns - 1,
             mininterval=1 if sys.stderr.isatty() else 30) as bar:
         bar.set_description('training warm start')
         warm.run(bar)
