@@ -75,7 +75,7 @@ class Training:
             str(ROOT / 'tools/train.py'),
             str(self.path), '--work-dir',
             str(folder), '--seed',
-            str(seed)
+            str(seed), '--resume'
         ]
         if load_from is not None:
             self.command += ['--cfg-options', f'load_from={load_from}']
@@ -117,11 +117,10 @@ class Training:
         start = bar.n
         if self.metrics() is None:
             self.folder.mkdir(parents=True, exist_ok=True)
-            resume = ['--resume'] if list(self.folder.glob('*.pth')) else []
             log = self.folder / 'console.log'
             with log.open('a') as stream:
                 process = subprocess.Popen(
-                    self.command + resume, stdout=stream, stderr=stream)
+                    self.command, stdout=stream, stderr=stream)
                 try:
                     while process.poll() is None:
                         bar.update(start + self.work * self.progress() - bar.n)
