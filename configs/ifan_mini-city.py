@@ -9,8 +9,8 @@ model = dict(
 custom_hooks = [
     dict(
         type='LateLaunchHook',
-        launch=dict(image=0, instance=400, correlation=700))
+        launch=dict(image=0, instance=600, correlation=1000))
 ]
 load_from = 'work_dirs/warm-start_mini-city/iter_1000.pth'
 default_hooks = dict(
-    logger=dict(interval=20), checkpoint=dict(interval=500))
+    logger=dict(interval=20), checkpoint=dict(interval=200))

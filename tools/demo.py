@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine.config import Config
@@ -64,11 +65,13 @@ class Training:
                  folder: Path,
                  seed: int,
                  load_from: Path | None = None) -> None:
+        self.process: subprocess.Popen | None = None
         self.path = CONFIGS / f'{config}.py'
         cfg = Config.fromfile(self.path)
         self.max_iters: int = cfg.train_cfg.max_iters
         self.launch: dict[str, int] = cfg.custom_hooks[0].launch
         self.folder = folder
+        self.log = folder / 'console.log'
         self.checkpoint = folder / f'iter_{self.max_iters}.pth'
         self.command = [
             sys.executable,
@@ -100,40 +103,46 @@ class Training:
         evaluations = [s for s in self.scalars() if 'target/mAP50' in s]
         return evaluations[-1] if evaluations else None
 
-    def progress(self) -> float:
-        """Give the share of the iterations that are done."""
+    def work_done(self) -> float:
+        """Give the part of the work that is done."""
+        if self.metrics() is not None:
+            return self.work
         steps = [s['step'] for s in self.scalars() if 'loss' in s]
-        return steps[-1] / self.max_iters if steps else 0.
+        return self.work * steps[-1] / self.max_iters if steps else 0.
 
-    def run(self, bar: tqdm) -> dict[str, float]:
-        """Train, unless it is done, and move the bar.
+    def start(self, threads: int) -> None:
+        """Start, or go on, in a process of its own.
 
         Args:
-            bar (tqdm): Counts work over all trainings.
-
-        Returns:
-            dict[str, float]: Metrics of the final evaluation.
+            threads (int): Threads of the process.
         """
-        start = bar.n
-        if self.metrics() is None:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            log = self.folder / 'console.log'
-            with log.open('a') as stream:
-                process = subprocess.Popen(
-                    self.command, stdout=stream, stderr=stream)
-                try:
-                    while process.poll() is None:
-                        bar.update(start + self.work * self.progress() - bar.n)
-                        time.sleep(2)
-                finally:
-                    process.terminate()
-            metrics = self.metrics()
-            if process.returncode or metrics is None:
-                tail = '\n'.join(log.read_text().splitlines()[-15:])
-                sys.exit(f'{tail}\nerror: {" ".join(self.command)} failed; '
-                         f'all that it said is in {log}.')
-        bar.update(start + self.work - bar.n)
-        return self.metrics() or {}
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self.checkpoint.exists():
+            # Interrupted in its last evaluation, which a resumed run would
+            # not make up for: train again.
+            self.checkpoint.unlink()
+            (self.folder / 'last_checkpoint').unlink(missing_ok=True)
+        with self.log.open('a') as stream:
+            self.process = subprocess.Popen(
+                self.command,
+                stdout=stream,
+                stderr=stream,
+                env={**os.environ, 'OMP_NUM_THREADS': str(threads)})
+
+    def finished(self) -> bool:
+        """Tell whether the process is done; end the demo if it failed."""
+        if self.process is None or self.process.poll() is None:
+            return False
+        if self.process.returncode or self.metrics() is None:
+            tail = '\n'.join(self.log.read_text().splitlines()[-15:])
+            sys.exit(f'{tail}\nerror: {" ".join(self.command)} failed; all '
+                     f'that it said is in {self.log}.')
+        return True
+
+    def stop(self) -> None:
+        """End the process; the next start goes on from its checkpoint."""
+        if self.process is not None:
+            self.process.terminate()
 
 
 def prepare_data() -> None:
@@ -146,22 +155,47 @@ def prepare_data() -> None:
         sys.exit(f'error: {error}')
 
 
-def train(warm: Training,
-          runs: dict[str, Training]) -> dict[str, dict[str, float]]:
-    """Train the warm start and the rows of the table."""
-    total = warm.work + sum(run.work for run in runs.values())
-    results = {}
+def train(trainings: Sequence[Training], bar: tqdm) -> None:
+    """Train what is not trained yet, as many at a time as there are cores.
+
+    At this size a second core makes one training hardly faster, but two
+    trainings beside each other take little longer than one.
+
+    Args:
+        trainings (Sequence[Training]): The trainings, the longest first.
+        bar (tqdm): Counts their work.
+    """
+    cores = os.cpu_count() or 1
+    waiting = [t for t in trainings if t.metrics() is None]
+    jobs = max(1, min(cores, len(waiting)))
+    running: list[Training] = []
+    start = bar.n
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                running.append(waiting.pop(0))
+                running[-1].start(cores // jobs)
+            time.sleep(2)
+            running = [t for t in running if not t.finished()]
+            done = sum(training.work_done() for training in trainings)
+            bar.update(start + done - bar.n)
+    finally:
+        for training in running:
+            training.stop()
+    bar.update(start + sum(t.work for t in trainings) - bar.n)
+
+
+def train_all(warm: Training, runs: dict[str, Training]) -> None:
+    """Train the warm start, then the rows of the table from it."""
     layout = '{desc}{percentage:3.0f}% |{bar}| {elapsed}, {remaining} left'
     with tqdm(
-            total=total,
+            total=warm.work + sum(run.work for run in runs.values()),
             bar_format=layout,
             mininterval=1 if sys.stderr.isatty() else 30) as bar:
         bar.set_description('training warm start')
-        warm.run(bar)
-        for row, run in runs.items():
-            bar.set_description(f'training {row}')
-            results[row] = run.run(bar)
-    return results
+        train([warm], bar)
+        bar.set_description(f'training {", ".join(runs)}')
+        train(sorted(runs.values(), key=lambda run: -run.work), bar)
 
 
 def write_results(folder: Path, seed: int,
@@ -200,7 +234,8 @@ def main() -> None:
         row: Training(config, folder / config, args.seed, warm.checkpoint)
         for row, config in RUNS.items()
     }
-    results = train(warm, runs)
+    train_all(warm, runs)
+    results = {row: run.metrics() or {} for row, run in runs.items()}
     table = write_results(folder, args.seed, results)
     drawn = {row: runs[row] for row in ('source_only', 'ifan')}
     draw_comparison(
