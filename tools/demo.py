@@ -237,10 +237,10 @@ def main() -> None:
     train_all(warm, runs)
     results = {row: run.metrics() or {} for row, run in runs.items()}
     table = write_results(folder, args.seed, results)
-    drawn = {row: runs[row] for row in ('source_only', 'ifan')}
+    drawn = {'source-only': runs['source_only'], 'iFAN': runs['ifan']}
     draw_comparison(
-        configs={row: run.path for row, run in drawn.items()},
-        checkpoints={row: run.checkpoint for row, run in drawn.items()},
+        configs={name: run.path for name, run in drawn.items()},
+        checkpoints={name: run.checkpoint for name, run in drawn.items()},
         out=folder / 'detections.png')
     print(f'\n{table}\nThe demo took {(time.time() - start) / 60:.0f} minutes.'
           f' Results: {folder}/results.json, results.md, detections.png')

@@ -1,7 +1,8 @@
 """Ground truth and several detectors side by side (paper, Figure 2)."""
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import matplotlib
 import mmcv
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,6 +14,8 @@ from mmengine.config import Config
 
 #: Boxes of a figure: corners (N, 4) in pixels and labels (N, ).
 Boxes = tuple[np.ndarray, np.ndarray]
+#: Bright in fog and told apart: Cityscapes' own palette has four dark blues.
+COLOURS = matplotlib.colormaps['hsv']
 
 
 def draw_comparison(configs: Mapping[str, Path],
@@ -43,9 +46,8 @@ def draw_comparison(configs: Mapping[str, Path],
     paths = [info['img_path'] for info in infos]
     columns = {'ground truth': [_true_boxes(info) for info in infos]}
     for name, config in configs.items():
-        columns[name.replace('_', '-')] = _detect(
-            config, checkpoints[name], paths, score_thr)
-    _draw(paths, columns, dataset.metainfo, out)
+        columns[name] = _detect(config, checkpoints[name], paths, score_thr)
+    _draw(paths, columns, dataset.metainfo['classes'], out)
 
 
 def _true_boxes(info: dict) -> Boxes:
@@ -69,8 +71,8 @@ def _detect(config: Path, checkpoint: Path, paths: list[str],
     return detections
 
 
-def _draw(paths: list[str], columns: dict[str, list[Boxes]], metainfo: dict,
-          out: Path) -> None:
+def _draw(paths: list[str], columns: dict[str, list[Boxes]],
+          classes: Sequence[str], out: Path) -> None:
     """Lay the images out in a grid and write it."""
     height, width = mmcv.imread(paths[0]).shape[:2]
     panel = 4.0
@@ -78,6 +80,7 @@ def _draw(paths: list[str], columns: dict[str, list[Boxes]], metainfo: dict,
         figsize=(panel * len(columns),
                  panel * height / width * len(paths) + 0.7),
         layout='constrained')
+    colours = [COLOURS(i / len(classes)) for i in range(len(classes))]
     axes = figure.subplots(len(paths), len(columns), squeeze=False)
     for row, path in enumerate(paths):
         image = mmcv.imread(path, channel_order='rgb')
@@ -87,14 +90,11 @@ def _draw(paths: list[str], columns: dict[str, list[Boxes]], metainfo: dict,
             axis.set_axis_off()
             if row == 0:
                 axis.set_title(name, fontsize=11)
-            _draw_boxes(axis, boxes[row], metainfo)
-    handles = [
-        Rectangle((0, 0), 1, 1, color=np.array(color) / 255)
-        for color in metainfo['palette']
-    ]
+            _draw_boxes(axis, boxes[row], colours)
+    handles = [Rectangle((0, 0), 1, 1, color=colour) for colour in colours]
     figure.legend(
         handles,
-        metainfo['classes'],
+        classes,
         loc='outside lower center',
         ncols=len(handles),
         fontsize=8,
@@ -102,7 +102,7 @@ def _draw(paths: list[str], columns: dict[str, list[Boxes]], metainfo: dict,
     figure.savefig(out, dpi=110)
 
 
-def _draw_boxes(axis: Axes, boxes: Boxes, metainfo: dict) -> None:
+def _draw_boxes(axis: Axes, boxes: Boxes, colours: Sequence) -> None:
     """Draw one image's boxes in the colours of their classes."""
     for (x1, y1, x2, y2), label in zip(*boxes, strict=True):
         axis.add_patch(
@@ -111,4 +111,4 @@ def _draw_boxes(axis: Axes, boxes: Boxes, metainfo: dict) -> None:
                       y2 - y1,
                       fill=False,
                       linewidth=1.6,
-                      edgecolor=np.array(metainfo['palette'][label]) / 255))
+                      edgecolor=colours[label]))
