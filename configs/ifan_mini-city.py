@@ -9,8 +9,8 @@ model = dict(
 custom_hooks = [
     dict(
         type='LateLaunchHook',
-        launch=dict(image=0, instance=600, correlation=1000))
+        launch=dict(image=0, instance=800, correlation=1600))
 ]
-load_from = 'work_dirs/warm-start_mini-city/iter_1000.pth'
+load_from = 'work_dirs/warm-start_mini-city/iter_2000.pth'
 default_hooks = dict(
     logger=dict(interval=20), checkpoint=dict(interval=200))

@@ -1,7 +1,7 @@
 # For a small detector from scratch: AdamW learns in a thousand steps what SGD
 # does not. The classifiers step faster than the detector, or they have
 # nothing to tell it (docs/mini_city_study.md).
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=1400, val_interval=1400)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=2400, val_interval=2400)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
@@ -12,5 +12,5 @@ optim_wrapper = dict(
             neck=dict(lr_mult=4.), alignments=dict(lr_mult=4.))))
 param_scheduler = [
     dict(type='LinearLR', by_epoch=False, start_factor=0.1, end=50),
-    dict(type='CosineAnnealingLR', by_epoch=False, begin=50, T_max=1350)
+    dict(type='CosineAnnealingLR', by_epoch=False, begin=50, T_max=2350)
 ]
