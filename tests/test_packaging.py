@@ -1,9 +1,7 @@
 """Tests of the wheel, the scripts and the model index, as ``mim`` sees them.
 """
-import importlib.util
 import subprocess
 import sys
-import zipfile
 from collections import Counter
 from pathlib import Path
 
@@ -11,21 +9,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = sorted((ROOT / 'configs').glob('*.py'))
-
-
-@pytest.fixture(scope='module')
-def wheel(tmp_path_factory) -> Path:
-    """The wheel, unpacked."""
-    folder = tmp_path_factory.mktemp('wheel')
-    spec = importlib.util.spec_from_file_location(
-        'setup_env', ROOT / 'tools' / 'setup_env.py')
-    setup_env = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(setup_env)
-    setup_env.VENV_PYTHON = sys.executable
-    setup_env.LOG = folder / 'build.log'
-    with zipfile.ZipFile(setup_env.build_wheel(folder)) as archive:
-        archive.extractall(folder / 'unpacked')
-    return folder / 'unpacked'
 
 
 def test_wheel_has_what_mim_needs(wheel):

@@ -68,7 +68,7 @@ def _draw(visualizer: DetLocalVisualizer, image: Tensor,
     sample = sample.clone()
     if 'bboxes' in sample.gt_instances:
         instances = sample.gt_instances.clone()
-        instances.bboxes = instances.bboxes.tensor * scale
+        instances.bboxes = instances.bboxes.tensor.numpy() * scale
         sample.gt_instances = instances
     with warnings.catch_warnings():
         # It takes a box that ends at the image's edge for one outside.
