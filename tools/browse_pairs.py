@@ -39,7 +39,7 @@ def parse_args() -> argparse.Namespace:
         metavar='N',
         help='number of pairs (default: %(default)s)')
     parser.add_argument(
-        '--seed', type=int, help='seed of the training, if not the config\'s')
+        '--seed', type=int, help="seed of the training, if not the config's")
     parser.add_argument(
         '--show', action='store_true', help='show each picture in a window')
     parser.add_argument(
