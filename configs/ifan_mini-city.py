@@ -3,14 +3,7 @@ _base_ = [
     './_base_/models/ifan_mini.py', './_base_/datasets/mini-city.py',
     './_base_/schedules/mini.py', './_base_/default_runtime.py'
 ]
-model = dict(
-    roi_head=dict(bbox_head=dict(num_classes=8)),
-    alignments=dict(instance=dict(num_classes=8)))
-custom_hooks = [
-    dict(
-        type='LateLaunchHook',
-        launch=dict(image=0, instance=800, correlation=1600))
-]
+model = dict(roi_head=dict(bbox_head=dict(num_classes=8)))
 load_from = 'work_dirs/warm-start_mini-city/iter_2000.pth'
 default_hooks = dict(
     logger=dict(interval=20), checkpoint=dict(interval=200))

@@ -3,11 +3,4 @@ _base_ = [
     './_base_/models/ifan_vgg16.py', './_base_/datasets/city2foggy.py',
     './_base_/schedules/ifan_70k.py', './_base_/default_runtime.py'
 ]
-model = dict(
-    roi_head=dict(bbox_head=dict(num_classes=8)),
-    alignments=dict(instance=dict(num_classes=8)))
-custom_hooks = [
-    dict(
-        type='LateLaunchHook',
-        launch=dict(image=0, instance=30000, correlation=50000))
-]
+model = dict(roi_head=dict(bbox_head=dict(num_classes=8)))

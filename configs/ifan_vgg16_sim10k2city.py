@@ -6,9 +6,4 @@ _base_ = [
 model = dict(
     roi_head=dict(bbox_head=dict(num_classes=1)),
     # One category: the agnostic instance term.
-    alignments=dict(instance=dict(num_classes=1, category_aware=False)))
-custom_hooks = [
-    dict(
-        type='LateLaunchHook',
-        launch=dict(image=0, instance=30000, correlation=50000))
-]
+    alignments=dict(instance=dict(category_aware=False)))

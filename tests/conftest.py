@@ -1,6 +1,9 @@
 """Small models, batches and files that several test modules share."""
 import gc
+import importlib.util
 import json
+import sys
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -42,6 +45,21 @@ def reproducible() -> None:
 def configs() -> Path:
     """Folder of the configs."""
     return ROOT / 'configs'
+
+
+@pytest.fixture(scope='session')
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this checkout, unpacked."""
+    folder = tmp_path_factory.mktemp('wheel')
+    spec = importlib.util.spec_from_file_location(
+        'setup_env', ROOT / 'tools' / 'setup_env.py')
+    setup_env = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(setup_env)
+    setup_env.VENV_PYTHON = sys.executable
+    setup_env.LOG = folder / 'build.log'
+    with zipfile.ZipFile(setup_env.build_wheel(folder)) as archive:
+        archive.extractall(folder / 'unpacked')
+    return folder / 'unpacked'
 
 
 @pytest.fixture

@@ -393,8 +393,10 @@ def test_a_leaf_trains_saves_and_evaluates(write_coco: Callable,
             work_dir=str(tmp_path / 'run'),
             log_level='ERROR',
             load_from=None))
-    # Three iterations have no room for a schedule.
-    cfg.pop('param_scheduler')
+    # The schedule follows max_iters: after one iteration of warming up, a
+    # cosine over the other two.
+    warm_up, cosine = cfg.param_scheduler
+    warm_up.end = cosine.begin = 1
     launch_of(cfg).update(image=0, instance=1, correlation=2)
     runner = Runner.from_cfg(cfg)
     runner.train()
@@ -409,6 +411,7 @@ def test_a_leaf_trains_saves_and_evaluates(write_coco: Callable,
                         ['image', 'instance', 'correlation']]
     assert 'correlation/loss_ddsc' in steps[2]
     assert all(np.isfinite(step['loss']) for step in steps[:3])
+    assert steps[2]['base_lr'] == pytest.approx(.5 * steps[1]['base_lr'])
     for domain in ('source', 'target'):
         for key in ('mAP50', 'AP50/car', 'coco_mAP50', 'coco_AP50/person'):
             assert 0 <= steps[3][f'{domain}/{key}'] <= 100

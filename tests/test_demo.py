@@ -13,7 +13,7 @@ from mmdet_ifan.datasets.mini_city import MiniCity
 ROOT = Path(__file__).resolve().parents[1]
 ITERATIONS = 4
 SHORT = f"""
-_base_ = ['{ROOT}/configs/{{name}}.py']
+_base_ = 'mmdet_ifan::{{name}}.py'
 train_cfg = dict(max_iters={ITERATIONS}, val_interval={ITERATIONS})
 param_scheduler = []
 train_dataloader = dict(

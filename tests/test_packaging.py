@@ -1,9 +1,7 @@
 """Tests of the wheel, the scripts and the model index, as ``mim`` sees them.
 """
-import importlib.util
 import subprocess
 import sys
-import zipfile
 from collections import Counter
 from pathlib import Path
 
@@ -11,21 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = sorted((ROOT / 'configs').glob('*.py'))
-
-
-@pytest.fixture(scope='module')
-def wheel(tmp_path_factory) -> Path:
-    """The wheel, unpacked."""
-    folder = tmp_path_factory.mktemp('wheel')
-    spec = importlib.util.spec_from_file_location(
-        'setup_env', ROOT / 'tools' / 'setup_env.py')
-    setup_env = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(setup_env)
-    setup_env.VENV_PYTHON = sys.executable
-    setup_env.LOG = folder / 'build.log'
-    with zipfile.ZipFile(setup_env.build_wheel(folder)) as archive:
-        archive.extractall(folder / 'unpacked')
-    return folder / 'unpacked'
+IMAGES = ROOT / 'docs/images'
 
 
 def test_wheel_has_what_mim_needs(wheel):
@@ -60,7 +44,8 @@ def test_config_names_are_unique(wheel):
     assert [path.name for path in CONFIGS if names[path.name] != 1] == []
 
 
-@pytest.mark.parametrize('script', ['train.py', 'test.py'])
+@pytest.mark.parametrize('script', [
+    'train.py', 'test.py', 'browse_pairs.py'])
 def test_help_is_fast(script):
     """``mim train`` runs it each time, and looks for ``--gpus`` in it."""
     result = subprocess.run(
@@ -80,6 +65,10 @@ def test_help_is_fast(script):
     (['train.py', CONFIGS[0], '--resume', 'no.pth'], 'no.pth'),
     (['test.py', CONFIGS[0], 'no.pth'], 'no.pth'),
     (['test.py', CONFIGS[0], 'no.pth', '--out', 'a.pkl'], 'a.pkl'),
+    (['browse_pairs.py', 'no/config.py', '--out', 'a'], 'no/config.py'),
+    (['browse_pairs.py', CONFIGS[0], '--out', 'a', '-n', '0'], '-n'),
+    # A folder that holds pictures.
+    (['browse_pairs.py', CONFIGS[0], '--out', IMAGES], 'docs/images'),
 ])
 def test_missing_file_is_named(arguments, named):
     script, *rest = arguments

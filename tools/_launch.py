@@ -1,4 +1,4 @@
-"""What ``train.py`` and ``test.py`` share: options, config, environment.
+"""What the tools that take a config share: options, config, environment.
 
 Nothing heavy is imported at module level: ``mim train`` first runs
 ``train.py -h``, and a help text should not wait for torch.
@@ -31,6 +31,22 @@ class LazyDictAction(argparse.Action):
         action(parser, namespace, values, option_string)
 
 
+def add_cfg_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--cfg-options``.
+
+    Args:
+        parser (argparse.ArgumentParser): Parser of the script.
+    """
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=LazyDictAction,
+        default={},
+        metavar='KEY=VALUE',
+        help='override settings of the config, e.g. '
+        'train_dataloader.batch_size=2; a list is written as "[a,b]" or a,b')
+
+
 def add_common_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that training and testing have in common.
 
@@ -40,14 +56,7 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--work-dir',
         help='folder for logs and results (default: ./work_dirs/CONFIG_NAME)')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=LazyDictAction,
-        default={},
-        metavar='KEY=VALUE',
-        help='override settings of the config, e.g. '
-        'train_dataloader.batch_size=2; a list is written as "[a,b]" or a,b')
+    add_cfg_options(parser)
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
@@ -62,8 +71,31 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
         help=argparse.SUPPRESS)
 
 
+def read_config(path: str, options: dict[str, Any]) -> Config:
+    """Read a config and apply the options of the command line.
+
+    Args:
+        path (str): The config; it may inherit from ``mmdet_ifan::…``.
+        options (dict[str, Any]): Settings by their dotted names.
+
+    Returns:
+        Config: The config.
+    """
+    require_file('config', path)
+    # The tools of a checkout run the checkout's package, not an older copy
+    # that is installed; beside the installed tools lies no package.
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+    from mmengine.config import Config
+
+    import mmdet_ifan  # noqa: F401  # Makes the names of its configs known.
+    cfg = Config.fromfile(path)
+    cfg.merge_from_dict(options)
+    return cfg
+
+
 def load_config(args: argparse.Namespace) -> Config:
-    """Read the config that the command line names and apply its options.
+    """Read the config of a run that the command line names.
 
     Args:
         args (argparse.Namespace): Arguments with the common options.
@@ -71,19 +103,12 @@ def load_config(args: argparse.Namespace) -> Config:
     Returns:
         Config: The config, ready for a ``Runner``.
     """
-    require_file('config', args.config)
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     # Threads that spin while they wait made a step on two busy cores take 28
     # seconds instead of 2. It is read when torch is imported.
     os.environ.setdefault('OMP_WAIT_POLICY', 'passive')
-    # The tools of a checkout run the checkout's package, not an older copy
-    # that is installed; beside the installed tools lies no package.
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-    from mmengine.config import Config
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
-    cfg.merge_from_dict(args.cfg_options)
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:

@@ -12,6 +12,9 @@ default_hooks = dict(
         type='CheckpointHook', by_epoch=False, interval=5000,
         max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'),
+    # Say what is wrong with a pair before the first iteration.
+    num_class_check=dict(type='NumClassCheckHook'),
+    pair_check=dict(type='PairCheckHook'),
     visualization=dict(type='DetVisualizationHook'))
 
 env_cfg = dict(

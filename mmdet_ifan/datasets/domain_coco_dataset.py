@@ -6,32 +6,58 @@ from mmdet.datasets import CocoDataset
 from mmdet.datasets.api_wrappers import COCO
 from mmdet.registry import DATASETS
 
+from .disk import DataError
+from .image_files import (
+    NamesUnreadableImages,
+    check_images,
+    name_some,
+    repeated,
+)
 
-class _CategoriesByName(COCO):
-    """COCO whose category ids follow the order of the names asked for.
+
+class _CheckedCOCO(COCO):
+    """COCO without clashes, whose category ids follow the names asked for.
 
     The stock class gives them in the file's order and leaves unknown names
-    out, so that labels are silently shifted.
+    out, so that labels are silently shifted; of two entries with one id it
+    keeps the last.
     """
 
     def __init__(self, annotation_file: str) -> None:
         super().__init__(annotation_file)
         self.annotation_file = annotation_file
+        for part, key in (('images', 'id'), ('annotations', 'id'),
+                          ('categories', 'id'), ('categories', 'name')):
+            twice = repeated(entry[key] for entry in self.dataset[part])
+            if twice:
+                raise DataError(
+                    f'In {annotation_file} {len(twice)} {key}s stand for '
+                    f'several {part}: {name_some(twice)}. Give each of its '
+                    f'{part} {"an id" if key == "id" else "a name"} of its '
+                    'own.')
+        unknown = sorted({ann['category_id'] for ann in self.anns.values()
+                          } - set(self.cats))
+        if unknown:
+            raise DataError(
+                f'{annotation_file} has annotations of categories that it '
+                f'does not list, with the ids {name_some(unknown)}. Add them '
+                'to its categories.')
 
     def get_cat_ids(self, cat_names: tuple[str, ...]) -> list[int]:
         """Give the ids of the named categories, in the names' order."""
         ids = {cat['name']: cat['id'] for cat in self.dataset['categories']}
         missing = [name for name in cat_names if name not in ids]
         if missing:
-            raise ValueError(
+            raise DataError(
                 f'{self.annotation_file} lacks the categories '
-                f'{", ".join(missing)}; it has {", ".join(ids)}. Correct '
-                "metainfo['classes'] in the config or the file.")
+                f'{name_some(missing)}; it has {name_some(ids, 20)}. Correct '
+                "metainfo['classes'] in the config or the file: a class has "
+                'one name in the files of both domains.')
         return [ids[name] for name in cat_names]
 
 
 @DATASETS.register_module()
-class DomainCocoDataset(CocoDataset):
+class DomainCocoDataset(NamesUnreadableImages, CocoDataset):
     """mmdet's ``CocoDataset`` that refuses what cannot fit, before training.
 
     Args:
@@ -41,13 +67,13 @@ class DomainCocoDataset(CocoDataset):
         **kwargs: Further arguments of ``CocoDataset``.
 
     Raises:
-        FileNotFoundError: If the annotation file or its first image does not
-            exist.
-        ValueError: If the file lacks one of the configured classes, has no
-            images, or ``filter_cfg`` leaves none.
+        FileNotFoundError: If the annotation file or an image does not exist.
+        DataError: If the file is no COCO file, ids or categories clash in
+            it, it lists an image twice, lacks one of the configured classes
+            or has no images, or ``filter_cfg`` leaves none.
     """
 
-    COCOAPI = _CategoriesByName
+    COCOAPI = _CheckedCOCO
 
     def __init__(self,
                  data_prefix: dict[str, str] | None = None,
@@ -65,14 +91,19 @@ class DomainCocoDataset(CocoDataset):
                 f'The annotation file {self.ann_file} does not exist: correct '
                 'data_root or ann_file, or prepare the data set (see '
                 'tools/prepare).')
-        data_list = super().load_data_list()
+        try:
+            data_list = super().load_data_list()
+        except DataError:
+            raise
+        except (AssertionError, AttributeError, KeyError, TypeError,
+                ValueError) as error:
+            raise DataError(
+                f'{self.ann_file} is no COCO file of boxes '
+                f'({type(error).__name__}: {error}).') from error
         if not data_list:
-            raise ValueError(f'{self.ann_file} names no image.')
-        first = data_list[0]['img_path']
-        if not osp.exists(first):
-            raise FileNotFoundError(
-                f'{self.ann_file} names the image {first}, which does not '
-                "exist: correct data_root or data_prefix['img'].")
+            raise DataError(f'{self.ann_file} names no image.')
+        check_images([info['img_path'] for info in data_list], self.ann_file,
+                     "Correct data_root or data_prefix['img'], or get them.")
         return data_list
 
     def filter_data(self) -> list[dict]:
@@ -82,11 +113,11 @@ class DomainCocoDataset(CocoDataset):
             list[dict]: mmdet's data info of the images that are left.
 
         Raises:
-            ValueError: If none is left.
+            DataError: If none is left.
         """
         kept = super().filter_data()
         if not kept:
-            raise ValueError(
+            raise DataError(
                 f'{self.ann_file} has no image with a box of the classes '
                 f'{", ".join(self.metainfo["classes"])}: nothing to learn '
                 "from. Correct ann_file or metainfo['classes'].")

@@ -4,6 +4,8 @@ from mmdet.datasets import ConcatDataset
 from mmdet.registry import DATASETS
 from mmdet.utils import ConfigType
 
+from .disk import DataError
+
 
 @DATASETS.register_module()
 class DomainTestDataset(ConcatDataset):
@@ -19,6 +21,9 @@ class DomainTestDataset(ConcatDataset):
         pipeline (list[dict]): Test pipeline of both.
         lazy_init (bool): Read no annotation file yet, as ``DetInferencer``
             asks. Defaults to False.
+
+    Raises:
+        DataError: If the two have other classes or in another order.
     """
 
     def __init__(self,
@@ -34,3 +39,11 @@ class DomainTestDataset(ConcatDataset):
                 lazy_init=lazy_init) for domain in (source, target)
         ],
                          lazy_init=lazy_init)
+        classes = [
+            ', '.join(dataset.metainfo['classes']) for dataset in self.datasets
+        ]
+        if classes[0] != classes[1]:
+            raise DataError(
+                f'The test images of source have the classes {classes[0]}, '
+                f"those of target {classes[1]}: give metainfo['classes'] the "
+                'same names in the same order.')

@@ -1,11 +1,15 @@
 """A labelled source and an unlabelled target, image by image."""
+import logging
+from collections import Counter
 from typing import Any
 
 from mmdet.datasets import BaseDetDataset
 from mmdet.registry import DATASETS
 from mmdet.utils import ConfigType
+from mmengine.logging import print_log
 from torch.utils.data import Dataset
 
+from .disk import DataError
 from .unlabelled_dataset import UnlabelledDataset
 
 
@@ -25,7 +29,7 @@ class PairedDomainDataset(Dataset):
 
     Raises:
         TypeError: If the target's class could read annotations.
-        ValueError: If source has no image with a box.
+        DataError: If source has no box. Classes without one are warned of.
     """
 
     def __init__(self, source: ConfigType | BaseDetDataset,
@@ -46,17 +50,30 @@ class PairedDomainDataset(Dataset):
         return self.source.metainfo
 
     def full_init(self) -> None:
-        """Load both lists and check that source can teach anything."""
+        """Load both lists and check what source can teach."""
         self.source.full_init()
         self.target.full_init()
-        name = getattr(self.source, 'ann_file', '') or 'The source'
-        if not len(self.source) or not any(
-                self.source.get_data_info(i)['instances']
-                for i in range(len(self.source))):
-            raise ValueError(
-                f'{name} has no image with a box of the classes '
-                f'{", ".join(self.metainfo["classes"])}: nothing to learn '
-                'from. Correct ann_file or the classes in metainfo.')
+        counts = Counter(
+            instance['bbox_label'] for i in range(len(self.source))
+            for instance in self.source.get_data_info(i)['instances']
+            if not instance['ignore_flag'])
+        absent = [
+            name for label, name in enumerate(self.metainfo['classes'])
+            if not counts[label]
+        ]
+        source = getattr(self.source, 'ann_file', '') or 'The source'
+        if not counts:
+            raise DataError(
+                f'{source} has no image with a box of the classes '
+                f'{", ".join(absent)}: nothing to learn from. Correct '
+                "ann_file or metainfo['classes'].")
+        if absent:
+            print_log(
+                f'{source} has no box of {", ".join(absent)}, which the '
+                'detector therefore cannot learn. Correct ann_file, or take '
+                "these classes out of metainfo['classes'].",
+                logger='current',
+                level=logging.WARNING)
 
     def get_data_info(self, pair: tuple[int, int]) -> dict[str, dict]:
         """Tell what is known of a pair without loading its images.

@@ -8,11 +8,14 @@ import mmengine
 from mmdet.datasets import BaseDetDataset
 from mmdet.registry import DATASETS
 
+from .disk import DataError
+from .image_files import NamesUnreadableImages, check_images
+
 IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 
 
 @DATASETS.register_module()
-class UnlabelledDataset(BaseDetDataset):
+class UnlabelledDataset(NamesUnreadableImages, BaseDetDataset):
     """Images of which no annotation is ever read.
 
     Args:
@@ -24,8 +27,9 @@ class UnlabelledDataset(BaseDetDataset):
             ``data_root``, ``data_prefix`` and ``pipeline``.
 
     Raises:
-        FileNotFoundError: If ``images`` or the first image does not exist.
-        ValueError: If there is no image, or a COCO file is malformed.
+        FileNotFoundError: If ``images`` or one of them does not exist.
+        DataError: If there is no image, one is listed twice, or the list is
+            malformed.
     """
 
     METAINFO: dict = dict()
@@ -53,13 +57,11 @@ class UnlabelledDataset(BaseDetDataset):
                 for name in _listed_images(path)
             ]
         if not paths:
-            raise ValueError(
-                f'There is no image in {path} (looked for '
-                f'{", ".join(IMAGE_SUFFIXES)}).')
-        if not osp.exists(paths[0]):
-            raise FileNotFoundError(
-                f'{path} names the image {paths[0]}, which does not exist: '
-                "correct data_prefix['img'].")
+            raise DataError(f'There is no image in {path} (looked for '
+                            f'{", ".join(IMAGE_SUFFIXES)}).')
+        check_images(
+            paths, path,
+            "Correct data_root or data_prefix['img'], or take them out.")
         return [
             dict(img_path=img_path, img_id=i, instances=[])
             for i, img_path in enumerate(paths)
@@ -76,13 +78,17 @@ def _images_below(folder: str) -> Iterator[str]:
 
 def _listed_images(path: str) -> list[str]:
     """Name the images of a text list or of a COCO file."""
-    if not path.lower().endswith('.json'):
-        lines = mmengine.list_from_file(path)
-        return [line.strip() for line in lines if line.strip()]
     try:
+        if not path.lower().endswith('.json'):
+            # Windows' editors begin a file with a byte-order mark.
+            lines = mmengine.list_from_file(path, encoding='utf-8-sig')
+            return [line.strip() for line in lines if line.strip()]
         images = mmengine.load(path)['images']
         return [os.fspath(image['file_name']) for image in images]
+    except UnicodeDecodeError as error:
+        raise DataError(f'{path} is no text in UTF-8 ({error}): name a '
+                        'folder, a text list or a COCO file.') from error
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(
+        raise DataError(
             f'{path} is no COCO file with a file_name for each of its images '
             f'({type(error).__name__}: {error}).') from error

@@ -1,4 +1,4 @@
 """What steers a training run."""
-from .hooks import LateLaunchHook
+from .hooks import LateLaunchHook, PairCheckHook
 
-__all__ = ['LateLaunchHook']
+__all__ = ['LateLaunchHook', 'PairCheckHook']

@@ -461,6 +461,18 @@ def test_new_alignment_plugs_in_by_config(tiny_cfg, make_batch):
     assert detector.alignments['gap'].scale.grad.any()
 
 
+@pytest.mark.parametrize(('configured', 'built'), [(None, 5), (4, 4)])
+def test_categories_left_open_are_the_box_heads(tiny_cfg, configured, built):
+    tiny_cfg.roi_head.bbox_head.num_classes = 5
+    tiny_cfg.alignments.instance.num_classes = configured
+    instance = MODELS.build(tiny_cfg).alignments['instance']
+    assert instance.num_classes == built
+    outputs = [m for m in instance.modules() if isinstance(m, nn.Conv2d)]
+    assert outputs[-1].out_channels == built
+    # The config itself stays as it was.
+    assert tiny_cfg.alignments.instance.num_classes == configured
+
+
 def test_alignments_are_optional(tiny_cfg, make_batch):
     tiny_cfg.pop('alignments')
     detector = MODELS.build(tiny_cfg)

@@ -1,29 +1,11 @@
 # How any pair of domains is loaded, trained on and evaluated. A pair's own
 # file adds where its images are.
-source_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', with_bbox=True),
-    # Shorter side 600, aspect kept.
-    dict(type='Resize', scale=(2000, 600), keep_ratio=True),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PackDetInputs')
-]
-# No LoadAnnotations: nothing ever reads a target box.
-target_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(2000, 600), keep_ratio=True),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PackDetInputs')
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(2000, 600), keep_ratio=True),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(
-        type='PackDetInputs',
-        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape',
-                   'scale_factor'))
-]
+load = dict(type='LoadImageFromFile')
+boxes = dict(type='LoadAnnotations', with_bbox=True)
+# Shorter side 600, aspect kept.
+resize = dict(type='Resize', scale=(2000, 600), keep_ratio=True)
+flip = dict(type='RandomFlip', prob=0.5)
+pack = dict(type='PackDetInputs')
 
 train_dataloader = dict(
     batch_size=1,
@@ -35,8 +17,10 @@ train_dataloader = dict(
         source=dict(
             type='DomainCocoDataset',
             filter_cfg=dict(filter_empty_gt=True),
-            pipeline=source_pipeline),
-        target=dict(type='UnlabelledDataset', pipeline=target_pipeline)))
+            pipeline=[load, boxes, resize, flip, pack]),
+        # No boxes: nothing ever reads a target label.
+        target=dict(
+            type='UnlabelledDataset', pipeline=[load, resize, flip, pack])))
 val_dataloader = dict(
     batch_size=1,
     num_workers=2,
@@ -47,7 +31,8 @@ val_dataloader = dict(
         type='DomainTestDataset',
         source=dict(type='DomainCocoDataset'),
         target=dict(type='DomainCocoDataset'),
-        pipeline=test_pipeline))
+        # Boxes last: they stay those of the image as it is on the disk.
+        pipeline=[load, resize, boxes, pack]))
 test_dataloader = val_dataloader
 
 val_evaluator = dict(

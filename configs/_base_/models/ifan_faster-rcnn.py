@@ -43,7 +43,8 @@ model = dict(
                 type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0),
             loss_bbox=dict(type='L1Loss', loss_weight=1.0))),
     alignments=dict(
-        instance=dict(type='CategoryAwareInstanceHead'),
+        # As many categories as the box head.
+        instance=dict(type='CategoryAwareInstanceHead', num_classes=None),
         correlation=dict(type='CorrelationMetricHead')),
     train_cfg=dict(
         rpn=dict(

@@ -12,5 +12,10 @@ optim_wrapper = dict(
             neck=dict(lr_mult=4.), alignments=dict(lr_mult=4.))))
 param_scheduler = [
     dict(type='LinearLR', by_epoch=False, start_factor=0.1, end=50),
-    dict(type='CosineAnnealingLR', by_epoch=False, begin=50, T_max=2350)
+    dict(type='CosineAnnealingLR', by_epoch=False, begin=50)
+]
+custom_hooks = [
+    dict(
+        type='LateLaunchHook',
+        launch=dict(image=0, instance=800, correlation=1600))
 ]

@@ -32,7 +32,8 @@ class CategoryAwareInstanceHead(BaseAlignment):
 
     Args:
         in_channels (int): Channels of the pooled features.
-        num_classes (int): Foreground categories C.
+        num_classes (int): Foreground categories C. None in the config of an
+            ``IFANDetector`` stands for the box head's.
         category_aware (bool): False gives Eq. 4: one classifier for all
             categories, every proposal counts 1. Defaults to True.
         **kwargs: ``loss_weight`` and ``grl_weight`` of

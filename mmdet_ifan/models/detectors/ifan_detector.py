@@ -29,8 +29,8 @@ class IFANDetector(FasterRCNN):
             alignment of the name ``image``.
         alignments (dict[str, dict], optional): Configs of the other
             alignments under the names that
-            :class:`mmdet_ifan.engine.LateLaunchHook` launches them by.
-            Defaults to None.
+            :class:`mmdet_ifan.engine.LateLaunchHook` launches them by. A
+            ``num_classes`` of None becomes the box head's. Defaults to None.
         **kwargs: Arguments of mmdet's ``FasterRCNN``.
 
     Raises:
@@ -58,7 +58,7 @@ class IFANDetector(FasterRCNN):
                 f'backbone gives {len(out_indices)} (out_indices='
                 f'{tuple(out_indices)}): make them agree.')
         self.alignments = ModuleDict({
-            name: MODELS.build(cfg)
+            name: MODELS.build(self._with_num_classes(cfg))
             for name, cfg in (alignments or {}).items()
         })
         if 'image' in self.alignments:
@@ -70,6 +70,12 @@ class IFANDetector(FasterRCNN):
                 raise TypeError(
                     f'alignments.{name} is a {type(alignment).__name__}, '
                     'which is no BaseAlignment.')
+
+    def _with_num_classes(self, cfg: ConfigType) -> ConfigType:
+        """Fill in the box head's number of categories where it is None."""
+        if cfg.get('num_classes', 0) is None:
+            return dict(cfg, num_classes=self.roi_head.bbox_head.num_classes)
+        return cfg
 
     @property
     def all_alignments(self) -> dict[str, BaseAlignment]:

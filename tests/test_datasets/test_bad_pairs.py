@@ -1,0 +1,265 @@
+"""What is wrong with a pair is said before training, with the names."""
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from mmengine.logging import MMLogger
+
+from mmdet_ifan.datasets import (
+    DomainCocoDataset,
+    DomainTestDataset,
+    PairedDomainDataset,
+    UnlabelledDataset,
+)
+from mmdet_ifan.datasets.disk import DataError
+from mmdet_ifan.datasets.image_files import name_some, repeated
+
+CLASSES = ('car', 'person')
+IMAGES = [(f'{i}.png', (16, 24)) for i in range(9)]
+BOXES = [(0, 'car', (2, 3, 10, 8)), (1, 'person', (1, 2, 6, 6)),
+         (1, 'car', (4, 4, 8, 8))]
+LOAD = [dict(type='LoadImageFromFile'), dict(type='PackDetInputs')]
+
+
+@pytest.fixture
+def labelled(write_coco: Callable, tmp_path: Path) -> Callable:
+    """Builder of a labelled data set whose file was edited."""
+
+    def build(edit: Callable[[dict], Any] = lambda content: None,
+              classes: tuple = CLASSES, **kwargs: Any) -> DomainCocoDataset:
+        path = write_coco('a.json', IMAGES, BOXES)
+        content = json.loads(path.read_text())
+        edit(content)
+        path.write_text(json.dumps(content))
+        return DomainCocoDataset(
+            data_root=str(tmp_path),
+            ann_file='a.json',
+            metainfo=dict(classes=classes),
+            pipeline=LOAD,
+            **kwargs)
+
+    return build
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Callable:
+    """Builder of an unlabelled data set from the names of its images."""
+
+    def build(names: list[str], kind: str = 'text') -> UnlabelledDataset:
+        if kind == 'text':
+            (tmp_path / 'list').write_text('\n'.join(names))
+        else:
+            (tmp_path / 'list.json').write_text(
+                json.dumps(dict(images=[dict(file_name=n) for n in names])))
+        return UnlabelledDataset(
+            'list' if kind == 'text' else 'list.json',
+            data_root=str(tmp_path),
+            pipeline=LOAD)
+
+    return build
+
+
+def draw(folder: Path, *names: str) -> None:
+    """Write images."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        png = cv2.imencode('.png', np.zeros((8, 9, 3), np.uint8))[1]
+        (folder / name).write_bytes(png.tobytes())
+
+
+# Clashes in a labelled file
+
+
+@pytest.mark.parametrize(('edit', 'sentence'), [
+    (lambda c: c['images'][2].update(id=7),
+     r'In \S*a.json 1 ids stand for several images: 7\.'),
+    (lambda c: c['annotations'][2].update(id=1),
+     '1 ids stand for several annotations: 1'),
+    (lambda c: c['categories'].append(dict(id=40, name='bus')),
+     '1 ids stand for several categories: 40'),
+    (lambda c: c['categories'].append(dict(id=1, name='car')),
+     '1 names stand for several categories: car'),
+    (lambda c: c['annotations'][0].update(category_id=5),
+     r'categories that it does not list, with the ids 5\.'),
+    (lambda c: c['images'][4].update(file_name='./3.png'),
+     r'1 of its images more than once: \S*/3\.png\.'),
+    (lambda c: c['images'][4].update(file_name='gone.png'),
+     r'1 of the 9 images that \S*a.json names .*: \S*/gone\.png\.'),
+    (lambda c: c.pop('images'), "a.json is no COCO file.*'images'"),
+    (lambda c: c['annotations'][0].pop('area'), "no COCO file.*'area'"),
+    (lambda c: c['annotations'].append(3), 'no COCO file'),
+])
+def test_clash_in_a_labelled_file(labelled, edit, sentence):
+    with pytest.raises((DataError, FileNotFoundError), match=sentence):
+        labelled(edit)
+
+
+def test_labelled_file_that_is_no_json(labelled, tmp_path):
+    labelled()
+    (tmp_path / 'b.json').write_text('{"images": [')
+    with pytest.raises(DataError, match='b.json is no COCO file of boxes'):
+        DomainCocoDataset(
+            data_root=str(tmp_path),
+            ann_file='b.json',
+            metainfo=dict(classes=CLASSES))
+
+
+def test_sound_file_is_read(labelled):
+    assert len(labelled()) == 9
+    # An annotation of an image that is left out does no harm.
+    assert len(labelled(lambda c: c['images'].pop(0))) == 8
+
+
+# Classes
+
+
+def test_class_of_another_name(labelled):
+    with pytest.raises(
+            DataError,
+            match='a.json lacks the categories motorbike; it has car, '
+            'motorcycle.*one name in the files of both domains'):
+        labelled(
+            lambda c: c['categories'][1].update(name='motorcycle'),
+            classes=('car', 'motorbike'))
+
+
+@pytest.fixture
+def log(
+    caplog: pytest.LogCaptureFixture
+) -> Iterator[Callable[[], str]]:
+    """Reader of what mmengine's logger has said."""
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(caplog.handler)
+    yield lambda: caplog.text
+    logger.removeHandler(caplog.handler)
+
+
+def test_class_without_a_box_in_source(labelled, target, log):
+    PairedDomainDataset(labelled(), target(['2.png']))
+    assert 'has no box' not in log()
+    # A crowd teaches nothing.
+    PairedDomainDataset(
+        labelled(lambda c: c['annotations'][1].update(iscrowd=1)),
+        target(['2.png']))
+    assert 'a.json has no box of person, which' in log()
+
+
+def test_source_of_crowds_alone(labelled, target):
+    def crowd(content: dict) -> None:
+        for annotation in content['annotations']:
+            annotation['iscrowd'] = 1
+
+    with pytest.raises(DataError, match='nothing to learn from'):
+        PairedDomainDataset(labelled(crowd), target(['2.png']))
+
+
+def test_test_images_with_other_classes(labelled, tmp_path):
+    labelled()
+    domain = dict(
+        type='DomainCocoDataset', data_root=str(tmp_path), ann_file='a.json')
+    with pytest.raises(DataError,
+                       match='source have the classes car, person, those of '
+                       'target person, car'):
+        DomainTestDataset(
+            dict(domain, metainfo=dict(classes=CLASSES)),
+            dict(domain, metainfo=dict(classes=CLASSES[::-1])), LOAD)
+
+
+# Lists of images
+
+
+@pytest.mark.parametrize('kind', ['text', 'coco'])
+def test_target_images_that_are_missing_are_all_named(
+        target, tmp_path, kind):
+    draw(tmp_path, 'a.png', 'c.png')
+    (tmp_path / 'empty.png').write_bytes(b'')
+    with pytest.raises(FileNotFoundError,
+                       match=r'3 of the 5 images that \S*list\S* names') as e:
+        target(['a.png', 'b.png', 'c.png', 'empty.png', 'd.png'], kind)
+    for name in ('b.png', 'empty.png', 'd.png'):
+        assert f'/{name}' in str(e.value)
+    assert '/a.png' not in str(e.value)
+
+
+@pytest.mark.parametrize('kind', ['text', 'coco'])
+def test_target_image_listed_twice(target, tmp_path, kind):
+    draw(tmp_path, 'a.png', 'sub/b.png')
+    with pytest.raises(
+            DataError,
+            match=r'list\S* lists 1 of its images more than once: \S*sub/b'):
+        target(['a.png', 'sub/b.png', 'sub/../sub/b.png'], kind)
+
+
+def test_target_names_of_any_script(target, tmp_path):
+    names = ['räder/größe 1.png', 'räder/車.png', 'ß.png']
+    draw(tmp_path / 'mögen', *names)
+    folder = UnlabelledDataset('mögen', data_root=str(tmp_path), pipeline=LOAD)
+    for dataset in (folder, *(target([f'mögen/{name}' for name in names], kind)
+                              for kind in ('text', 'coco'))):
+        assert [
+            dataset[i]['data_samples'].img_path for i in range(3)
+        ] == [str(tmp_path / 'mögen' / name) for name in names]
+
+
+def test_target_list_with_a_byte_order_mark(tmp_path):
+    draw(tmp_path, 'ä.png')
+    (tmp_path / 'list').write_bytes('\ufeffä.png\r\n'.encode())
+    dataset = UnlabelledDataset('list', data_root=str(tmp_path))
+    assert dataset.get_data_info(0)['img_path'] == str(tmp_path / 'ä.png')
+
+
+def test_target_list_in_another_encoding(tmp_path):
+    (tmp_path / 'list').write_bytes('ä.png'.encode('latin-1'))
+    with pytest.raises(DataError, match='list is no text in UTF-8'):
+        UnlabelledDataset('list', data_root=str(tmp_path))
+
+
+# Damaged images
+
+
+@pytest.mark.parametrize('content', [b'no image', None])
+def test_damaged_image_is_named(target, tmp_path, content):
+    draw(tmp_path, 'good.png', 'bad.png')
+    dataset = target(['good.png', 'bad.png'])
+    whole = (tmp_path / 'bad.png').read_bytes()
+    (tmp_path / 'bad.png').write_bytes(content or whole[:len(whole) // 2])
+    assert dataset[0]['inputs'].shape == (3, 8, 9)
+    with pytest.raises(DataError, match=r'image \S*bad.png cannot be loaded'):
+        dataset[1]
+
+
+@pytest.mark.parametrize('content', [b'', b'no image'])
+def test_damaged_labelled_image_is_named(labelled, tmp_path, content):
+    dataset = labelled()
+    (tmp_path / '3.png').write_bytes(content)
+    with pytest.raises(DataError, match=r'image \S*3.png cannot be loaded'):
+        dataset[3]
+
+
+def test_other_errors_of_the_pipeline_stay(labelled):
+    dataset = labelled()
+    dataset.pipeline = lambda info: info['gone']
+    with pytest.raises(KeyError, match='gone'):
+        dataset[0]
+
+
+# The sentences' parts
+
+
+@pytest.mark.parametrize(('names', 'text'), [
+    ([], ''), ('a', 'a'), ('abcde', 'a, b, c, d, e'),
+    ('abcdefg', 'a, b, c, d, e and 2 more'), ([3, 1], '3, 1')
+])
+def test_name_some(names, text):
+    assert name_some(names) == text
+
+
+def test_repeated():
+    assert repeated('abcbabd') == ['a', 'b']
+    assert repeated([1, 2]) == []
+
+
