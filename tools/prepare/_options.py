@@ -85,5 +85,5 @@ def run(prepare: Callable[[argparse.Namespace, Options], Report],
     for line in report.lines():
         print(line)
     if args.check:
-        print('Checked: everything is as it should be.')
+        print('Checked: the files are what ROOT gives now.')
     return 0

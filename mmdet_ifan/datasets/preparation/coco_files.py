@@ -15,6 +15,10 @@ from .differences import describe_difference
 from .records import LabelledImage, Options, Problem
 from .report import Problems, Report, Summary
 
+#: Begins the description of files that are made from other annotations, so
+#: that no later run takes them for a data set of its own.
+MARK = 'Boxes prepared by mmdet_ifan'
+
 
 class CocoFiles:
     """COCO files of one data set, under way.
@@ -109,15 +113,14 @@ class CocoFiles:
         """
         summaries = self.summaries()
         if self.options.strict and self.problems.counts:
-            raise DataError('\n'.join([
+            raise self._error(
                 f'The data has problems ({self.problems.total()}) and '
                 '--strict allows none, so nothing was written: mend them or '
-                'leave out --strict.', *self.problems.lines()]))
+                'leave out --strict.')
         for each in self._files.values():
             if not each.summary.images:
-                raise DataError('\n'.join([
-                    f'No image is left for {each.path}: check the data root '
-                    'and its split.', *self.problems.lines()]))
+                raise self._error(f'No image is left for {each.path}: check '
+                                  'the data root and its splits.')
             each.finish(self.categories)
         for each in self._files.values():
             self._compare(each)
@@ -127,6 +130,10 @@ class CocoFiles:
                     self.out.mkdir(parents=True, exist_ok=True)
                     os.replace(each.temporary, each.path)
         return Report(summaries, self.problems)
+
+    def _error(self, sentence: str) -> DataError:
+        """Make an error that problems in the data may explain."""
+        return DataError('\n'.join([sentence, *self.problems.lines()]))
 
     def _compare(self, each: '_CocoFile') -> None:
         """Compare a finished file with what has its final name."""
@@ -140,7 +147,7 @@ class CocoFiles:
         if not each.summary.is_new:
             return
         if self.options.check:
-            raise DataError(
+            raise self._error(
                 f'{each.path} is not what the data set gives now: '
                 f'{describe_difference(each.path, each.temporary)}. Run the '
                 'same command with --overwrite instead of --check.')

@@ -29,11 +29,10 @@ def _compare(got: dict[str, Any], want: dict[str, Any]) -> str:
     got_boxes, want_boxes = (_boxes(each) for each in (got, want))
     lost = [name for name in want_boxes if name not in got_boxes]
     if lost:
-        return f'it lacks {len(lost)} images, the first of them {lost[0]}'
+        return f'it lacks {_some(lost)}'
     extra = [name for name in got_boxes if name not in want_boxes]
     if extra:
-        return (f'it lists {len(extra)} images too many, the first of them '
-                f'{extra[0]}')
+        return f'it should not list {_some(extra)}'
     got_names, want_names = ([each['name'] for each in content['categories']]
                              for content in (got, want))
     if got_names != want_names:
@@ -42,9 +41,14 @@ def _compare(got: dict[str, Any], want: dict[str, Any]) -> str:
     changed = [name for name, boxes in want_boxes.items()
                if got_boxes[name] != boxes]
     if changed:
-        return (f'{len(changed)} images have another size or other boxes, '
-                f'the first of them {changed[0]}')
+        return f'the size or the boxes changed of {_some(changed)}'
     return 'order, ids or description are not the same'
+
+
+def _some(names: list[str]) -> str:
+    """Name the first and count the others."""
+    others = f' and {len(names) - 1} more' * (len(names) > 1)
+    return f'{names[0]}{others}'
 
 
 def _boxes(content: dict[str, Any]) -> dict[str, Counter[str]]:

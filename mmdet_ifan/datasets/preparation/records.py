@@ -42,6 +42,18 @@ class Problem:
     sentence: str
 
 
+class LeftOut(Exception):
+    """An image cannot be used; it is left out.
+
+    Args:
+        problem (Problem): Why.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem)
+        self.problem = problem
+
+
 @dataclass(frozen=True)
 class Options:
     """What every command that prepares a data set is told.
