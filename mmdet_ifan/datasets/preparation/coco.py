@@ -23,7 +23,8 @@ class CocoSets(Source):
 
     The split is the file's name without 'instances_', or the folder's if it
     is called _annotations.coco.json. Images are looked for in the data root,
-    in images, SPLIT and images/SPLIT below it and beside the file.
+    in images, SPLIT and images/SPLIT below it and beside the file. What is
+    marked with 'ignore', as other converters do, becomes 'iscrowd'.
 
     Args:
         root (Path): Data root.
@@ -157,7 +158,7 @@ class CocoSets(Source):
                 area = each.get('area')
                 boxes.append(Box(
                     each['name'], x, y, x + w, y + h,
-                    bool(each.get('iscrowd')),
+                    bool(each.get('iscrowd') or each.get('ignore')),
                     area if isinstance(area, int | float) else None))
             except (KeyError, TypeError, ValueError):
                 problems.append(Problem(

@@ -32,8 +32,7 @@ def image_size(path: Path) -> tuple[int, int]:
     """
     try:
         with Image.open(path) as image:
-            if not _ends_well(path, image.format):
-                image.load()
+            _check_whole(path, image)
             width, height = image.size
             if image.format in ('JPEG', 'MPO') and image.getexif().get(
                     ORIENTATION, 1) > 4:
@@ -49,11 +48,20 @@ def image_size(path: Path) -> tuple[int, int]:
     return height, width
 
 
-def _ends_well(path: Path, image_format: str | None) -> bool:
-    """Whether the last bytes are those that end a whole file."""
-    end = ENDS.get(image_format or '')
-    if end is None:
-        return False
+def _check_whole(path: Path, image: Image.Image) -> None:
+    """Decode the image unless its last bytes show that it is whole.
+
+    Raises:
+        OSError: Or another of Pillow's errors, if it is not.
+    """
+    end = ENDS.get(image.format or '', b'')
     with path.open('rb') as file:
         file.seek(-len(end), os.SEEK_END)
-        return file.read() == end
+        if end and file.read() == end:
+            return
+        image.load()
+        # Something may follow the end; Pillow forgives that there is none,
+        # OpenCV, which loads the images for training, does not.
+        file.seek(0)
+        if end not in file.read():
+            raise OSError('The end is missing.')

@@ -10,6 +10,7 @@ from concurrent.futures import (
     ProcessPoolExecutor,
     ThreadPoolExecutor,
 )
+from functools import partial
 from itertools import islice
 from multiprocessing import get_context
 from typing import TypeVar
@@ -47,38 +48,41 @@ def map_in_order(work: Callable[[Item], Result], items: Sequence[Item],
     Raises:
         DataError: If a worker process was killed.
     """
-    results = map(work, items) if workers == 1 else _in_workers(
-        work, items, workers, processes)
-    yield from tqdm(results, desc=title, total=len(items), unit='image')
-
-
-def _in_workers(work: Callable[[Item], Result], items: Sequence[Item],
-                workers: int, processes: bool) -> Iterator[Result]:
-    """Map in threads or processes."""
-    executor: Executor
-    if processes:
-        # Forked: a fresh interpreter would import torch, for seconds. The
-        # parent alone answers Ctrl-C.
-        executor = ProcessPoolExecutor(
-            workers, get_context('fork'), signal.signal,
-            (signal.SIGINT, signal.SIG_IGN))
-    else:
-        executor = ThreadPoolExecutor(workers)
-    chunks = (items[start:start + CHUNK]
+    bar = partial(tqdm, desc=title, total=len(items), unit='image')
+    if workers == 1:
+        yield from bar(map(work, items))
+        return
+    executor = _start(workers, processes)
+    chunks = (executor.submit(_map, work, items[start:start + CHUNK])
               for start in range(0, len(items), CHUNK))
-    waiting: deque[Future[list[Result]]] = deque()
     try:
-        for chunk in islice(chunks, AHEAD * workers):
-            waiting.append(executor.submit(_map, work, chunk))
-        while waiting:
-            yield from waiting.popleft().result()
-            for chunk in islice(chunks, 1):
-                waiting.append(executor.submit(_map, work, chunk))
+        # Before the bar: it has a thread, which does not survive a fork.
+        waiting = deque(islice(chunks, AHEAD * workers))
+        yield from bar(_drain(waiting, chunks))
     except BrokenExecutor as error:
         raise DataError('A worker process was killed, perhaps for want of '
                         'memory: try again with fewer --workers.') from error
     finally:
         executor.shutdown(cancel_futures=True)
+
+
+def _start(workers: int, processes: bool) -> Executor:
+    """Make threads or processes."""
+    if not processes:
+        return ThreadPoolExecutor(workers)
+    # Forked: a fresh interpreter would import torch, for seconds. The parent
+    # alone answers Ctrl-C.
+    return ProcessPoolExecutor(
+        workers, get_context('fork'), signal.signal,
+        (signal.SIGINT, signal.SIG_IGN))
+
+
+def _drain(waiting: deque[Future[list[Result]]],
+           chunks: Iterator[Future[list[Result]]]) -> Iterator[Result]:
+    """Give the results, and start a chunk for each that is done."""
+    while waiting:
+        yield from waiting.popleft().result()
+        waiting.extend(islice(chunks, 1))
 
 
 def _map(work: Callable[[Item], Result],

@@ -12,8 +12,7 @@ from .records import Problem
 from .sources import Item, Source, any_in, images_in, read_lines
 
 YAML_NAMES = ('data.yaml', 'data.yml', 'dataset.yaml')
-SPLITS = {'train': 'train', 'val': 'val', 'valid': 'val',
-          'validation': 'val', 'test': 'test'}
+ALIASES = {'valid': 'val', 'validation': 'val'}
 
 
 class YoloFolders(Source):
@@ -21,8 +20,8 @@ class YoloFolders(Source):
 
     Either `images/SPLIT` and `labels/SPLIT`, or `SPLIT/images` and
     `SPLIT/labels`, or just `images` and `labels`, without splits.
-    'valid' is written as 'val'. An image without a label file is one without
-    objects, as in YOLO.
+    'valid' and 'validation' are written as 'val'. An image without a label
+    file is one without objects, as in YOLO.
 
     Args:
         root (Path): Data root.
@@ -64,8 +63,12 @@ class YoloFolders(Source):
         path = item.labels
         if not path.exists():
             return [], []
+        try:
+            lines = read_lines(path)
+        except DataError as error:
+            raise self.unreadable(path, 'is not readable text') from error
         boxes, problems = [], []
-        for line in read_lines(path):
+        for line in lines:
             try:
                 boxes.append(self._read_box(line, height, width))
             except IndexError:
@@ -98,10 +101,12 @@ class YoloFolders(Source):
 def _folders(root: Path) -> dict[str | None, Path]:
     """Folder of images of each split."""
     found: dict[str | None, Path] = {}
-    for name, split in SPLITS.items():
-        for folder in (root / 'images' / name, root / name / 'images'):
-            if folder.is_dir() and _labels(folder).is_dir():
-                found[split] = folder
+    for pattern in ('images/*/', '*/images/'):
+        for folder in sorted(root.glob(pattern)):
+            if _labels(folder).is_dir():
+                inside = folder.name == 'images'
+                name = (folder.parent if inside else folder).name
+                found[ALIASES.get(name, name)] = folder
     if not found and (root / 'images').is_dir() and (root / 'labels').is_dir():
         found[None] = root / 'images'
     return found
