@@ -43,8 +43,7 @@ def open_source(root: Path, name: str = 'auto') -> tuple[Source, str]:
         raise DataError(f'The data root {root} does not exist or is no '
                         'folder.')
     candidates = FORMATS if name == 'auto' else {name: FORMATS[name]}
-    found = {each: shown for each, source in candidates.items()
-             if (shown := source.recognise(root))}
+    found = _recognise(root, candidates)
     if len(found) == 1:
         name, shown = found.popitem()
         return FORMATS[name](root), shown
@@ -55,9 +54,21 @@ def open_source(root: Path, name: str = 'auto') -> tuple[Source, str]:
                         '--format.')
     looks = '; '.join(f'{each} has {source.LOOKS_LIKE}'
                       for each, source in candidates.items())
+    below = [str(folder) for folder in sorted(root.iterdir())
+             if folder.is_dir() and _recognise(folder, candidates)]
+    if below:
+        raise DataError(f'{root} is no data set itself, but holds some: name '
+                        f'one of {", ".join(below)}.')
     raise DataError(
         f'{root} does not look like a data set with boxes: {looks}. A target '
         'to train on needs none; name its folder in the config as it is.')
+
+
+def _recognise(root: Path, candidates: dict[str, type[Source]]
+               ) -> dict[str, str]:
+    """Formats that a folder has, each with what shows it."""
+    return {name: shown for name, source in candidates.items()
+            if (shown := source.recognise(root))}
 
 
 def prepare_custom(source: Source, options: Options,

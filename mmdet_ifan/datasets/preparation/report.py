@@ -79,7 +79,7 @@ class Report:
         """Say it all, for a terminal: problems, notes, a table of counts."""
         yield from self.problems.lines()
         if self.problems.counts:
-            yield f'Left out or mended - {self.problems.total()}.'
+            yield f'Problems in the data - {self.problems.total()}.'
         yield from self.notes
         yield from _table(self.summaries)
 

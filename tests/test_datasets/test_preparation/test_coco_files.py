@@ -148,7 +148,7 @@ def test_problems_are_counted_and_the_first_named(tmp_path):
     assert lines[:10] == [f'{number}.xml: none' for number in range(10)]
     assert lines[10:13] == [
         '... and 3 more boxes without area.', 'x: gone',
-        'Left out or mended - boxes without area: 13, missing images: 1.']
+        'Problems in the data - boxes without area: 13, missing images: 1.']
 
 
 def test_strict_allows_no_problem(tmp_path):

@@ -89,6 +89,11 @@ def test_nothing_is_recognised(tmp_path, write_image):
         assert part in message
 
 
+def test_data_set_one_folder_below(voc):
+    with pytest.raises(DataError, match=f'name one of {voc}[.]$'):
+        open_source(voc.parent)
+
+
 def test_several_formats(voc, write_image):
     write_image(voc / 'images/a.jpg')
     (voc / 'labels').mkdir()
