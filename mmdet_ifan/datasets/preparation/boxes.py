@@ -7,6 +7,14 @@ from .records import Problem
 
 SLACK = 1.0  # px over the border that rounding explains; cut silently.
 LEAST = 1.0  # px; MMDetection drops boxes with a shorter side.
+CUT = 'boxes cut at the border'
+#: How a sentence about a box goes on, by the kind of problem.
+SAYS = {
+    'unreadable boxes': 'that is no box in the image',
+    'boxes without area': 'without area in the image',
+    'boxes outside the image': 'outside the image',
+    CUT: 'that reaches out of the image'
+}
 
 
 @dataclass
@@ -34,6 +42,14 @@ class Box:
     ignore: bool = False
     area: float | None = None
 
+    def edges(self) -> tuple[float, float, float, float]:
+        """Give x1, y1, x2 and y2."""
+        return self.x1, self.y1, self.x2, self.y2
+
+    def has_area(self) -> bool:
+        """Whether the box is large enough to be trained on."""
+        return min(self.x2 - self.x1, self.y2 - self.y1) >= LEAST
+
     def bbox(self) -> list[float]:
         """Give x, y, width and height, whole numbers without a point."""
         edges = (self.x1, self.y1, self.x2 - self.x1, self.y2 - self.y1)
@@ -56,32 +72,33 @@ def clean_boxes(boxes: list[Box], height: int, width: int,
     """
     kept, problems = [], []
     for box in boxes:
-        edges = (box.x1, box.y1, box.x2, box.y2)
-        what = (f'{where} has a {box.name or "ignored"} box '
-                f'({", ".join(f"{edge:g}" for edge in edges)})')
-        if not all(map(math.isfinite, edges)):
+        edges = box.edges()
+        kind = _cut(box, edges, height, width)
+        if kind is not None:
+            numbers = ', '.join(f'{edge:g}' for edge in edges)
+            fate = 'cut' if kind == CUT else 'left out'
             problems.append(Problem(
-                'unreadable boxes', f'{what} that is no box: left out.'))
-            continue
-        if min(box.x2 - box.x1, box.y2 - box.y1) < LEAST:
-            problems.append(Problem(
-                'boxes without area', f'{what} without area: left out.'))
-            continue
-        size = f'the image ({height} x {width} px)'
-        box.x1, box.x2 = (min(max(x, 0), width) for x in (box.x1, box.x2))
-        box.y1, box.y2 = (min(max(y, 0), height) for y in (box.y1, box.y2))
-        if min(box.x2 - box.x1, box.y2 - box.y1) < LEAST:
-            problems.append(Problem(
-                'boxes outside the image',
-                f'{what} outside {size}: left out.'))
-            continue
-        over = max(abs(new - old) for new, old in zip(
-            (box.x1, box.y1, box.x2, box.y2), edges, strict=True))
-        if over:
-            box.area = None
-        if over > SLACK:
-            problems.append(Problem(
-                'boxes cut at the border',
-                f'{what} that reaches out of {size}: cut.'))
-        kept.append(box)
+                kind, f'{where} has a {box.name or "ignored"} box '
+                f'({numbers}) {SAYS[kind]} ({height} x {width} px): {fate}.'))
+        if kind in (None, CUT):
+            kept.append(box)
     return kept, problems
+
+
+def _cut(box: Box, edges: tuple[float, ...], height: int,
+         width: int) -> str | None:
+    """Cut a box to the image; says what was wrong with it."""
+    if not all(map(math.isfinite, edges)):
+        return 'unreadable boxes'
+    if not box.has_area():
+        return 'boxes without area'
+    box.x1, box.x2 = max(box.x1, 0), min(box.x2, width)
+    box.y1, box.y2 = max(box.y1, 0), min(box.y2, height)
+    if not box.has_area():
+        return 'boxes outside the image'
+    if box.edges() == edges:
+        return None
+    box.area = None
+    over = max(abs(new - old)
+               for new, old in zip(box.edges(), edges, strict=True))
+    return CUT if over > SLACK else None

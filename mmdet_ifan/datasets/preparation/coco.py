@@ -156,10 +156,12 @@ class CocoSets(Source):
             try:
                 x, y, w, h = map(float, each['bbox'])
                 area = each.get('area')
+                # MMDetection drops boxes whose area says 0.
+                has_area = isinstance(area, int | float) and area > 0
                 boxes.append(Box(
                     each['name'], x, y, x + w, y + h,
                     bool(each.get('iscrowd') or each.get('ignore')),
-                    area if isinstance(area, int | float) else None))
+                    area if has_area else None))
             except (KeyError, TypeError, ValueError):
                 problems.append(Problem(
                     'unreadable boxes', f'{path} has annotation '
@@ -192,13 +194,16 @@ def _load(path: Path) -> dict[str, Any]:
     """
     try:
         content = json.loads(path.read_bytes())
-        images, categories = content['images'], content['categories']
         content.setdefault('annotations', [])
-        for each in images:
-            each['id'], each['file_name'].strip()
-        keys = [each['id'] for each in categories]
-        names = [each['name'] for each in categories]
-        [each.get('id') for each in content['annotations']]
+        keys = [each['id'] for each in content['categories']]
+        names = [each['name'] for each in content['categories']]
+        # Ids are looked up and names are paths: both raise if they cannot be.
+        for each in content['images']:
+            hash(each['id'])
+            Path(each['file_name'])
+        for each in content['annotations']:
+            hash(tuple(each.get(key) for key in (
+                'id', 'image_id', 'category_id')))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
             f'{path} is not a whole COCO file ({type(error).__name__}: '

@@ -22,7 +22,7 @@ def content(**changes):
         categories=[dict(id=7, name='dog'), dict(id=3, name='cat')],
         annotations=[
             annotation(1, area=50.5, iscrowd=0, segmentation=[[1, 2, 3]]),
-            annotation(2, category=3, iscrowd=1)]), **changes)
+            annotation(2, area=0, category=3, iscrowd=1)]), **changes)
 
 
 @pytest.fixture
@@ -162,8 +162,10 @@ def test_file_of_another_split(write):
     ('[{"images": 1}]', 'is not a whole COCO file'),
     (dict(images=[], annotations=[]), "is not a whole COCO file .*'categ"),
     (content(images=[dict(id=1)]), "is not a whole COCO file .*'file_name'"),
+    (content(images=[dict(file_name='a.jpg')]), "is not a whole .*'id'"),
     (content(images=[dict(id=1, file_name=3)]), 'is not a whole COCO file'),
     (content(annotations=[3]), 'is not a whole COCO file'),
+    (content(annotations=[annotation(1, image=[1])]), 'is not a whole COCO'),
     (content(categories=[dict(id=1, name='a'), dict(id=1, name='b')]),
      'two categories of the id 1'),
     (content(categories=[dict(id=1, name='a'), dict(id=2, name='a')]),
