@@ -233,6 +233,13 @@ def test_check_of_what_is_right(tmp_path):
     assert [each.is_new for each in report.summaries] == [False, False]
 
 
+def test_check_leaves_the_disk_of_the_data_alone(tmp_path):
+    with CocoFiles(tmp_path, NAMES, dict(CATEGORIES), '',
+                   Options(check=True)) as files:
+        files.add(NAMES[0], TRAIN[0])
+        assert list(tmp_path.iterdir()) == []
+
+
 def test_check_of_nothing_makes_no_folder(tmp_path):
     with pytest.raises(DataError, match='is missing'):
         write(tmp_path / 'out', check=True)

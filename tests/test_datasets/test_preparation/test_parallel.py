@@ -44,16 +44,28 @@ def test_slow_first_item():
 def test_little_is_done_before_it_is_asked_for():
     done = []
     results = map_in_order(done.append, range(5000), 2)
-    next(results)
-    for thread in threading.enumerate():
-        if thread.name.startswith('ThreadPool'):
-            thread.join(.05)
-    assert 0 < len(done) <= CHUNK * (2 * AHEAD + 1)
+    for _ in range(CHUNK + 1):
+        next(results)
+    time.sleep(.2)
+    assert CHUNK < len(done) <= CHUNK * (2 * AHEAD + 2)
     results.close()
-    # Nobody works on after that.
-    count = len(done)
-    time.sleep(.05)
-    assert len(done) == count
+
+
+def test_nothing_is_begun_after_the_end():
+    done = []
+    gate = threading.Event()
+
+    def work(number):
+        if number >= CHUNK:
+            gate.wait()
+        done.append(number)
+
+    results = map_in_order(work, range(5000), 2)
+    next(results)
+    threading.Timer(.5, gate.set).start()
+    # Waits for the chunks that are under way, one a worker.
+    results.close()
+    assert len(done) <= 3 * CHUNK
 
 
 @pytest.mark.parametrize('processes', [False, True])
