@@ -1,6 +1,8 @@
 """Writing files so that an interruption leaves no half of one."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 TEMPORARY_SUFFIX = '.tmp'
@@ -11,6 +13,23 @@ class DataError(ValueError):
 
     Command line tools print it as it is and exit with code 2.
     """
+
+
+@contextmanager
+def explain_write_errors(path: Path) -> Iterator[None]:
+    """Turn what the system says about a failed write into a `DataError`.
+
+    Args:
+        path (Path): What is being written, for the message.
+
+    Raises:
+        DataError: If the block raised an `OSError`.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f'{path} cannot be written ({error.strerror}): free '
+                        'some space or choose another folder.') from error
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -25,12 +44,10 @@ def write_atomically(path: Path, content: bytes) -> None:
     """
     # The process id keeps two runs from sharing a temporary file.
     temporary = path.with_name(f'{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}')
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise DataError(f'{path} cannot be written ({error.strerror}): free '
-                        'some space or choose another folder.') from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with explain_write_errors(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(content)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)

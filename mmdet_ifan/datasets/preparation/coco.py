@@ -1,0 +1,216 @@
+"""COCO files made elsewhere, checked before training trusts them."""
+
+import json
+import os
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ..disk import DataError
+from .boxes import Box
+from .coco_files import MARK
+from .records import LeftOut, Problem
+from .sources import Item, Source
+
+HEAD = 4096  # Bytes in which a COCO file shows that it is one.
+SAMPLE = 200  # Images looked for to find their folder.
+PLACES = ('annotations/*.json', '*.json', '*/_annotations.coco.json')
+
+
+class CocoSets(Source):
+    """COCO files in the data root, in annotations, or beside their images.
+
+    The split is the file's name without 'instances_', or the folder's if it
+    is called _annotations.coco.json. Images are looked for in the data root,
+    in images, SPLIT and images/SPLIT below it and beside the file. What is
+    marked with 'ignore', as other converters do, becomes 'iscrowd'.
+
+    Args:
+        root (Path): Data root.
+    """
+
+    FORMAT = 'coco'
+    LOOKS_LIKE = ('annotations/*.json with images, annotations and '
+                  'categories')
+    # What is read per image is only the header of its file.
+    processes = False
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.files = _find(root)
+        if not self.files:
+            raise DataError(f'{root} has no COCO file.')
+        self.contents = {split: _load(path)
+                         for split, path in self.files.items()}
+        self.names = list(dict.fromkeys(
+            each['name'] for content in self.contents.values()
+            for each in content['categories']))
+
+    @classmethod
+    def recognise(cls, root: Path) -> str | None:
+        """Look for JSON files that begin as a COCO file does."""
+        found = _find(root)
+        return str(next(iter(found.values()))) if found else None
+
+    def items(self) -> Iterator[Item]:
+        """List the images of each file, each with its annotations."""
+        for split, path in self.files.items():
+            content = self.contents.pop(split)
+            names = {each['id']: each['name']
+                     for each in content['categories']}
+            images = self._images(path, content['images'])
+            found = self._annotations(path, content['annotations'],
+                                      {each['id'] for each in images}, names)
+            folder = self._folder(split, path, images)
+            for each in images:
+                file_name = os.path.normpath(
+                    folder / each['file_name'].replace('\\', '/'))
+                if not Path(file_name).is_relative_to(
+                        os.path.normpath(self.root)):
+                    self.problems.append(Problem(
+                        'images outside the data root',
+                        f'{path} names {file_name}, which is not under '
+                        f'{self.root}: left out.'))
+                    continue
+                image = os.path.relpath(file_name, self.root)
+                size = (each.get('height'), each.get('width'))
+                yield Item(split, image.replace(os.sep, '/'),
+                           (path, size, found[each['id']]))
+
+    def _images(self, path: Path,
+                entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Leave out images of an id that another one has."""
+        by_id: dict[Any, dict[str, Any]] = {}
+        for each in entries:
+            first = by_id.setdefault(each['id'], each)
+            if first is not each:
+                self.problems.append(Problem(
+                    'image ids that clash',
+                    f'{path} gives id {each["id"]} to {first["file_name"]} '
+                    f'and to {each["file_name"]}: the second is left out.'))
+        return list(by_id.values())
+
+    def _annotations(self, path: Path, entries: list[dict[str, Any]],
+                     image_ids: set[Any], names: dict[Any, str]
+                     ) -> dict[Any, list[dict[str, Any]]]:
+        """Sort annotations by image, with the category's name in each."""
+        found: dict[Any, list[dict[str, Any]]] = defaultdict(list)
+        seen = set()
+        for each in entries:
+            number = each.get('id')
+            what = f'{path} has annotation {number}'
+            if number in seen:
+                self.problems.append(Problem(
+                    'annotation ids that clash',
+                    f'{what} twice: both are kept, renumbered.'))
+            seen.add(number)
+            name = names.get(each.get('category_id'))
+            if name is None:
+                self.problems.append(Problem(
+                    'boxes of an unknown category',
+                    f'{what} of category {each.get("category_id")}, which '
+                    'it does not list: left out.'))
+            elif each.get('image_id') not in image_ids:
+                self.problems.append(Problem(
+                    'boxes of an unknown image',
+                    f'{what} of image {each.get("image_id")}, which it does '
+                    'not list: left out.'))
+            else:
+                found[each['image_id']].append(dict(each, name=name))
+        return found
+
+    def _folder(self, split: str, path: Path,
+                images: list[dict[str, Any]]) -> Path:
+        """Find the folder that the images' names start from."""
+        candidates = [
+            self.root, path.parent, self.root / 'images', self.root / split,
+            self.root / 'images' / split]
+        sample = images[::max(1, len(images) // SAMPLE)]
+        counts = {folder: sum((folder / each['file_name']).exists()
+                              for each in sample) for folder in candidates}
+        best = max(candidates, key=counts.__getitem__)
+        if images and not counts[best]:
+            looked = ', '.join(map(str, counts))
+            raise DataError(
+                f'None of the images that {path} names, such as '
+                f'{images[0]["file_name"]}, exists (looked in {looked}): is '
+                'it the file of another split?')
+        return best
+
+    def where(self, item: Item) -> str:
+        """Name the file and the image."""
+        return f'{item.labels[0]}, for {item.image},'
+
+    def boxes(self, item: Item, height: int,
+              width: int) -> tuple[list[Box], list[Problem]]:
+        """Turn annotations into boxes."""
+        path, said, annotations = item.labels
+        if all(said) and said != (height, width):
+            raise LeftOut(Problem(
+                'images of another size',
+                f'{path} gives {item.image} {said[0]} x {said[1]} px, but it '
+                f'has {height} x {width}: left out.'))
+        boxes, problems = [], []
+        for each in annotations:
+            try:
+                x, y, w, h = map(float, each['bbox'])
+                area = each.get('area')
+                # MMDetection drops boxes whose area says 0.
+                has_area = isinstance(area, int | float) and area > 0
+                boxes.append(Box(
+                    each['name'], x, y, x + w, y + h,
+                    bool(each.get('iscrowd') or each.get('ignore')),
+                    area if has_area else None))
+            except (KeyError, TypeError, ValueError):
+                problems.append(Problem(
+                    'unreadable boxes', f'{path} has annotation '
+                    f'{each.get("id")} without a readable bbox: left out.'))
+        return boxes, problems
+
+
+def _find(root: Path) -> dict[str, Path]:
+    """COCO files by split, without those that we wrote."""
+    found: dict[str, Path] = {}
+    for place in PLACES:
+        for path in sorted(root.glob(place)):
+            with path.open('rb') as file:
+                head = file.read(HEAD)
+            is_coco = any(f'"{key}"'.encode() in head for key in (
+                'images', 'annotations', 'categories'))
+            if is_coco and MARK.encode() not in head:
+                name = path.stem.removeprefix('instances_')
+                if name == '_annotations.coco':
+                    name = path.parent.name
+                found.setdefault(name, path)
+    return found
+
+
+def _load(path: Path) -> dict[str, Any]:
+    """Read a COCO file and check that its parts are there.
+
+    Raises:
+        DataError: If they are not.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+        content.setdefault('annotations', [])
+        keys = [each['id'] for each in content['categories']]
+        names = [each['name'] for each in content['categories']]
+        # Ids are looked up and names are paths: both raise if they cannot be.
+        for each in content['images']:
+            hash(each['id'])
+            Path(each['file_name'])
+        for each in content['annotations']:
+            hash(tuple(each.get(key) for key in (
+                'id', 'image_id', 'category_id')))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f'{path} is not a whole COCO file ({type(error).__name__}: '
+            f'{error}): make or copy it again.') from error
+    for what, values in (('id', keys), ('name', names)):
+        twice = [value for value in values if values.count(value) > 1]
+        if twice:
+            raise DataError(f'{path} has two categories of the {what} '
+                            f'{twice[0]}: give each its own.')
+    return content

@@ -1,0 +1,77 @@
+"""Which image belongs to which split."""
+
+from collections.abc import Sequence
+
+from ..disk import DataError
+from .records import Problem
+from .sources import Item
+
+#: Splits that hold others on purpose.
+UNIONS = ('trainval', 'all')
+FIRST = ('train', 'val', 'test')
+
+
+def choose_splits(items: list[Item], splits: Sequence[str] | None
+                  ) -> list[tuple[str, Item]]:
+    """Name each image's split and keep those asked for.
+
+    Args:
+        items (list[Item]): All images.
+        splits (Sequence[str], optional): Those to keep; the name of the only
+            one if the images have none. None keeps all, train, val and test
+            first, or calls the only one 'train'.
+
+    Returns:
+        list[tuple[str, Item]]: Split by split.
+
+    Raises:
+        DataError: If there is no image or a split does not exist.
+    """
+    if not items:
+        raise DataError('The data set lists no image.')
+    if all(item.split is None for item in items):
+        (name, *others) = splits or ['train']
+        if others:
+            raise DataError('The data set has no splits, so --split can give '
+                            'it one name only.')
+        return [(name, item) for item in items]
+    there = dict.fromkeys(item.split for item in items if item.split)
+    if splits is None:
+        order = dict.fromkeys(name for name in FIRST if name in there)
+        splits = list(order | there)
+    for split in splits:
+        if split not in there:
+            raise DataError(f'There is no split {split}; there is '
+                            f'{", ".join(there)}. Correct --split.')
+    return [(split, item) for split in splits for item in items
+            if item.split == split]
+
+
+def gather_splits(listed: list[tuple[str, Item]]
+                  ) -> tuple[list[tuple[Item, list[str]]], list[Problem]]:
+    """Gather the splits of each image: one, and perhaps some of `UNIONS`.
+
+    Args:
+        listed (list[tuple[str, Item]]): From `choose_splits`.
+
+    Returns:
+        tuple[list[tuple[Item, list[str]]], list[Problem]]: Each image once,
+        and what was listed twice or in two splits.
+    """
+    members: dict[str, tuple[Item, list[str]]] = {}
+    problems = []
+    for split, item in listed:
+        splits = members.setdefault(item.image, (item, []))[1]
+        others = set(splits).difference(UNIONS)
+        if split in splits:
+            problems.append(Problem(
+                'images listed twice',
+                f'{item.image} is listed twice in {split}: kept once.'))
+        elif others and split not in UNIONS:
+            problems.append(Problem(
+                'images in two splits',
+                f'{item.image} is listed in {split} too: kept in '
+                f'{others.pop()} only.'))
+        else:
+            splits.append(split)
+    return list(members.values()), problems

@@ -1,0 +1,146 @@
+"""Folders in the format of YOLO (Darknet, Ultralytics, Roboflow)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..disk import DataError
+from .boxes import Box
+from .records import Problem
+from .sources import Item, Source, any_in, images_in, read_lines
+
+YAML_NAMES = ('data.yaml', 'data.yml', 'dataset.yaml')
+ALIASES = {'valid': 'val', 'validation': 'val'}
+
+
+class YoloFolders(Source):
+    """images and labels, and the categories in data.yaml or classes.txt.
+
+    Either `images/SPLIT` and `labels/SPLIT`, or `SPLIT/images` and
+    `SPLIT/labels`, or just `images` and `labels`, without splits.
+    'valid' and 'validation' are written as 'val'. An image without a label
+    file is one without objects, as in YOLO.
+
+    Args:
+        root (Path): Data root.
+    """
+
+    FORMAT = 'yolo'
+    LOOKS_LIKE = ('images and labels (with or without folders for the '
+                  'splits, or inside them) and data.yaml or classes.txt')
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.folders = _folders(root)
+        if not self.folders:
+            raise DataError(f'{root} has no folders images and labels.')
+        self.names = _read_names(root)
+
+    @classmethod
+    def recognise(cls, root: Path) -> str | None:
+        """Look for text files in a folder of labels."""
+        found = [folder for folder in _folders(root).values()
+                 if any_in(_labels(folder), '*.txt')]
+        return f'{_labels(found[0])}/*.txt' if found else None
+
+    def items(self) -> Iterator[Item]:
+        """List all images, and label files without one."""
+        for split, folder in self.folders.items():
+            images = {path.stem: path for path in images_in(folder)}
+            labels = _labels(folder)
+            stems = {path.stem for path in labels.glob('*.txt')
+                     if path.name != 'classes.txt'} | set(images)
+            for stem in sorted(stems):
+                image = images.get(stem, folder / f'{stem}.jpg')
+                yield Item(split, self.under_root(image),
+                           labels / f'{stem}.txt')
+
+    def boxes(self, item: Item, height: int,
+              width: int) -> tuple[list[Box], list[Problem]]:
+        """Read a label file."""
+        path = item.labels
+        if not path.exists():
+            return [], []
+        try:
+            lines = read_lines(path)
+        except DataError as error:
+            raise self.unreadable(path, 'is not readable text') from error
+        boxes, problems = [], []
+        for line in lines:
+            try:
+                boxes.append(self._read_box(line, height, width))
+            except IndexError:
+                problems.append(Problem(
+                    'boxes of an unknown category',
+                    f'{path} has category {line.split()[0]}, but there are '
+                    f'only {len(self.names or [])}: left out.'))
+            except ValueError:
+                problems.append(Problem(
+                    'unreadable boxes', f'{path} has the line {line[:40]!r} '
+                    'instead of category, x, y, width, height: left out.'))
+        return boxes, problems
+
+    def _read_box(self, line: str, height: int, width: int) -> Box:
+        """Read a line: category, centre and size as parts of the image.
+
+        Raises:
+            ValueError: If it is something else.
+            IndexError: If the category does not exist.
+        """
+        number, *numbers = line.split()
+        x, y, w, h = map(float, numbers)
+        if int(number) < 0:
+            raise IndexError(number)
+        return Box((self.names or [])[int(number)],
+                   (x - w / 2) * width, (y - h / 2) * height,
+                   (x + w / 2) * width, (y + h / 2) * height)
+
+
+def _folders(root: Path) -> dict[str | None, Path]:
+    """Folder of images of each split."""
+    found: dict[str | None, Path] = {}
+    for pattern in ('images/*/', '*/images/'):
+        for folder in sorted(root.glob(pattern)):
+            if _labels(folder).is_dir():
+                inside = folder.name == 'images'
+                name = (folder.parent if inside else folder).name
+                found[ALIASES.get(name, name)] = folder
+    if not found and (root / 'images').is_dir() and (root / 'labels').is_dir():
+        found[None] = root / 'images'
+    return found
+
+
+def _labels(images: Path) -> Path:
+    """Folder of the labels for a folder of images."""
+    if images.name == 'images':
+        return images.with_name('labels')
+    return images.parent.with_name('labels') / images.name
+
+
+def _read_names(root: Path) -> list[str]:
+    """Names of the categories, in the order of their numbers."""
+    for name in YAML_NAMES:
+        if (root / name).exists():
+            return _read_yaml(root / name)
+    for path in (root / 'classes.txt', root / 'labels' / 'classes.txt'):
+        if path.exists():
+            return read_lines(path)
+    raise DataError(f'{root} has neither data.yaml nor classes.txt: write '
+                    'the categories into classes.txt, one a line, in the '
+                    'order of their numbers.')
+
+
+def _read_yaml(path: Path) -> list[str]:
+    """Names in a data.yaml: a list, or a mapping from numbers."""
+    try:
+        content: Any = yaml.safe_load(path.read_text(encoding='utf-8-sig'))
+        names = content['names']
+        if isinstance(names, dict):
+            names = [names[number] for number in range(len(names))]
+        return [str(name) for name in names]
+    except (OSError, ValueError, KeyError, TypeError,
+            yaml.YAMLError) as error:
+        raise DataError(f'{path} has no readable list of names: write names: '
+                        '[cat, dog] into it.') from error

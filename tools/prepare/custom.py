@@ -1,0 +1,79 @@
+"""Make COCO files of a data set in VOC, YOLO, KITTI or COCO format."""
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from _options import make_parser, run
+
+if TYPE_CHECKING:
+    from mmdet_ifan.datasets.preparation import Options, Report
+
+EPILOG = """
+ROOT holds one of
+  voc    Annotations/*.xml, JPEGImages/ and perhaps ImageSets/Main/*.txt,
+         whose lists are the splits
+  yolo   images/ and labels/, with or without a folder for each split, or
+         inside them; data.yaml or classes.txt with the categories
+  kitti  image_2/ and label_2/, perhaps in training/
+  coco   annotations/*.json; the images in ROOT, images/, SPLIT/ or
+         images/SPLIT/
+and gets annotations/instances_SPLIT.json, with paths relative to ROOT.
+Images without boxes are kept. What is damaged, missing or listed twice, and
+boxes without area or outside their image, are left out, named and counted.
+A target to train on needs no boxes and no preparation.
+
+examples:
+  every category, every split:
+    python tools/prepare/custom.py data/cells
+  two of them, under other names, and nothing left out silently:
+    python tools/prepare/custom.py data/voc --classes cat person \\
+        --rename pedestrian=person --strict
+  KITTI's cars and vans as car:
+    python tools/prepare/custom.py data/kitti --rename van=car
+  is it still what it was when it was prepared?
+    python tools/prepare/custom.py data/cells --check
+"""
+
+
+def pair(text: str) -> tuple[str, str]:
+    """Read a renaming."""
+    old, sign, new = text.partition('=')
+    if not (old and sign and new):
+        raise argparse.ArgumentTypeError(f'{text!r} is not OLD=NEW')
+    return old, new
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = make_parser(__doc__, EPILOG)
+    parser.add_argument('--format', default='auto',
+                        choices=['auto', 'voc', 'yolo', 'kitti', 'coco'],
+                        help='format of ROOT (default: recognise it)')
+    parser.add_argument('--classes', nargs='+', metavar='NAME',
+                        help='categories to keep, by their new names '
+                        '(default: all; for KITTI car)')
+    parser.add_argument('--rename', nargs='+', type=pair, default=[],
+                        metavar='OLD=NEW', help='new names of categories; '
+                        'several may become one')
+    parser.add_argument('--split', nargs='+', metavar='NAME',
+                        help='splits to write (default: all); names the only '
+                        'one where ROOT has none (default there: train)')
+    return parser.parse_args()
+
+
+def prepare(args: argparse.Namespace, options: 'Options') -> 'Report':
+    """Recognise the format and convert."""
+    from mmdet_ifan.datasets.preparation.custom import (
+        open_source,
+        prepare_custom,
+    )
+    source, shown = open_source(args.root, args.format)
+    print(f'{args.root} has the format {source.FORMAT}, as {shown} shows.',
+          flush=True)
+    return prepare_custom(source, options, args.classes, dict(args.rename),
+                          args.split)
+
+
+if __name__ == '__main__':
+    sys.exit(run(prepare, parse_args()))
