@@ -12,7 +12,6 @@ import cv2
 import numpy as np
 import pytest
 from mmengine.config import Config
-from mmengine.fileio import dump
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / 'README.md').read_text()
@@ -25,6 +24,12 @@ PROGRAMS = {
     'mim': [sys.executable, '-m', 'mim'],
 }
 ITERATIONS = 2
+#: A dog and a cat.
+SIZE = '<size><width>60</width><height>40</height></size>'
+VOC = f'<annotation>{SIZE}' + ''.join(
+    f'<object><name>{name}</name><bndbox><xmin>{x}</xmin><ymin>7</ymin>'
+    f'<xmax>{x + 19}</xmax><ymax>36</ymax></bndbox></object>'
+    for name, x in (('dog', 6), ('cat', 31))) + '</annotation>'
 #: Tiny images, thin layers, weights that need no download.
 SMALL = [
     'model.backbone.init_cfg=None',
@@ -53,17 +58,23 @@ def commands(text: str) -> Iterator[list[str]]:
 
 
 def write_pair(root: Path) -> None:
-    """Images and files as the README describes them."""
-    (root / 'target/train').mkdir(parents=True)
+    """Images and VOC files as the README describes them."""
     for domain, splits in (('source', ('train', 'val')), ('target', ('val',))):
         for split in splits:
-            names = [f'{split}_{i}.png' for i in range(2)]
+            names = [f'{split}_{i}' for i in range(2)]
             for name in names:
-                draw(root / domain / name)
-            dump(coco(names),
-                 root / domain / f'annotations/instances_{split}.json')
+                draw(root / domain / f'JPEGImages/{name}.jpg')
+                write(root / domain / f'Annotations/{name}.xml', VOC)
+            write(root / domain / f'ImageSets/Main/{split}.txt',
+                  '\n'.join(names))
     for i in range(3):
         draw(root / f'target/train/{i}.png')
+
+
+def write(path: Path, text: str) -> None:
+    """Write a text file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
 
 
 def draw(path: Path) -> None:
@@ -71,27 +82,6 @@ def draw(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     image = np.random.randint(256, size=(40, 60, 3), dtype=np.uint8)
     cv2.imwrite(str(path), image)
-
-
-def coco(names: list[str]) -> dict:
-    """A COCO file with a dog and a cat an image."""
-    return dict(
-        images=[
-            dict(id=i, file_name=name, height=40, width=60)
-            for i, name in enumerate(names)
-        ],
-        annotations=[
-            dict(
-                id=2 * i + j + 1,
-                image_id=i,
-                category_id=category,
-                bbox=[5 + 25 * j, 6, 20, 30],
-                area=600,
-                iscrowd=0) for i in range(len(names))
-            for j, category in enumerate((7, 9))
-        ],
-        categories=[dict(id=7, name='dog'),
-                    dict(id=9, name='cat')])
 
 
 @pytest.fixture
@@ -107,6 +97,7 @@ def own_pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_own_pair(own_pair: Path, wheel: Path) -> None:
     """Two folders in, pictures, a checkpoint and its mAP out."""
     extra = {
+        'custom.py': [],
         'browse_pairs.py': ['-n', '2', '--cfg-options', *SMALL],
         'train': ['--cfg-options', *SMALL, *SHORT],
         'test': ['--out', 'metrics.json', '--cfg-options', *SMALL],
@@ -131,7 +122,9 @@ def test_own_pair(own_pair: Path, wheel: Path) -> None:
         if program == 'mim':
             assert str(wheel) in result.stdout
             assert str(ROOT / 'mmdet_ifan') not in result.stdout
-    assert ran == ['browse_pairs.py', 'train', 'test']
+    assert ran == [
+        'custom.py', 'custom.py', 'browse_pairs.py', 'train', 'test'
+    ]
     for picture in Path('work_dirs/my_pair_pictures').iterdir():
         # Side by side, enlarged from 64 x 96.
         assert cv2.imread(str(picture)).shape == (384, 2 * 576 + 8, 3)

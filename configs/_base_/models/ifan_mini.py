@@ -25,8 +25,8 @@ model = dict(
         bbox_head=dict(
             in_channels=128, roi_feat_size=4, fc_out_channels=256)),
     alignments=dict(
-        # Weighted by probabilities, most of them of the background, Eq. 5 comes
-        # out an order of magnitude below Eq. 3.
+        # Eq. 5 is weighted by probabilities, which are the background's for
+        # most proposals: it comes out an order of magnitude below Eq. 3.
         instance=dict(in_channels=128, loss_weight=1.0),
         correlation=dict(
             in_channels=tap_channels,
