@@ -16,9 +16,10 @@ from pathlib import Path
 from mmengine.config import Config
 from tqdm import tqdm
 
-from mmdet_ifan.datasets.cityscapes_to_coco import format_summaries, prepare
 from mmdet_ifan.datasets.disk import DataError
 from mmdet_ifan.datasets.mini_city import MiniCity, write_mini_city
+from mmdet_ifan.datasets.preparation import Options
+from mmdet_ifan.datasets.preparation.cityscapes import prepare_cityscapes
 from mmdet_ifan.evaluation import comparison_table, gap_recovered, to_markdown
 from mmdet_ifan.evaluation.detection_figure import draw_comparison
 
@@ -150,9 +151,10 @@ def prepare_data() -> None:
     workers = os.cpu_count() or 1
     try:
         write_mini_city(DATA, CITY, workers)
-        format_summaries(prepare(DATA, workers=workers))
+        report = prepare_cityscapes(DATA, Options(workers=workers))
     except DataError as error:
         sys.exit(f'error: {error}')
+    print(*report.lines(), sep='\n')
 
 
 def train(trainings: Sequence[Training], bar: tqdm) -> None:

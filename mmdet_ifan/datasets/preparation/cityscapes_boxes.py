@@ -1,45 +1,17 @@
 """Boxes of Cityscapes' instance maps, image by image."""
 
-import struct
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 from cityscapesscripts.helpers.labels import id2label, labels
 
-from .disk import DataError
+from .images import image_size
+from .records import Annotation, LeftOut, Problem
 
-# person, rider, car, truck, bus, train, motorcycle, bicycle.
+#: person, rider, car, truck, bus, train, motorcycle, bicycle.
 CATEGORIES = {label.id: label.name for label in labels
               if label.hasInstances and not label.ignoreInEval}
-CLEAR_SUFFIX = '_leftImg8bit.png'
-LABEL_SUFFIX = '_gtFine_instanceIds.png'
-CLEAR_ARCHIVE = 'leftImg8bit_trainvaltest.zip'
-LABEL_ARCHIVE = 'gtFine_trainvaltest.zip'
-FOGGY_ARCHIVE = 'leftImg8bit_trainvaltest_foggy.zip'
-PNG_START = b'\x89PNG\r\n\x1a\n'
-PNG_END = b'IEND\xaeB`\x82'
-
-Annotation = dict[str, Any]
-
-
-@dataclass
-class LabelledImage:
-    """An image's boxes, shared by its foggy versions.
-
-    Args:
-        clear (str): Path of the clear image under the root.
-        height (int): In px.
-        width (int): In px.
-        annotations (list[Annotation]): Without ids.
-    """
-
-    clear: str
-    height: int
-    width: int
-    annotations: list[Annotation]
 
 
 def boxes_from_instances(instances: np.ndarray) -> list[Annotation]:
@@ -107,79 +79,34 @@ def _label_id(code: int) -> int:
     return code // 1000 if code >= 1000 else code
 
 
-def read_labelled_image(root: Path, clear: str) -> LabelledImage:
-    """Read the boxes of a clear image and check its size.
+def read_instances(path: Path) -> np.ndarray:
+    """Read an instance map.
 
     Args:
-        root (Path): Cityscapes' root.
-        clear (str): Path of the image under the root.
+        path (Path): gtFine's file.
 
     Returns:
-        LabelledImage: With its boxes.
+        np.ndarray: Of shape (H, W).
 
     Raises:
-        DataError: If a file is missing, damaged or of another size.
+        LeftOut: If it is missing or damaged.
     """
-    path = root / label_path(clear)
     if not path.exists():
-        raise DataError(f'{root / clear} has no label file {path}: '
-                        f'{mend(LABEL_ARCHIVE)}.')
-    instances = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if instances is None or instances.ndim != 2:
-        raise DataError(f'{path} is not a readable instance map: remove it '
-                        f'and {mend(LABEL_ARCHIVE)}.')
+        raise LeftOut(Problem(
+            'images without an annotation file',
+            f'{path} is missing: its image is left out.'))
     try:
-        annotations = boxes_from_instances(instances)
-    except ValueError as error:
-        raise DataError(f'{path} holds {error}, which Cityscapes does not '
-                        f'have: remove it and {mend(LABEL_ARCHIVE)}.'
-                        ) from error
-    height, width = instances.shape
-    check_png(root / clear, height, width, CLEAR_ARCHIVE)
-    return LabelledImage(clear, height, width, annotations)
+        # OpenCV gives what there is of a file that is cut short.
+        image_size(path)
+        instances = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    except LeftOut:
+        instances = None
+    if instances is None or instances.ndim != 2:
+        raise damaged(path, 'is not a readable instance map')
+    return instances
 
 
-def label_path(clear: str) -> str:
-    """Path of a clear image's instance map, both under the root."""
-    stem = clear.removesuffix(CLEAR_SUFFIX)
-    return 'gtFine' + stem.removeprefix('leftImg8bit') + LABEL_SUFFIX
-
-
-def foggy_path(clear: str, beta: float) -> str:
-    """Path of a clear image's foggy version, both under the root."""
-    stem = clear.removesuffix('.png')
-    return ('leftImg8bit_foggy' + stem.removeprefix('leftImg8bit')
-            + f'_foggy_beta_{beta}.png')
-
-
-def mend(archive: str) -> str:
-    """How to get back a file that is missing or damaged."""
-    return f'unpack {archive} (or render Mini City) into this root again'
-
-
-def check_png(path: Path, height: int, width: int, archive: str) -> None:
-    """Check a PNG's size and that it is whole, without decoding it.
-
-    Args:
-        path (Path): The image.
-        height (int): What it should be, in px.
-        width (int): What it should be, in px.
-        archive (str): Where it comes from, for the message.
-
-    Raises:
-        DataError: If it is missing, damaged or of another size.
-    """
-    if not path.exists():
-        raise DataError(f'{path} is missing: {mend(archive)}.')
-    with path.open('rb') as file:
-        start = file.read(24)
-        file.seek(max(0, path.stat().st_size - len(PNG_END)))
-        end = file.read()
-    if not start.startswith(PNG_START) or end != PNG_END:
-        raise DataError(f'{path} is not a whole PNG: remove it and '
-                        f'{mend(archive)}.')
-    found_width, found_height = struct.unpack('>II', start[16:24])
-    if (found_height, found_width) != (height, width):
-        raise DataError(
-            f'{path} has {found_height} x {found_width} px, but its label '
-            f'file {height} x {width}: remove both and {mend(archive)}.')
+def damaged(path: Path, what: str) -> LeftOut:
+    """Make the error for an instance map that cannot be used."""
+    return LeftOut(Problem('damaged annotation files',
+                           f'{path} {what}: its image is left out.'))

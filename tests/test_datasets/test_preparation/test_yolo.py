@@ -78,6 +78,11 @@ def test_yaml_without_names(yolo, text):
         YoloFolders(yolo)
 
 
+def test_names_from_an_editor_that_marks_utf_8(yolo):
+    (yolo / 'classes.txt').write_text('cat\ndog\n', encoding='utf-8-sig')
+    assert YoloFolders(yolo).names == ['cat', 'dog']
+
+
 def test_no_names_at_all(yolo):
     (yolo / 'classes.txt').rename(yolo / 'labels/classes.txt')
     prepare(yolo)

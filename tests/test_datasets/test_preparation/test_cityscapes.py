@@ -1,7 +1,5 @@
 import importlib.util
 import json
-import runpy
-import sys
 from pathlib import Path
 
 import cv2
@@ -11,13 +9,6 @@ import pytest
 from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
 
-from mmdet_ifan.datasets import cityscapes_to_coco
-from mmdet_ifan.datasets.cityscapes_boxes import (
-    boxes_from_instances,
-    foggy_path,
-    label_path,
-)
-from mmdet_ifan.datasets.cityscapes_to_coco import format_summaries, prepare
 from mmdet_ifan.datasets.disk import DataError
 from mmdet_ifan.datasets.mini_city import (
     MANIFEST,
@@ -25,8 +16,17 @@ from mmdet_ifan.datasets.mini_city import (
     scene_paths,
     write_mini_city,
 )
+from mmdet_ifan.datasets.preparation import Options, cityscapes
+from mmdet_ifan.datasets.preparation.cityscapes import prepare_cityscapes
+from mmdet_ifan.datasets.preparation.cityscapes_boxes import (
+    boxes_from_instances,
+)
+from mmdet_ifan.datasets.preparation.cityscapes_files import (
+    CLEAR,
+    FOGGY,
+    LABELS,
+)
 
-REPOSITORY = Path(__file__).parents[2]
 CONVERTER = Path(mmdet.__file__).parent / (
     '.mim/tools/dataset_converters/cityscapes.py')
 THING_IDS = (24, 25, 26, 27, 28, 31, 32, 33)
@@ -136,13 +136,20 @@ def test_unknown_label_ids_are_refused():
 # --- Files -----------------------------------------------------------------
 
 
-def write_image(root, clear, instances, betas=(0.02, )):
+def prepare(root, out=None, betas=None, **options):
+    """Summaries of the files."""
+    options = Options(out, **dict(dict(workers=1), **options))
+    return prepare_cityscapes(root, options, betas).summaries
+
+
+def write_frame(root, frame, instances, betas=(0.02, )):
     """Write a clear image, its labels and its foggy versions."""
     image = np.zeros((*instances.shape, 3), np.uint8)
-    for path, content in [(clear, image), (label_path(clear), instances), *(
-            (foggy_path(clear, beta), image) for beta in betas)]:
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(root / path), content)
+    for kind, content in [(CLEAR, image), (LABELS, instances), *(
+            (FOGGY[beta], image) for beta in betas)]:
+        path = root / kind.path(frame)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), content)
 
 
 @pytest.fixture
@@ -156,12 +163,11 @@ def root(tmp_path):
                               ('train', 'aachen', 'b'),
                               ('train', 'aachen', 'c'),
                               ('val', 'munster', 'd')):
-        write_image(root, f'leftImg8bit/{split}/{city}/{city}_{name}'
-                    '_leftImg8bit.png', maps[name])
+        write_frame(root, f'{split}/{city}/{city}_{name}', maps[name])
     return root
 
 
-def read(root, name):
+def content_of(root, name):
     return json.loads((root / 'annotations' / name).read_text())
 
 
@@ -171,8 +177,8 @@ def files_of(root):
 
 
 def test_file_of_a_split(root):
-    prepare(root, workers=1)
-    content = read(root, 'instances_train.json')
+    prepare(root)
+    content = content_of(root, 'instances_train.json')
     assert [image['file_name'] for image in content['images']] == [
         'leftImg8bit/train/aachen/aachen_b_leftImg8bit.png',
         'leftImg8bit/train/aachen/aachen_c_leftImg8bit.png',
@@ -187,8 +193,8 @@ def test_file_of_a_split(root):
 
 
 def test_annotations_belong_to_their_image(root):
-    prepare(root, workers=1)
-    annotations = read(root, 'instances_train.json')['annotations']
+    prepare(root)
+    annotations = content_of(root, 'instances_train.json')['annotations']
     for image_id, seed in ((1, 3), (2, 1)):
         mine = [{key: each[key] for key in ('category_id', 'area', 'iscrowd',
                                             'bbox')}
@@ -200,25 +206,25 @@ def test_annotations_belong_to_their_image(root):
 
 
 def test_images_without_objects_are_kept(root):
-    summary = prepare(root, workers=1)[0]
+    summary = prepare(root)[0]
     assert (summary.images, summary.empty) == (3, 1)
-    content = read(root, 'instances_train.json')
+    content = content_of(root, 'instances_train.json')
     assert 0 not in {each['image_id'] for each in content['annotations']}
     assert len(content['images']) == 3
 
 
 def test_a_split_without_any_box(tmp_path):
     for split in ('train', 'val'):
-        write_image(tmp_path, f'leftImg8bit/{split}/x/x_leftImg8bit.png',
+        write_frame(tmp_path, f'{split}/{split}/x',
                     np.full((4, 4), 7, np.uint16))
-    prepare(tmp_path, workers=1)
-    assert read(tmp_path, 'instances_val.json')['annotations'] == []
+    prepare(tmp_path)
+    assert content_of(tmp_path, 'instances_val.json')['annotations'] == []
 
 
 def test_foggy_files_differ_only_in_their_images(root):
-    prepare(root, workers=1)
-    clear = read(root, 'instances_train.json')
-    foggy = read(root, 'instances_train_foggy_beta_0.02.json')
+    prepare(root)
+    clear = content_of(root, 'instances_train.json')
+    foggy = content_of(root, 'instances_train_foggy_beta_0.02.json')
     assert foggy['annotations'] == clear['annotations']
     assert foggy['images'][2] == dict(
         clear['images'][2],
@@ -231,14 +237,14 @@ def test_a_root_without_fog_gives_two_files(root):
         path.unlink()
     for folder in sorted(root.glob('leftImg8bit_foggy/**/'), reverse=True):
         folder.rmdir()
-    names = [each.path.name for each in prepare(root, workers=1)]
+    names = [each.path.name for each in prepare(root)]
     assert names == ['instances_train.json', 'instances_val.json']
     with pytest.raises(DataError, match='has no leftImg8bit_foggy'):
         prepare(root, betas=[0.02], workers=1)
 
 
 def test_files_load_in_pycocotools(root):
-    prepare(root, workers=1)
+    prepare(root)
     coco = COCO(str(root / 'annotations/instances_train.json'))
     assert sorted(coco.getCatIds()) == list(THING_IDS)
     assert len(coco.getImgIds()) == 3
@@ -258,16 +264,16 @@ def test_files_do_not_depend_on_workers(root, tmp_path):
 
 
 def test_equal_files_are_up_to_date(root):
-    first = prepare(root, workers=1)
+    first = prepare(root)
     stamps = [each.path.stat().st_mtime_ns for each in first]
-    again = prepare(root, workers=1)
+    again = prepare(root)
     assert [each.is_new for each in first] == [True] * 4
     assert [each.is_new for each in again] == [False] * 4
     assert stamps == [each.path.stat().st_mtime_ns for each in again]
 
 
 def test_files_that_differ_are_kept_unless_overwritten(root):
-    prepare(root, workers=1)
+    prepare(root)
     expected = files_of(root)
     lost = root / 'annotations/instances_train.json'
     mine = root / 'annotations/instances_val.json'
@@ -275,30 +281,28 @@ def test_files_that_differ_are_kept_unless_overwritten(root):
     mine.write_text('{"mine": 1}')
     with pytest.raises(DataError, match='instances_val.json exists and '
                        'differs: pass --overwrite'):
-        prepare(root, workers=1)
+        prepare(root)
     # Not even the file that could be written was.
     assert mine.read_text() == '{"mine": 1}' and not lost.exists()
-    prepare(root, workers=1, overwrite=True)
+    prepare(root, overwrite=True)
     assert files_of(root) == expected
 
 
-def test_summary_table(root):
-    lines = []
-    summaries = prepare(root, workers=1)
-    format_summaries(summaries, lines.append)
-    assert len(lines) == 5
-    assert lines[0].split() == [
+def test_table_of_counts(root):
+    report = prepare_cityscapes(root, Options(workers=1))
+    head, *lines = report.lines()
+    assert head.split() == [
         'file', 'images', 'empty', 'person', 'rider', 'car', 'truck', 'bus',
-        'train', 'motorcycle', 'bicycle', 'boxes', 'state']
-    for line, each in zip(lines[1:], summaries, strict=True):
-        cells = line.split()
+        'train', 'motorcycle', 'bicycle', 'boxes', 'crowds', 'state']
+    for line, each in zip(lines, report.summaries, strict=True):
         content = json.loads(each.path.read_text())
         boxes = [one for one in content['annotations'] if not one['iscrowd']]
         counts = [sum(one['category_id'] == thing for one in boxes)
                   for thing in THING_IDS]
-        assert cells == [each.path.name, str(len(content['images'])),
-                         str(each.empty), *map(str, counts), str(len(boxes)),
-                         'written']
+        crowds = len(content['annotations']) - len(boxes)
+        assert line.split() == [
+            each.path.name, str(len(content['images'])), str(each.empty),
+            *map(str, counts), str(len(boxes)), str(crowds), 'written']
 
 
 # --- Mini City and the real numbers ----------------------------------------
@@ -333,7 +337,7 @@ def test_mini_city_with_a_lost_scene_is_noticed(mini):
         (mini / scene_paths('val', 1)[kind]).unlink()
     with pytest.raises(DataError, match='1 images in val, but its '
                        f'{MANIFEST} says 2'):
-        prepare(mini, workers=1)
+        prepare(mini)
     assert not (mini / 'annotations').exists()
 
 
@@ -343,31 +347,29 @@ def test_mini_city_with_another_label_is_noticed(mini):
     instances[:9, :9] = 26999
     cv2.imwrite(path, instances)
     with pytest.raises(DataError, match='boxes of car in val'):
-        prepare(mini, workers=1)
+        prepare(mini)
 
 
 def test_unfinished_mini_city_is_refused(mini):
     (mini / MANIFEST).rename(mini / 'mini_city.unfinished.json')
     with pytest.raises(DataError, match='is not complete: run tools'):
-        prepare(mini, workers=1)
+        prepare(mini)
 
 
 def test_incomplete_cityscapes_is_refused(root, monkeypatch):
-    monkeypatch.setattr(cityscapes_to_coco, 'REAL_IF_MORE_THAN', 2)
+    monkeypatch.setattr(cityscapes, 'REAL_IF_MORE_THAN', 2)
     with pytest.raises(DataError, match='leftImg8bit/train holds 3 images, '
                        'but Cityscapes has 2975'):
-        prepare(root, workers=1)
-    monkeypatch.setattr(cityscapes_to_coco, 'REAL_IMAGES',
+        prepare(root)
+    monkeypatch.setattr(cityscapes, 'REAL_IMAGES',
                         dict(train=3, val=1))
-    assert len(prepare(root, workers=1)) == 4
+    assert len(prepare(root)) == 4
 
 
 # --- Bad input -------------------------------------------------------------
 
-IMAGE = 'leftImg8bit/train/aachen/aachen_c_leftImg8bit.png'
-LABELS = 'gtFine/train/aachen/aachen_c_gtFine_instanceIds.png'
-FOGGY = ('leftImg8bit_foggy/train/aachen/'
-         'aachen_c_leftImg8bit_foggy_beta_0.02.png')
+NOT_WHOLE = 'is not a whole image'
+NO_MAP = 'not a readable instance map'
 
 
 def remove(path):
@@ -399,56 +401,152 @@ def invent_label(path):
     cv2.imwrite(str(path), np.full((23, 31), 45000, np.uint16))
 
 
-@pytest.mark.parametrize('harm, path, message', [
-    (remove, LABELS, 'has no label file'),
-    (empty, LABELS, 'not a readable instance map'),
-    (cut, LABELS, 'not a readable instance map'),
-    (replace_by_text, LABELS, 'not a readable instance map'),
-    (colour, LABELS, 'not a readable instance map'),
-    (invent_label, LABELS, 'label id 45'),
-    (shrink, LABELS, 'has 23 x 31 px, but its label file 22 x 31'),
-    (empty, IMAGE, 'not a whole PNG'),
-    (cut, IMAGE, 'not a whole PNG'),
-    (replace_by_text, IMAGE, 'not a whole PNG'),
-    (shrink, IMAGE, 'has 22 x 31 px, but its label file 23 x 31'),
-    (remove, FOGGY, 'is missing'),
-    (cut, FOGGY, 'not a whole PNG'),
-    (shrink, FOGGY, 'has 22 x 31 px')])
+HARMS = pytest.mark.parametrize('harm, kind, message, files', [
+    (remove, LABELS, 'is missing', (0, 1)),
+    (empty, LABELS, NO_MAP, (0, 1)),
+    (cut, LABELS, NO_MAP, (0, 1)),
+    (replace_by_text, LABELS, NO_MAP, (0, 1)),
+    (colour, LABELS, NO_MAP, (0, 1)),
+    (invent_label, LABELS, 'label id 45', (0, 1)),
+    (shrink, LABELS, 'has 23 x 31 px, but its label file 22 x 31', (0, 1)),
+    (remove, CLEAR, 'is missing', (0, )),
+    (empty, CLEAR, NOT_WHOLE, (0, )),
+    (cut, CLEAR, NOT_WHOLE, (0, )),
+    (replace_by_text, CLEAR, NOT_WHOLE, (0, )),
+    (shrink, CLEAR, 'has 22 x 31 px, but its label file 23 x 31', (0, )),
+    (remove, FOGGY[0.02], 'is missing', (1, )),
+    (cut, FOGGY[0.02], NOT_WHOLE, (1, )),
+    (shrink, FOGGY[0.02], 'has 22 x 31 px', (1, ))])
+
+
+@HARMS
 @pytest.mark.parametrize('workers', [1, 2])
-def test_bad_files_are_named_and_nothing_is_written(
-        root, harm, path, message, workers):
-    harm(root / path)
+def test_bad_training_files_are_left_out_and_named(
+        root, harm, kind, message, files, workers):
+    harm(root / kind.path('train/aachen/aachen_c'))
+    report = prepare_cityscapes(root, Options(workers=workers))
+    *sentences, total = list(report.lines())[:report.problems.counts.total()
+                                             + 1]
+    for sentence in sentences:
+        assert message in sentence and 'aachen_c' in sentence
+        assert sentence.endswith('left out.')
+    assert sentences and total.startswith('Problems in the data - ')
+    # The others are all there, as are the images of the other fog.
+    for index, summary in enumerate(report.summaries[:2]):
+        assert summary.images == 3 - (index in files)
+    for index, name in enumerate(('', '_foggy_beta_0.02')):
+        content = content_of(root, f'instances_train{name}.json')
+        assert any('aachen_c' in image['file_name']
+                   for image in content['images']) == (index not in files)
+
+
+@HARMS
+def test_strict_allows_none(root, harm, kind, message, files):
+    harm(root / kind.path('train/aachen/aachen_c'))
     with pytest.raises(DataError) as error:
-        prepare(root, workers=workers)
-    text = str(error.value)
-    assert message in text and 'aachen_c' in text and 'unpack' in text
-    assert '\n' not in text
+        prepare(root, strict=True)
+    assert message in str(error.value) and 'aachen_c' in str(error.value)
     assert not (root / 'annotations').exists()
+
+
+@HARMS
+def test_test_images_are_never_left_out(root, harm, kind, message, files):
+    write_frame(root, 'val/munster/munster_e', random_instances(5))
+    harm(root / kind.path('val/munster/munster_d'))
+    with pytest.raises(DataError) as error:
+        prepare(root)
+    first, *others = str(error.value).splitlines()
+    assert first.startswith(
+        f'instances_val{"_foggy_beta_0.02" * (0 not in files)}.json would '
+        'hold 1 of 2 images') and 'unpack' in first
+    assert message in others[0] and 'munster_d' in others[0]
+    assert not (root / 'annotations').exists()
+
+
+def test_label_file_cut_in_the_middle(tmp_path):
+    """OpenCV would give its upper part, and with it other boxes."""
+    rng = np.random.default_rng(0)
+    for split in ('train', 'val'):
+        for name in 'ab':
+            write_frame(tmp_path, f'{split}/{split}/{name}', rng.choice(
+                CODES, (200, 300)).astype(np.uint16))
+    path = tmp_path / LABELS.path('train/train/b')
+    path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
+    report = prepare_cityscapes(tmp_path, Options(workers=1))
+    assert report.problems.counts == {'damaged annotation files': 1}
+    assert [each.images for each in report.summaries] == [1, 1, 2, 2]
+
+
+def test_labels_in_another_split(root):
+    path = LABELS.path('train/aachen/aachen_c')
+    wrong = root / path.replace('train', 'val')
+    wrong.parent.mkdir()
+    (root / path).rename(wrong)
+    with pytest.raises(DataError) as error:
+        prepare(root)
+    assert f'{root / path} is missing' in str(error.value)
+    missing = root / CLEAR.path('val/aachen/aachen_c')
+    assert f'{missing} is missing' in str(error.value)
+
+
+def test_image_in_both_splits_is_only_tested(root):
+    for kind in (CLEAR, LABELS, FOGGY[0.02]):
+        path = root / kind.path('val/aachen/aachen_c')
+        path.parent.mkdir()
+        path.write_bytes((root / kind.path('train/aachen/aachen_c'))
+                         .read_bytes())
+    report = prepare_cityscapes(root, Options(workers=1))
+    assert [each.images for each in report.summaries] == [2, 2, 2, 2]
+    assert next(report.lines()) == (
+        'leftImg8bit/train/aachen/aachen_c_leftImg8bit.png is in val too: '
+        'kept in val only.')
+
+
+def test_check_finds_what_changed(root):
+    prepare(root)
+    assert prepare(root, check=True)
+    path = str(root / LABELS.path('val/munster/munster_d'))
+    instances = cv2.imread(path, cv2.IMREAD_UNCHANGED)
+    instances[:5, :5] = 26777
+    cv2.imwrite(path, instances)
+    with pytest.raises(DataError, match='the boxes changed of .*munster_d'):
+        prepare(root, check=True)
+
+
+def test_paths_that_are_not_ascii(root, tmp_path):
+    moved = root.rename(tmp_path / 'Städte 都市')
+    assert [each.images for each in prepare(moved)] == [3, 3, 1, 1]
+
+
+def test_other_tools_do_not_take_the_files_for_data(root, run_tool):
+    prepare(root)
+    code, _, err = run_tool('custom.py', root)
+    assert code == 2 and 'does not look like a data set' in err
 
 
 @pytest.mark.parametrize('change, message', [
     (lambda root: root / 'nowhere', 'nowhere does not exist'),
-    (lambda root: root / IMAGE, 'does not exist'),
+    (lambda root: root / CLEAR.path('train/aachen/aachen_c'),
+     'does not exist or is no folder'),
     (lambda root: (root / 'gtFine').rename(root / 'gt').parent,
-     'has no gtFine/train: unpack gtFine_trainvaltest.zip'),
+     'gtFine/train is missing: unpack gtFine_trainvaltest.zip'),
     (lambda root: (root / 'leftImg8bit/val').rename(root / 'v').parent,
-     'has no leftImg8bit/val: unpack leftImg8bit_trainvaltest.zip'),
+     'leftImg8bit/val is missing: unpack leftImg8bit_trainvaltest.zip'),
     (lambda root: [path.unlink() for path in root.glob(
         'leftImg8bit/val/*/*')] and root, 'val holds no image')])
 def test_bad_roots_end_the_command_with_a_sentence(
-        root, change, message, monkeypatch, capsys):
-    tool = runpy.run_path(str(REPOSITORY / 'tools/prepare/cityscapes.py'))
-    monkeypatch.setattr(sys, 'argv', ['cityscapes.py', str(change(root)),
-                                      '--out', str(root / 'out')])
-    assert tool['main']() == 2
-    captured = capsys.readouterr()
-    assert captured.err.splitlines()[-1].startswith('error: ')
-    assert message in captured.err and 'Traceback' not in captured.err
-    assert captured.out == '' and not (root / 'out').exists()
+        root, change, message, run_tool):
+    code, out, err = run_tool('cityscapes.py', change(root), '--out',
+                              root / 'out')
+    assert code == 2
+    assert err.splitlines()[-1].startswith('error: ')
+    assert message in err and 'Traceback' not in err
+    assert out == '' and not (root / 'out').exists()
 
 
 @pytest.mark.parametrize('arguments, message', [
     (dict(betas=[0.03]), 'beta 0.03 is not a level of Foggy Cityscapes'),
+    (dict(betas=['thick']), 'beta thick is not a level'),
     (dict(workers=0), 'workers must be at least 1, but got 0')])
 def test_bad_arguments_are_refused(root, arguments, message):
     with pytest.raises(DataError, match=message):
@@ -458,11 +556,7 @@ def test_bad_arguments_are_refused(root, arguments, message):
 @pytest.mark.parametrize('beta, files', [
     ([], 4), (['--beta', '0.01'], 4), (['--beta', '0.005', '0.02'], 6),
     (['--beta', 'all'], 10)])
-def test_command_line_chooses_the_fog(mini, beta, files, monkeypatch,
-                                      capsys):
-    tool = runpy.run_path(str(REPOSITORY / 'tools/prepare/cityscapes.py'))
-    monkeypatch.setattr(sys, 'argv', ['cityscapes.py', str(mini),
-                                      '--workers', '1', *beta])
-    assert tool['main']() == 0
-    assert capsys.readouterr().out.count(' written') == files
+def test_command_line_chooses_the_fog(mini, beta, files, run_tool):
+    code, out, _ = run_tool('cityscapes.py', mini, *beta)
+    assert code == 0 and out.count(' written') == files
     assert len(list((mini / 'annotations').iterdir())) == files

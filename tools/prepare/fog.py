@@ -1,0 +1,74 @@
+"""Make synthetic fog for a Cityscapes root that has no foggy images."""
+
+import argparse
+import sys
+from pathlib import Path
+
+# The tools of a checkout run the checkout's package, not an older copy that
+# is installed; beside the installed tools lies no package.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+EPILOG = """
+ROOT holds what these archives of Cityscapes unpack to:
+  leftImg8bit/{train,val}/CITY/*_leftImg8bit.png
+  disparity/{train,val}/CITY/*_disparity.png
+  camera/{train,val}/CITY/*_camera.json
+  gtFine/{train,val}/CITY/*_gtFine_instanceIds.png, where the sky is
+and gets leftImg8bit_foggy with the file names of Foggy Cityscapes, so that
+tools/prepare/cityscapes.py and the configs read it. It is NOT the official
+set, and a text file in the folder says so; a folder without that file is
+never touched. A run that was interrupted goes on where it stopped. Exit
+codes: 0; 2 after an error; 130 after Ctrl-C.
+
+examples:
+  python tools/prepare/fog.py data/cityscapes
+  python tools/prepare/fog.py data/cityscapes --beta all --workers 8
+  python tools/prepare/fog.py data/cityscapes --check
+"""
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('root', type=Path, metavar='ROOT', help='data root')
+    parser.add_argument('--beta', nargs='+', default=['0.02'],
+                        metavar='BETA', help='fog levels, of 0.005, 0.01 and '
+                        '0.02, or "all" (default: 0.02)')
+    parser.add_argument('--workers', type=int, default=2, metavar='N',
+                        help='threads; the files do not depend on it '
+                        '(default: %(default)s)')
+    parser.add_argument('--strict', action='store_true',
+                        help='fail in the end if any image was left out')
+    parser.add_argument('--check', action='store_true',
+                        help='write nothing; fail if any image is missing or '
+                        'damaged')
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Make the fog; returns the exit code."""
+    args = parse_args()
+    from mmdet_ifan.datasets.disk import DataError
+    from mmdet_ifan.datasets.preparation import Options
+    from mmdet_ifan.datasets.preparation.synthetic_fog import make_fog
+    # A file name that the terminal cannot show is no reason to fail.
+    sys.stdout.reconfigure(errors='backslashreplace')
+    try:
+        options = Options(workers=args.workers, strict=args.strict,
+                          check=args.check)
+        report = make_fog(args.root, options, args.beta)
+    except DataError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print('\nInterrupted: the same command goes on from here.',
+              file=sys.stderr)
+        return 130
+    print(*report.lines(), sep='\n')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
