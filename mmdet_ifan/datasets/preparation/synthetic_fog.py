@@ -1,9 +1,9 @@
 """Foggy images for a Cityscapes root that has none.
 
-The optical model is that of Foggy Cityscapes (Sakaridis, Dai and Van Gool,
-Semantic Foggy Scene Understanding with Synthetic Data, IJCV 2018); depth
-completion and airlight are simpler here, so the images are not the official
-ones, and the folder says so.
+The optical model is that of Foggy Cityscapes (Sakaridis et al., Semantic
+Foggy Scene Understanding with Synthetic Data, IJCV 2018); depth completion
+and airlight are simpler here, so the images are not the official ones, and
+the folder says so.
 """
 
 import json
