@@ -54,9 +54,9 @@ class Scene:
     camera: Camera
     light: Light
     street: Street
-    look: Look = settings.CITY_LOOK
     ground: list[Sprite] = field(default_factory=list)
     sprites: list[Sprite] = field(default_factory=list)
+    look: Look = settings.CITY_LOOK
 
 
 def draw_scene(rng: np.random.Generator, height: int, width: int,
@@ -74,7 +74,7 @@ def draw_scene(rng: np.random.Generator, height: int, width: int,
     """
     camera = Camera(width, height, rng.uniform(*settings.ELEVATION))
     street = surroundings.draw_street(rng)
-    scene = Scene(camera, draw_light(rng, look), street, look)
+    scene = Scene(camera, draw_light(rng, look), street, look=look)
     objects, rails = _place_objects(rng, scene)
     scene.ground = [
         Sprite('sidewalk', 0, [Part(surroundings.pavement(rng))]),
