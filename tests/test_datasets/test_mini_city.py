@@ -555,15 +555,26 @@ def test_failed_write_leaves_the_old_file_and_no_rest(tmp_path, monkeypatch):
     assert files_of(tmp_path) == {'file.json': b'old'}
 
 
-def test_command_line(tmp_path, monkeypatch, capsys):
-    tool = runpy.run_path(str(REPOSITORY / 'tools/prepare/mini_city.py'))
-    arguments = ['mini_city.py', '--out', str(tmp_path / 'mini'), '--train',
-                 '1', '--val', '1', '--height', '32', '--width', '64',
-                 '--workers', '1']
-    monkeypatch.setattr(sys, 'argv', arguments)
-    assert tool['main']() == 0
-    assert 'Rendered 1 + 1 scenes' in capsys.readouterr().out
-    monkeypatch.setattr(sys, 'argv', [*arguments, '--seed', '9'])
-    assert tool['main']() == 2
-    error = capsys.readouterr().err
-    assert error.startswith('error: ') and 'seed 0 instead of 9' in error
+@pytest.mark.parametrize('name, other', [('mini_city', 'mini_sim'),
+                                         ('mini_sim', 'mini_city')])
+def test_command_line(name, other, tmp_path, monkeypatch, capsys):
+    folder = REPOSITORY / 'tools/prepare'
+    monkeypatch.syspath_prepend(str(folder))
+
+    def run(name, *more):
+        monkeypatch.setattr(sys, 'argv', [
+            f'{name}.py', '--out', str(tmp_path / 'mini'), '--train', '1',
+            '--val', '1', '--height', '32', '--width', '64', '--workers',
+            '1', *more])
+        with pytest.raises(SystemExit) as stopped:
+            runpy.run_path(str(folder / f'{name}.py'), run_name='__main__')
+        return stopped.value.code, capsys.readouterr()
+
+    code, said = run(name)
+    assert code == 0 and 'Rendered 1 + 1 scenes' in said.out
+    code, said = run(name, '--seed', '9')
+    assert code == 2
+    assert said.err.startswith('error: ')
+    assert 'seed 0 instead of 9' in said.err
+    code, said = run(other)
+    assert code == 2 and 'holds another rendering' in said.err

@@ -2,11 +2,14 @@
 
 Street scenes drawn with numpy and OpenCV: `scene` decides what stands
 where, `render` paints it, `fog` adds the weather, `formats` encodes it as
-Cityscapes does and `writer` fills a folder. Every number to tune is in
+Cityscapes does and `writer` fills a folder. Mini Sim is the same street as a
+game would show it, encoded as SIM10K by `voc`. Every number to tune is in
 `settings`.
 """
 
+from .data_sets import MiniCity, MiniSim
 from .formats import scene_paths
-from .writer import MANIFEST, MiniCity, write_mini_city
+from .writer import MANIFEST, write_mini_city
 
-__all__ = ['MANIFEST', 'MiniCity', 'scene_paths', 'write_mini_city']
+__all__ = ['MANIFEST', 'MiniCity', 'MiniSim', 'scene_paths',
+           'write_mini_city']

@@ -18,6 +18,7 @@ from .geometry import (
     plane_depth,
 )
 from .light import Light
+from .look import Look, Tiles
 
 SHIFT = 4  # Binary digits after the point in OpenCV's coordinates.
 FAR_AWAY = 20000.0  # px; clipped, or OpenCV's fixed point overflows.
@@ -29,11 +30,13 @@ class Canvas:
     Args:
         camera (Camera): Of the final image.
         light (Light): Shades faces.
+        look (Look): Colours, patterns and shadows.
     """
 
-    def __init__(self, camera: Camera, light: Light) -> None:
+    def __init__(self, camera: Camera, light: Light, look: Look) -> None:
         self.camera = camera.scaled(settings.SUPERSAMPLE)
         self.light = light
+        self.look = look
         self.eye = np.array([0.0, camera.elevation, 0.0])
         self.colour = self._sky()
         self.depth = self.camera.ground_depth()
@@ -57,7 +60,8 @@ class Canvas:
         return np.arange(self.camera.height) + 0.5
 
     def paint(self, parts: list[Part], index: int,
-              on_ground: bool = False) -> None:
+              on_ground: bool = False,
+              tiles: Tiles | None = None) -> None:
         """Paint a thing, its farther parts first.
 
         Args:
@@ -65,6 +69,7 @@ class Canvas:
             index (int): What it writes into the index canvas.
             on_ground (bool): Whether it lies on the ground, whose depth is
                 there already. Defaults to False.
+            tiles (Tiles, optional): Pattern on its faces. Defaults to None.
         """
         def distance(part: Part) -> float:
             return -float(np.linalg.norm(part.centre - self.eye))
@@ -72,7 +77,7 @@ class Canvas:
         for part in sorted(parts, key=distance):
             for shape in part.primitives:
                 if isinstance(shape, Face):
-                    self._face(shape, index, on_ground)
+                    self._face(shape, index, on_ground, tiles)
                 elif isinstance(shape, Limb):
                     self._limb(shape, index)
                 elif isinstance(shape, Ring):
@@ -81,8 +86,12 @@ class Canvas:
                     self._outline(shape, index)
 
     def shadow(self, parts: list[Part]) -> None:
-        """Darken the ground under a thing."""
+        """Darken the ground under a thing, or where its shadow falls."""
         points = np.concatenate([_corners(part) for part in parts])
+        if self.look.casts_shadows:
+            sun = self.light.sun
+            points = np.concatenate(
+                [points, points - points[:, 1:2] * sun / sun[1]])
         plan = cv2.convexHull(points[:, [0, 2]].astype(np.float32))[:, 0]
         middle = plan.mean(axis=0)
         plan = middle + (plan - middle) * 1.08
@@ -90,12 +99,9 @@ class Canvas:
         if len(ring) < 3:
             return
         pixels = self._fixed(ring)
-        corner, size = self._around(pixels)
-        rows = slice(corner[1], corner[1] + size[1])
-        columns = slice(corner[0], corner[0] + size[0])
-        mask = self._mask(pixels, corner, size)
+        rows, columns, mask = self._covered(pixels)
         ground = self.colour[rows, columns]
-        ground[mask] = (ground[mask] * 0.6).astype(np.uint8)
+        ground[mask] = (ground[mask] * self.look.shadow).astype(np.uint8)
 
     def _around(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Corner and size (x, y) of a polygon's part of the canvas, in px."""
@@ -124,10 +130,14 @@ class Canvas:
     def _shade(self, colour: Colour, outward: np.ndarray) -> Colour:
         """Colour of a face whose normal is `outward`, lit by the sun."""
         lit = max(0.0, float(outward @ self.light.sun))
-        factor = self.light.ambient + (1.12 - self.light.ambient) * lit
-        return _scaled(colour, factor)
+        ambient = self.light.ambient
+        direct = (self.look.sunlit - ambient) * lit
+        return _lit(self.look.tone(colour), [
+            ambient * sky + direct * sun for sky, sun in zip(
+                self.look.skylight, self.look.sunlight, strict=True)])
 
-    def _face(self, face: Face, index: int, on_ground: bool) -> None:
+    def _face(self, face: Face, index: int, on_ground: bool,
+              tiles: Tiles | None) -> None:
         points, colour = face.points, face.colour
         if face.outward is not None:
             if face.outward @ (points[0] - self.eye) >= 0:
@@ -140,6 +150,8 @@ class Canvas:
         cv2.fillConvexPoly(self.colour, pixels, colour, shift=SHIFT)
         if face.decal:
             return
+        if tiles is not None:
+            self._lay(tiles, points, pixels)
         cv2.fillConvexPoly(self.index, pixels, index, shift=SHIFT)
         if on_ground:
             return
@@ -151,13 +163,38 @@ class Canvas:
 
     def _plane(self, points: np.ndarray, pixels: np.ndarray) -> None:
         """Write the exact depth of a slanted face."""
-        corner, size = self._around(pixels)
-        rows = slice(corner[1], corner[1] + size[1])
-        columns = slice(corner[0], corner[0] + size[0])
+        rows, columns, mask = self._covered(pixels)
         depth = plane_depth(points, self.camera, self._pixel_columns[columns],
                             self._pixel_rows[rows])
         np.copyto(self.depth[rows, columns], depth, casting='same_kind',
-                  where=self._mask(pixels, corner, size))
+                  where=mask)
+
+    def _lay(self, tiles: Tiles, points: np.ndarray,
+             pixels: np.ndarray) -> None:
+        """Lay a pattern over a face; it stays where it is in the world."""
+        rows, columns, mask = self._covered(pixels)
+        u, v = self._pixel_columns[columns], self._pixel_rows[rows]
+        depth = plane_depth(points, self.camera, u, v)
+        metres = depth / self.camera.focal  # A pixel's.
+        x = (u - self.camera.u0) * metres
+        y = self.camera.elevation - (v[:, None] - self.camera.v0) * metres
+        if np.ptp(points[:, 1]) > 0:
+            # A wall runs along x or along z.
+            across, up = x + depth, y
+        else:
+            across, up = x, depth
+        shade = tiles.shade(across, up, 1 / metres)[..., None]
+        surface = self.colour[rows, columns]
+        np.copyto(surface, np.clip(surface * shade, 0, 255),
+                  casting='unsafe', where=mask[..., None])
+
+    def _covered(self,
+                 pixels: np.ndarray) -> tuple[slice, slice, np.ndarray]:
+        """Rows and columns around a polygon, and which it covers, bool."""
+        corner, size = self._around(pixels)
+        return (slice(corner[1], corner[1] + size[1]),
+                slice(corner[0], corner[0] + size[0]),
+                self._mask(pixels, corner, size))
 
     def _limb(self, limb: Limb, index: int) -> None:
         ends = np.stack([limb.start, limb.end])
@@ -185,7 +222,8 @@ class Canvas:
 
     def _round_shade(self, colour: Colour, factor: float) -> Colour:
         """Mean shade of a round thing."""
-        return _scaled(colour, factor * (0.5 + 0.5 * self.light.ambient))
+        brightness = factor * (0.5 + 0.5 * self.light.ambient)
+        return _lit(self.look.tone(colour), [brightness] * 3)
 
     def _ring(self, ring: Ring, index: int) -> None:
         depth = float(ring.points[:, 2].mean())
@@ -217,9 +255,12 @@ _TURN = np.linspace(0, 2 * np.pi, 12, endpoint=False)
 _CIRCLE = np.stack([np.cos(_TURN), np.sin(_TURN)], axis=1)
 
 
-def _scaled(colour: Colour, factor: float) -> Colour:
-    scaled = [min(255.0, channel * factor) for channel in colour]
-    return scaled[0], scaled[1], scaled[2]
+def _lit(colour: Colour, light: list[float]) -> Colour:
+    """Colour that a material shows in a light of three factors."""
+    blue, green, red = (
+        min(255.0, channel * factor)
+        for channel, factor in zip(colour, light, strict=True))
+    return blue, green, red
 
 
 def _corners(part: Part) -> np.ndarray:

@@ -2,12 +2,14 @@
 
 import json
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-from cityscapesscripts.helpers.labels import name2label
+from cityscapesscripts.helpers.labels import id2label, name2label
 
+from ..disk import DataError
 from . import settings
 from .fog import add_fog
 from .render import Rendered, add_noise
@@ -15,6 +17,7 @@ from .render import Rendered, add_noise
 FRAME = 19  # The frame of a snippet that Cityscapes annotates.
 # Weak compression: the noise hardly shrinks, and this is 5 times faster.
 PNG_FLAGS = [cv2.IMWRITE_PNG_COMPRESSION, 1]
+
 
 def scene_paths(split: str, index: int) -> dict[str, str]:
     """Path under the root of each file of a scene, by kind.
@@ -111,6 +114,26 @@ def disparity(depth: np.ndarray, focal: float) -> np.ndarray:
     """
     pixels = settings.BASELINE * focal / depth
     return np.clip(np.rint(pixels * 256) + 1, 1, 65535).astype(np.uint16)
+
+
+def objects_in(path: Path) -> list[str]:
+    """Label of each object in an instance map.
+
+    Args:
+        path (Path): The file.
+
+    Returns:
+        list[str]: Cityscapes' names.
+
+    Raises:
+        DataError: If it is damaged.
+    """
+    instances = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if instances is None:
+        raise DataError(f'{path} is damaged: remove it and render again.')
+    codes = np.unique(instances)
+    return [id2label[int(code) // 1000].name
+            for code in codes if code >= 1000]
 
 
 def _png(image: np.ndarray) -> bytes:

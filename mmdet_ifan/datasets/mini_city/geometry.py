@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from . import settings
+from .look import Colour
 
-Colour = tuple[float, float, float]
 NEAR = 0.6  # Metres; what is nearer is cut off.
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import settings
+from .look import Look
 
 
 @dataclass
@@ -26,14 +26,15 @@ class Light:
     sky: np.ndarray
 
 
-def draw_light(rng: np.random.Generator) -> Light:
+def draw_light(rng: np.random.Generator, look: Look) -> Light:
     """Draw sun, exposure and sky."""
-    azimuth, altitude = rng.uniform(0, 2 * np.pi), rng.uniform(0.4, 1.2)
+    azimuth = rng.uniform(0, 2 * np.pi)
+    altitude = rng.uniform(*look.altitude)
     sun = np.array([np.cos(altitude) * np.cos(azimuth), np.sin(altitude),
                     np.cos(altitude) * np.sin(azimuth)])
-    grey = rng.uniform(0, 1)  # Overcast or blue.
-    zenith = (1 - grey) * np.array([215, 165, 115]) + grey * 195
+    grey = rng.uniform(*look.overcast)
+    zenith = (1 - grey) * np.array(look.zenith) + grey * 195
     horizon = 0.35 * zenith + 0.65 * np.array([232, 226, 220])
-    return Light(sun, rng.uniform(0.5, 0.8), rng.uniform(*settings.EXPOSURE),
-                 rng.uniform(*settings.TEMPERATURE),
+    return Light(sun, rng.uniform(*look.ambient),
+                 rng.uniform(*look.exposure), rng.uniform(*look.temperature),
                  np.stack([horizon, zenith]))

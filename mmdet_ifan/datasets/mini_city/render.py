@@ -12,7 +12,6 @@ import numpy as np
 from . import settings
 from .canvas import Canvas
 from .geometry import Camera
-from .light import Light
 from .scene import Scene, Sprite
 
 
@@ -53,7 +52,7 @@ def render(scene: Scene, rng: np.random.Generator) -> Rendered:
     Returns:
         Rendered: Image, depth, labels and outlines, without fog.
     """
-    canvas = Canvas(scene.camera, scene.light)
+    canvas = Canvas(scene.camera, scene.light, scene.look)
     height, width = scene.camera.height, scene.camera.width
     labels, instances = ['sky'], [False]
     polygons = [np.array([(0, 0), (width - 1, 0), (width - 1, height - 1),
@@ -64,7 +63,8 @@ def render(scene: Scene, rng: np.random.Generator) -> Rendered:
         labels.append(sprite.label)
         instances.append(False)
     for sprite in scene.sprites:
-        if sprite.is_object:
+        if sprite.is_object or (scene.look.casts_shadows
+                                and sprite.label != 'building'):
             canvas.shadow(sprite.parts)
     for sprite in scene.sprites:
         _paint(canvas, sprite, len(labels), polygons, areas, False)
@@ -74,7 +74,7 @@ def render(scene: Scene, rng: np.random.Generator) -> Rendered:
     _give_up_the_hidden(index, labels, instances, areas)
     airlight = rng.uniform(*settings.AIRLIGHT) + rng.uniform(
         -settings.AIRLIGHT_TINT, settings.AIRLIGHT_TINT, 3)
-    return Rendered(_develop(canvas, scene.light, rng),
+    return Rendered(_develop(canvas, rng),
                     canvas.sampled(canvas.depth).copy(), labels, instances,
                     index, polygons, scene.camera, airlight)
 
@@ -83,7 +83,8 @@ def _paint(canvas: Canvas, sprite: Sprite, index: int,
            polygons: list[np.ndarray], areas: list[int],
            on_ground: bool) -> None:
     """Paint a thing and note its outline before something hides it."""
-    canvas.paint(sprite.parts, index, on_ground)
+    canvas.paint(sprite.parts, index, on_ground,
+                 canvas.look.tiles.get(sprite.label))
     mask = (canvas.sampled(canvas.index) == index).astype(np.uint8)
     contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL,
                                    cv2.CHAIN_APPROX_SIMPLE)
@@ -107,24 +108,28 @@ def _give_up_the_hidden(index: np.ndarray, labels: list[str],
             labels[i], instances[i] = 'static', False
 
 
-def _develop(canvas: Canvas, light: Light,
-             rng: np.random.Generator) -> np.ndarray:
+def _develop(canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
     """Turn the colour canvas into what a camera would record, uint8."""
+    light, look = canvas.light, canvas.look
     factor = settings.SUPERSAMPLE
     height, width = (side // factor for side in canvas.depth.shape)
     image = cv2.resize(canvas.colour, (width, height),
                        interpolation=cv2.INTER_AREA).astype(float)
-    # Surfaces are never of one colour.
-    for cells, strength in settings.TEXTURE:
+    # Real surfaces are never of one colour.
+    for cells, strength in look.blotches:
         coarse = rng.standard_normal(
             (height // cells + 2, width // cells + 2))
         texture = cv2.resize(coarse, (width, height))
         image *= 1 + strength * texture[..., None]
     warm = light.temperature
     image *= light.exposure * np.array([1 - warm, 1, 1 + warm])
-    blur = settings.BLUR * max(1.0, width / 256) ** 0.5
-    image = cv2.GaussianBlur(image, (0, 0), blur)
-    return add_noise(image, settings.NOISE, rng)
+    finer = max(1.0, width / 256) ** 0.5
+    if look.blur:
+        image = cv2.GaussianBlur(image, (0, 0), look.blur * finer)
+    if look.sharpening:
+        image += look.sharpening * (
+            image - cv2.GaussianBlur(image, (0, 0), finer))
+    return add_noise(image, look.noise, rng)
 
 
 def add_noise(image: np.ndarray, sigma: float,

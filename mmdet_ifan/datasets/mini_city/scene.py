@@ -8,6 +8,7 @@ import numpy as np
 from . import people, settings, surroundings, vehicles
 from .geometry import Camera, Face, Limb, Outline, Part, Primitive, Ring, place
 from .light import Light, draw_light
+from .look import Look
 from .occupancy import Occupancy
 from .surroundings import Street
 
@@ -55,23 +56,26 @@ class Scene:
     street: Street
     ground: list[Sprite] = field(default_factory=list)
     sprites: list[Sprite] = field(default_factory=list)
+    look: Look = settings.CITY_LOOK
 
 
-def draw_scene(rng: np.random.Generator, height: int, width: int) -> Scene:
+def draw_scene(rng: np.random.Generator, height: int, width: int,
+               look: Look = settings.CITY_LOOK) -> Scene:
     """Draw a scene.
 
     Args:
         rng (np.random.Generator): The only source of chance.
         height (int): Image height in px.
         width (int): Image width in px.
+        look (Look): Decides light and traffic. Defaults to Mini City's.
 
     Returns:
         Scene: Its sprites are sorted from far to near.
     """
     camera = Camera(width, height, rng.uniform(*settings.ELEVATION))
     street = surroundings.draw_street(rng)
-    scene = Scene(camera, draw_light(rng), street)
-    objects, rails = _place_objects(rng, camera, street)
+    scene = Scene(camera, draw_light(rng, look), street, look=look)
+    objects, rails = _place_objects(rng, scene)
     scene.ground = [
         Sprite('sidewalk', 0, [Part(surroundings.pavement(rng))]),
         Sprite('road', 0, [Part(surroundings.road(rng, street) +
@@ -84,16 +88,16 @@ def draw_scene(rng: np.random.Generator, height: int, width: int) -> Scene:
 
 
 def _place_objects(
-    rng: np.random.Generator, camera: Camera, street: Street
+    rng: np.random.Generator, scene: Scene
 ) -> tuple[list[Sprite], list[tuple[float, bool]]]:
     """Draw placements until the scene has its number of objects."""
     low, high = settings.OBJECTS
     wanted = int(rng.integers(low, high + 1))
     if rng.random() < settings.EMPTY_SCENES:
         wanted = 0
-    kinds = list(settings.PLACEMENT_WEIGHTS)
-    weights = np.array(list(settings.PLACEMENT_WEIGHTS.values()))
-    taken = Occupancy(camera)
+    kinds = list(scene.look.placement_weights)
+    weights = np.array(list(scene.look.placement_weights.values()))
+    taken = Occupancy(scene.camera)
     sprites: list[Sprite] = []
     rails: list[tuple[float, bool]] = []
     while len(sprites) < wanted:
@@ -102,7 +106,7 @@ def _place_objects(
         # Tall things of one placement share a footprint, the vehicle's.
         size = np.maximum.reduce([size for _, _, size in built])
         for _ in range(25):
-            x, z, yaw = _draw_pose(rng, kind, street)
+            x, z, yaw = _draw_pose(rng, kind, scene.street)
             if taken.accept(x, z, yaw, size):
                 break
         else:

@@ -1,0 +1,59 @@
+"""What the commands that render a data set share."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from mmdet_ifan.datasets.disk import DataError
+from mmdet_ifan.datasets.mini_city import write_mini_city
+from mmdet_ifan.datasets.mini_city.data_sets import RenderedSet
+
+
+def parse_args(kind: type[RenderedSet], out: str, description: str | None,
+               epilog: str) -> argparse.Namespace:
+    """Read the command line of a command that renders `kind` to `out`."""
+    parser = argparse.ArgumentParser(
+        description=description, epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--out', type=Path, default=Path(out), metavar='DIR',
+                        help='data root to write (default: %(default)s)')
+    for name, text in (('train', 'number of training scenes'),
+                       ('val', 'number of validation scenes'),
+                       ('height', 'image height in px'),
+                       ('width', 'image width in px; the focal length '
+                        'grows with it'),
+                       ('seed', 'equal seeds give equal files')):
+        parser.add_argument(f'--{name}', type=int, metavar='N',
+                            default=getattr(kind, name),
+                            help=f'{text} (default: %(default)s)')
+    parser.add_argument('--workers', type=int, default=2, metavar='N',
+                        help='processes; the files do not depend on it '
+                        '(default: %(default)s)')
+    parser.add_argument('--overwrite', action='store_true',
+                        help=f'replace a {kind.NAME} of other numbers')
+    return parser.parse_args()
+
+
+def render_set(kind: type[RenderedSet], out: str, description: str | None,
+               epilog: str) -> int:
+    """Render what the command line says; returns the exit code.
+
+    Args:
+        kind (type[RenderedSet]): What to render.
+        out (str): Default of the folder.
+        description (str, optional): First line of the help text.
+        epilog (str): Last part of the help text.
+    """
+    args = parse_args(kind, out, description, epilog)
+    try:
+        rendered = kind(args.train, args.val, args.height, args.width,
+                        args.seed)
+        write_mini_city(args.out, rendered, args.workers, args.overwrite)
+    except DataError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print('\nInterrupted: the same command goes on from here.',
+              file=sys.stderr)
+        return 130
+    return 0

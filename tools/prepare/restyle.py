@@ -1,0 +1,81 @@
+"""Give photographs an artificial second look, where there is no second set."""
+
+import argparse
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+from mmdet_ifan.datasets.disk import DataError
+from mmdet_ifan.datasets.restyle import NewLook, restyle
+
+EPILOG = """
+To try an adaptation on photographs of your own before you have a second set:
+train on the photographs with their labels as source and on the changed copies
+of others as target. The copies have the names and sizes of the originals, so
+the originals' boxes fit them. A run that was interrupted goes on where it
+stopped; a file in the folder says that the look is artificial.
+
+examples:
+  python tools/prepare/restyle.py data/cells/images --out data/cells_changed
+  python tools/prepare/restyle.py photos --out dusk --blur 0 \\
+      --brightness -60 --cast 0.8 0.9 1.2
+"""
+HELP = dict(
+    blur='sigma of a Gaussian in px; 0 is none',
+    saturation='factor on the distance from grey',
+    contrast='factor on the distance from mid-grey',
+    brightness='grey levels that are added',
+    cast='factors on red, green and blue',
+    noise='standard deviation in grey levels',
+    seed='of the noise, which also depends on the name of a file')
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('images', type=Path, metavar='IMAGES',
+                        help='folder of images, searched with its '
+                        'sub-folders')
+    parser.add_argument('--out', type=Path, required=True, metavar='DIR',
+                        help='folder for the copies')
+    for setting in fields(NewLook):
+        default = setting.default
+        parser.add_argument(
+            f'--{setting.name}', default=default, metavar='X',
+            type=int if setting.name == 'seed' else float,
+            nargs=3 if setting.name == 'cast' else None,
+            help=f'{HELP[setting.name]} (default: %(default)s)')
+    parser.add_argument('--workers', type=int, default=2, metavar='N',
+                        help='threads; the copies do not depend on it '
+                        '(default: %(default)s)')
+    parser.add_argument('--strict', action='store_true',
+                        help='fail at an image that cannot be read, instead '
+                        'of skipping it')
+    parser.add_argument('--overwrite', action='store_true',
+                        help='replace the copies of another look')
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Restyle; returns the exit code."""
+    args = parse_args()
+    try:
+        look = NewLook(args.blur, args.saturation, args.contrast,
+                       args.brightness, tuple(args.cast), args.noise,
+                       args.seed)
+        restyle(args.images, args.out, look, args.workers, args.strict,
+                args.overwrite)
+    except DataError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print('\nInterrupted: the same command goes on from here.',
+              file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
