@@ -6,12 +6,7 @@ _base_ = [
 model = dict(
     roi_head=dict(bbox_head=dict(num_classes=1)),
     # One category: the agnostic instance term.
-    alignments=dict(instance=dict(num_classes=1, category_aware=False)))
-custom_hooks = [
-    dict(
-        type='LateLaunchHook',
-        launch=dict(image=0, instance=600, correlation=1000))
-]
-load_from = 'work_dirs/warm-start_mini-sim2mini-city/iter_1000.pth'
+    alignments=dict(instance=dict(category_aware=False)))
+load_from = 'work_dirs/warm-start_mini-sim2mini-city/iter_2000.pth'
 default_hooks = dict(
     logger=dict(interval=20), checkpoint=dict(interval=200))

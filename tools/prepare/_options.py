@@ -12,9 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-# The tools of a checkout run the checkout's package, not an older copy that
-# is installed; beside the installed tools lies no package.
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+import _checkout  # noqa: F401
 
 if TYPE_CHECKING:
     from mmdet_ifan.datasets.preparation import Options, Report

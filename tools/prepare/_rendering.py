@@ -4,6 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
+import _checkout  # noqa: F401
+
 from mmdet_ifan.datasets.disk import DataError
 from mmdet_ifan.datasets.mini_city import write_mini_city
 from mmdet_ifan.datasets.mini_city.data_sets import RenderedSet

@@ -4,9 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-# The tools of a checkout run the checkout's package, not an older copy that
-# is installed; beside the installed tools lies no package.
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+import _checkout  # noqa: F401
 
 EPILOG = """
 ROOT holds what these archives of Cityscapes unpack to:

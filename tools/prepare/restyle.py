@@ -5,6 +5,8 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
+import _checkout  # noqa: F401
+
 from mmdet_ifan.datasets.disk import DataError
 from mmdet_ifan.datasets.restyle import NewLook, restyle
 

@@ -25,8 +25,9 @@ def stand_in_counts(root: Path) -> dict[str, Any] | None:
         DataError: If it is not complete.
     """
     if (root / UNFINISHED).exists():
-        raise DataError(f'The Mini City in {root} is not complete: run '
-                        'tools/prepare/mini_city.py again to finish it.')
+        raise DataError(f'What was being rendered into {root} is not '
+                        'complete: run tools/prepare/mini_city.py, or '
+                        'mini_sim.py, again to finish it.')
     path = root / MANIFEST
     if not path.exists():
         return None

@@ -138,7 +138,7 @@ def edit(change):
     (lambda root: (root / MANIFEST).write_text('{'), 'is not readable'),
     (lambda root: (root / MANIFEST).write_text('[]'), 'is not readable'),
     (lambda root: (root / 'mini_city.unfinished.json').touch(),
-     'is not complete: run tools/prepare/mini_city.py again')])
+     'is not complete: run tools/prepare/mini_city.py, or')])
 def test_damaged_stand_in(stand_in, damage, message):
     damage(stand_in)
     with pytest.raises(DataError, match=message):
