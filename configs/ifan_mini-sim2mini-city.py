@@ -5,8 +5,8 @@ _base_ = [
 ]
 model = dict(
     roi_head=dict(bbox_head=dict(num_classes=1)),
-    # One category: the agnostic instance term.
-    alignments=dict(instance=dict(category_aware=False)))
+    # One category: the agnostic instance term, in which every proposal counts.
+    alignments=dict(instance=dict(category_aware=False, loss_weight=0.1)))
 load_from = 'work_dirs/warm-start_mini-sim2mini-city/iter_2000.pth'
 default_hooks = dict(
     logger=dict(interval=20), checkpoint=dict(interval=200))
