@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
-from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 import cv2
@@ -15,6 +14,7 @@ from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from .disk import TEMPORARY_SUFFIX, DataError, write_atomically
+from .preparation import map_in_order
 from .unlabelled_dataset import IMAGE_SUFFIXES
 
 MARKER = 'RESTYLED.txt'
@@ -126,15 +126,14 @@ def restyle(images: Path, out: Path, look: NewLook, workers: int = 2,
     _claim(out, look, overwrite)
     missing = [name for name in names if not (out / name).exists()]
     skipped = 0
-    with ThreadPool(workers) as pool:
-        copies = pool.imap(partial(_copy, images, out, look), missing)
-        for problem in tqdm(copies, total=len(missing), desc='restyle',
-                            unit='image'):
-            if problem and strict:
-                raise DataError(problem)
-            if problem:
-                tqdm.write(problem, file=sys.stderr)
-                skipped += 1
+    problems = map_in_order(partial(_copy, images, out, look), missing,
+                            workers, title='restyle')
+    for problem in problems:
+        if problem and strict:
+            raise DataError(problem)
+        if problem:
+            tqdm.write(problem, file=sys.stderr)
+            skipped += 1
     say(f'{out}: {len(missing) - skipped} images made, '
         f'{len(names) - len(missing)} were there already, {skipped} skipped.')
     return skipped

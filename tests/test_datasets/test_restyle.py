@@ -219,6 +219,7 @@ def test_workers_without_sense_are_refused(photos, tmp_path):
 
 
 def test_command_line(photos, tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(TOOL.parent))
     main = runpy.run_path(str(TOOL))['main']
 
     def call(*options):
