@@ -73,7 +73,7 @@ class NewLook:
         Returns:
             np.ndarray: RGB, uint8, of shape (H, W, 3).
         """
-        result = image.astype(np.float32)
+        result: np.ndarray = image.astype(np.float32)
         if self.blur:
             result = cv2.GaussianBlur(result, (0, 0), self.blur)
         grey = result.mean(axis=2, keepdims=True)

@@ -127,26 +127,6 @@ def test_shadow_falls_away_from_the_sun():
     assert right < 0.65 * open_ground
 
 
-def test_tiles_lie_still_in_the_world():
-    """Joints of a wall across the street, where the pinhole says."""
-    look = settings.SIM_LOOK
-    wall = Face(np.array([(-4.0, -1, 5), (4, -1, 5), (4, 4, 5),
-                          (-4, 4, 5)]), (150, 150, 150),
-                np.array([0.0, 0.0, -1.0]))
-    sprite = Sprite('building', 5.0, [Part([wall])])
-    image = render(scene_with(look, sprite), np.random.default_rng(0)).image
-    size = look.tiles['building'].height
-    # A course ends every `size` m: at 5 m, 56.32 px a metre.
-    rows = image[:90].mean(axis=(1, 2))
-    dark = [row for row in range(2, 88) if rows[row] < rows[row - 1]
-            and rows[row] <= rows[row + 1] and rows[row] < rows.mean() - 4]
-    heights = 1.5 - (np.array(dark) + 0.5 - 55.04) / 56.32
-    middle_of_joint = look.tiles['building'].joint / 2
-    offsets = (heights - middle_of_joint + size / 2) % size - size / 2
-    assert len(dark) >= 3
-    assert np.abs(offsets).max() < 0.03
-
-
 @pytest.fixture(scope='module')
 def looks():
     """The same dozen scenes' worth of each look, as saturation and noise."""
