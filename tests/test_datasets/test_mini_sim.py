@@ -17,7 +17,7 @@ from mmdet_ifan.datasets.mini_city import (
     write_mini_city,
 )
 from mmdet_ifan.datasets.mini_city.formats import instance_ids
-from mmdet_ifan.datasets.mini_city.geometry import Camera, Face, Limb, Part
+from mmdet_ifan.datasets.mini_city.geometry import Camera, Limb, Part
 from mmdet_ifan.datasets.mini_city.light import Light
 from mmdet_ifan.datasets.mini_city.look import Tiles
 from mmdet_ifan.datasets.mini_city.render import render
