@@ -17,7 +17,7 @@ from mmdet_ifan.datasets.mini_city import (
     write_mini_city,
 )
 from mmdet_ifan.datasets.mini_city.formats import instance_ids
-from mmdet_ifan.datasets.mini_city.geometry import Camera, Limb, Part
+from mmdet_ifan.datasets.mini_city.geometry import Camera, Face, Limb, Part
 from mmdet_ifan.datasets.mini_city.light import Light
 from mmdet_ifan.datasets.mini_city.look import Tiles
 from mmdet_ifan.datasets.mini_city.render import render
@@ -125,6 +125,27 @@ def test_shadow_falls_away_from_the_sun():
     (left, right), (_, open_ground) = ground_at(post), ground_at()
     assert left > 0.8 * open_ground
     assert right < 0.65 * open_ground
+
+
+def test_tiles_lie_still_in_the_world():
+    """Joints of a wall across the street, where the pinhole says."""
+    look = settings.SIM_LOOK
+    wall = Face(np.array([(-4.0, -1, 5), (4, -1, 5), (4, 4, 5),
+                          (-4, 4, 5)]), (150, 150, 150),
+                np.array([0.0, 0.0, -1.0]))
+    sprite = Sprite('building', 5.0, [Part([wall])])
+    image = render(scene_with(look, sprite), np.random.default_rng(0)).image
+    tiles = look.tiles['building']
+    # The wall's height at each row: at 5 m, 56.32 px a metre.
+    heights = 1.5 - (np.arange(90) + 0.5 - 55.04) / 56.32
+    above_joint = heights % tiles.height
+    brightness = image[:90].mean(axis=(1, 2))
+    # Rows at the edge of a joint are half and half.
+    dark = brightness < 0.76 * brightness.max()
+    bright = brightness > 0.88 * brightness.max()
+    assert dark.sum() >= 15 and bright.sum() >= 60
+    assert (above_joint[dark] < tiles.joint).all()
+    assert (above_joint[bright] > tiles.joint).all()
 
 
 @pytest.fixture(scope='module')
