@@ -12,7 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import _checkout  # noqa: F401
+# The tools of a checkout run the checkout's package, not an older copy that
+# is installed; beside the installed tools lies no package.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 if TYPE_CHECKING:
     from mmdet_ifan.datasets.preparation import Options, Report
@@ -66,22 +68,37 @@ def run(prepare: Callable[[argparse.Namespace, Options], Report],
     Returns:
         int: The exit code.
     """
-    from mmdet_ifan.datasets.disk import DataError
     from mmdet_ifan.datasets.preparation import Options
+
+    def work() -> None:
+        options = Options(args.out, args.workers, args.overwrite, args.strict,
+                          args.check)
+        print(*prepare(args, options).lines(), sep='\n')
+        if args.check:
+            print('Checked: the files are what ROOT gives now.')
+
+    return exit_code(work, 'nothing was written')
+
+
+def exit_code(work: Callable[[], object], interrupted: str) -> int:
+    """Do the work of a command and end it as all of them end.
+
+    Args:
+        work (Callable): Takes nothing; what it returns is not looked at.
+        interrupted (str): What Ctrl-C means for the work, to be printed.
+
+    Returns:
+        int: 0; 2 after an error, which is printed; 130 after Ctrl-C.
+    """
+    from mmdet_ifan.datasets.disk import DataError
     # A file name that the terminal cannot show is no reason to fail.
     sys.stdout.reconfigure(errors='backslashreplace')
     try:
-        options = Options(args.out, args.workers, args.overwrite, args.strict,
-                          args.check)
-        report = prepare(args, options)
+        work()
     except DataError as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print('\nInterrupted: nothing was written.', file=sys.stderr)
+        print(f'\nInterrupted: {interrupted}.', file=sys.stderr)
         return 130
-    for line in report.lines():
-        print(line)
-    if args.check:
-        print('Checked: the files are what ROOT gives now.')
     return 0

@@ -1,12 +1,10 @@
 """What the commands that render a data set share."""
 
 import argparse
-import sys
 from pathlib import Path
 
-import _checkout  # noqa: F401
+from _options import exit_code
 
-from mmdet_ifan.datasets.disk import DataError
 from mmdet_ifan.datasets.mini_city import write_mini_city
 from mmdet_ifan.datasets.mini_city.data_sets import RenderedSet
 
@@ -47,15 +45,10 @@ def render_set(kind: type[RenderedSet], out: str, description: str | None,
         epilog (str): Last part of the help text.
     """
     args = parse_args(kind, out, description, epilog)
-    try:
+
+    def work() -> None:
         rendered = kind(args.train, args.val, args.height, args.width,
                         args.seed)
         write_mini_city(args.out, rendered, args.workers, args.overwrite)
-    except DataError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print('\nInterrupted: the same command goes on from here.',
-              file=sys.stderr)
-        return 130
-    return 0
+
+    return exit_code(work, 'the same command goes on from here')

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-import _checkout  # noqa: F401
+from _options import exit_code
 
 EPILOG = """
 ROOT holds what these archives of Cityscapes unpack to:
@@ -48,24 +48,15 @@ def parse_args() -> argparse.Namespace:
 def main() -> int:
     """Make the fog; returns the exit code."""
     args = parse_args()
-    from mmdet_ifan.datasets.disk import DataError
     from mmdet_ifan.datasets.preparation import Options
     from mmdet_ifan.datasets.preparation.synthetic_fog import make_fog
-    # A file name that the terminal cannot show is no reason to fail.
-    sys.stdout.reconfigure(errors='backslashreplace')
-    try:
+
+    def work() -> None:
         options = Options(workers=args.workers, strict=args.strict,
                           check=args.check)
-        report = make_fog(args.root, options, args.beta)
-    except DataError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print('\nInterrupted: the same command goes on from here.',
-              file=sys.stderr)
-        return 130
-    print(*report.lines(), sep='\n')
-    return 0
+        print(*make_fog(args.root, options, args.beta).lines(), sep='\n')
+
+    return exit_code(work, 'the same command goes on from here')
 
 
 if __name__ == '__main__':

@@ -5,9 +5,8 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
-import _checkout  # noqa: F401
+from _options import exit_code
 
-from mmdet_ifan.datasets.disk import DataError
 from mmdet_ifan.datasets.restyle import NewLook, restyle
 
 EPILOG = """
@@ -63,20 +62,15 @@ def parse_args() -> argparse.Namespace:
 def main() -> int:
     """Restyle; returns the exit code."""
     args = parse_args()
-    try:
+
+    def work() -> None:
         look = NewLook(args.blur, args.saturation, args.contrast,
                        args.brightness, tuple(args.cast), args.noise,
                        args.seed)
         restyle(args.images, args.out, look, args.workers, args.strict,
                 args.overwrite)
-    except DataError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print('\nInterrupted: the same command goes on from here.',
-              file=sys.stderr)
-        return 130
-    return 0
+
+    return exit_code(work, 'the same command goes on from here')
 
 
 if __name__ == '__main__':
