@@ -7,8 +7,8 @@ from xml.etree.ElementTree import Element, SubElement
 import cv2
 import numpy as np
 
+from ..cityscapes_boxes import CATEGORIES, boxes_from_instances
 from ..disk import DataError
-from ..preparation.cityscapes_boxes import CATEGORIES, boxes_from_instances
 from .formats import instance_ids
 from .render import Rendered
 

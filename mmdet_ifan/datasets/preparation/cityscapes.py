@@ -10,14 +10,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from ..cityscapes_boxes import CATEGORIES, boxes_from_instances
 from ..disk import DataError
 from ..mini_city.settings import BETAS
-from .cityscapes_boxes import (
-    CATEGORIES,
-    boxes_from_instances,
-    damaged,
-    read_instances,
-)
 from .cityscapes_files import (
     CLEAR,
     FOGGY,
@@ -32,6 +27,7 @@ from .cityscapes_files import (
 )
 from .coco_files import MARK, CocoFiles
 from .images import image_size
+from .instance_maps import damaged, read_instances
 from .parallel import map_in_order
 from .records import LabelledImage, LeftOut, Options, Problem
 from .report import Report

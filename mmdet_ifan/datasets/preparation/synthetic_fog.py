@@ -19,7 +19,6 @@ from cityscapesscripts.helpers.labels import name2label
 from ..disk import DataError, write_atomically
 from ..mini_city.fog import add_fog
 from ..mini_city.formats import PNG_FLAGS
-from .cityscapes_boxes import read_instances
 from .cityscapes_files import (
     CAMERA,
     CLEAR,
@@ -34,6 +33,7 @@ from .cityscapes_files import (
 )
 from .depth import depth_from_disparity
 from .images import image_size
+from .instance_maps import read_instances
 from .parallel import map_in_order
 from .records import LeftOut, Options, Problem
 from .report import Problems

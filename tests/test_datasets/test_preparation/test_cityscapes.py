@@ -9,6 +9,9 @@ import pytest
 from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
 
+from mmdet_ifan.datasets.cityscapes_boxes import (
+    boxes_from_instances,
+)
 from mmdet_ifan.datasets.disk import DataError
 from mmdet_ifan.datasets.mini_city import (
     MANIFEST,
@@ -18,9 +21,6 @@ from mmdet_ifan.datasets.mini_city import (
 )
 from mmdet_ifan.datasets.preparation import Options, cityscapes
 from mmdet_ifan.datasets.preparation.cityscapes import prepare_cityscapes
-from mmdet_ifan.datasets.preparation.cityscapes_boxes import (
-    boxes_from_instances,
-)
 from mmdet_ifan.datasets.preparation.cityscapes_files import (
     CLEAR,
     FOGGY,

@@ -1,20 +1,16 @@
-"""Boxes of Cityscapes' instance maps, image by image."""
+"""Boxes of Cityscapes' instance maps."""
 
-from pathlib import Path
+from typing import Any
 
-import cv2
 import numpy as np
 from cityscapesscripts.helpers.labels import id2label, labels
-
-from .images import image_size
-from .records import Annotation, LeftOut, Problem
 
 #: person, rider, car, truck, bus, train, motorcycle, bicycle.
 CATEGORIES = {label.id: label.name for label in labels
               if label.hasInstances and not label.ignoreInEval}
 
 
-def boxes_from_instances(instances: np.ndarray) -> list[Annotation]:
+def boxes_from_instances(instances: np.ndarray) -> list[dict[str, Any]]:
     """Find every instance's box in one pass over the image.
 
     The image is cut into horizontal runs of one code; what follows touches
@@ -27,7 +23,7 @@ def boxes_from_instances(instances: np.ndarray) -> list[Annotation]:
             annotators could not tell a group's members apart.
 
     Returns:
-        list[Annotation]: In the order of the codes, 'category_id' (the
+        list[dict[str, Any]]: In the order of the codes, 'category_id' (the
         label id), 'bbox' (x, y, width, height in px), 'area' in px and
         'iscrowd' (1 for a group).
 
@@ -77,36 +73,3 @@ def _runs(instances: np.ndarray) -> tuple[np.ndarray, ...]:
 def _label_id(code: int) -> int:
     """Label id of an instance map's code."""
     return code // 1000 if code >= 1000 else code
-
-
-def read_instances(path: Path) -> np.ndarray:
-    """Read an instance map.
-
-    Args:
-        path (Path): gtFine's file.
-
-    Returns:
-        np.ndarray: Of shape (H, W).
-
-    Raises:
-        LeftOut: If it is missing or damaged.
-    """
-    if not path.exists():
-        raise LeftOut(Problem(
-            'images without an annotation file',
-            f'{path} is missing: its image is left out.'))
-    try:
-        # OpenCV gives what there is of a file that is cut short.
-        image_size(path)
-        instances = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    except LeftOut:
-        instances = None
-    if instances is None or instances.ndim != 2:
-        raise damaged(path, 'is not a readable instance map')
-    return instances
-
-
-def damaged(path: Path, what: str) -> LeftOut:
-    """Make the error for an instance map that cannot be used."""
-    return LeftOut(Problem('damaged annotation files',
-                           f'{path} {what}: its image is left out.'))
