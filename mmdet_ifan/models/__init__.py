@@ -1,16 +1,22 @@
-"""Detector, backbone, layers and the alignments of iFAN."""
+"""Detector, backbone, layers and the alignments."""
 from .alignments import (
-                         BaseAlignment,
-                         CategoryAwareInstanceHead,
-                         CorrelationMetricHead,
-                         HierarchicalDomainNeck,
+    BaseAlignment,
+    CategoryAwareInstanceHead,
+    CorrelationMetricHead,
+    DAFasterHead,
+    GlobalDomainHead,
+    HierarchicalDomainNeck,
+    StrongWeakNeck,
 )
 from .backbones import TappedVGG, VGG16Init
 from .detectors import DomainFeatures, IFANDetector
 from .layers import DomainClassifier, GradientReversal
+from .roi_heads import ContextBBoxHead, ContextRoIHead
 
 __all__ = [
-    'BaseAlignment', 'CategoryAwareInstanceHead', 'CorrelationMetricHead',
-    'DomainClassifier', 'DomainFeatures', 'GradientReversal',
-    'HierarchicalDomainNeck', 'IFANDetector', 'TappedVGG', 'VGG16Init'
+    'BaseAlignment', 'CategoryAwareInstanceHead', 'ContextBBoxHead',
+    'ContextRoIHead', 'CorrelationMetricHead', 'DAFasterHead',
+    'DomainClassifier', 'DomainFeatures', 'GlobalDomainHead',
+    'GradientReversal', 'HierarchicalDomainNeck', 'IFANDetector',
+    'StrongWeakNeck', 'TappedVGG', 'VGG16Init'
 ]

@@ -1,7 +1,7 @@
 # For a small detector from scratch: AdamW learns in a thousand steps what SGD
 # does not. The classifiers step faster than the detector, or they have
 # nothing to tell it (docs/mini_city_study.md).
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=1200, val_interval=1200)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=2000, val_interval=2000)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
@@ -17,5 +17,5 @@ param_scheduler = [
 custom_hooks = [
     dict(
         type='LateLaunchHook',
-        launch=dict(image=0, instance=200, correlation=800))
+        launch=dict(image=0, instance=400, correlation=1400))
 ]

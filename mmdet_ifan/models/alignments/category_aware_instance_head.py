@@ -5,8 +5,7 @@ import torch
 from mmdet.registry import MODELS
 from torch import Tensor
 
-from ..layers import DomainClassifier, balanced_accuracy
-from ..layers.domain_classifier import SOURCE, TARGET
+from ..layers import SOURCE, TARGET, DomainClassifier, balanced_accuracy
 from .base_alignment import BaseAlignment
 
 if TYPE_CHECKING:

@@ -6,8 +6,14 @@ import torch
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
-from ..layers import DomainClassifier, balanced_accuracy
-from ..layers.domain_classifier import SOURCE, TARGET
+from ..layers import (
+    SOURCE,
+    TARGET,
+    DomainClassifier,
+    balanced_accuracy,
+    mean_of_valid,
+    valid_positions,
+)
 from .base_alignment import BaseAlignment
 
 if TYPE_CHECKING:
@@ -32,15 +38,16 @@ class HierarchicalDomainNeck(BaseAlignment):
     Args:
         in_channels (Sequence[int]): Channels of every backbone tap.
         taps (Sequence[int], optional): Which of them to align, counted from
-            0 (paper, Table 4a). Defaults to None, all.
+            0 (paper, Table 4a). An empty one makes a plain neck, for methods
+            that align elsewhere. Defaults to None, all.
         tap_weights (Sequence[float], optional): lambda_l of each aligned
             tap. Defaults to None, 1.0 each.
         **kwargs: ``loss_weight`` and ``grl_weight`` of
             :class:`BaseAlignment`.
 
     Raises:
-        ValueError: If ``taps`` is empty, repeats a tap or names one that the
-            backbone does not have, or ``tap_weights`` is of another length.
+        ValueError: If ``taps`` repeats a tap or names one that the backbone
+            does not have, or ``tap_weights`` is of another length.
     """
 
     def __init__(self,
@@ -53,7 +60,7 @@ class HierarchicalDomainNeck(BaseAlignment):
         self.taps = tuple(
             range(len(self.in_channels)) if taps is None else taps)
         known = range(len(self.in_channels))
-        if not self.taps or len(set(self.taps)) < len(self.taps) or any(
+        if len(set(self.taps)) < len(self.taps) or any(
                 tap not in known for tap in self.taps):
             raise ValueError(
                 f'The backbone has the taps {list(known)}, and taps names '
@@ -102,7 +109,7 @@ class HierarchicalDomainNeck(BaseAlignment):
             dict[str, Tensor]: For tap l, counted from 1 as in the paper,
             ``loss_phi{l}`` and ``accuracy_phi{l}`` (in percent).
         """
-        losses = {}
+        losses: dict[str, Tensor] = {}
         for tap, weight, classifier in zip(
                 self.taps, self.tap_weights, self.classifiers, strict=True):
             terms, outputs = [], []
@@ -110,36 +117,11 @@ class HierarchicalDomainNeck(BaseAlignment):
                 output = classifier(self.reverse(domain.taps[tap])).squeeze(1)
                 valid = valid_positions(output, domain.img_shapes,
                                         domain.batch_shape)
-                error = (output - label).square() * valid
-                terms.append((error.sum(dim=(1, 2)) / valid.sum(
-                    dim=(1, 2))).mean())
+                error = (output - label).square()
+                terms.append(mean_of_valid(error, valid).mean())
                 outputs.append(output[valid])
             name = f'phi{tap + 1}'
-            losses[f'loss_{name}'] = self.loss_weight * weight * sum(terms)
+            losses[f'loss_{name}'] = self.loss_weight * weight * torch.stack(
+                terms).sum()
             losses[f'accuracy_{name}'] = balanced_accuracy(*outputs)
         return losses
-
-
-def valid_positions(output: Tensor, img_shapes: Sequence[tuple[int, int]],
-                    batch_shape: tuple[int, int]) -> Tensor:
-    """Mark the positions whose whole cell lies in the image.
-
-    Args:
-        output (Tensor): Maps of shape (N, H, W).
-        img_shapes (Sequence[tuple[int, int]]): Height and width in pixels of
-            each of the N images without padding.
-        batch_shape (tuple[int, int]): Height and width in pixels of the
-            padded batch.
-
-    Returns:
-        Tensor: Booleans of shape (N, H, W); at least one position of each
-        image is marked.
-    """
-    bounds = [[
-        max(1, int(size * length / padded)) for size, length, padded in zip(
-            shape, output.shape[1:], batch_shape, strict=True)
-    ] for shape in img_shapes]
-    rows, columns = torch.tensor(bounds, device=output.device).T[..., None]
-    in_rows = torch.arange(output.shape[1], device=output.device) < rows
-    in_columns = torch.arange(output.shape[2], device=output.device) < columns
-    return in_rows[:, :, None] & in_columns[:, None, :]

@@ -94,12 +94,22 @@ class DomainFeatures:
                 feats, self.data_samples, rescale=False)
         boxes = [result.bboxes for result in results]
         rois = bbox2roi(boxes)
-        extractor = roi_head.bbox_roi_extractor
-        roi_feats = extractor(feats[:extractor.num_inputs], rois)
-        with torch.no_grad():
-            cls_score, bbox_pred = roi_head.bbox_head(roi_feats)
-        return Proposals(rois, [len(box) for box in boxes], roi_feats,
-                         cls_score, bbox_pred)
+        outputs = roi_head._bbox_forward(feats, rois)
+        return Proposals(rois, [len(box) for box in boxes],
+                         outputs['bbox_feats'],
+                         outputs['cls_score'].detach(),
+                         outputs['bbox_pred'].detach())
+
+    @cached_property
+    def instance_vectors(self) -> Tensor:
+        """Tensor: What the box head's shared layers make of each proposal.
+
+        Of shape (K, fc_out_channels), with gradient.
+        """
+        x = self.proposals.roi_feats.flatten(1)
+        for layer in self.detector.roi_head.bbox_head.shared_fcs:
+            x = layer(x).relu()
+        return x
 
     def detect(self, object_cfg: ConfigDict) -> InstanceList:
         """Give the predicted objects: refined boxes after class-wise NMS.

@@ -25,8 +25,8 @@ class IFANDetector(FasterRCNN):
     parameter names of mmdet's ``FasterRCNN``, so checkpoints go either way.
 
     Args:
-        neck (dict): Config of :class:`HierarchicalDomainNeck`; it is the
-            alignment of the name ``image``.
+        neck (dict): Config of :class:`HierarchicalDomainNeck`; if it aligns
+            any tap, it is the alignment of the name ``image``.
         alignments (dict[str, dict], optional): Configs of the other
             alignments under the names that
             :class:`mmdet_ifan.engine.LateLaunchHook` launches them by. A
@@ -80,7 +80,8 @@ class IFANDetector(FasterRCNN):
     @property
     def all_alignments(self) -> dict[str, BaseAlignment]:
         """dict[str, BaseAlignment]: The alignments by name."""
-        return {'image': self.neck, **self.alignments}
+        image = {'image': self.neck} if self.neck.taps else {}
+        return {**image, **self.alignments}
 
     def loss(self, multi_batch_inputs: dict[str, Tensor],
              multi_batch_data_samples: dict[str, SampleList]) -> dict:

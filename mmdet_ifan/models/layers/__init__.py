@@ -1,5 +1,16 @@
 """Building blocks that several alignments share."""
-from .domain_classifier import DomainClassifier, balanced_accuracy
+from .domain_classifier import (
+    SOURCE,
+    TARGET,
+    DomainClassifier,
+    balanced_accuracy,
+)
+from .domain_losses import domain_cross_entropy, domain_focal_loss
 from .gradient_reversal import GradientReversal
+from .valid_positions import mean_of_valid, valid_positions
 
-__all__ = ['DomainClassifier', 'GradientReversal', 'balanced_accuracy']
+__all__ = [
+    'SOURCE', 'TARGET', 'DomainClassifier', 'GradientReversal',
+    'balanced_accuracy', 'domain_cross_entropy', 'domain_focal_loss',
+    'mean_of_valid', 'valid_positions'
+]

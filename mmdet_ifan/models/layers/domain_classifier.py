@@ -37,6 +37,10 @@ class DomainClassifier(BaseModule):
         self.layers = nn.Sequential(
             *layers, nn.Conv2d(widths[-1], out_channels, 1))
 
+    def hidden(self, x: Tensor) -> Tensor:
+        """Give the last hidden layer, (N, hidden_channels[-1], H, W)."""
+        return self.layers[:-1](x)
+
     def forward(self, x: Tensor) -> Tensor:
         """Tell how much each position looks like the target domain.
 

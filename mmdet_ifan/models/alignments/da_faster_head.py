@@ -1,0 +1,117 @@
+"""DA-Faster (Chen et al., "Domain Adaptive Faster R-CNN", CVPR 2018)."""
+from typing import TYPE_CHECKING, Any
+
+import torch
+from mmdet.registry import MODELS
+from torch import Tensor, nn
+
+from ..layers import (
+    SOURCE,
+    TARGET,
+    balanced_accuracy,
+    domain_cross_entropy,
+    mean_of_valid,
+    valid_positions,
+)
+from .base_alignment import BaseAlignment
+
+if TYPE_CHECKING:
+    from ..detectors import DomainFeatures
+
+
+@MODELS.register_module()
+class DAFasterHead(BaseAlignment):
+    r"""Image level, instance level, and the consistency between the two.
+
+    With :math:`p_i^{(u,v)}` what the image classifier says of position
+    (u, v) of image i and :math:`p_{ij}` what the instance classifier says of
+    its proposal j, both probabilities of target, the three terms are (the
+    paper's Eq. 7, 8 and 9)
+
+    .. math::
+        L_{img} &= \sum_{i,u,v} BCE(p_i^{(u,v)}, D_i), \quad
+        L_{ins} = \sum_{i,j} BCE(p_{ij}, D_i), \\
+        L_{cst} &= \sum_{i,j} \Big\| \frac{1}{|I|} \sum_{u,v} p_i^{(u,v)}
+        - p_{ij} \Big\|_2
+
+    Sums over positions, proposals and images are means here, so that the
+    weight does not depend on their number. The instance classifier reads the
+    vector that the box head's shared layers make of a proposal, whatever the
+    category.
+
+    Args:
+        in_channels (int): Channels of the last tap.
+        instance_channels (int): Length of the box head's vectors.
+        image_channels (int): Hidden width of the image classifier.
+            Defaults to 512, the paper's.
+        hidden_channels (int): Width of the two hidden layers of the instance
+            classifier. Defaults to 1024, the paper's.
+        **kwargs: ``loss_weight`` and ``grl_weight`` of
+            :class:`BaseAlignment`: the paper's lambda, 0.1, and 1.0.
+    """
+
+    def __init__(self,
+                 in_channels: int,
+                 instance_channels: int,
+                 image_channels: int = 512,
+                 hidden_channels: int = 1024,
+                 **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.image_classifier = nn.Sequential(
+            nn.Conv2d(in_channels, image_channels, 1), nn.ReLU(inplace=True),
+            nn.Conv2d(image_channels, 1, 1))
+        self.instance_classifier = nn.Sequential(
+            nn.Linear(instance_channels, hidden_channels),
+            nn.ReLU(inplace=True), nn.Dropout(),
+            nn.Linear(hidden_channels, hidden_channels),
+            nn.ReLU(inplace=True), nn.Dropout(), nn.Linear(hidden_channels, 1))
+
+    def loss(self, source: 'DomainFeatures',
+             target: 'DomainFeatures') -> dict[str, Tensor]:
+        """Compute the three terms.
+
+        Args:
+            source (DomainFeatures): The source images' taps and proposals.
+            target (DomainFeatures): The target images' taps and proposals.
+
+        Returns:
+            dict[str, Tensor]: ``loss_image``, ``loss_instance``,
+            ``loss_consistency``, ``accuracy_image`` and
+            ``accuracy_instance``, the latter two in percent.
+        """
+        terms: dict[str, list[Tensor]] = dict(
+            image=[], instance=[], consistency=[])
+        image_probs, instance_probs = [], []
+        for domain, label in ((source, SOURCE), (target, TARGET)):
+            tap = domain.taps[-1]
+            image = self.image_classifier(self.reverse(tap)).squeeze(1)
+            valid = valid_positions(image, domain.img_shapes,
+                                    domain.batch_shape)
+            instance = self.instance_classifier(
+                self.reverse(domain.instance_vectors)).squeeze(1)
+            terms['image'].append(
+                mean_of_valid(domain_cross_entropy(image, label),
+                              valid).mean())
+            terms['instance'].append(
+                _mean(domain_cross_entropy(instance, label)))
+            image, instance = image.float().sigmoid(), instance.float(
+            ).sigmoid()
+            image_of = domain.proposals.rois[:, 0].long()
+            terms['consistency'].append(
+                _mean((mean_of_valid(image, valid)[image_of] -
+                       instance).abs()))
+            image_probs.append(image[valid])
+            instance_probs.append(instance)
+        losses = {
+            f'loss_{name}': self.loss_weight * torch.stack(term).sum()
+            for name, term in terms.items()
+        }
+        return dict(
+            losses,
+            accuracy_image=balanced_accuracy(*image_probs),
+            accuracy_instance=balanced_accuracy(*instance_probs))
+
+
+def _mean(values: Tensor) -> Tensor:
+    """Average, 0 for none; connected to the graph in either case."""
+    return values.sum() / max(1, len(values))

@@ -1,0 +1,138 @@
+"""Strong-Weak alignment (Saito et al., CVPR 2019).
+
+"Strong-Weak Distribution Alignment for Adaptive Object Detection".
+"""
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from mmcv.cnn import ConvModule
+from mmdet.registry import MODELS
+from torch import Tensor, nn
+
+from ..layers import (
+    SOURCE,
+    TARGET,
+    DomainClassifier,
+    balanced_accuracy,
+    domain_focal_loss,
+    mean_of_valid,
+    valid_positions,
+)
+from .hierarchical_domain_neck import HierarchicalDomainNeck
+
+if TYPE_CHECKING:
+    from ..detectors import DomainFeatures
+
+
+class FeatsWithContext(tuple):
+    """Feature maps for RPN and RoI head, and each image's context.
+
+    Attributes:
+        context (Tensor): Vectors of shape (N, C).
+    """
+    context: Tensor
+
+
+@MODELS.register_module()
+class StrongWeakNeck(HierarchicalDomainNeck):
+    r"""Strong local and weak global alignment, and the context of both.
+
+    Local: least squares at each position of a low tap, as the image level of
+    iFAN has it for every tap (the paper's Eq. 2 and 3, halved). Global: the
+    focal loss of a classifier of whole images on the last tap, which forgets
+    those that are told apart easily (Eq. 4 and 5, halved as well).
+
+    A hidden layer of either classifier, averaged over the image, is handed to
+    the RoI head as context: see
+    :class:`mmdet_ifan.models.ContextRoIHead`, also at test time. Nothing
+    flows back from there into the backbone.
+
+    Args:
+        in_channels (Sequence[int]): Channels of every backbone tap.
+        local_tap (int): Tap of the local alignment, counted from 0.
+            Defaults to 1: conv3_3 of VGG-16.
+        gamma (float): Focus of the focal loss. Defaults to 5.0.
+        loss_weight (float): Weight of the term. Defaults to 1.0.
+        grl_weight (float): The paper's trade-off, of which its code makes the
+            reversal weight. Defaults to 0.1.
+        init_cfg (dict, optional): Initialisation. Defaults to None.
+    """
+    #: Length of each classifier's context.
+    CONTEXT_CHANNELS = 128
+
+    def __init__(self,
+                 in_channels: Sequence[int],
+                 local_tap: int = 1,
+                 gamma: float = 5.0,
+                 loss_weight: float = 1.0,
+                 grl_weight: float = 0.1,
+                 **kwargs: Any) -> None:
+        super().__init__(
+            in_channels,
+            taps=[local_tap],
+            tap_weights=[0.5],
+            loss_weight=loss_weight,
+            grl_weight=grl_weight,
+            **kwargs)
+        self.gamma = gamma
+        widths = (in_channels[-1], 512, self.CONTEXT_CHANNELS,
+                  self.CONTEXT_CHANNELS)
+        self.global_trunk = nn.Sequential(*[
+            ConvModule(
+                width,
+                next_width,
+                3,
+                stride=2,
+                padding=1,
+                norm_cfg=dict(type='BN'))
+            for width, next_width in zip(widths[:-1], widths[1:], strict=True)
+        ])
+        self.global_classifier = nn.Sequential(
+            nn.Dropout(), nn.Linear(self.CONTEXT_CHANNELS, 1))
+
+    def forward(self, taps: Sequence[Tensor]) -> FeatsWithContext:
+        """Pass the last tap on, with the context of both classifiers.
+
+        Args:
+            taps (Sequence[Tensor]): Backbone outputs, the l-th of shape
+                (N, in_channels[l], H_l, W_l).
+
+        Returns:
+            FeatsWithContext: The last tap; ``context`` of shape (N, 256).
+        """
+        feats = FeatsWithContext(super().forward(taps))
+        local = cast(DomainClassifier, self.classifiers[0]).hidden(
+            taps[self.taps[0]].detach())
+        weak = self.global_trunk(taps[-1].detach())
+        feats.context = torch.cat([local.mean(dim=(2, 3)),
+                                   weak.mean(dim=(2, 3))], dim=1)
+        return feats
+
+    def loss(self, source: 'DomainFeatures',
+             target: 'DomainFeatures') -> dict[str, Tensor]:
+        """Compute both alignments.
+
+        Args:
+            source (DomainFeatures): The source images' taps.
+            target (DomainFeatures): The target images' taps.
+
+        Returns:
+            dict[str, Tensor]: What :class:`HierarchicalDomainNeck` gives of
+            the local tap; ``loss_global`` and ``accuracy_global`` (in
+            percent).
+        """
+        losses = super().loss(source, target)
+        terms, outputs = [], []
+        for domain, label in ((source, SOURCE), (target, TARGET)):
+            maps = self.global_trunk(self.reverse(domain.taps[-1]))
+            valid = valid_positions(maps[:, 0], domain.img_shapes,
+                                    domain.batch_shape)
+            logits = self.global_classifier(mean_of_valid(maps, valid))
+            terms.append(
+                domain_focal_loss(logits, label, self.gamma).mean())
+            outputs.append(logits.sigmoid())
+        losses['loss_global'] = self.loss_weight * 0.5 * torch.stack(
+            terms).sum()
+        losses['accuracy_global'] = balanced_accuracy(*outputs)
+        return losses

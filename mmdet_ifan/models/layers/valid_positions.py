@@ -1,0 +1,47 @@
+"""Positions of a feature map that show image, not padding."""
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def valid_positions(output: Tensor, img_shapes: Sequence[tuple[int, int]],
+                    batch_shape: tuple[int, int]) -> Tensor:
+    """Mark the positions whose whole cell lies in the image.
+
+    Args:
+        output (Tensor): Maps of shape (N, H, W).
+        img_shapes (Sequence[tuple[int, int]]): Height and width in pixels of
+            each of the N images without padding.
+        batch_shape (tuple[int, int]): Height and width in pixels of the
+            padded batch.
+
+    Returns:
+        Tensor: Booleans of shape (N, H, W); at least one position of each
+        image is marked.
+    """
+    bounds = [[
+        max(1, int(size * length / padded)) for size, length, padded in zip(
+            shape, output.shape[1:], batch_shape, strict=True)
+    ] for shape in img_shapes]
+    rows, columns = torch.tensor(bounds, device=output.device).T[..., None]
+    in_rows = torch.arange(output.shape[1], device=output.device) < rows
+    in_columns = torch.arange(output.shape[2], device=output.device) < columns
+    return in_rows[:, :, None] & in_columns[:, None, :]
+
+
+def mean_of_valid(values: Tensor, valid: Tensor) -> Tensor:
+    """Average each image's valid positions.
+
+    Args:
+        values (Tensor): Maps of shape (N, H, W) or (N, C, H, W).
+        valid (Tensor): Booleans of shape (N, H, W), at least one of each
+            image.
+
+    Returns:
+        Tensor: Of shape (N, ) or (N, C).
+    """
+    counts = valid.sum(dim=(1, 2))
+    if values.dim() == 4:
+        valid, counts = valid[:, None], counts[:, None]
+    return (values * valid).sum(dim=(-2, -1)) / counts

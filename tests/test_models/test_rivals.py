@@ -1,0 +1,289 @@
+"""The methods that iFAN is compared with, against loops and their papers."""
+import copy
+import math
+
+import pytest
+import torch
+from mmdet.models import FasterRCNN
+from mmdet.registry import MODELS
+from mmengine.config import ConfigDict
+from torch import Tensor, nn
+
+from mmdet_ifan.models import (
+    DAFasterHead,
+    GlobalDomainHead,
+    IFANDetector,
+    StrongWeakNeck,
+)
+from mmdet_ifan.models.detectors import Proposals
+from mmdet_ifan.models.layers import domain_focal_loss
+
+#: Of each domain the padded shape and the images' own.
+SOURCE = ((32, 64), [(32, 64), (16, 32)])
+TARGET = ((32, 48), [(32, 48), (24, 16), (32, 32)])
+
+
+def inside(tap: Tensor, batch_shape: tuple[int, int],
+           img_shape: tuple[int, int]) -> list[tuple[int, int]]:
+    """List the positions whose cell lies in the image, by hand."""
+    stride = batch_shape[0] // tap.shape[-2]
+    return [(row, column) for row in range(img_shape[0] // stride)
+            for column in range(img_shape[1] // stride)]
+
+
+def cross_entropy(logit: Tensor, domain: int) -> float:
+    """Write the cross-entropy as in a textbook."""
+    prob = 1 / (1 + math.exp(-logit.item()))
+    return -math.log(prob if domain else 1 - prob)
+
+
+@pytest.fixture
+def domains(make_domain):
+    """Both domains with random taps and proposals."""
+
+    def make(batch_shape, img_shapes, num_per_img):
+        count = sum(num_per_img)
+        image_of = [i for i, n in enumerate(num_per_img) for _ in range(n)]
+        rois = torch.zeros(count, 5)
+        rois[:, 0] = torch.tensor(image_of)
+        domain = make_domain(
+            img_shapes,
+            batch_shape,
+            taps=[
+                torch.randn(len(img_shapes), channels,
+                            batch_shape[0] // stride,
+                            batch_shape[1] // stride)
+                for channels, stride in ((4, 4), (6, 8))
+            ],
+            proposals=Proposals(rois, num_per_img, None, None, None),
+            instance_vectors=torch.randn(count, 5))
+        return domain
+
+    return make(*SOURCE, [3, 2]), make(*TARGET, [2, 0, 4])
+
+
+def test_global_head_classifies_mean_vectors(domains, spread):
+    head = GlobalDomainHead(6, hidden_channels=7, loss_weight=.3)
+    spread(head)
+    expected = 0.
+    for domain, (batch_shape, img_shapes), label in zip(
+            domains, (SOURCE, TARGET), (0, 1), strict=True):
+        for tap, img_shape in zip(domain.taps[-1], img_shapes, strict=True):
+            positions = inside(tap, batch_shape, img_shape)
+            mean = sum(tap[:, r, c] for r, c in positions) / len(positions)
+            expected += cross_entropy(head.classifier(mean),
+                                      label) / len(img_shapes)
+    losses = head.loss(*domains)
+    assert losses['loss'].item() == pytest.approx(.3 * expected, rel=1e-5)
+
+
+def test_da_faster_is_the_papers_three_terms(domains, spread):
+    head = DAFasterHead(
+        6, 5, image_channels=7, hidden_channels=8, loss_weight=.2).eval()
+    spread(head)
+    image = instance = consistency = 0.
+    for domain, (batch_shape, img_shapes), label in zip(
+            domains, (SOURCE, TARGET), (0, 1), strict=True):
+        means = []
+        for tap, img_shape in zip(domain.taps[-1], img_shapes, strict=True):
+            logits = [
+                head.image_classifier(tap[:, r, c].reshape(1, -1, 1, 1))
+                for r, c in inside(tap, batch_shape, img_shape)
+            ]
+            image += sum(cross_entropy(x, label)
+                         for x in logits) / len(logits) / len(img_shapes)
+            means.append(
+                sum(x.sigmoid().item() for x in logits) / len(logits))
+        vectors = domain.instance_vectors
+        for vector, roi in zip(vectors, domain.proposals.rois, strict=True):
+            logit = head.instance_classifier(vector)
+            instance += cross_entropy(logit, label) / len(vectors)
+            consistency += abs(means[int(roi[0])] -
+                               logit.sigmoid().item()) / len(vectors)
+    losses = head.loss(*domains)
+    for name, expected in (('image', image), ('instance', instance),
+                           ('consistency', consistency)):
+        assert losses[f'loss_{name}'].item() == pytest.approx(
+            .2 * expected, rel=1e-4), name
+
+
+def test_da_faster_without_proposals_stays_in_the_graph(domains):
+    head = DAFasterHead(6, 5)
+    for domain in domains:
+        domain.instance_vectors = torch.zeros(0, 5)
+        domain.proposals.rois = torch.zeros(0, 5)
+    losses = head.loss(*domains)
+    assert losses['loss_instance'] == losses['loss_consistency'] == 0
+    losses['loss_instance'].backward()
+    assert head.instance_classifier[0].weight.grad is not None
+
+
+@pytest.mark.parametrize('domain', [0, 1])
+@pytest.mark.parametrize('logit', [-4., -.3, 0., 2.])
+def test_focal_loss_is_written_as_in_the_paper(logit, domain):
+    prob = 1 / (1 + math.exp(-logit))
+    right = prob if domain else 1 - prob
+    loss = domain_focal_loss(torch.tensor([logit]), domain, gamma=5.)
+    assert loss.item() == pytest.approx(
+        -(1 - right)**5 * math.log(right), rel=1e-4)
+
+
+@pytest.mark.parametrize('logit', [-80., 80.])
+def test_focal_loss_is_finite_where_sigmoid_saturates(logit):
+    x = torch.tensor([logit], requires_grad=True)
+    loss = domain_focal_loss(x, 1, gamma=5.)
+    loss.backward()
+    assert loss.isfinite().all()
+    assert x.grad.isfinite().all()
+
+
+def test_strong_weak_is_half_least_squares_and_half_focal(domains, spread):
+    neck = StrongWeakNeck((4, 6), local_tap=0).eval()
+    spread(neck)
+    local = weak = 0.
+    for domain, (batch_shape, img_shapes), label in zip(
+            domains, (SOURCE, TARGET), (0, 1), strict=True):
+        maps = neck.global_trunk(domain.taps[-1])
+        for i, img_shape in enumerate(img_shapes):
+            tap = domain.taps[0][i]
+            outputs = [
+                neck.classifiers[0](tap[:, r, c].reshape(1, -1, 1, 1)).item()
+                for r, c in inside(tap, batch_shape, img_shape)
+            ]
+            local += sum((label - x)**2
+                         for x in outputs) / len(outputs) / len(img_shapes)
+            # All of these maps are one position high; half an image's width
+            # may be padding.
+            width = max(1, maps.shape[-1] * img_shape[1] // batch_shape[1])
+            vector = maps[i, :, 0, :width].mean(dim=1)
+            logit = neck.global_classifier(vector)
+            prob = logit.sigmoid().item()
+            right = prob if label else 1 - prob
+            weak -= (1 - right)**5 * math.log(right) / len(img_shapes)
+    losses = neck.loss(*domains)
+    assert losses['loss_phi1'].item() == pytest.approx(.5 * local, rel=1e-4)
+    assert losses['loss_global'].item() == pytest.approx(.5 * weak, rel=1e-4)
+
+
+# In the detector
+
+
+def da_faster(cfg: ConfigDict) -> None:
+    cfg.neck.taps = ()
+    cfg.alignments = dict(
+        da_faster=dict(
+            type='DAFasterHead', in_channels=64, instance_channels=32))
+
+
+def adda(cfg: ConfigDict) -> None:
+    cfg.neck.taps = ()
+    cfg.alignments = dict(adda=dict(type='GlobalDomainHead', in_channels=64))
+
+
+def strong_weak(cfg: ConfigDict) -> None:
+    cfg.neck.type = 'StrongWeakNeck'
+    cfg.alignments = dict()
+    cfg.roi_head.type = 'ContextRoIHead'
+    cfg.roi_head.bbox_head.update(
+        type='ContextBBoxHead', context_channels=256)
+
+
+RIVALS = dict(da_faster=da_faster, adda=adda, image=strong_weak)
+
+
+@pytest.fixture(params=RIVALS)
+def rival(request, tiny_cfg) -> tuple[str, IFANDetector]:
+    RIVALS[request.param](tiny_cfg)
+    detector = MODELS.build(tiny_cfg).train()
+    detector.init_weights()
+    nn.init.normal_(detector.roi_head.bbox_head.fc_cls.weight, std=.3)
+    return request.param, detector
+
+
+def test_rival_is_the_only_alignment_and_trains_everything(rival, make_batch):
+    name, detector = rival
+    assert list(detector.all_alignments) == [name]
+    losses = detector.loss(*make_batch())
+    assert any(key.startswith(f'{name}/') for key in losses)
+    detector.parse_losses(losses)[0].backward()
+    for key, parameter in detector.named_parameters():
+        if parameter.requires_grad:
+            assert parameter.grad is not None, key
+            assert parameter.grad.isfinite().all(), key
+
+
+def test_rival_reverses_its_gradient(rival, make_batch):
+    """The detector climbs what the classifiers descend, by the weight."""
+    name, detector = rival
+    alignment = detector.all_alignments[name]
+    alignment.eval()
+    detector.roi_head.eval()
+    grads = {}
+    for weight in (0., 1., 2.):
+        alignment.reverse.weight = weight
+        detector.zero_grad()
+        torch.manual_seed(3)
+        losses = detector.loss(*make_batch())
+        detector.parse_losses({
+            key: loss
+            for key, loss in losses.items() if key.startswith(f'{name}/')
+        })[0].backward()
+        grads[weight] = [
+            None if p.grad is None else p.grad.clone()
+            for p in (detector.backbone.conv1.weight,
+                      next(alignment.parameters()))
+        ]
+    assert not grads[0.][0].any()
+    assert grads[1.][0].any()
+    torch.testing.assert_close(2 * grads[1.][0], grads[2.][0])
+    # The classifier's own step does not know the weight.
+    torch.testing.assert_close(grads[1.][1], grads[2.][1])
+
+
+def test_strong_weak_hands_context_to_the_box_head(tiny_cfg, make_batch):
+    stock_cfg = copy.deepcopy(tiny_cfg)
+    strong_weak(tiny_cfg)
+    detector = MODELS.build(tiny_cfg).eval()
+    inputs, samples = make_batch()
+    with torch.no_grad():
+        feats = detector.extract_feat(inputs['source'])
+        assert feats.context.shape == (2, 256)
+        head = detector.roi_head.bbox_head
+        pooled = torch.randn(3, 64, 3, 3)
+        context = feats.context[[0, 0, 1]]
+        vectors = pooled.flatten(1)
+        for layer in head.shared_fcs:
+            vectors = layer(vectors).relu()
+        # One linear layer on both joined, as in the paper.
+        joined = torch.cat([vectors, context], dim=1)
+        for output, fc, extra in zip(
+                head(pooled, context), (head.fc_cls, head.fc_reg),
+                (head.context_cls, head.context_reg), strict=True):
+            weight = torch.cat([fc.weight, extra.weight], dim=1)
+            torch.testing.assert_close(output, joined @ weight.T + fc.bias)
+        results = detector.predict(inputs['source'], samples['source'])
+    assert len(results) == 2
+    # A plain detector's checkpoint is a start: nothing of it is left over.
+    stock_cfg.type = 'FasterRCNN'
+    for key in ('neck', 'alignments', 'data_preprocessor'):
+        stock_cfg.pop(key)
+    stock_cfg.backbone.out_indices = (3, )
+    stock: FasterRCNN = MODELS.build(stock_cfg)
+    loaded = detector.load_state_dict(stock.state_dict(), strict=False)
+    assert not loaded.unexpected_keys
+
+
+def test_context_feeds_nothing_back_into_the_backbone(tiny_cfg, make_batch):
+    strong_weak(tiny_cfg)
+    detector = MODELS.build(tiny_cfg).train()
+    feats = detector.extract_feat(make_batch()[0]['source'])
+    feats.context.sum().backward()
+    assert detector.backbone.conv1.weight.grad is None
+    assert detector.neck.global_trunk[0].conv.weight.grad is not None
+
+
+def test_plain_neck_is_no_alignment(tiny_cfg):
+    tiny_cfg.neck.taps = ()
+    detector = MODELS.build(tiny_cfg)
+    assert list(detector.all_alignments) == ['instance', 'correlation']
+    assert not list(detector.neck.parameters())
