@@ -22,7 +22,19 @@ from mmdet_ifan.models import IFANDetector
 
 FOLDER = Path(__file__).resolve().parents[1] / 'configs'
 FILES = sorted(path.relative_to(FOLDER) for path in FOLDER.rglob('*.py'))
-LEAVES = [path.stem for path in FILES if len(path.parts) == 1]
+#: The methods that iFAN is compared with.
+RIVALS = [
+    path.stem for path in FILES if len(path.parts) == 1
+    and path.stem.startswith(('adda_', 'da-faster_', 'strong-weak_'))
+]
+ABLATIONS = [
+    str(path.with_suffix('')) for path in FILES
+    if path.parts[0] == 'ablations'
+]
+LEAVES = [
+    path.stem for path in FILES
+    if len(path.parts) == 1 and path.stem not in RIVALS
+]
 METHOD = [name for name in LEAVES if name.startswith('ifan_')]
 #: The leaves that follow the paper to the letter.
 PAPER = [name for name in LEAVES if 'mini-city' not in name]
@@ -132,6 +144,52 @@ def test_all_leaves_of_a_setting_share_the_model_and_the_test(name):
     assert cfg.test_evaluator == cfg.val_evaluator
 
 
+def setting_of(name: str) -> str:
+    """Give the backbone and the pair in a leaf's name."""
+    return name.split('_', 1)[1]
+
+
+@pytest.mark.parametrize('name', RIVALS + ABLATIONS)
+def test_comparisons_differ_in_the_alignments_alone(name):
+    method, other = load(f'ifan_{setting_of(name)}'), load(name)
+    allowed = ('custom_hooks', 'model.neck', 'model.alignments')
+    if name.startswith('strong-weak'):
+        # It changes the detector.
+        allowed += ('model.roi_head.type', 'model.roi_head.bbox_head.type',
+                    'model.roi_head.bbox_head.context_channels')
+    differing = differences(method, other)
+    assert 'custom_hooks' in differing
+    assert all(key.startswith(allowed) for key in differing)
+    hooks = [cfg.custom_hooks for cfg in (method, other)]
+    assert [hook.type for hook in hooks[0]] == [
+        hook.type for hook in hooks[1]
+    ]
+
+
+@pytest.mark.parametrize('name', ABLATIONS)
+def test_ablations_are_what_their_names_say(name):
+    cfg = load(name)
+    method = load(f'ifan_{setting_of(name)}')
+    terms = setting_of(f'x_{name}').split('/')[1].split('_')[0].split('-')
+    launch = launch_of(cfg)
+    if terms[0].startswith('phi'):
+        assert launch == dict(image=0)
+        assert tuple(cfg.model.neck.taps) == (int(terms[0][3:]) - 1, )
+        return
+    assert 'taps' not in cfg.model.neck
+    names = dict(img='image', ins='instance', cat='instance',
+                 corr='correlation')
+    assert list(launch) == [names[term] for term in terms if term in names]
+    if 'ins' in terms or 'cat' in terms:
+        aware = cfg.model.alignments.instance.get('category_aware', True)
+        assert aware == ('cat' in terms)
+    iteration = terms[-1].replace('k', '000')
+    for term, start in launch.items():
+        assert start == (
+            int(iteration) if iteration.isdigit() and term == 'instance' else
+            launch_of(method)[term])
+
+
 @pytest.mark.parametrize('name', LEAVES)
 def test_target_gives_images_alone(name):
     dataset = load(name).train_dataloader.dataset
@@ -162,11 +220,11 @@ def test_trains_on_train_tests_on_val_and_picks_nothing(name):
     assert 'save_best' not in cfg.default_hooks.checkpoint
 
 
-@pytest.mark.parametrize('name', LEAVES)
+@pytest.mark.parametrize('name', LEAVES + RIVALS + ABLATIONS)
 def test_launches_lie_inside_the_schedule(name):
     cfg = load(name)
     launch = launch_of(cfg)
-    assert set(launch) <= {'image', *cfg.model.alignments}
+    assert set(launch) <= {'image', *(cfg.model.alignments or ())}
     assert all(0 <= iteration < cfg.train_cfg.max_iters
                for iteration in launch.values())
     assert list(launch.values()) == sorted(launch.values())
@@ -248,6 +306,34 @@ def test_method_builds_and_takes_a_step_with_everything_launched(name):
     # The names that the leaf launches are those of the detector.
     runner = Mock(model=detector, max_iters=cfg.train_cfg.max_iters)
     LateLaunchHook(launch_of(cfg)).before_train(runner)
+
+
+@pytest.mark.parametrize('name', RIVALS)
+def test_rival_builds_and_takes_a_step(name):
+    cfg = load(name)
+    if 'da_faster' in cfg.model.alignments:
+        # build narrows the box head, whose vectors are classified.
+        head = cfg.model.alignments.da_faster
+        assert head.instance_channels == \
+            cfg.model.roi_head.bbox_head.get('fc_out_channels', 1024)
+        head.instance_channels = 16
+    detector = build(cfg).train()
+    launch = launch_of(cfg)
+    assert list(launch) == list(detector.all_alignments)
+    classes = cfg.train_dataloader.dataset.source.metainfo.classes
+    batch = paired_batch(len(classes))
+    # Two images of a domain: Strong-Weak's batch normalisation of a map of
+    # one position needs them.
+    for parts in batch.values():
+        for branch, values in parts.items():
+            parts[branch] = [*values, *copy.deepcopy(values)]
+    data = detector.data_preprocessor(batch, training=True)
+    loss, logged = detector.parse_losses(detector(**data, mode='loss'))
+    loss.backward()
+    assert {key.split('/')[0] for key in logged if '/' in key} == set(launch)
+    assert all(value.isfinite().all() for value in logged.values())
+    for key, parameter in detector.named_parameters():
+        assert parameter.grad is not None or not parameter.requires_grad, key
 
 
 # The paper's recipe

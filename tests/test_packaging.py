@@ -91,7 +91,9 @@ def test_mim_search(wheel):
     table = convert2df(index)
     assert list(table.index) == [path.stem for path in CONFIGS]
     assert all((mim / config).is_file() for config in table['config'])
-    assert set(table['model']) <= {'ifan', 'oracle', 'source-only'}
+    assert set(table['model']) <= {
+        'adda', 'da-faster', 'ifan', 'oracle', 'source-only', 'strong-weak'
+    }
     assert 'weight' not in table
 
 

@@ -44,9 +44,10 @@ class StrongWeakNeck(HierarchicalDomainNeck):
     those that are told apart easily (Eq. 4 and 5, halved as well).
 
     A hidden layer of either classifier, averaged over the image, is handed to
-    the RoI head as context: see
-    :class:`mmdet_ifan.models.ContextRoIHead`, also at test time. Nothing
-    flows back from there into the backbone.
+    the RoI head as context, also at test time: see
+    :class:`mmdet_ifan.models.ContextRoIHead`. Nothing flows back from there
+    into the backbone. A batch's last taps, halved three times, must leave
+    more than one position for batch normalisation.
 
     Args:
         in_channels (Sequence[int]): Channels of every backbone tap.

@@ -1,0 +1,5 @@
+_base_ = '../ifan_mini-city.py'
+# The category-aware instance term from iteration 1200 on.
+custom_hooks = [
+    dict(type='LateLaunchHook', launch=dict(image=0, instance=1200))
+]

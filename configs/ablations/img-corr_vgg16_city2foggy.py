@@ -1,0 +1,5 @@
+_base_ = '../ifan_vgg16_city2foggy.py'
+# Image level and correlation: the paper's Table 3.
+custom_hooks = [
+    dict(type='LateLaunchHook', launch=dict(image=0, correlation=50000))
+]

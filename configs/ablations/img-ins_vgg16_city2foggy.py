@@ -1,0 +1,7 @@
+_base_ = '../ifan_vgg16_city2foggy.py'
+# Image level and the agnostic instance term: the paper's Table 3.
+model = dict(
+    alignments=dict(instance=dict(category_aware=False, loss_weight=0.1)))
+custom_hooks = [
+    dict(type='LateLaunchHook', launch=dict(image=0, instance=30000))
+]

@@ -1,0 +1,5 @@
+_base_ = '../ifan_vgg16_sim10k2city.py'
+# Image level and the agnostic instance term: the paper's Table 2.
+custom_hooks = [
+    dict(type='LateLaunchHook', launch=dict(image=0, instance=30000))
+]

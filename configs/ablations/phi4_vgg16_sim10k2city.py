@@ -1,0 +1,4 @@
+_base_ = '../ifan_vgg16_sim10k2city.py'
+# The image level on one tap alone: the paper's Table 4a.
+model = dict(neck=dict(taps=(3, )))
+custom_hooks = [dict(type='LateLaunchHook', launch=dict(image=0))]

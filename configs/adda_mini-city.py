@@ -1,0 +1,7 @@
+_base_ = './ifan_mini-city.py'
+# One global domain classifier on the last tap.
+model = dict(
+    neck=dict(taps=()),
+    alignments=dict(
+        _delete_=True, adda=dict(type='GlobalDomainHead', in_channels=128)))
+custom_hooks = [dict(type='LateLaunchHook', launch=dict(adda=0))]

@@ -1,0 +1,9 @@
+_base_ = './ifan_mini-city.py'
+# Image level, instance level and their consistency (Chen et al., CVPR 2018).
+model = dict(
+    neck=dict(taps=()),
+    alignments=dict(
+        _delete_=True,
+        da_faster=dict(
+            type='DAFasterHead', in_channels=128, instance_channels=256)))
+custom_hooks = [dict(type='LateLaunchHook', launch=dict(da_faster=0))]

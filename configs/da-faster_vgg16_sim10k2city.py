@@ -1,0 +1,9 @@
+_base_ = './ifan_vgg16_sim10k2city.py'
+# Image level, instance level and their consistency (Chen et al., CVPR 2018).
+model = dict(
+    neck=dict(taps=()),
+    alignments=dict(
+        _delete_=True,
+        da_faster=dict(
+            type='DAFasterHead', in_channels=512, instance_channels=4096)))
+custom_hooks = [dict(type='LateLaunchHook', launch=dict(da_faster=0))]

@@ -1,0 +1,9 @@
+_base_ = './ifan_vgg16_sim10k2city.py'
+# Strong local, weak global, and their context (Saito et al., CVPR 2019).
+model = dict(
+    neck=dict(type='StrongWeakNeck'),
+    alignments=dict(_delete_=True),
+    roi_head=dict(
+        type='ContextRoIHead',
+        bbox_head=dict(type='ContextBBoxHead', context_channels=256)))
+custom_hooks = [dict(type='LateLaunchHook', launch=dict(image=0))]
