@@ -1,9 +1,10 @@
 # Everything happens in .venv, which `make setup` makes and keeps up to date.
 PYTHON ?= python3
 VENV := .venv/bin
+STUDY := source-only adda da-faster strong-weak ifan oracle
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint clean
+.PHONY: help setup demo study test lint clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -16,6 +17,13 @@ setup: ## Install everything into .venv (first time: minutes, then a second)
 
 demo: setup ## See an adaptation work, on the CPU, with nothing to download
 	$(VENV)/python tools/demo.py
+
+study: setup ## Compare all methods on Mini City, three seeds each (hours)
+	$(VENV)/python tools/prepare/mini_city.py
+	$(VENV)/python tools/prepare/cityscapes.py data/mini_city
+	$(VENV)/python tools/study.py $(STUDY:%=configs/%_mini-city.py) \
+		--warm-start configs/warm-start_mini-city.py --seeds 0 1 2 \
+		--out docs/data/study_mini-city
 
 test: setup ## Run the tests
 	$(VENV)/python -m pytest

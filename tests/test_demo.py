@@ -32,6 +32,7 @@ custom_hooks = [
 @pytest.fixture
 def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """Load the script, with configs that take seconds."""
+    monkeypatch.syspath_prepend(ROOT / 'tools')
     spec = importlib.util.spec_from_file_location('demo',
                                                   ROOT / 'tools/demo.py')
     assert spec and spec.loader

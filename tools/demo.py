@@ -7,12 +7,12 @@ source-only, iFAN and oracle. An interrupted demo goes on where it stopped.
 import argparse
 import json
 import os
-import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
+from _trainings import ROOT, Training, train
 from mmengine.config import Config
 from tqdm import tqdm
 
@@ -23,7 +23,6 @@ from mmdet_ifan.datasets.preparation.cityscapes import prepare_cityscapes
 from mmdet_ifan.evaluation import comparison_table, gap_recovered, to_markdown
 from mmdet_ifan.evaluation.detection_figure import draw_comparison
 
-ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / 'configs'
 DATA = Path('data/mini_city')
 CITY = MiniCity()
@@ -50,102 +49,6 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-class Training:
-    """One training as a sub-process, watched through its scalars.
-
-    Args:
-        config (str): Name of the config.
-        folder (Path): Work folder.
-        seed (int): Seed.
-        load_from (Path, optional): Checkpoint to start from.
-            Defaults to None.
-    """
-
-    def __init__(self,
-                 config: str,
-                 folder: Path,
-                 seed: int,
-                 load_from: Path | None = None) -> None:
-        self.process: subprocess.Popen | None = None
-        self.path = CONFIGS / f'{config}.py'
-        cfg = Config.fromfile(self.path)
-        self.max_iters: int = cfg.train_cfg.max_iters
-        self.launch: dict[str, int] = cfg.custom_hooks[0].launch
-        self.folder = folder
-        self.log = folder / 'console.log'
-        self.checkpoint = folder / f'iter_{self.max_iters}.pth'
-        self.command = [
-            sys.executable,
-            str(ROOT / 'tools/train.py'),
-            str(self.path), '--work-dir',
-            str(folder), '--seed',
-            str(seed), '--resume'
-        ]
-        if load_from is not None:
-            self.command += ['--cfg-options', f'load_from={load_from}']
-
-    @property
-    def work(self) -> float:
-        """float: Rough cost in iterations of plain Faster R-CNN."""
-        # A launched alignment costs about half a plain iteration.
-        return self.max_iters + sum(
-            0.5 * (self.max_iters - start) for start in self.launch.values())
-
-    def scalars(self) -> list[dict]:
-        """Read what the run has logged, oldest first."""
-        files = sorted(self.folder.glob('*/vis_data/scalars.json'))
-        lines = [line for f in files for line in f.read_text().splitlines()]
-        return [json.loads(line) for line in lines if line.endswith('}')]
-
-    def metrics(self) -> dict[str, float] | None:
-        """Give the last evaluation, None if the run is not finished."""
-        if not self.checkpoint.exists():
-            return None
-        evaluations = [s for s in self.scalars() if 'target/mAP50' in s]
-        return evaluations[-1] if evaluations else None
-
-    def work_done(self) -> float:
-        """Give the part of the work that is done."""
-        if self.metrics() is not None:
-            return self.work
-        steps = [s['step'] for s in self.scalars() if 'loss' in s]
-        return self.work * steps[-1] / self.max_iters if steps else 0.
-
-    def start(self, threads: int) -> None:
-        """Start, or go on, in a process of its own.
-
-        Args:
-            threads (int): Threads of the process.
-        """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        if self.checkpoint.exists():
-            # Interrupted in its last evaluation, which a resumed run would
-            # not make up for: train again.
-            self.checkpoint.unlink()
-            (self.folder / 'last_checkpoint').unlink(missing_ok=True)
-        with self.log.open('a') as stream:
-            self.process = subprocess.Popen(
-                self.command,
-                stdout=stream,
-                stderr=stream,
-                env={**os.environ, 'OMP_NUM_THREADS': str(threads)})
-
-    def finished(self) -> bool:
-        """Tell whether the process is done; end the demo if it failed."""
-        if self.process is None or self.process.poll() is None:
-            return False
-        if self.process.returncode or self.metrics() is None:
-            tail = '\n'.join(self.log.read_text().splitlines()[-15:])
-            sys.exit(f'{tail}\nerror: {" ".join(self.command)} failed; all '
-                     f'that it said is in {self.log}.')
-        return True
-
-    def stop(self) -> None:
-        """End the process; the next start goes on from its checkpoint."""
-        if self.process is not None:
-            self.process.terminate()
-
-
 def prepare_data() -> None:
     """Render Mini City and make its COCO files, unless they are there."""
     workers = os.cpu_count() or 1
@@ -157,36 +60,6 @@ def prepare_data() -> None:
     print(*report.lines(), sep='\n')
 
 
-def train(trainings: Sequence[Training], bar: tqdm) -> None:
-    """Train what is not trained yet, as many at a time as there are cores.
-
-    At this size a second core makes one training hardly faster, but two
-    trainings beside each other take little longer than one.
-
-    Args:
-        trainings (Sequence[Training]): The trainings, the longest first.
-        bar (tqdm): Counts their work.
-    """
-    cores = os.cpu_count() or 1
-    waiting = [t for t in trainings if t.metrics() is None]
-    jobs = max(1, min(cores, len(waiting)))
-    running: list[Training] = []
-    start = bar.n
-    try:
-        while waiting or running:
-            while waiting and len(running) < jobs:
-                running.append(waiting.pop(0))
-                running[-1].start(cores // jobs)
-            time.sleep(2)
-            running = [t for t in running if not t.finished()]
-            done = sum(training.work_done() for training in trainings)
-            bar.update(start + done - bar.n)
-    finally:
-        for training in running:
-            training.stop()
-    bar.update(start + sum(t.work for t in trainings) - bar.n)
-
-
 def train_all(warm: Training, runs: dict[str, Training]) -> None:
     """Train the warm start, then the rows of the table from it."""
     layout = '{desc}{percentage:3.0f}% |{bar}| {elapsed}, {remaining} left'
@@ -196,8 +69,17 @@ def train_all(warm: Training, runs: dict[str, Training]) -> None:
             mininterval=1 if sys.stderr.isatty() else 30) as bar:
         bar.set_description('training warm start')
         train([warm], bar)
+        stop_on_failure([warm])
         bar.set_description(f'training {", ".join(runs)}')
         train(sorted(runs.values(), key=lambda run: -run.work), bar)
+    stop_on_failure(runs.values())
+
+
+def stop_on_failure(trainings: Iterable[Training]) -> None:
+    """End the demo if one of them has no result."""
+    failures = [failure for t in trainings if (failure := t.failure())]
+    if failures:
+        sys.exit(failures[0])
 
 
 def write_results(folder: Path, seed: int,
@@ -231,9 +113,11 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     start = time.time()
     prepare_data()
-    warm = Training(WARM_START, folder / WARM_START, args.seed)
+    warm = Training(CONFIGS / f'{WARM_START}.py', folder / WARM_START,
+                    args.seed)
     runs = {
-        row: Training(config, folder / config, args.seed, warm.checkpoint)
+        row: Training(CONFIGS / f'{config}.py', folder / config, args.seed,
+                      warm.checkpoint)
         for row, config in RUNS.items()
     }
     train_all(warm, runs)

@@ -1,4 +1,5 @@
 """What steers a training run."""
 from .hooks import LateLaunchHook, PairCheckHook
+from .plateau import Plateau
 
-__all__ = ['LateLaunchHook', 'PairCheckHook']
+__all__ = ['LateLaunchHook', 'PairCheckHook', 'Plateau']

@@ -1,28 +1,48 @@
 """Late launch of the alignments (iFAN, Training and Inference)."""
+from collections.abc import Mapping
+from typing import Any
+
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.hooks.hook import DATA_BATCH
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from ..plateau import Plateau
+
 
 @HOOKS.register_module()
 class LateLaunchHook(Hook):
-    """Launch each alignment at its iteration.
+    """Launch each alignment at its iteration, or when the others are stable.
 
-    "A new alignment starts when the previous ones go stable": image level
-    from the start, instance level at 30k of 70k iterations, correlation at
-    50k. The gate is a function of the iteration alone, so a resumed run
-    behaves as an uninterrupted one. An alignment that is not launched costs
-    nothing.
+    "A new alignment starts when the previous ones go stable": in the paper by
+    hand, image level from the start, instance level at 30k of 70k iterations,
+    correlation at 50k. The gate is then a function of the iteration alone, so
+    a resumed run behaves as an uninterrupted one.
+
+    ``when='plateau'`` watches instead. Alignments start in the order of
+    ``launch``, each within its bounds: as soon as the losses of all that are
+    launched before it have gone stable (see
+    :class:`mmdet_ifan.engine.Plateau`), at the latest at its upper bound. It
+    is the same in every process, and what it has seen is in the checkpoint.
+
+    An alignment that is not launched costs nothing.
 
     Args:
-        launch (dict[str, int]): Iteration, counted from 0, at which each
-            alignment starts. An alignment of the model that is not named here
-            never starts: the dictionary *is* the ablation.
+        launch (dict[str, int | tuple[int, int]]): Iteration, counted from 0,
+            at which each alignment starts; for ``when='plateau'`` the
+            earliest and the latest, or one number for both. An alignment of
+            the model that is not named here never starts: the dictionary *is*
+            the ablation.
+        when (str): ``iteration`` or ``plateau``. Defaults to ``iteration``.
+        window (int): Iterations over which a plateau averages the losses.
+            Defaults to 100.
+        tolerance (float): Relative change from one window to the next that
+            is still a plateau. Defaults to 0.05.
 
     Raises:
-        ValueError: If an iteration is not an integer >= 0, and, before
+        ValueError: If an iteration is not an integer >= 0, bounds are given
+            in the wrong order or without ``when='plateau'``, and, before
             training, if the model has no alignment of a name or an iteration
             lies outside the run.
 
@@ -33,19 +53,47 @@ class LateLaunchHook(Hook):
         ...         launch=dict(
         ...             image=0, instance=30000, correlation=50000))
         ... ]
+        >>> custom_hooks = [
+        ...     dict(
+        ...         type='LateLaunchHook',
+        ...         when='plateau',
+        ...         launch=dict(
+        ...             image=0,
+        ...             instance=(5000, 40000),
+        ...             correlation=(10000, 60000)))
+        ... ]
     """
 
     # Before the loggers: they show this iteration's state.
     priority = 'ABOVE_NORMAL'
+    #: Where the checkpoint keeps what a plateau has seen.
+    STATE = 'late_launch'
 
-    def __init__(self, launch: dict[str, int]) -> None:
-        for name, iteration in launch.items():
-            if (not isinstance(iteration, int) or isinstance(iteration, bool)
-                    or iteration < 0):
-                raise ValueError(
-                    f'The launch of {name} must be an iteration >= 0, but got '
-                    f'{iteration!r}.')
+    def __init__(self,
+                 launch: Mapping[str, int | tuple[int, int]],
+                 when: str = 'iteration',
+                 window: int = 100,
+                 tolerance: float = 0.05) -> None:
+        if when not in ('iteration', 'plateau'):
+            raise ValueError("when must be 'iteration' or 'plateau', but got "
+                             f'{when!r}.')
         self.launch = dict(launch)
+        self.bounds = {
+            name: _bounds(name, value)
+            for name, value in self.launch.items()
+        }
+        self.plateau = (
+            Plateau(window, tolerance) if when == 'plateau' else None)
+        if self.plateau is None:
+            for name, (earliest, latest) in self.bounds.items():
+                if earliest != latest:
+                    raise ValueError(
+                        f'The launch of {name} has bounds, '
+                        f"{self.launch[name]}: give when='plateau', or one "
+                        'iteration.')
+        #: With a plateau, when each alignment was launched.
+        self.launched_at: dict[str, int] = {}
+        self._saved: dict[str, Any] | None = None
 
     def before_train(self, runner: Runner) -> None:
         """Check the names and iterations against the model and the run."""
@@ -55,11 +103,15 @@ class LateLaunchHook(Hook):
             raise ValueError(
                 f'LateLaunchHook launches {", ".join(unknown)}, but the model '
                 f'has the alignments {", ".join(alignments)}.')
-        for name, iteration in self.launch.items():
-            if iteration >= runner.max_iters:
+        for name, (_, latest) in self.bounds.items():
+            if latest >= runner.max_iters:
                 raise ValueError(
-                    f'LateLaunchHook launches {name} at iteration {iteration},'
+                    f'LateLaunchHook launches {name} at iteration {latest},'
                     f' but the run has only {runner.max_iters} iterations.')
+        # A checkpoint to start from has a state, too, of another run.
+        if self.plateau is not None and self._saved and runner.iter > 0:
+            self.launched_at = dict(self._saved['launched_at'])
+            self.plateau.load_state_dict(self._saved['plateau'])
         for name, alignment in alignments.items():
             # Off until the first iteration says otherwise.
             alignment.launched = False
@@ -71,18 +123,61 @@ class LateLaunchHook(Hook):
                           batch_idx: int,
                           data_batch: DATA_BATCH = None) -> None:
         """Set the gates of this iteration and put them into the scalars."""
+        starts = self._starts(runner.iter)
         for name, alignment in self._alignments(runner).items():
-            launched = (
-                name in self.launch and runner.iter >= self.launch[name])
+            launched = name in starts and runner.iter >= starts[name]
             if launched and not alignment.launched:
                 runner.logger.info(
                     f'Alignment {name} is launched (at iteration '
-                    f'{self.launch[name]}; now {runner.iter}) with '
+                    f'{starts[name]}; now {runner.iter}) with '
                     f'loss_weight {alignment.loss_weight} and grl_weight '
                     f'{alignment.reverse.weight}.')
             alignment.launched = launched
             runner.message_hub.update_scalar(f'train/{name}/launched',
                                              float(launched))
+
+    def after_train_iter(self,
+                         runner: Runner,
+                         batch_idx: int,
+                         data_batch: DATA_BATCH = None,
+                         outputs: Mapping[str, Any] | None = None) -> None:
+        """Show the plateau the losses of what is launched."""
+        if self.plateau is not None and outputs:
+            self.plateau.update({
+                key: value
+                for key, value in outputs.items() if 'loss' in key
+                and key.split('/')[0] in self.launched_at
+            })
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Keep what the plateau has seen."""
+        if self.plateau is not None:
+            checkpoint[self.STATE] = dict(
+                launched_at=dict(self.launched_at),
+                plateau=self.plateau.state_dict())
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Remember what the plateau of an interrupted run had seen."""
+        self._saved = checkpoint.get(self.STATE)
+
+    def _starts(self, iteration: int) -> dict[str, int]:
+        """Give the iterations at which alignments start, as far as known."""
+        if self.plateau is None:
+            return {name: start for name, (start, _) in self.bounds.items()}
+        waiting = False
+        for name, (earliest, latest) in self.bounds.items():
+            if name in self.launched_at:
+                continue
+            # The first has none before it that could be unstable.
+            stable = self.plateau.stable or not self.launched_at
+            if iteration >= latest or (iteration >= earliest and stable
+                                       and not waiting):
+                self.launched_at[name] = iteration
+                self.plateau.restart()
+            else:
+                # The next ones wait for it, unless their own time has come.
+                waiting = True
+        return self.launched_at
 
     def _alignments(self, runner: Runner) -> dict:
         """Give the model's alignments by name."""
@@ -93,3 +188,19 @@ class LateLaunchHook(Hook):
                 f'LateLaunchHook needs a model with alignments, such as '
                 f'IFANDetector, but got {type(model).__name__}.')
         return model.all_alignments
+
+
+def _bounds(name: str, value: Any) -> tuple[int, int]:
+    """Read the earliest and the latest iteration of a launch."""
+    pair = value if isinstance(value, (tuple, list)) else (value, value)
+    if len(pair) != 2 or any(
+            not isinstance(i, int) or isinstance(i, bool) or i < 0
+            for i in pair):
+        raise ValueError(
+            f'The launch of {name} must be an iteration >= 0, but got '
+            f'{value!r}.')
+    if pair[0] > pair[1]:
+        raise ValueError(
+            f'The launch of {name} is bounded by {pair[0]} and {pair[1]}: '
+            'give the earlier first.')
+    return pair[0], pair[1]

@@ -1,0 +1,9 @@
+_base_ = '../ifan_mini-city.py'
+# Each alignment as soon as those before it have gone stable.
+custom_hooks = [
+    dict(
+        type='LateLaunchHook',
+        when='plateau',
+        window=50,
+        launch=dict(image=0, instance=(200, 1000), correlation=(600, 1600)))
+]

@@ -1,0 +1,79 @@
+"""When a loss has gone stable."""
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from mmengine.dist import all_reduce
+from torch import Tensor
+
+
+class Plateau:
+    """Compare the means of losses over successive windows of iterations.
+
+    Stable means: from the last window to this one no mean has changed by more
+    than ``tolerance`` of itself. Sums stay on the device, and processes are
+    averaged, once a window, so that all of them see the same and nothing waits
+    in between.
+
+    Args:
+        window (int): Iterations of a window, >= 1.
+        tolerance (float): Relative change that still counts as stable, > 0.
+
+    Attributes:
+        stable (bool): What the last complete pair of windows says.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+    """
+
+    def __init__(self, window: int, tolerance: float) -> None:
+        if window < 1 or tolerance <= 0:
+            raise ValueError(
+                'A plateau needs a window >= 1 and a tolerance > 0, but got '
+                f'{window} and {tolerance}.')
+        self.window = window
+        self.tolerance = tolerance
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget everything: what is watched has changed."""
+        self.sums: dict[str, Tensor] = {}
+        self.count = 0
+        self.means: dict[str, float] = {}
+        self.stable = False
+
+    def update(self, losses: Mapping[str, Tensor]) -> None:
+        """Take in one iteration.
+
+        Args:
+            losses (Mapping[str, Tensor]): Scalars by name, the same names in
+                every iteration since the last restart.
+        """
+        for name, loss in losses.items():
+            loss = torch.as_tensor(loss).detach().float()
+            self.sums[name] = self.sums.get(name, 0.) + loss
+        self.count += 1
+        if self.count < self.window:
+            return
+        means = {}
+        for name in sorted(self.sums):
+            mean = self.sums[name] / self.window
+            all_reduce(mean, op='mean')
+            means[name] = mean.item()
+        self.stable = bool(self.means) and all(
+            abs(mean - self.means[name]) <= self.tolerance *
+            abs(self.means[name]) for name, mean in means.items())
+        self.means, self.sums, self.count = means, {}, 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give all that a resumed run needs."""
+        return dict(
+            sums={name: value.cpu() for name, value in self.sums.items()},
+            count=self.count,
+            means=self.means,
+            stable=self.stable)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from :meth:`state_dict`."""
+        self.sums, self.count = dict(state['sums']), state['count']
+        self.means, self.stable = state['means'], state['stable']

@@ -1,0 +1,137 @@
+"""The study, whole, on a dozen scenes; and its table against arithmetic."""
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import mmcv
+import pytest
+
+from mmdet_ifan.datasets.mini_city import MiniCity, write_mini_city
+from mmdet_ifan.datasets.preparation import Options
+from mmdet_ifan.datasets.preparation.cityscapes import prepare_cityscapes
+from mmdet_ifan.evaluation import study_table
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIG = """
+_base_ = 'mmdet_ifan::{name}.py'
+load_from = None
+train_cfg = dict(max_iters=2, val_interval=2)
+param_scheduler = []
+train_dataloader = dict(
+    batch_size=1, num_workers=0, persistent_workers=False)
+val_dataloader = dict(num_workers=0, persistent_workers=False)
+"""
+BROKEN = 'model = dict(neck=dict(taps=(7, )))\n'
+
+
+def metrics(target: float, source: float = 60.) -> dict[str, float]:
+    """Figures of one run."""
+    return {
+        'target/mAP50': target,
+        'source/mAP50': source,
+        'target/AP50/car': target,
+        'minutes': 3.,
+        'gib': 1.
+    }
+
+
+def test_table_pairs_the_seeds():
+    runs = {
+        'source-only_x': {0: metrics(30.), 1: metrics(40.)},
+        'ifan_vgg16_city2foggy': {0: metrics(45.), 1: metrics(43.),
+                                  7: metrics(44.)},
+        'oracle_x': {0: metrics(60.), 1: metrics(70.)},
+        'adda_x': {},
+    }
+    heading, *rows = study_table(runs, ['car'])
+    table = {row[0]: dict(zip(heading, row, strict=True)) for row in rows}
+    assert list(table) == ['source-only_x', 'ifan_vgg16_city2foggy',
+                           'oracle_x']
+    row = table['ifan_vgg16_city2foggy']
+    assert row['seeds'] == '3'
+    assert row['target mAP50'] == '44.0 ± 1.0'
+    # Seed 7 has nothing to be compared with: gains 15 and 3.
+    assert row['gain'] == f'9.0 ± {statistics.stdev([15, 3]):.1f}'
+    # 15 of 30 and 3 of 30.
+    assert row['gap recovered'] == f'30.0 ± {statistics.stdev([50, 10]):.1f} %'
+    assert row['paper'] == '35.3'
+    assert table['source-only_x']['gain'] == ''
+    assert table['oracle_x']['gap recovered'] == '100.0 ± 0.0 %'
+
+
+def study(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    """Run the tool in a folder."""
+    return subprocess.run(
+        [sys.executable, ROOT / 'tools/study.py', *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True)
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Path:
+    """A folder with tiny data and configs of two iterations."""
+    write_mini_city(tmp_path / 'data/mini_city', MiniCity(train=4, val=4), 1)
+    prepare_cityscapes(tmp_path / 'data/mini_city', Options(workers=1))
+    for row in ('warm-start', 'source-only', 'adda'):
+        text = CONFIG.format(name=f'{row}_mini-city')
+        if row == 'adda':
+            text += BROKEN
+        (tmp_path / f'{row}.py').write_text(text)
+    return tmp_path
+
+
+def test_study_goes_on_where_it_stopped(pair):
+    arguments = ('source-only.py', 'adda.py', '--warm-start',
+                 'warm-start.py', '--out', 'figures')
+    first = study(pair, *arguments)
+    # One run failed, which is said; the other has its figures.
+    assert first.returncode == 1
+    assert 'adda.py' in first.stderr and 'console.log' in first.stderr
+    figures = pair / 'figures'
+    path, = (figures / 'runs').iterdir()
+    assert path.name == 'source-only_seed-0.json'
+    run = json.loads(path.read_text())
+    assert run['minutes'] > 0 and run['gib'] > 0
+    assert 0 <= run['target/mAP50'] <= 100
+    work = pair / 'work_dirs/figures'
+    log = (work / 'source-only_seed-0/console.log').read_text()
+    assert 'warm-start_seed-0/iter_2.pth' in log
+
+    # Mended, only the failed one is trained, even if checkpoints are gone.
+    shutil.rmtree(work / 'source-only_seed-0')
+    (pair / 'adda.py').write_text(CONFIG.format(name='adda_mini-city'))
+    second = study(pair, *arguments)
+    assert second.returncode == 0, second.stderr
+    assert {folder.name for folder in work.iterdir()} == {
+        'adda_seed-0', 'warm-start_seed-0'}
+    assert json.loads(path.read_text()) == run
+    assert '| adda' in (figures / 'table.md').read_text()
+    assert '| adda' in second.stdout
+    rows = json.loads((figures / 'table.json').read_text())
+    assert [row['AP50 (%)'] for row in rows] == ['source-only', 'adda']
+    assert min(mmcv.imread(str(figures / 'study.png')).shape[:2]) > 200
+
+    # Another config under the same name.
+    with (pair / 'source-only.py').open('a') as config:
+        config.write('optim_wrapper = dict(optimizer=dict(lr=1.0))\n')
+    third = study(pair, *arguments)
+    assert third.returncode == 1
+    assert f'{path.name} was made with other settings' in third.stderr
+    assert json.loads(path.read_text()) == run
+
+
+@pytest.mark.parametrize(('arguments', 'sentence'), [
+    (('absent.py', ), 'there is no config absent.py'),
+    ((str(ROOT / 'configs/ifan_mini-city.py'), ) * 2, 'the same name'),
+    ((str(ROOT / 'configs/ifan_mini-city.py'), '--jobs', '0'),
+     'at least 1, but got 0'),
+])
+def test_refuses_what_cannot_be_meant(tmp_path, arguments, sentence):
+    result = study(tmp_path, *arguments, '--out', 'figures')
+    assert result.returncode == 2
+    assert sentence in result.stderr
+    assert not (tmp_path / 'figures').exists()

@@ -1,0 +1,174 @@
+"""Trainings as sub-processes: watched, resumed, several at a time."""
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmengine.config import Config
+from tqdm import tqdm
+
+ROOT = Path(__file__).resolve().parents[1]
+# The tools of a checkout run the checkout's package, not an older copy that is
+# installed; beside the installed tools lies no package.
+sys.path.insert(0, str(ROOT))
+
+
+class Training:
+    """One training as a sub-process, watched through its scalars.
+
+    Args:
+        config (Path): The config.
+        folder (Path): Work folder.
+        seed (int): Seed.
+        load_from (Path, optional): Checkpoint to start from.
+            Defaults to None.
+    """
+
+    def __init__(self,
+                 config: Path,
+                 folder: Path,
+                 seed: int,
+                 load_from: Path | None = None) -> None:
+        self.process: subprocess.Popen | None = None
+        self.path = config
+        cfg = Config.fromfile(config)
+        self.max_iters: int = cfg.train_cfg.max_iters
+        hook, = (h for h in cfg.custom_hooks if h.type == 'LateLaunchHook')
+        # Of bounds, the later: the cost is an estimate.
+        self.launches = [
+            start if isinstance(start, int) else start[1]
+            for start in hook.launch.values()
+        ]
+        self.folder = folder
+        self.log = folder / 'console.log'
+        self.cost_file = folder / 'cost.json'
+        self.started = 0.
+        self.checkpoint = folder / f'iter_{self.max_iters}.pth'
+        self.command = [
+            sys.executable,
+            str(ROOT / 'tools/train.py'),
+            str(self.path), '--work-dir',
+            str(folder), '--seed',
+            str(seed), '--resume'
+        ]
+        if load_from is not None:
+            self.command += ['--cfg-options', f'load_from={load_from}']
+
+    @property
+    def work(self) -> float:
+        """float: Rough cost in iterations of plain Faster R-CNN."""
+        # A launched alignment costs about half a plain iteration.
+        return self.max_iters + sum(
+            0.5 * (self.max_iters - start) for start in self.launches)
+
+    def scalars(self) -> list[dict]:
+        """Read what the run has logged, oldest first."""
+        files = sorted(self.folder.glob('*/vis_data/scalars.json'))
+        lines = [line for f in files for line in f.read_text().splitlines()]
+        return [json.loads(line) for line in lines if line.endswith('}')]
+
+    def metrics(self) -> dict[str, float] | None:
+        """Give the last evaluation, None if the run is not finished."""
+        if not self.checkpoint.exists():
+            return None
+        evaluations = [s for s in self.scalars() if 'target/mAP50' in s]
+        return evaluations[-1] if evaluations else None
+
+    def work_done(self) -> float:
+        """Give the part of the work that is done."""
+        if self.metrics() is not None:
+            return self.work
+        steps = [s['step'] for s in self.scalars() if 'loss' in s]
+        return self.work * steps[-1] / self.max_iters if steps else 0.
+
+    def start(self, threads: int) -> None:
+        """Start, or go on, in a process of its own.
+
+        Args:
+            threads (int): Threads of the process.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self.checkpoint.exists():
+            # Interrupted in its last evaluation, which a resumed run would
+            # not make up for: train again.
+            self.checkpoint.unlink()
+            (self.folder / 'last_checkpoint').unlink(missing_ok=True)
+        self.started = time.time()
+        with self.log.open('a') as stream:
+            self.process = subprocess.Popen(
+                self.command,
+                stdout=stream,
+                stderr=stream,
+                env={**os.environ, 'OMP_NUM_THREADS': str(threads)})
+
+    def finished(self) -> bool:
+        """Tell whether the process is done, well or not."""
+        if self.process is None or self.process.returncode is not None:
+            return self.process is not None
+        pid, status, usage = os.wait4(self.process.pid, os.WNOHANG)
+        if not pid:
+            return False
+        self.process.returncode = os.waitstatus_to_exitcode(status)
+        before = self.cost()
+        cost = dict(
+            minutes=before['minutes'] + (time.time() - self.started) / 60,
+            # Linux gives kilobytes.
+            gib=max(before['gib'], usage.ru_maxrss / 2**20))
+        self.cost_file.write_text(json.dumps(cost))
+        return True
+
+    def cost(self) -> dict[str, float]:
+        """Give ``minutes``, over all resumes, and the peak memory, ``gib``."""
+        if not self.cost_file.exists():
+            return dict(minutes=0., gib=0.)
+        return json.loads(self.cost_file.read_text())
+
+    def failure(self) -> str | None:
+        """Say why there is no result; None if there is one."""
+        if self.metrics() is not None:
+            return None
+        tail = '\n'.join(self.log.read_text().splitlines()[-15:])
+        return (f'{tail}\nerror: {" ".join(self.command)} failed; all that it '
+                f'said is in {self.log}.')
+
+    def stop(self) -> None:
+        """End the process; the next start goes on from its checkpoint."""
+        if self.process is not None and not self.finished():
+            self.process.terminate()
+
+
+def train(trainings: Sequence[Training],
+          bar: tqdm,
+          jobs: int | None = None) -> None:
+    """Train what is not trained yet; one that fails does not stop the others.
+
+    At this size a second core makes one training hardly faster, but two
+    trainings beside each other take little longer than one.
+
+    Args:
+        trainings (Sequence[Training]): The trainings, the longest first.
+        bar (tqdm): Counts their work.
+        jobs (int, optional): How many at a time. Defaults to None, as many as
+            there are cores.
+    """
+    cores = os.cpu_count() or 1
+    waiting = [t for t in trainings if t.metrics() is None]
+    jobs = max(1, min(jobs or cores, len(waiting)))
+    running: list[Training] = []
+    start = bar.n
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                running.append(waiting.pop(0))
+                running[-1].start(max(1, cores // jobs))
+            time.sleep(2)
+            running = [t for t in running if not t.finished()]
+            done = sum(training.work_done() for training in trainings)
+            bar.update(start + done - bar.n)
+    finally:
+        for training in running:
+            training.stop()
+    bar.update(start + sum(t.work for t in trainings) - bar.n)

@@ -1,0 +1,182 @@
+"""Train several configs on several seeds and lay them side by side.
+
+Each finished run leaves a small file of figures in OUT/runs; what has one is
+not trained again, so a study goes on where it stopped, be it with more configs
+or more seeds. A run that fails does not stop the others. The table (Markdown
+and JSON) and the plot are made from all figures in OUT.
+
+Gain and gap recovered need a config whose name starts with source-only and one
+whose name starts with oracle.
+"""
+import argparse
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+from _trainings import Training, train
+from mmengine.config import Config
+from tqdm import tqdm
+
+from mmdet_ifan.evaluation import plot_study, study_table, to_markdown
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        'configs', nargs='+', type=Path, help='configs of one pair, in the '
+        'order of the table')
+    parser.add_argument(
+        '--seeds', nargs='+', type=int, default=[0], help='seeds (default: 0)')
+    parser.add_argument(
+        '--out', type=Path, required=True, help='folder of the figures')
+    parser.add_argument(
+        '--work-dir',
+        type=Path,
+        help='folder of logs and checkpoints (default: work_dirs/OUT_NAME)')
+    parser.add_argument(
+        '--warm-start',
+        type=Path,
+        metavar='CONFIG',
+        help='train this first, once a seed, and start every config from it')
+    parser.add_argument(
+        '--jobs',
+        type=int,
+        help='trainings at a time (default: as many as there are cores)')
+    args = parser.parse_args()
+    for path in [*args.configs, args.warm_start]:
+        if path is not None and not path.is_file():
+            parser.error(f'there is no config {path}; check the path.')
+    names = [path.stem for path in args.configs]
+    if len(set(names)) < len(names):
+        parser.error('two configs have the same name, which is that of their '
+                     'rows: rename one.')
+    if args.jobs is not None and args.jobs < 1:
+        parser.error(f'--jobs must be at least 1, but got {args.jobs}.')
+    return args
+
+
+def fingerprint(config: Path, warm_start: Path | None) -> str:
+    """Give a hash of all settings that a run depends on."""
+    text = ''.join(
+        Config.fromfile(path).pretty_text for path in (config, warm_start)
+        if path is not None)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def figures_file(out: Path, config: Path, seed: int) -> Path:
+    """Give the path of a run's figures."""
+    return out / 'runs' / f'{config.stem}_seed-{seed}.json'
+
+
+def check_figures(args: argparse.Namespace) -> None:
+    """Refuse figures that another version of a config has made."""
+    for config in args.configs:
+        for seed in args.seeds:
+            path = figures_file(args.out, config, seed)
+            if path.exists() and json.loads(
+                    path.read_text())['config'] != fingerprint(
+                        config, args.warm_start):
+                sys.exit(f'error: {path} was made with other settings of '
+                         f'{config.name} or its warm start: give another '
+                         '--out, or remove it to train again.')
+
+
+def write_figures(path: Path, config_hash: str, training: Training) -> None:
+    """Write a finished run's figures.
+
+    Args:
+        path (Path): File.
+        config_hash (str): Hash of its settings.
+        training (Training): The run.
+    """
+    figures = {
+        name: value
+        for name, value in (training.metrics() or {}).items()
+        if name.startswith(('source/', 'target/'))
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(
+        json.dumps(
+            dict(config=config_hash, **training.cost(), **figures), indent=1)
+        + '\n')
+
+
+def train_missing(args: argparse.Namespace) -> list[str]:
+    """Train what has no figures yet and write them; tell what failed."""
+    work_dir = args.work_dir or Path('work_dirs') / args.out.name
+
+    def training(config: Path, seed: int,
+                 load_from: Path | None = None) -> Training:
+        return Training(config, work_dir / f'{config.stem}_seed-{seed}', seed,
+                        load_from)
+
+    missing = [(config, seed) for config in args.configs
+               for seed in args.seeds
+               if not figures_file(args.out, config, seed).exists()]
+    warm = {
+        seed: training(args.warm_start, seed)
+        for _, seed in missing
+    } if args.warm_start else {}
+    runs = {(config, seed): training(
+        config, seed, warm[seed].checkpoint if warm else None)
+            for config, seed in missing}
+    with tqdm(
+            total=sum(t.work for t in (*warm.values(), *runs.values())),
+            bar_format='{desc}{percentage:3.0f}% |{bar}| {elapsed}, '
+            '{remaining} left',
+            mininterval=1 if sys.stderr.isatty() else 30) as bar:
+        bar.set_description('warm starts')
+        train(list(warm.values()), bar, args.jobs)
+        failed = {
+            seed: failure
+            for seed, start in warm.items() if (failure := start.failure())
+        }
+        runs = {key: run for key, run in runs.items() if key[1] not in failed}
+        bar.set_description('trainings')
+        train(
+            sorted(runs.values(), key=lambda run: -run.work), bar, args.jobs)
+    failures = list(failed.values())
+    for (config, seed), run in runs.items():
+        if failure := run.failure():
+            failures.append(failure)
+        else:
+            write_figures(
+                figures_file(args.out, config, seed),
+                fingerprint(config, args.warm_start), run)
+    return failures
+
+
+def main() -> None:
+    """Run the study."""
+    args = parse_args()
+    check_figures(args)
+    failures = train_missing(args)
+    runs = {
+        config.stem: {
+            seed: json.loads(path.read_text())
+            for seed in args.seeds
+            if (path := figures_file(args.out, config, seed)).exists()
+        }
+        for config in args.configs
+    }
+    if any(runs.values()):
+        classes = Config.fromfile(args.configs[0]).metainfo.classes
+        rows = study_table(runs, classes)
+        table = to_markdown(rows)
+        (args.out / 'table.md').write_text(table)
+        (args.out / 'table.json').write_text(
+            json.dumps([dict(zip(rows[0], row, strict=True))
+                        for row in rows[1:]], indent=1) + '\n')
+        plot_study(runs, args.out / 'study.png')
+        print(f'\n{table}\nResults: {args.out}/table.md, table.json, '
+              'study.png')
+    if failures:
+        sys.exit('\n\n'.join(failures))
+
+
+if __name__ == '__main__':
+    main()
