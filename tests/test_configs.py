@@ -73,7 +73,7 @@ def differences(a: Config, b: Config) -> set[str]:
     }
 
 
-def launch_of(cfg: Config) -> dict[str, int]:
+def launch_of(cfg: Config) -> dict[str, Any]:
     """Give the iterations at which a leaf launches its alignments."""
     hook, = (hook for hook in cfg.custom_hooks
              if hook.type == 'LateLaunchHook')
@@ -177,6 +177,15 @@ def test_ablations_are_what_their_names_say(name):
         assert tuple(cfg.model.neck.taps) == (int(terms[0][3:]) - 1, )
         return
     assert 'taps' not in cfg.model.neck
+    if terms == ['auto']:
+        hook, = (h for h in cfg.custom_hooks if h.type == 'LateLaunchHook')
+        assert hook.when == 'plateau'
+        assert list(launch) == list(launch_of(method))
+        # The paper's own choice lies within the bounds.
+        for name in ('instance', 'correlation'):
+            earliest, latest = launch[name]
+            assert earliest < launch_of(method)[name] < latest
+        return
     names = dict(img='image', ins='instance', cat='instance',
                  corr='correlation')
     assert list(launch) == [names[term] for term in terms if term in names]
@@ -225,9 +234,11 @@ def test_launches_lie_inside_the_schedule(name):
     cfg = load(name)
     launch = launch_of(cfg)
     assert set(launch) <= {'image', *(cfg.model.alignments or ())}
-    assert all(0 <= iteration < cfg.train_cfg.max_iters
-               for iteration in launch.values())
-    assert list(launch.values()) == sorted(launch.values())
+    hook, = (dict(h) for h in cfg.custom_hooks if h.type == 'LateLaunchHook')
+    hook.pop('type')
+    bounds = list(LateLaunchHook(**hook).bounds.values())
+    assert all(latest < cfg.train_cfg.max_iters for _, latest in bounds)
+    assert bounds == sorted(bounds)
 
 
 # Building and training

@@ -5,5 +5,8 @@ custom_hooks = [
         type='LateLaunchHook',
         when='plateau',
         window=50,
-        launch=dict(image=0, instance=(200, 1000), correlation=(600, 1600)))
+        launch=dict(
+            image=0,
+            instance=(200, 1000),
+            correlation=(600, 1600)))
 ]

@@ -5,5 +5,8 @@ custom_hooks = [
         type='LateLaunchHook',
         when='plateau',
         window=1000,
-        launch=dict(image=0, instance=(5000, 40000), correlation=(10000, 60000)))
+        launch=dict(
+            image=0,
+            instance=(5000, 40000),
+            correlation=(10000, 60000)))
 ]

@@ -1,7 +1,9 @@
-"""Gates that depend on the iteration alone."""
+"""Gates that depend on the iteration alone, and on plateaus of losses."""
+import io
 from unittest.mock import Mock
 
 import pytest
+import torch
 from mmdet.registry import HOOKS
 from mmengine.hooks import LoggerHook
 from mmengine.registry import MODEL_WRAPPERS
@@ -196,3 +198,102 @@ def test_refuses_a_model_without_alignments(runner):
     runner.model = nn.Linear(1, 1)
     with pytest.raises(ValueError, match='got Linear'):
         LateLaunchHook({}).before_train(runner)
+
+
+# Launch at a plateau
+
+BOUNDS = dict(image=0, instance=(4, 20), correlation=(6, 30))
+WATCH = dict(when='plateau', window=3, tolerance=.1)
+
+
+def run(hook: LateLaunchHook, runner: Mock, losses: dict[str, list[float]],
+        start: int, stop: int) -> dict[str, int]:
+    """Train through iterations whose losses are given by name."""
+    for i in range(start, stop):
+        runner.iter = i
+        hook.before_train_iter(runner, batch_idx=i)
+        outputs = {
+            f'{name}/loss': torch.tensor(losses[name][i])
+            for name in runner.model.launched
+        }
+        outputs['image/accuracy'] = torch.tensor(float(i))
+        outputs['loss_cls'] = torch.tensor(float(i))
+        hook.after_train_iter(runner, batch_idx=i, outputs=outputs)
+    return hook.launched_at
+
+
+@pytest.fixture
+def long_runner(runner):
+    runner.max_iters = 40
+    return runner
+
+
+#: Falls for nine iterations, then rests.
+SETTLING = [10. - i for i in range(9)] + [1.] * 31
+STILL = [2.] * 40
+RESTLESS = [float(2**(i // 3)) for i in range(40)]
+
+
+@pytest.mark.parametrize(('image', 'instance', 'launched_at'), [
+    # Windows of 3 end at 3, 6, ...: the mean of 9 to 11 is the first of rest,
+    # that of 12 to 14 the first not to differ. Instance alignment starts at
+    # 15 and is watched from there: 15 to 17 against 18 to 20.
+    (SETTLING, STILL, dict(image=0, instance=15, correlation=21)),
+    # At once, but not before its bound; 0 to 2 against 3 to 5.
+    (STILL, STILL, dict(image=0, instance=6, correlation=12)),
+    # Never stable: at the latest iteration.
+    (RESTLESS, STILL, dict(image=0, instance=20, correlation=30)),
+    # All that are launched must be stable.
+    (STILL, RESTLESS, dict(image=0, instance=6, correlation=30)),
+])
+def test_next_starts_when_the_launched_are_stable(long_runner, image, instance,
+                                                  launched_at):
+    hook = LateLaunchHook(BOUNDS, **WATCH)
+    hook.before_train(long_runner)
+    losses = dict(image=image, instance=instance, correlation=STILL)
+    assert run(hook, long_runner, losses, 0, 40) == launched_at
+
+
+@pytest.mark.parametrize('stop', [1, 5, 14, 15, 16, 20, 33])
+def test_plateau_survives_a_resume(long_runner, stop):
+    losses = dict(image=SETTLING, instance=STILL, correlation=STILL)
+    hook = LateLaunchHook(BOUNDS, **WATCH)
+    hook.before_train(long_runner)
+    run(hook, long_runner, losses, 0, stop)
+    checkpoint: dict = {}
+    hook.before_save_checkpoint(long_runner, checkpoint)
+    # It is stored with the rest, and read back in a new process.
+    buffer = io.BytesIO()
+    torch.save(checkpoint, buffer)
+    buffer.seek(0)
+    resumed = LateLaunchHook(BOUNDS, **WATCH)
+    long_runner.model = Aligned()
+    long_runner.iter = stop
+    resumed.after_load_checkpoint(long_runner, torch.load(buffer))
+    resumed.before_train(long_runner)
+    assert run(resumed, long_runner, losses, stop, 40) == dict(
+        image=0, instance=15, correlation=21)
+
+
+def test_plateau_of_a_warm_start_is_not_ours(long_runner):
+    """load_from reads a checkpoint, too, and starts at iteration 0."""
+    hook = LateLaunchHook(BOUNDS, **WATCH)
+    long_runner.iter = 0
+    hook.after_load_checkpoint(
+        long_runner,
+        dict(late_launch=dict(launched_at=dict(image=0, instance=6))))
+    hook.before_train(long_runner)
+    assert hook.launched_at == {}
+
+
+@pytest.mark.parametrize(('arguments', 'sentence'), [
+    (dict(launch=dict(image=(0, 5))), "give when='plateau'"),
+    (dict(launch=dict(image=(5, 0)), when='plateau'), 'the earlier first'),
+    (dict(launch=dict(image=(1, 2, 3)), when='plateau'), 'must be an iter'),
+    (dict(launch={}, when='later'), "but got 'later'"),
+    (dict(launch={}, when='plateau', window=0), 'window >= 1'),
+    (dict(launch={}, when='plateau', tolerance=0.), 'tolerance > 0'),
+])
+def test_refuses_plateaus_that_cannot_be_meant(arguments, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        LateLaunchHook(**arguments)
