@@ -1,13 +1,17 @@
-"""Image files that are not what a list says, by their names."""
+"""Lists of image files, and what is wrong with them, by their names."""
 import os
 import os.path as osp
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import cv2
+import mmengine
 
 from .disk import DataError
+
+IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 
 
 def name_some(names: Iterable[object], limit: int = 5) -> str:
@@ -35,6 +39,21 @@ def repeated(values: Iterable) -> list:
         list: Each of them once.
     """
     return [value for value, num in Counter(values).items() if num > 1]
+
+
+def images_below(folder: str | Path) -> list[str]:
+    """Name the images in a folder and its sub-folders.
+
+    Args:
+        folder (str | Path): Must exist.
+
+    Returns:
+        list[str]: Paths relative to it, sorted. Hidden files are left out:
+        macOS puts a ``._a.jpg``, which is no image, beside an ``a.jpg``.
+    """
+    return sorted(
+        mmengine.scandir(
+            folder, IMAGE_SUFFIXES, recursive=True, case_sensitive=False))
 
 
 def check_images(paths: list[str], named_by: str, mend: str) -> None:
