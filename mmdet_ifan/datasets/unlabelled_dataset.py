@@ -30,8 +30,8 @@ class UnlabelledDataset(NamesUnreadableImages, BaseDetDataset):
 
     Raises:
         FileNotFoundError: If ``images`` or one of them does not exist.
-        DataError: If there is no image, one is listed twice, or the list is
-            malformed.
+        DataError: If there is no image, one is listed twice or damaged, or
+            the list is malformed.
     """
 
     METAINFO: dict = dict()
