@@ -1,4 +1,4 @@
-"""Writing files so that an interruption leaves no half of one."""
+"""Writing files whole or not at all, and saying what keeps us from it."""
 
 import os
 from collections.abc import Iterator
@@ -13,6 +13,19 @@ class DataError(ValueError):
 
     Command line tools print it as it is and exit with code 2.
     """
+
+
+def check_workers(workers: int) -> None:
+    """Refuse a number of threads or processes that does no work.
+
+    Args:
+        workers (int): The number.
+
+    Raises:
+        DataError: If it is not positive.
+    """
+    if workers < 1:
+        raise DataError(f'workers must be at least 1, but got {workers}.')
 
 
 @contextmanager

@@ -69,8 +69,9 @@ class DomainCocoDataset(NamesUnreadableImages, CocoDataset):
     Raises:
         FileNotFoundError: If the annotation file or an image does not exist.
         DataError: If the file is no COCO file, ids or categories clash in
-            it, it lists an image twice, lacks one of the configured classes
-            or has no images, or ``filter_cfg`` leaves none.
+            it, it lists an image twice or a damaged one, lacks one of the
+            configured classes or has no images, or ``filter_cfg`` leaves
+            none.
     """
 
     COCOAPI = _CheckedCOCO

@@ -1,13 +1,25 @@
-"""Image files that are not what a list says, by their names."""
+"""Lists of image files, and what is wrong with them, by their names."""
 import os
 import os.path as osp
+import struct
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import cv2
+import mmengine
+from PIL import Image
 
 from .disk import DataError
+
+#: How a whole file begins and ends.
+JPEG = (b'\xff\xd8\xff', b'\xff\xd9')
+PNG = (b'\x89PNG\r\n\x1a\n', b'IEND\xaeB`\x82')
+#: What Pillow raises when a file is damaged or no image.
+PILLOW_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error,
+                 Image.DecompressionBombError)
+IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 
 
 def name_some(names: Iterable[object], limit: int = 5) -> str:
@@ -37,8 +49,62 @@ def repeated(values: Iterable) -> list:
     return [value for value, num in Counter(values).items() if num > 1]
 
 
+def images_below(folder: str | Path) -> list[str]:
+    """Name the images in a folder and its sub-folders.
+
+    Args:
+        folder (str | Path): Must exist.
+
+    Returns:
+        list[str]: Paths relative to it, sorted. Hidden files are left out:
+        macOS puts a ``._a.jpg``, which is no image, beside an ``a.jpg``.
+    """
+    return sorted(
+        mmengine.scandir(
+            folder, IMAGE_SUFFIXES, recursive=True, case_sensitive=False))
+
+
+def is_cut_short(path: str | Path) -> bool | None:
+    """Tell whether a JPEG or PNG lacks its end.
+
+    Only the first and last bytes are read; the image is decoded if the last
+    ones are not its end, since something else may follow it.
+
+    Args:
+        path (str | Path): The image.
+
+    Returns:
+        bool | None: None for another format, whose end does not show.
+
+    Raises:
+        OSError: If the file cannot be read.
+    """
+    with open(path, 'rb') as file:
+        start = file.read(8)
+        ends = [end for begin, end in (JPEG, PNG) if start.startswith(begin)]
+        if not ends:
+            return None
+        file.seek(-len(ends[0]), os.SEEK_END)
+        if file.read() == ends[0]:
+            return False
+        file.seek(0)
+        content = file.read()
+    try:
+        with Image.open(path) as image:
+            image.load()
+    except PILLOW_ERRORS:
+        return True
+    # Pillow forgives that the end is missing; OpenCV, which loads the images
+    # for training, does not.
+    return ends[0] not in content
+
+
 def check_images(paths: list[str], named_by: str, mend: str) -> None:
-    """Check that every image of a list is there, and once.
+    """Check that every image of a list is there, whole, and once.
+
+    Little more than the ends of a file is read. What that does not show, an
+    image that is damaged in the middle or, unless it is a JPEG or PNG, cut
+    short, is named when it is loaded.
 
     Args:
         paths (list[str]): The images.
@@ -46,7 +112,7 @@ def check_images(paths: list[str], named_by: str, mend: str) -> None:
         mend (str): What to do if images are missing.
 
     Raises:
-        DataError: If an image is listed twice.
+        DataError: If an image is listed twice or damaged.
         FileNotFoundError: If an image does not exist or is empty.
     """
     twice = repeated(osp.normpath(path) for path in paths)
@@ -59,6 +125,12 @@ def check_images(paths: list[str], named_by: str, mend: str) -> None:
         raise FileNotFoundError(
             f'{len(absent)} of the {len(paths)} images that {named_by} names '
             f'do not exist or are empty: {name_some(absent)}. {mend}')
+    damaged = [path for path in paths if _is_damaged(path)]
+    if damaged:
+        raise DataError(
+            f'{len(damaged)} of the {len(paths)} images that {named_by} names '
+            f'are cut short or no images: {name_some(damaged)}. Get whole '
+            'copies of them, or take them out.')
 
 
 def _has_content(path: str) -> bool:
@@ -67,6 +139,15 @@ def _has_content(path: str) -> bool:
         return os.stat(path).st_size > 0
     except OSError:
         return False
+
+
+def _is_damaged(path: str) -> bool:
+    """Tell whether the ends of an image show that it cannot be loaded."""
+    try:
+        cut = is_cut_short(path)
+    except OSError:
+        return True
+    return not cv2.haveImageReader(path) if cut is None else cut
 
 
 class NamesUnreadableImages:

@@ -13,9 +13,14 @@ import numpy as np
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
-from .disk import TEMPORARY_SUFFIX, DataError, write_atomically
+from .disk import (
+    TEMPORARY_SUFFIX,
+    DataError,
+    check_workers,
+    write_atomically,
+)
+from .image_files import IMAGE_SUFFIXES, images_below
 from .preparation import map_in_order
-from .unlabelled_dataset import IMAGE_SUFFIXES
 
 MARKER = 'RESTYLED.txt'
 README = """These pictures have an artificial look.
@@ -113,9 +118,8 @@ def restyle(images: Path, out: Path, look: NewLook, workers: int = 2,
         DataError: If there is nothing to read, `out` holds something else
             or cannot be written, or a picture is unreadable and `strict`.
     """
-    if workers < 1:
-        raise DataError(f'workers must be at least 1, but got {workers}.')
-    names = _names_below(images)
+    check_workers(workers)
+    names = images_below(images) if images.is_dir() else []
     if not names:
         raise DataError(f'There is no image in {images} (looked for '
                         f'{", ".join(IMAGE_SUFFIXES)}).')
@@ -139,13 +143,6 @@ def restyle(images: Path, out: Path, look: NewLook, workers: int = 2,
     return skipped
 
 
-def _names_below(folder: Path) -> list[str]:
-    """Paths of the images in a folder and below, relative to it."""
-    return sorted(path.relative_to(folder).as_posix()
-                  for path in folder.rglob('*')
-                  if path.suffix.lower() in IMAGE_SUFFIXES)
-
-
 def _claim(out: Path, look: NewLook, overwrite: bool) -> None:
     """Mark `out` as a folder of this look.
 
@@ -159,7 +156,7 @@ def _claim(out: Path, look: NewLook, overwrite: bool) -> None:
                 raise DataError(
                     f'{out} holds pictures of another look, see {marker}: '
                     'choose another folder with --out, or pass --overwrite.')
-            for name in _names_below(out):
+            for name in images_below(out):
                 (out / name).unlink()
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f'{out} holds something else: choose an empty folder '

@@ -1,7 +1,6 @@
 """A target domain: images, and nothing but images."""
 import os
 import os.path as osp
-from collections.abc import Iterator
 from typing import Any
 
 import mmengine
@@ -9,9 +8,12 @@ from mmdet.datasets import BaseDetDataset
 from mmdet.registry import DATASETS
 
 from .disk import DataError
-from .image_files import NamesUnreadableImages, check_images
-
-IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
+from .image_files import (
+    IMAGE_SUFFIXES,
+    NamesUnreadableImages,
+    check_images,
+    images_below,
+)
 
 
 @DATASETS.register_module()
@@ -28,8 +30,8 @@ class UnlabelledDataset(NamesUnreadableImages, BaseDetDataset):
 
     Raises:
         FileNotFoundError: If ``images`` or one of them does not exist.
-        DataError: If there is no image, one is listed twice, or the list is
-            malformed.
+        DataError: If there is no image, one is listed twice or damaged, or
+            the list is malformed.
     """
 
     METAINFO: dict = dict()
@@ -50,7 +52,7 @@ class UnlabelledDataset(NamesUnreadableImages, BaseDetDataset):
                 f'The target images {path} do not exist: correct images or '
                 'data_root of the UnlabelledDataset.')
         if osp.isdir(path):
-            paths = [osp.join(path, name) for name in _images_below(path)]
+            paths = [osp.join(path, name) for name in images_below(path)]
         else:
             paths = [
                 osp.join(self.data_prefix.get('img') or self.data_root, name)
@@ -66,14 +68,6 @@ class UnlabelledDataset(NamesUnreadableImages, BaseDetDataset):
             dict(img_path=img_path, img_id=i, instances=[])
             for i, img_path in enumerate(paths)
         ]
-
-
-def _images_below(folder: str) -> Iterator[str]:
-    """Name the images in a folder and below, in a fixed order."""
-    return iter(
-        sorted(
-            mmengine.scandir(
-                folder, IMAGE_SUFFIXES, recursive=True, case_sensitive=False)))
 
 
 def _listed_images(path: str) -> list[str]:

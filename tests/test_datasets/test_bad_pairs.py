@@ -1,5 +1,6 @@
 """What is wrong with a pair is said before training, with the names."""
 import json
+import os.path as osp
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -219,6 +220,56 @@ def test_target_list_in_another_encoding(tmp_path):
 
 
 # Damaged images
+
+
+def encode(suffix: str) -> bytes:
+    """Make an image of noise."""
+    noise = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
+    return cv2.imencode(suffix, noise)[1].tobytes()
+
+
+@pytest.mark.parametrize('kind', ['text', 'coco', 'folder'])
+def test_damaged_target_images_are_all_named_before_training(
+        target, tmp_path, kind):
+    names = ['a.jpg', 'b.jpg', 'c.png', 'd.png', 'e.webp', 'f.bmp']
+    for name in names:
+        (tmp_path / 'sub').mkdir(exist_ok=True)
+        (tmp_path / 'sub' / name).write_bytes(encode(name[1:]))
+    for name in ('b.jpg', 'd.png'):
+        path = tmp_path / 'sub' / name
+        path.write_bytes(path.read_bytes()[:-2])
+    (tmp_path / 'sub/f.bmp').write_text('Sorry, log in to download this.')
+    with pytest.raises(
+            DataError,
+            match=r'3 of the 6 images that \S+ names are cut short or no '
+            r'images: \S+/b.jpg, \S+/d.png, \S+/f.bmp\. Get whole copies'):
+        if kind == 'folder':
+            UnlabelledDataset('sub', data_root=str(tmp_path))
+        else:
+            target([f'sub/{name}' for name in names], kind)
+
+
+def test_target_image_with_something_after_its_end_is_sound(target, tmp_path):
+    for name in ('a.jpg', 'b.png'):
+        (tmp_path / name).write_bytes(encode(name[1:]) + b'\0' * 50)
+    assert len(target(['a.jpg', 'b.png'])) == 2
+
+
+def test_cut_labelled_image_is_named_before_training(labelled, tmp_path):
+    def cut(content: dict) -> None:
+        path = tmp_path / '3.png'
+        path.write_bytes(path.read_bytes()[:-1])
+
+    with pytest.raises(DataError, match=r'1 of the 9 images .*: \S+/3.png\.'):
+        labelled(cut)
+
+
+def test_hidden_files_are_no_target_images(tmp_path):
+    draw(tmp_path, 'a.png', 'sub/B.PNG')
+    (tmp_path / 'sub/._B.PNG').write_bytes(b'where macOS keeps its notes')
+    dataset = UnlabelledDataset('.', data_root=str(tmp_path))
+    assert [osp.basename(dataset.get_data_info(i)['img_path'])
+            for i in range(len(dataset))] == ['a.png', 'B.PNG']
 
 
 @pytest.mark.parametrize('content', [b'no image', None])

@@ -126,6 +126,12 @@ def test_copies_depend_neither_on_workers_nor_on_other_files(photos,
     assert one.pop('a.jpg') and one == two
 
 
+def test_hidden_files_are_not_copied(photos, tmp_path):
+    (photos / '._a.jpg').write_bytes(b'where macOS keeps its notes')
+    skipped, said = run(photos, tmp_path / 'out')
+    assert skipped == 0 and '3 images made' in said
+
+
 def test_an_interrupted_run_goes_on(photos, tmp_path, monkeypatch):
     run(photos, tmp_path / 'whole')
     out, write, written = tmp_path / 'out', module.write_atomically, []

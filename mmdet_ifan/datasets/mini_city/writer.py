@@ -12,7 +12,12 @@ from typing import Any
 import cv2
 from tqdm import tqdm
 
-from ..disk import TEMPORARY_SUFFIX, DataError, write_atomically
+from ..disk import (
+    TEMPORARY_SUFFIX,
+    DataError,
+    check_workers,
+    write_atomically,
+)
 from . import settings
 from .data_sets import MiniCity, MiniSim, RenderedSet
 from .formats import json_bytes
@@ -42,8 +47,7 @@ def write_mini_city(root: Path, city: RenderedSet, workers: int = 2,
     Raises:
         DataError: If the folder holds something else, or cannot be written.
     """
-    if workers < 1:
-        raise DataError(f'workers must be at least 1, but got {workers}.')
+    check_workers(workers)
     if _is_finished(root, city, overwrite):
         say(f'{root} is up to date: {city.train} + {city.val} scenes, seed '
             f'{city.seed}.')

@@ -1,15 +1,12 @@
 """The size of an image file, and whether it is whole, without decoding."""
 
-import os
-import struct
 from pathlib import Path
 
 from PIL import Image
 
+from ..image_files import PILLOW_ERRORS, is_cut_short
 from .records import LeftOut, Problem
 
-#: How a whole file of a format ends.
-ENDS = {'JPEG': b'\xff\xd9', 'MPO': b'\xff\xd9', 'PNG': b'IEND\xaeB`\x82'}
 ORIENTATION = 0x0112  # The EXIF tag; values over 4 swap height and width.
 
 
@@ -32,7 +29,11 @@ def image_size(path: Path) -> tuple[int, int]:
     """
     try:
         with Image.open(path) as image:
-            _check_whole(path, image)
+            cut = is_cut_short(path)
+            if cut is None:
+                image.load()
+            elif cut:
+                raise OSError('The end is missing.')
             width, height = image.size
             if image.format in ('JPEG', 'MPO') and image.getexif().get(
                     ORIENTATION, 1) > 4:
@@ -40,28 +41,8 @@ def image_size(path: Path) -> tuple[int, int]:
     except FileNotFoundError as error:
         raise LeftOut(Problem('missing images',
                               f'{path} is missing: left out.')) from error
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error,
-            Image.DecompressionBombError) as error:
+    except PILLOW_ERRORS as error:
         raise LeftOut(Problem(
             'damaged images', f'{path} is not a whole image: left out.'
         )) from error
     return height, width
-
-
-def _check_whole(path: Path, image: Image.Image) -> None:
-    """Decode the image unless its last bytes show that it is whole.
-
-    Raises:
-        OSError: Or another of Pillow's errors, if it is not.
-    """
-    end = ENDS.get(image.format or '', b'')
-    with path.open('rb') as file:
-        file.seek(-len(end), os.SEEK_END)
-        if end and file.read() == end:
-            return
-        image.load()
-        # Something may follow the end; Pillow forgives that there is none,
-        # OpenCV, which loads the images for training, does not.
-        file.seek(0)
-        if end not in file.read():
-            raise OSError('The end is missing.')

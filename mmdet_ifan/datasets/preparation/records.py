@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..disk import DataError
+from ..disk import check_workers
 
 #: A COCO annotation without its ids: 'category_id', 'bbox' (x, y, width,
 #: height in px), 'area' in px and 'iscrowd'.
@@ -80,9 +80,7 @@ class Options:
     check: bool = False
 
     def __post_init__(self) -> None:
-        if self.workers < 1:
-            raise DataError('workers must be at least 1, but got '
-                            f'{self.workers}.')
+        check_workers(self.workers)
 
     def folder(self, root: Path) -> Path:
         """Give the folder for the COCO files of a data root."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..disk import DataError
-from ..unlabelled_dataset import IMAGE_SUFFIXES
+from ..image_files import IMAGE_SUFFIXES
 from .boxes import Box
 from .records import LeftOut, Problem
 
