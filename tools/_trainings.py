@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mmengine.config import Config
@@ -77,6 +77,14 @@ class Training:
         evaluations = [s for s in self.scalars() if 'target/mAP50' in s]
         return evaluations[-1] if evaluations else None
 
+    def figures(self) -> dict[str, float]:
+        """Give what the last evaluation says of the two domains."""
+        return {
+            name: value
+            for name, value in (self.metrics() or {}).items()
+            if name.startswith(('source/', 'target/'))
+        }
+
     def work_done(self) -> float:
         """Give the part of the work that is done."""
         if self.metrics() is not None:
@@ -140,6 +148,15 @@ class Training:
             self.process.terminate()
 
 
+def progress_bar(trainings: Iterable[Training]) -> tqdm:
+    """Make the bar that :func:`train` moves, as long as all their work."""
+    return tqdm(
+        total=sum(training.work for training in trainings),
+        bar_format='{desc}{percentage:3.0f}% |{bar}| {elapsed}, {remaining} '
+        'left',
+        mininterval=1 if sys.stderr.isatty() else 30)
+
+
 def train(trainings: Sequence[Training],
           bar: tqdm,
           jobs: int | None = None) -> None:
@@ -149,13 +166,14 @@ def train(trainings: Sequence[Training],
     trainings beside each other take little longer than one.
 
     Args:
-        trainings (Sequence[Training]): The trainings, the longest first.
+        trainings (Sequence[Training]): The trainings; the longest go first.
         bar (tqdm): Counts their work.
         jobs (int, optional): How many at a time. Defaults to None, as many as
             there are cores.
     """
     cores = os.cpu_count() or 1
-    waiting = [t for t in trainings if t.metrics() is None]
+    waiting = sorted((t for t in trainings if t.metrics() is None),
+                     key=lambda training: -training.work)
     jobs = max(1, min(jobs or cores, len(waiting)))
     running: list[Training] = []
     start = bar.n

@@ -12,15 +12,19 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from _trainings import ROOT, Training, train
+from _trainings import ROOT, Training, progress_bar, train
 from mmengine.config import Config
-from tqdm import tqdm
 
 from mmdet_ifan.datasets.disk import DataError
 from mmdet_ifan.datasets.mini_city import MiniCity, write_mini_city
 from mmdet_ifan.datasets.preparation import Options
 from mmdet_ifan.datasets.preparation.cityscapes import prepare_cityscapes
-from mmdet_ifan.evaluation import comparison_table, gap_recovered, to_markdown
+from mmdet_ifan.evaluation import (
+    TARGET_MAP,
+    comparison_table,
+    gap_recovered,
+    to_markdown,
+)
 from mmdet_ifan.evaluation.detection_figure import draw_comparison
 
 CONFIGS = ROOT / 'configs'
@@ -62,16 +66,12 @@ def prepare_data() -> None:
 
 def train_all(warm: Training, runs: dict[str, Training]) -> None:
     """Train the warm start, then the rows of the table from it."""
-    layout = '{desc}{percentage:3.0f}% |{bar}| {elapsed}, {remaining} left'
-    with tqdm(
-            total=warm.work + sum(run.work for run in runs.values()),
-            bar_format=layout,
-            mininterval=1 if sys.stderr.isatty() else 30) as bar:
+    with progress_bar([warm, *runs.values()]) as bar:
         bar.set_description('training warm start')
         train([warm], bar)
         stop_on_failure([warm])
         bar.set_description(f'training {", ".join(runs)}')
-        train(sorted(runs.values(), key=lambda run: -run.work), bar)
+        train(list(runs.values()), bar)
     stop_on_failure(runs.values())
 
 
@@ -87,17 +87,10 @@ def write_results(folder: Path, seed: int,
     """Write results.json and results.md; returns the table."""
     classes = Config.fromfile(CONFIGS / f'{RUNS["ifan"]}.py').metainfo.classes
     table = to_markdown(comparison_table(results, classes))
-    key = 'target/mAP50'
-    report: dict = {
-        row: {
-            name: value
-            for name, value in metrics.items()
-            if name.startswith(('source/', 'target/'))
-        }
-        for row, metrics in results.items()
-    }
+    report: dict = dict(results)
     report['gap_recovered'] = gap_recovered(
-        *(results[row][key] for row in ('source_only', 'ifan', 'oracle')))
+        *(results[row][TARGET_MAP]
+          for row in ('source_only', 'ifan', 'oracle')))
     report['seed'] = seed
     (folder / 'results.json').write_text(json.dumps(report, indent=2))
     (folder / 'results.md').write_text(
@@ -121,7 +114,7 @@ def main() -> None:
         for row, config in RUNS.items()
     }
     train_all(warm, runs)
-    results = {row: run.metrics() or {} for row, run in runs.items()}
+    results = {row: run.figures() for row, run in runs.items()}
     table = write_results(folder, args.seed, results)
     drawn = {'source-only': runs['source_only'], 'iFAN': runs['ifan']}
     draw_comparison(

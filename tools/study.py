@@ -3,7 +3,7 @@
 Each finished run leaves a small file of figures in OUT/runs; what has one is
 not trained again, so a study goes on where it stopped, be it with more configs
 or more seeds. A run that fails does not stop the others. The table (Markdown
-and JSON) and the plot are made from all figures in OUT.
+and JSON) and the plot show the configs and seeds that are asked for.
 
 Gain and gap recovered need a config whose name starts with source-only and one
 whose name starts with oracle.
@@ -14,9 +14,8 @@ import json
 import sys
 from pathlib import Path
 
-from _trainings import Training, train
+from _trainings import Training, progress_bar, train
 from mmengine.config import Config
-from tqdm import tqdm
 
 from mmdet_ifan.evaluation import plot_study, study_table, to_markdown
 
@@ -72,14 +71,13 @@ def figures_file(out: Path, config: Path, seed: int) -> Path:
     return out / 'runs' / f'{config.stem}_seed-{seed}.json'
 
 
-def check_figures(args: argparse.Namespace) -> None:
+def check_figures(args: argparse.Namespace, hashes: dict[Path, str]) -> None:
     """Refuse figures that another version of a config has made."""
     for config in args.configs:
         for seed in args.seeds:
             path = figures_file(args.out, config, seed)
             if path.exists() and json.loads(
-                    path.read_text())['config'] != fingerprint(
-                        config, args.warm_start):
+                    path.read_text())['config'] != hashes[config]:
                 sys.exit(f'error: {path} was made with other settings of '
                          f'{config.name} or its warm start: give another '
                          '--out, or remove it to train again.')
@@ -93,19 +91,16 @@ def write_figures(path: Path, config_hash: str, training: Training) -> None:
         config_hash (str): Hash of its settings.
         training (Training): The run.
     """
-    figures = {
-        name: value
-        for name, value in (training.metrics() or {}).items()
-        if name.startswith(('source/', 'target/'))
-    }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(
         json.dumps(
-            dict(config=config_hash, **training.cost(), **figures), indent=1)
-        + '\n')
+            dict(
+                config=config_hash, **training.cost(), **training.figures()),
+            indent=1) + '\n')
 
 
-def train_missing(args: argparse.Namespace) -> list[str]:
+def train_missing(args: argparse.Namespace,
+                  hashes: dict[Path, str]) -> list[str]:
     """Train what has no figures yet and write them; tell what failed."""
     work_dir = args.work_dir or Path('work_dirs') / args.out.name
 
@@ -124,11 +119,7 @@ def train_missing(args: argparse.Namespace) -> list[str]:
     runs = {(config, seed): training(
         config, seed, warm[seed].checkpoint if warm else None)
             for config, seed in missing}
-    with tqdm(
-            total=sum(t.work for t in (*warm.values(), *runs.values())),
-            bar_format='{desc}{percentage:3.0f}% |{bar}| {elapsed}, '
-            '{remaining} left',
-            mininterval=1 if sys.stderr.isatty() else 30) as bar:
+    with progress_bar([*warm.values(), *runs.values()]) as bar:
         bar.set_description('warm starts')
         train(list(warm.values()), bar, args.jobs)
         failed = {
@@ -137,24 +128,26 @@ def train_missing(args: argparse.Namespace) -> list[str]:
         }
         runs = {key: run for key, run in runs.items() if key[1] not in failed}
         bar.set_description('trainings')
-        train(
-            sorted(runs.values(), key=lambda run: -run.work), bar, args.jobs)
+        train(list(runs.values()), bar, args.jobs)
     failures = list(failed.values())
     for (config, seed), run in runs.items():
         if failure := run.failure():
             failures.append(failure)
         else:
             write_figures(
-                figures_file(args.out, config, seed),
-                fingerprint(config, args.warm_start), run)
+                figures_file(args.out, config, seed), hashes[config], run)
     return failures
 
 
 def main() -> None:
     """Run the study."""
     args = parse_args()
-    check_figures(args)
-    failures = train_missing(args)
+    hashes = {
+        config: fingerprint(config, args.warm_start)
+        for config in args.configs
+    }
+    check_figures(args, hashes)
+    failures = train_missing(args, hashes)
     runs = {
         config.stem: {
             seed: json.loads(path.read_text())

@@ -3,6 +3,8 @@ from collections.abc import Mapping, Sequence
 
 #: Metrics of one run, in percent, as the evaluator names them.
 Metrics = Mapping[str, float]
+#: The one that methods are compared by.
+TARGET_MAP = 'target/mAP50'
 
 
 def gap_recovered(source_only: float, method: float, oracle: float) -> float:
@@ -38,19 +40,18 @@ def comparison_table(runs: Mapping[str, Metrics],
         target, mAP50 on target and on source, gain over source-only, gap
         recovered.
     """
-    key = 'target/mAP50'
-    base, best = runs['source_only'][key], runs['oracle'][key]
+    base, best = (runs[row][TARGET_MAP] for row in ('source_only', 'oracle'))
     rows = [[
         'AP50 (%)', *classes, 'target mAP50', 'source mAP50', 'gain',
         'gap recovered'
     ]]
     for name, metrics in runs.items():
         aps = [metrics.get(f'target/AP50/{c}', float('nan')) for c in classes]
-        row = [*aps, metrics[key], metrics['source/mAP50']]
+        row = [*aps, metrics[TARGET_MAP], metrics['source/mAP50']]
         gain, gap = '', ''
         if name != 'source_only':
-            gain = f'{metrics[key] - base:+.1f}'
-            gap = f'{gap_recovered(base, metrics[key], best):.0f} %'
+            gain = f'{metrics[TARGET_MAP] - base:+.1f}'
+            gap = f'{gap_recovered(base, metrics[TARGET_MAP], best):.0f} %'
         rows.append([name, *(f'{value:.1f}' for value in row), gain, gap])
     return rows
 

@@ -3,7 +3,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from .comparison import Metrics, gap_recovered
+from .comparison import TARGET_MAP, Metrics, gap_recovered
 
 #: Target mAP50 that the iFAN paper gives for a config (Tables 1 to 4).
 PAPER = {
@@ -41,7 +41,6 @@ PAPER = {
     'source-only_r50-dc5_sim10k2city': 35.1,
     'ifan_r50-dc5_sim10k2city': 47.1,
 }
-TARGET = 'target/mAP50'
 
 #: Runs of a study: of each config, the metrics of each seed.
 Runs = Mapping[str, Mapping[int, Metrics]]
@@ -71,6 +70,11 @@ def _reference(runs: Runs, kind: str) -> Mapping[int, Metrics]:
         (seeds for name, seeds in runs.items() if name.startswith(kind)), {})
 
 
+def _mean(seeds: Mapping[int, Metrics], key: str) -> float:
+    """Average a metric over the seeds."""
+    return statistics.mean(metrics[key] for metrics in seeds.values())
+
+
 def study_table(runs: Runs, classes: Sequence[str]) -> list[list[str]]:
     """Lay a study out, a row for each config.
 
@@ -93,18 +97,14 @@ def study_table(runs: Runs, classes: Sequence[str]) -> list[list[str]]:
     for name, seeds in runs.items():
         if not seeds:
             continue
-
-        def mean(key: str, seeds: Mapping[int, Metrics] = seeds) -> float:
-            return statistics.mean(m[key] for m in seeds.values())
-
         is_base = seeds is source_only
         gains = [] if is_base else [
-            m[TARGET] - source_only[seed][TARGET]
+            m[TARGET_MAP] - source_only[seed][TARGET_MAP]
             for seed, m in seeds.items() if seed in source_only
         ]
         gaps = [] if is_base else [
-            gap_recovered(source_only[seed][TARGET], m[TARGET],
-                          oracle[seed][TARGET])
+            gap_recovered(source_only[seed][TARGET_MAP], m[TARGET_MAP],
+                          oracle[seed][TARGET_MAP])
             for seed, m in seeds.items()
             if seed in source_only and seed in oracle
         ]
@@ -112,13 +112,13 @@ def study_table(runs: Runs, classes: Sequence[str]) -> list[list[str]]:
         rows.append([
             name,
             str(len(seeds)),
-            *(f'{mean(f"target/AP50/{c}"):.1f}' for c in classes),
-            mean_and_std([m[TARGET] for m in seeds.values()]),
+            *(f'{_mean(seeds, f"target/AP50/{c}"):.1f}' for c in classes),
+            mean_and_std([m[TARGET_MAP] for m in seeds.values()]),
             mean_and_std([m['source/mAP50'] for m in seeds.values()]),
             mean_and_std(gains),
             f'{mean_and_std(gaps)} %' if gaps else '',
-            f'{mean("minutes"):.1f}',
-            f'{mean("gib"):.1f}',
+            f'{_mean(seeds, "minutes"):.1f}',
+            f'{_mean(seeds, "gib"):.1f}',
             '' if paper is None else f'{paper:.1f}',
         ])
     return rows
@@ -136,9 +136,10 @@ def plot_study(runs: Runs, path: Path) -> None:
     figure = Figure(figsize=(8, 1 + 0.4 * len(names)), layout='constrained')
     axes = figure.add_subplot()
     for row, name in enumerate(names):
-        values = [m[TARGET] for m in runs[name].values()]
+        values = [m[TARGET_MAP] for m in runs[name].values()]
         axes.plot(values, [row] * len(values), 'o', color='C0', alpha=0.4)
-        axes.plot(statistics.mean(values), row, '|', color='C0', ms=18, mew=3)
+        mean = _mean(runs[name], TARGET_MAP)
+        axes.plot(mean, row, '|', color='C0', ms=18, mew=3)
     axes.set_yticks(range(len(names)), [n.split('_')[0] for n in names])
     axes.invert_yaxis()
     axes.grid(axis='x', alpha=0.3)
@@ -146,7 +147,7 @@ def plot_study(runs: Runs, path: Path) -> None:
         seeds = _reference(runs, kind)
         if seeds:
             axes.axvline(
-                statistics.mean(m[TARGET] for m in seeds.values()),
+                _mean(seeds, TARGET_MAP),
                 color='0.5',
                 linestyle=style,
                 label=kind)

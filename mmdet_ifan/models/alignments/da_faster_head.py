@@ -11,7 +11,6 @@ from ..layers import (
     balanced_accuracy,
     domain_cross_entropy,
     mean_of_valid,
-    valid_positions,
 )
 from .base_alignment import BaseAlignment
 
@@ -85,8 +84,7 @@ class DAFasterHead(BaseAlignment):
         for domain, label in ((source, SOURCE), (target, TARGET)):
             tap = domain.taps[-1]
             image = self.image_classifier(self.reverse(tap)).squeeze(1)
-            valid = valid_positions(image, domain.img_shapes,
-                                    domain.batch_shape)
+            valid = domain.valid_positions(image)
             instance = self.instance_classifier(
                 self.reverse(domain.instance_vectors)).squeeze(1)
             terms['image'].append(
@@ -94,14 +92,14 @@ class DAFasterHead(BaseAlignment):
                               valid).mean())
             terms['instance'].append(
                 _mean(domain_cross_entropy(instance, label)))
-            image, instance = image.float().sigmoid(), instance.float(
-            ).sigmoid()
+            image_prob = image.float().sigmoid()
+            instance_prob = instance.float().sigmoid()
             image_of = domain.proposals.rois[:, 0].long()
+            image_mean = mean_of_valid(image_prob, valid)[image_of]
             terms['consistency'].append(
-                _mean((mean_of_valid(image, valid)[image_of] -
-                       instance).abs()))
-            image_probs.append(image[valid])
-            instance_probs.append(instance)
+                _mean((image_mean - instance_prob).abs()))
+            image_probs.append(image_prob[valid])
+            instance_probs.append(instance_prob)
         losses = {
             f'loss_{name}': self.loss_weight * torch.stack(term).sum()
             for name, term in terms.items()

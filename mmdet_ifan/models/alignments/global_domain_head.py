@@ -18,7 +18,6 @@ from ..layers import (
     balanced_accuracy,
     domain_cross_entropy,
     mean_of_valid,
-    valid_positions,
 )
 from .base_alignment import BaseAlignment
 
@@ -62,8 +61,7 @@ class GlobalDomainHead(BaseAlignment):
         terms, outputs = [], []
         for domain, label in ((source, SOURCE), (target, TARGET)):
             tap = domain.taps[-1]
-            valid = valid_positions(tap[:, 0], domain.img_shapes,
-                                    domain.batch_shape)
+            valid = domain.valid_positions(tap[:, 0])
             logits = self.classifier(self.reverse(mean_of_valid(tap, valid)))
             terms.append(domain_cross_entropy(logits, label).mean())
             outputs.append(logits.sigmoid())

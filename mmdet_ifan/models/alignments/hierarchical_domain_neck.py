@@ -12,7 +12,6 @@ from ..layers import (
     DomainClassifier,
     balanced_accuracy,
     mean_of_valid,
-    valid_positions,
 )
 from .base_alignment import BaseAlignment
 
@@ -115,8 +114,7 @@ class HierarchicalDomainNeck(BaseAlignment):
             terms, outputs = [], []
             for domain, label in ((source, SOURCE), (target, TARGET)):
                 output = classifier(self.reverse(domain.taps[tap])).squeeze(1)
-                valid = valid_positions(output, domain.img_shapes,
-                                        domain.batch_shape)
+                valid = domain.valid_positions(output)
                 error = (output - label).square()
                 terms.append(mean_of_valid(error, valid).mean())
                 outputs.append(output[valid])

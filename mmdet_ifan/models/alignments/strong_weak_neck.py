@@ -17,7 +17,6 @@ from ..layers import (
     balanced_accuracy,
     domain_focal_loss,
     mean_of_valid,
-    valid_positions,
 )
 from .hierarchical_domain_neck import HierarchicalDomainNeck
 
@@ -127,8 +126,7 @@ class StrongWeakNeck(HierarchicalDomainNeck):
         terms, outputs = [], []
         for domain, label in ((source, SOURCE), (target, TARGET)):
             maps = self.global_trunk(self.reverse(domain.taps[-1]))
-            valid = valid_positions(maps[:, 0], domain.img_shapes,
-                                    domain.batch_shape)
+            valid = domain.valid_positions(maps[:, 0])
             logits = self.global_classifier(mean_of_valid(maps, valid))
             terms.append(
                 domain_focal_loss(logits, label, self.gamma).mean())

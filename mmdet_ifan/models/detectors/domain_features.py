@@ -10,6 +10,8 @@ from mmdet.utils import InstanceList
 from mmengine.config import ConfigDict
 from torch import Tensor
 
+from ..layers import valid_positions
+
 if TYPE_CHECKING:
     from .ifan_detector import IFANDetector
 
@@ -68,6 +70,17 @@ class DomainFeatures:
     def img_shapes(self) -> list[tuple[int, int]]:
         """list[tuple[int, int]]: Each image's size without the padding."""
         return [sample.img_shape[:2] for sample in self.data_samples]
+
+    def valid_positions(self, maps: Tensor) -> Tensor:
+        """Mark the positions of maps that show image, not padding.
+
+        Args:
+            maps (Tensor): Made from the whole batch, of shape (N, H, W).
+
+        Returns:
+            Tensor: Booleans of shape (N, H, W).
+        """
+        return valid_positions(maps, self.img_shapes, self.batch_shape)
 
     @cached_property
     def taps(self) -> tuple[Tensor, ...]:
