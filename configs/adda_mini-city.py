@@ -3,5 +3,7 @@ _base_ = './ifan_mini-city.py'
 model = dict(
     neck=dict(taps=()),
     alignments=dict(
-        _delete_=True, adda=dict(type='GlobalDomainHead', in_channels=128)))
+        _delete_=True,
+        adda=dict(
+            type='GlobalDomainHead', in_channels=128, hidden_channels=64)))
 custom_hooks = [dict(type='LateLaunchHook', launch=dict(adda=0))]

@@ -5,5 +5,9 @@ model = dict(
     alignments=dict(
         _delete_=True,
         da_faster=dict(
-            type='DAFasterHead', in_channels=128, instance_channels=256)))
+            type='DAFasterHead',
+            in_channels=128,
+            instance_channels=256,
+            image_channels=128,
+            hidden_channels=256)))
 custom_hooks = [dict(type='LateLaunchHook', launch=dict(da_faster=0))]

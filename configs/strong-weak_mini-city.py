@@ -5,5 +5,5 @@ model = dict(
     alignments=dict(_delete_=True),
     roi_head=dict(
         type='ContextRoIHead',
-        bbox_head=dict(type='ContextBBoxHead', context_channels=256)))
+        bbox_head=dict(type='ContextBBoxHead', context_channels=160)))
 custom_hooks = [dict(type='LateLaunchHook', launch=dict(image=0))]

@@ -3,6 +3,9 @@
 # wide, it learns less in the same time (docs/mini_city_study.md).
 _base_ = './ifan_faster-rcnn.py'
 tap_channels = (16, 32, 64, 128)
+# A quarter of VGG-16's, as the last tap. At full width the classifiers cost
+# more than the detector.
+hidden_channels = (64, 32)
 model = dict(
     backbone=dict(
         type='ResNet',
@@ -13,7 +16,7 @@ model = dict(
         out_indices=(0, 1, 2, 3),
         norm_cfg=dict(type='GN', num_groups=8),
         norm_eval=False),
-    neck=dict(in_channels=tap_channels),
+    neck=dict(in_channels=tap_channels, hidden_channels=hidden_channels),
     rpn_head=dict(
         in_channels=128,
         feat_channels=64,
@@ -27,7 +30,8 @@ model = dict(
     alignments=dict(
         # Eq. 5 is weighted by probabilities, which are the background's for
         # most proposals: it comes out an order of magnitude below Eq. 3.
-        instance=dict(in_channels=128, loss_weight=1.0),
+        instance=dict(
+            in_channels=128, hidden_channels=hidden_channels, loss_weight=1.0),
         correlation=dict(
             in_channels=tap_channels,
             featmap_strides=(4, 8, 16, 16),

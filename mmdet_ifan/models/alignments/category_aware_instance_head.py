@@ -1,4 +1,5 @@
 """Instance level, agnostic and category-aware (iFAN, Eq. 4 and 5)."""
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -35,6 +36,8 @@ class CategoryAwareInstanceHead(BaseAlignment):
             ``IFANDetector`` stands for the box head's.
         category_aware (bool): False gives Eq. 4: one classifier for all
             categories, every proposal counts 1. Defaults to True.
+        hidden_channels (Sequence[int]): Hidden widths of the classifiers.
+            Defaults to (256, 128).
         **kwargs: ``loss_weight`` and ``grl_weight`` of
             :class:`BaseAlignment`.
 
@@ -47,12 +50,14 @@ class CategoryAwareInstanceHead(BaseAlignment):
                  in_channels: int,
                  num_classes: int,
                  category_aware: bool = True,
+                 hidden_channels: Sequence[int] = (256, 128),
                  **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.num_classes = num_classes
         self.category_aware = category_aware
         self.classifier = DomainClassifier(
-            in_channels, num_classes if category_aware else 1)
+            in_channels, num_classes if category_aware else 1,
+            hidden_channels)
 
     def loss(self, source: 'DomainFeatures',
              target: 'DomainFeatures') -> dict[str, Tensor]:

@@ -15,9 +15,6 @@ from .base_alignment import BaseAlignment
 if TYPE_CHECKING:
     from ..detectors import DomainFeatures
 
-#: Keeps the gradient of the distance finite where two embeddings coincide.
-EPS = 1e-12
-
 
 @MODELS.register_module()
 class CorrelationMetricHead(BaseAlignment):
@@ -108,15 +105,17 @@ class CorrelationMetricHead(BaseAlignment):
         is_target = torch.arange(
             len(labels), device=labels.device) >= len(source_labels)
 
-        distance_sq = (embeds[:, None] - embeds[None]).square().sum(dim=-1)
-        distance = distance_sq.clamp(min=EPS).sqrt()
+        # Neither the N x N differences of 256 numbers nor the cancellation of
+        # |a|^2 + |b|^2 - 2ab. Where two coincide its gradient is 0.
+        distance = torch.cdist(
+            embeds, embeds, compute_mode='donot_use_mm_for_euclid_dist')
         same_class = labels[:, None] == labels[None]
         same_domain = is_target[:, None] == is_target[None]
         each_pair_once = torch.ones_like(same_class).triu(diagonal=1)
         sddc = same_domain & ~same_class & each_pair_once
         ddsc = ~same_domain & same_class & each_pair_once
 
-        pull = _mean_over(distance_sq, sddc)
+        pull = _mean_over(distance.square(), sddc)
         push = _mean_over((self.margin - distance).clamp(min=0).square(), ddsc)
         return dict(
             loss_sddc=self.loss_weight * pull,

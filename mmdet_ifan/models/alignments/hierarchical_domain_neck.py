@@ -41,6 +41,8 @@ class HierarchicalDomainNeck(BaseAlignment):
             that align elsewhere. Defaults to None, all.
         tap_weights (Sequence[float], optional): lambda_l of each aligned
             tap. Defaults to None, 1.0 each.
+        hidden_channels (Sequence[int]): Hidden widths of the classifiers.
+            Defaults to (256, 128).
         **kwargs: ``loss_weight`` and ``grl_weight`` of
             :class:`BaseAlignment`.
 
@@ -53,6 +55,7 @@ class HierarchicalDomainNeck(BaseAlignment):
                  in_channels: Sequence[int],
                  taps: Sequence[int] | None = None,
                  tap_weights: Sequence[float] | None = None,
+                 hidden_channels: Sequence[int] = (256, 128),
                  **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.in_channels = tuple(in_channels)
@@ -72,7 +75,9 @@ class HierarchicalDomainNeck(BaseAlignment):
                 f'{len(self.taps)} aligned taps, but got '
                 f'{len(self.tap_weights)}.')
         self.classifiers = nn.ModuleList(
-            DomainClassifier(self.in_channels[tap]) for tap in self.taps)
+            DomainClassifier(
+                self.in_channels[tap], hidden_channels=hidden_channels)
+            for tap in self.taps)
 
     def forward(self, taps: Sequence[Tensor]) -> tuple[Tensor]:
         """Pass the last tap on.
