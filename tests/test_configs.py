@@ -31,6 +31,9 @@ ABLATIONS = [
     str(path.with_suffix('')) for path in FILES
     if path.parts[0] == 'ablations'
 ]
+STRONG = [
+    str(path.with_suffix('')) for path in FILES if path.parts[0] == 'strong'
+]
 LEAVES = [
     path.stem for path in FILES
     if len(path.parts) == 1 and path.stem not in RIVALS
@@ -164,6 +167,22 @@ def test_comparisons_differ_in_the_alignments_alone(name):
     assert [hook.type for hook in hooks[0]] == [
         hook.type for hook in hooks[1]
     ]
+
+
+@pytest.mark.parametrize('name', STRONG)
+def test_the_strong_recipe_is_one_for_all(name):
+    plain = load(Path(name).name.replace('-strong', ''))
+    strong = load(name)
+    assert differences(plain, strong) == {
+        'strong_hooks.ema.type', 'strong_hooks.ema.momentum',
+        'strong_dataloader.dataset.augmentation', 'default_hooks.ema.type',
+        'default_hooks.ema.momentum',
+        'train_dataloader.dataset.augmentation'
+    }
+    assert strong.default_hooks.ema == strong.strong_hooks.ema
+    dataset = strong.train_dataloader.dataset
+    assert dataset.augmentation == (
+        strong.strong_dataloader.dataset.augmentation)
 
 
 @pytest.mark.parametrize('name', ABLATIONS)

@@ -6,6 +6,7 @@ from typing import Any
 from mmdet.datasets import BaseDetDataset
 from mmdet.registry import DATASETS
 from mmdet.utils import ConfigType
+from mmengine.dataset import Compose
 from mmengine.logging import print_log
 from torch.utils.data import Dataset
 
@@ -26,6 +27,8 @@ class PairedDomainDataset(Dataset):
         source (dict or BaseDetDataset): The labelled data set; its
             ``metainfo`` is the pair's.
         target (dict or UnlabelledDataset): The unlabelled one.
+        augmentation (list[dict], optional): Transforms of both domains,
+            before the last of each pipeline, which packs. Defaults to None.
 
     Raises:
         TypeError: If the target's class could read annotations.
@@ -33,7 +36,8 @@ class PairedDomainDataset(Dataset):
     """
 
     def __init__(self, source: ConfigType | BaseDetDataset,
-                 target: ConfigType | UnlabelledDataset) -> None:
+                 target: ConfigType | UnlabelledDataset,
+                 augmentation: list[ConfigType] | None = None) -> None:
         self.source, self.target = (
             DATASETS.build(part) if isinstance(part, dict) else part
             for part in (source, target))
@@ -42,6 +46,8 @@ class PairedDomainDataset(Dataset):
                 'The target of PairedDomainDataset must be an '
                 'UnlabelledDataset, so that no target label can leak, but is '
                 f'a {type(self.target).__name__}.')
+        for part in (self.source, self.target):
+            part.pipeline.transforms[-1:-1] = Compose(augmentation).transforms
         self.full_init()
 
     @property

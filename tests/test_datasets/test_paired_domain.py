@@ -262,6 +262,14 @@ def test_takes_built_data_sets(source_cfg, target_cfg):
     assert pairs.target is target
 
 
+def test_augmentation_is_that_of_both_domains(source_cfg, target_cfg, pairs):
+    augmented = PairedDomainDataset(
+        source_cfg, target_cfg, augmentation=[dict(type='Invert', prob=1.)])
+    plain, inverted = pairs[0, 0]['inputs'], augmented[0, 0]['inputs']
+    for branch in ('source', 'target'):
+        assert torch.equal(inverted[branch], 255 - plain[branch])
+
+
 @pytest.mark.parametrize('index', [0, 1, np.int64(0)])
 def test_refuses_to_be_indexed_by_one_number(pairs, index):
     with pytest.raises(TypeError, match='PairedDomainSampler'):
