@@ -98,16 +98,17 @@ def test_study_goes_on_where_it_stopped(pair):
     assert run['minutes'] > 0 and run['gib'] > 0
     assert 0 <= run['target/mAP50'] <= 100
     work = pair / 'work_dirs/figures'
-    log = (work / 'source-only_seed-0/console.log').read_text()
-    assert 'warm-start_seed-0/iter_2.pth' in log
+    source_only, = work.glob('source-only_*_seed-0')
+    warm_start, = work.glob('warm-start_*_seed-0')
+    assert f'{warm_start.name}/iter_2.pth' in (
+        source_only / 'console.log').read_text()
 
     # Mended, only the failed one is trained, even if checkpoints are gone.
-    shutil.rmtree(work / 'source-only_seed-0')
+    shutil.rmtree(source_only)
     (pair / 'adda.py').write_text(CONFIG.format(name='adda_mini-city'))
     second = study(pair, *arguments)
     assert second.returncode == 0, second.stderr
-    assert {folder.name for folder in work.iterdir()} == {
-        'adda_seed-0', 'warm-start_seed-0'}
+    assert not any(work.glob('source-only_*'))
     assert json.loads(path.read_text()) == run
     assert '| adda' in (figures / 'table.md').read_text()
     assert '| adda' in second.stdout
@@ -122,6 +123,13 @@ def test_study_goes_on_where_it_stopped(pair):
     assert third.returncode == 1
     assert f'{path.name} was made with other settings' in third.stderr
     assert json.loads(path.read_text()) == run
+
+    # Removed as it says, it is trained again: the checkpoints are another's.
+    path.unlink()
+    fourth = study(pair, 'source-only.py', *arguments[2:])
+    assert fourth.returncode == 0, fourth.stderr
+    assert json.loads(path.read_text())['config'] != run['config']
+    assert len(list(work.glob('source-only_*'))) == 1
 
 
 @pytest.mark.parametrize(('arguments', 'sentence'), [

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from mmengine.config import Config
@@ -159,7 +159,8 @@ def progress_bar(trainings: Iterable[Training]) -> tqdm:
 
 def train(trainings: Sequence[Training],
           bar: tqdm,
-          jobs: int | None = None) -> None:
+          jobs: int | None = None,
+          after: Callable[[Training], None] | None = None) -> None:
     """Train what is not trained yet; one that fails does not stop the others.
 
     At this size a second core makes one training hardly faster, but two
@@ -170,6 +171,8 @@ def train(trainings: Sequence[Training],
         bar (tqdm): Counts their work.
         jobs (int, optional): How many at a time. Defaults to None, as many as
             there are cores.
+        after (Callable, optional): Called with each training that has ended,
+            well or not, as soon as it has. Defaults to None.
     """
     cores = os.cpu_count() or 1
     waiting = sorted((t for t in trainings if t.metrics() is None),
@@ -183,7 +186,10 @@ def train(trainings: Sequence[Training],
                 running.append(waiting.pop(0))
                 running[-1].start(max(1, cores // jobs))
             time.sleep(2)
-            running = [t for t in running if not t.finished()]
+            for training in [t for t in running if t.finished()]:
+                running.remove(training)
+                if after is not None:
+                    after(training)
             done = sum(training.work_done() for training in trainings)
             bar.update(start + done - bar.n)
     finally:

@@ -58,12 +58,13 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def fingerprint(config: Path, warm_start: Path | None) -> str:
-    """Give a hash of all settings that a run depends on."""
-    text = ''.join(
-        Config.fromfile(path).pretty_text for path in (config, warm_start)
-        if path is not None)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def fingerprint(*configs: Path | None) -> str:
+    """Give a hash of all settings in some configs, for file names."""
+    settings = [
+        Config.fromfile(path).to_dict() for path in configs if path is not None
+    ]
+    text = json.dumps(settings, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def figures_file(out: Path, config: Path, seed: int) -> Path:
@@ -104,21 +105,33 @@ def train_missing(args: argparse.Namespace,
     """Train what has no figures yet and write them; tell what failed."""
     work_dir = args.work_dir or Path('work_dirs') / args.out.name
 
-    def training(config: Path, seed: int,
+    def training(config: Path, seed: int, config_hash: str,
                  load_from: Path | None = None) -> Training:
-        return Training(config, work_dir / f'{config.stem}_seed-{seed}', seed,
-                        load_from)
+        # What other settings have left is never taken for this run's.
+        name = f'{config.stem}_{config_hash}_seed-{seed}'
+        return Training(config, work_dir / name, seed, load_from)
 
     missing = [(config, seed) for config in args.configs
                for seed in args.seeds
                if not figures_file(args.out, config, seed).exists()]
     warm = {
-        seed: training(args.warm_start, seed)
+        seed: training(args.warm_start, seed, fingerprint(args.warm_start))
         for _, seed in missing
     } if args.warm_start else {}
     runs = {(config, seed): training(
-        config, seed, warm[seed].checkpoint if warm else None)
+        config, seed, hashes[config], warm[seed].checkpoint if warm else None)
             for config, seed in missing}
+    keys = {run.folder: key for key, run in runs.items()}
+
+    def keep(run: Training) -> None:
+        config, seed = keys[run.folder]
+        if run.metrics() is not None:
+            write_figures(
+                figures_file(args.out, config, seed), hashes[config], run)
+
+    for run in runs.values():
+        # Finished in an earlier study, but not written down.
+        keep(run)
     with progress_bar([*warm.values(), *runs.values()]) as bar:
         bar.set_description('warm starts')
         train(list(warm.values()), bar, args.jobs)
@@ -128,15 +141,9 @@ def train_missing(args: argparse.Namespace,
         }
         runs = {key: run for key, run in runs.items() if key[1] not in failed}
         bar.set_description('trainings')
-        train(list(runs.values()), bar, args.jobs)
-    failures = list(failed.values())
-    for (config, seed), run in runs.items():
-        if failure := run.failure():
-            failures.append(failure)
-        else:
-            write_figures(
-                figures_file(args.out, config, seed), hashes[config], run)
-    return failures
+        train(list(runs.values()), bar, args.jobs, keep)
+    failures = [*failed.values(), *(run.failure() for run in runs.values())]
+    return [failure for failure in failures if failure]
 
 
 def main() -> None:
