@@ -1,7 +1,8 @@
 # Everything happens in .venv, which `make setup` makes and keeps up to date.
 PYTHON ?= python3
 VENV := .venv/bin
-STUDY := source-only adda da-faster strong-weak ifan oracle
+STUDY := source-only adda da-faster strong-weak ablations/img ifan \
+	ablations/auto oracle
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo study test lint clean
