@@ -5,7 +5,7 @@ STUDY := source-only adda da-faster strong-weak ablations/img ifan \
 	ablations/auto oracle
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo study test lint clean
+.PHONY: help setup demo report study test lint clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -18,6 +18,9 @@ setup: ## Install everything into .venv (first time: minutes, then a second)
 
 demo: setup ## See an adaptation work, on the CPU, with nothing to download
 	$(VENV)/python tools/demo.py
+
+report: setup ## Write the demo's page again, with the pictures it has now
+	$(VENV)/python tools/report.py
 
 study: setup ## Compare all methods on Mini City, three seeds each (hours)
 	$(VENV)/python tools/prepare/mini_city.py

@@ -76,6 +76,10 @@ def test_demo(demo: ModuleType, monkeypatch: pytest.MonkeyPatch,
     picture = mmcv.imread(str(folder / 'detections.png'))
     assert min(picture.shape[:2]) > 300
 
+    page = (folder / 'report.html').read_text()
+    assert page.count('src="data:image/png;base64,') == 2
+    assert 'ifan_mini-city.py' in page and 'SHA-256' in page
+
     checkpoints = {
         path: path.stat().st_mtime_ns
         for path in folder.rglob(f'iter_{ITERATIONS}.pth')

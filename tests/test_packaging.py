@@ -45,7 +45,8 @@ def test_config_names_are_unique(wheel):
 
 
 @pytest.mark.parametrize('script', [
-    'train.py', 'test.py', 'browse_pairs.py'])
+    'train.py', 'test.py', 'browse_pairs.py', 'export.py',
+    'analysis/errors.py', 'analysis/features.py'])
 def test_help_is_fast(script):
     """``mim train`` runs it each time, and looks for ``--gpus`` in it."""
     result = subprocess.run(
@@ -67,7 +68,15 @@ def test_help_is_fast(script):
     (['test.py', CONFIGS[0], 'no.pth', '--out', 'a.pkl'], 'a.pkl'),
     (['browse_pairs.py', 'no/config.py', '--out', 'a'], 'no/config.py'),
     (['browse_pairs.py', CONFIGS[0], '--out', 'a', '-n', '0'], '-n'),
-    # A folder that holds pictures.
+    (['export.py', CONFIGS[0], 'no.pth', '--out', 'a'], 'no.pth'),
+    (['analysis/errors.py', CONFIGS[0], 'a.pth', 'b.pth', '--out', 'a'],
+     'a.pth'),
+    (['analysis/features.py', CONFIGS[0], 'x=a.pth', '--out', 'a'], 'a.pth'),
+    (['analysis/features.py', CONFIGS[0], 'a.pth', '--out', 'a'],
+     'NAME=CHECKPOINT'),
+    (['analysis/curves.py', IMAGES, '--out', 'a.png'], 'docs/images'),
+    # Folders that hold something.
+    (['export.py', CONFIGS[0], 'no.pth', '--out', IMAGES], 'docs/images'),
     (['browse_pairs.py', CONFIGS[0], '--out', IMAGES], 'docs/images'),
 ])
 def test_missing_file_is_named(arguments, named):

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
+from mmdet_ifan.evaluation import comparison_table, to_markdown
+
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / 'README.md').read_text()
 OWN_PAIR, = re.findall(
@@ -164,6 +166,20 @@ def test_configs_of_the_pages(own_pair: Path, page: str, block: str) -> None:
     set(re.findall(r'\]\(((?:docs|CITATION)[^)]*)\)', README))))
 def test_links(path: str) -> None:
     assert (ROOT / path).exists()
+
+
+def test_the_demos_table_is_that_of_its_data() -> None:
+    data = ROOT / 'docs/data/mini_city_demo_seed-0.json'
+    results = json.loads(data.read_text())
+    classes = Config.fromfile(
+        ROOT / 'configs/ifan_mini-city.py').metainfo.classes
+    rows = {row: results[row] for row in ('source_only', 'ifan', 'oracle')}
+    assert to_markdown(comparison_table(rows, classes)) in README
+
+
+def test_the_studys_table_is_that_of_its_data() -> None:
+    table = (ROOT / 'docs/data/study_mini-city/table.md').read_text()
+    assert table in (ROOT / 'docs/results.md').read_text()
 
 
 @pytest.mark.parametrize('command', sorted(

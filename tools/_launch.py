@@ -71,6 +71,15 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
         help=argparse.SUPPRESS)
 
 
+def add_package() -> None:
+    """Let a checkout's tools import the checkout's package.
+
+    Not an older copy that is installed; beside the installed tools lies no
+    package.
+    """
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+
 def read_config(path: str, options: dict[str, Any]) -> Config:
     """Read a config and apply the options of the command line.
 
@@ -82,9 +91,7 @@ def read_config(path: str, options: dict[str, Any]) -> Config:
         Config: The config.
     """
     require_file('config', path)
-    # The tools of a checkout run the checkout's package, not an older copy
-    # that is installed; beside the installed tools lies no package.
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    add_package()
 
     from mmengine.config import Config
 

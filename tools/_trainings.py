@@ -15,6 +15,8 @@ ROOT = Path(__file__).resolve().parents[1]
 # installed; beside the installed tools lies no package.
 sys.path.insert(0, str(ROOT))
 
+from mmdet_ifan.evaluation.curves import read_scalars  # noqa: E402
+
 
 class Training:
     """One training as a sub-process, watched through its scalars.
@@ -64,17 +66,13 @@ class Training:
         return self.max_iters + sum(
             0.5 * (self.max_iters - start) for start in self.launches)
 
-    def scalars(self) -> list[dict]:
-        """Read what the run has logged, oldest first."""
-        files = sorted(self.folder.glob('*/vis_data/scalars.json'))
-        lines = [line for f in files for line in f.read_text().splitlines()]
-        return [json.loads(line) for line in lines if line.endswith('}')]
-
     def metrics(self) -> dict[str, float] | None:
         """Give the last evaluation, None if the run is not finished."""
         if not self.checkpoint.exists():
             return None
-        evaluations = [s for s in self.scalars() if 'target/mAP50' in s]
+        evaluations = [
+            s for s in read_scalars(self.folder) if 'target/mAP50' in s
+        ]
         return evaluations[-1] if evaluations else None
 
     def figures(self) -> dict[str, float]:
@@ -89,7 +87,7 @@ class Training:
         """Give the part of the work that is done."""
         if self.metrics() is not None:
             return self.work
-        steps = [s['step'] for s in self.scalars() if 'loss' in s]
+        steps = [s['step'] for s in read_scalars(self.folder) if 'loss' in s]
         return self.work * steps[-1] / self.max_iters if steps else 0.
 
     def start(self, threads: int) -> None:

@@ -25,7 +25,9 @@ from mmdet_ifan.evaluation import (
     gap_recovered,
     to_markdown,
 )
+from mmdet_ifan.evaluation.curves import plot_curves, read_scalars
 from mmdet_ifan.evaluation.detection_figure import draw_comparison
+from mmdet_ifan.evaluation.report import facts_of, write_report
 
 CONFIGS = ROOT / 'configs'
 DATA = Path('data/mini_city')
@@ -36,6 +38,14 @@ RUNS = dict(
     ifan='ifan_mini-city',
     oracle='oracle_mini-city')
 WARM_START = 'warm-start_mini-city'
+#: What the page shows, if it is there, and its caption; the last two are made
+#: by tools/analysis.
+PICTURES = {
+    'detections.png': 'Detections on foggy scenes',
+    'curves.png': 'Training',
+    'errors.png': 'What became of the objects',
+    'features.png': 'Features of both domains'
+}
 
 
 def parse_args() -> argparse.Namespace:
@@ -98,6 +108,32 @@ def write_results(folder: Path, seed: int,
     return table
 
 
+def write_page(folder: Path) -> Path:
+    """Write report.html of a finished demo.
+
+    Args:
+        folder (Path): Its results.
+
+    Returns:
+        Path: The page.
+    """
+    report = json.loads((folder / 'results.json').read_text())
+    results = {row: report[row] for row in RUNS}
+    plot_curves({
+        row: read_scalars(folder / config)
+        for row, config in RUNS.items()
+    }, folder / 'curves.png')
+    cfg = Config.fromfile(CONFIGS / f'{RUNS["ifan"]}.py')
+    write_report(
+        folder / 'report.html', 'Mini City, clear to foggy: '
+        f'iFAN recovers {report["gap_recovered"]:.0f} % of the gap',
+        comparison_table(results, cfg.metainfo.classes), {
+            caption: folder / name
+            for name, caption in PICTURES.items() if (folder / name).exists()
+        }, facts_of(cfg, report['seed']), cfg.pretty_text)
+    return folder / 'report.html'
+
+
 def main() -> None:
     """Run the demo."""
     args = parse_args()
@@ -121,8 +157,10 @@ def main() -> None:
         configs={name: run.path for name, run in drawn.items()},
         checkpoints={name: run.checkpoint for name, run in drawn.items()},
         out=folder / 'detections.png')
+    page = write_page(folder)
     print(f'\n{table}\nThe demo took {(time.time() - start) / 60:.0f} minutes.'
-          f' Results: {folder}/results.json, results.md, detections.png')
+          f' Results: {folder}/results.json, results.md, detections.png; all '
+          f'in one page: {page}')
 
 
 if __name__ == '__main__':

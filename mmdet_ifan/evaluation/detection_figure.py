@@ -8,12 +8,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from mmdet.apis import DetInferencer
-from mmdet.registry import DATASETS
 from mmengine.config import Config
 
-#: Boxes of a figure: corners (N, 4) in pixels and labels (N, ).
-Boxes = tuple[np.ndarray, np.ndarray]
+from .detections import Detections, Truth, detect, read_truth
+from .errors import judge
+
 #: Bright in fog and told apart: Cityscapes' own palette has four dark blues.
 COLOURS = matplotlib.colormaps['hsv']
 
@@ -22,11 +21,13 @@ def draw_comparison(configs: Mapping[str, Path],
                     checkpoints: Mapping[str, Path],
                     out: Path,
                     num_images: int = 4,
-                    score_thr: float = 0.5) -> None:
+                    score_thr: float = 0.5,
+                    where_they_differ: bool = False) -> None:
     """Draw target images with true and detected boxes, a column each.
 
-    The images are taken at even distances from those of the test set's target
-    that hold at least three objects: a sample, not a selection.
+    The images are taken from those of the test set's target that hold at
+    least three objects: at even distances, a sample, or those where most
+    objects are found by one detector and not by another, a selection.
 
     Args:
         configs (Mapping[str, Path]): Config of each detector by its name.
@@ -35,43 +36,43 @@ def draw_comparison(configs: Mapping[str, Path],
         num_images (int): Rows. Defaults to 4.
         score_thr (float): Lowest score that is drawn, in [0, 1].
             Defaults to 0.5.
+        where_they_differ (bool): Whether to select. Defaults to False.
     """
-    cfg = Config.fromfile(next(iter(configs.values())))
-    dataset = DATASETS.build(
-        dict(cfg.test_dataloader.dataset.target, test_mode=True))
-    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
-    infos = [info for info in infos if len(info['instances']) >= 3]
-    chosen = np.linspace(0, len(infos) - 1, num_images).round().astype(int)
-    infos = [infos[i] for i in chosen]
-    paths = [info['img_path'] for info in infos]
-    columns = {'ground truth': [_true_boxes(info) for info in infos]}
-    for name, config in configs.items():
-        columns[name] = _detect(config, checkpoints[name], paths, score_thr)
-    _draw(paths, columns, dataset.metainfo['classes'], out)
+    truths, classes = read_truth(
+        Config.fromfile(next(iter(configs.values()))), 'target')
+    truths = [truth for truth in truths if len(truth.labels) >= 3]
+    chosen = np.arange(len(truths))
+    if not where_they_differ:
+        chosen = np.linspace(0, len(truths) - 1,
+                             num_images).round().astype(int)
+    truths = [truths[i] for i in chosen]
+    found = {
+        name: detect(config, checkpoints[name],
+                     [truth.path for truth in truths], score_thr)
+        for name, config in configs.items()
+    }
+    if where_they_differ:
+        differing = [
+            _num_differing(truth, detections) for truth, *detections in zip(
+                truths, *found.values(), strict=True)
+        ]
+        best = np.argsort(differing, kind='stable')[::-1][:num_images]
+        truths = [truths[i] for i in best]
+        found = {name: [d[i] for i in best] for name, d in found.items()}
+    _draw([truth.path for truth in truths], {
+        'ground truth': truths,
+        **found
+    }, classes, out)
 
 
-def _true_boxes(info: dict) -> Boxes:
-    """Give the true boxes of an image, without those marked crowd."""
-    instances = [i for i in info['instances'] if not i['ignore_flag']]
-    boxes = np.array([i['bbox'] for i in instances]).reshape(-1, 4)
-    return boxes, np.array([i['bbox_label'] for i in instances], dtype=int)
+def _num_differing(truth: Truth, detections: Sequence[Detections]) -> int:
+    """Count the objects that some of the detectors find and others do not."""
+    is_found = np.stack([judge(truth, d)[0] == 0 for d in detections])
+    return int((is_found.any(axis=0) & ~is_found.all(axis=0)).sum())
 
 
-def _detect(config: Path, checkpoint: Path, paths: list[str],
-            score_thr: float) -> list[Boxes]:
-    """Run a detector."""
-    inferencer = DetInferencer(str(config), str(checkpoint), device='cpu')
-    inferencer.show_progress = False
-    results = inferencer(paths, return_datasamples=True, no_save_vis=True)
-    detections = []
-    for sample in results['predictions']:
-        instances = sample.pred_instances
-        kept = instances[instances.scores >= score_thr].cpu().numpy()
-        detections.append((kept.bboxes, kept.labels))
-    return detections
-
-
-def _draw(paths: list[str], columns: dict[str, list[Boxes]],
+def _draw(paths: list[str],
+          columns: Mapping[str, Sequence[Truth] | Sequence[Detections]],
           classes: Sequence[str], out: Path) -> None:
     """Lay the images out in a grid and write it."""
     height, width = mmcv.imread(paths[0]).shape[:2]
@@ -84,13 +85,13 @@ def _draw(paths: list[str], columns: dict[str, list[Boxes]],
     axes = figure.subplots(len(paths), len(columns), squeeze=False)
     for row, path in enumerate(paths):
         image = mmcv.imread(path, channel_order='rgb')
-        for axis, (name, boxes) in zip(
+        for axis, (name, images) in zip(
                 axes[row], columns.items(), strict=True):
             axis.imshow(image, interpolation='bilinear')
             axis.set_axis_off()
             if row == 0:
                 axis.set_title(name, fontsize=11)
-            _draw_boxes(axis, boxes[row], colours)
+            _draw_boxes(axis, images[row], colours)
     handles = [Rectangle((0, 0), 1, 1, color=colour) for colour in colours]
     figure.legend(
         handles,
@@ -102,9 +103,10 @@ def _draw(paths: list[str], columns: dict[str, list[Boxes]],
     figure.savefig(out, dpi=110)
 
 
-def _draw_boxes(axis: Axes, boxes: Boxes, colours: Sequence) -> None:
+def _draw_boxes(axis: Axes, image: Truth | Detections,
+                colours: Sequence) -> None:
     """Draw one image's boxes in the colours of their classes."""
-    for (x1, y1, x2, y2), label in zip(*boxes, strict=True):
+    for (x1, y1, x2, y2), label in zip(image.boxes, image.labels, strict=True):
         axis.add_patch(
             Rectangle((x1, y1),
                       x2 - x1,

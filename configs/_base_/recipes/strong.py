@@ -2,7 +2,7 @@
 # moving average of the weights is what is tested and saved, and colours vary
 # in both domains. A config switches it on with
 #
-#     _base_ = ['ANY_CONFIG.py', '_base_/recipes/strong.py']
+#     _base_ = ['ANY_CONFIG.py', 'mmdet_ifan::_base_/recipes/strong.py']
 #     default_hooks = {{_base_.strong_hooks}}
 #     train_dataloader = {{_base_.strong_dataloader}}
 strong_hooks = dict(ema=dict(type='EMAHook', momentum=0.005))

@@ -1,0 +1,157 @@
+"""Detect in images, folders and videos; draw and write what was found."""
+import glob
+import json
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import cv2
+import mmcv
+import numpy as np
+from mmdet.apis import DetInferencer
+from mmengine.structures import InstanceData
+from tqdm import tqdm
+
+from ..datasets.disk import DataError, write_atomically
+from ..datasets.image_files import IMAGE_SUFFIXES, images_below
+
+VIDEO_SUFFIXES = ('.avi', '.m4v', '.mkv', '.mov', '.mp4', '.webm')
+
+#: Gives an image, (H, W, 3) in BGR; None if it cannot be read.
+Loader = Callable[[], np.ndarray | None]
+
+
+def find_images(inputs: Sequence[str]) -> dict[str, Loader]:
+    """Find the images that some inputs stand for.
+
+    Args:
+        inputs (Sequence[str]): Images, folders (with their sub-folders),
+            patterns such as ``a/*.png``, and videos.
+
+    Returns:
+        dict[str, Loader]: How to load each image, by its name: the path below
+        an input folder, otherwise the file's name; of the n-th frame of a
+        video, counted from 0, ``VIDEO/00000n``.
+
+    Raises:
+        DataError: If an input does not exist, is neither image nor video,
+            holds no image, or has the name of another.
+    """
+    images: dict[str, Loader] = {}
+    for text in inputs:
+        for name, loader in _images_of(text):
+            if name in images:
+                raise DataError(
+                    f'Two of the inputs are called {name}, and one result '
+                    'would replace the other: give a folder above both.')
+            images[name] = loader
+    return images
+
+
+def _images_of(text: str) -> Iterator[tuple[str, Loader]]:
+    """Find the images of one input."""
+    path = Path(text)
+    if path.is_dir():
+        names = images_below(path)
+        if not names:
+            raise DataError(f'There is no image in {path} (looked for '
+                            f'{", ".join(IMAGE_SUFFIXES)}).')
+        for name in names:
+            yield name, partial(cv2.imread, str(path / name))
+        return
+    files = [path] if path.is_file() else sorted(map(Path, glob.glob(text)))
+    if not files:
+        raise DataError(f'There is no image, folder or video {text}.')
+    for file in files:
+        if file.suffix.lower() in IMAGE_SUFFIXES:
+            yield file.name, partial(cv2.imread, str(file))
+        elif file.suffix.lower() in VIDEO_SUFFIXES:
+            video = mmcv.VideoReader(str(file))
+            if not len(video):
+                raise DataError(f'{file} is no video that OpenCV can read.')
+            for i in range(len(video)):
+                yield f'{file.stem}/{i:06}', partial(video.get_frame, i)
+        else:
+            raise DataError(f'{file} is neither an image nor a video (looked '
+                            f'for {", ".join(IMAGE_SUFFIXES)} and '
+                            f'{", ".join(VIDEO_SUFFIXES)}).')
+
+
+def predict(detector: DetInferencer,
+            inputs: Sequence[str],
+            out: Path,
+            score_thr: float = 0.3,
+            draw: bool = True) -> list[str]:
+    """Detect, and write ``predictions.json`` and a picture of each image.
+
+    Args:
+        detector (DetInferencer): The detector.
+        inputs (Sequence[str]): See :func:`find_images`.
+        out (Path): Folder, which is made. ``predictions.json`` is a COCO file
+            whose annotations have a ``score``; the pictures are in ``drawn``.
+        score_thr (float): Lowest score that counts, in [0, 1].
+            Defaults to 0.3.
+        draw (bool): Whether to draw. Defaults to True.
+
+    Returns:
+        list[str]: Names of what could not be read and was left out.
+
+    Raises:
+        DataError: See :func:`find_images`.
+    """
+    classes = detector.model.dataset_meta['classes']
+    images: list[dict] = []
+    annotations: list[dict] = []
+    unreadable = []
+    found_images = find_images(inputs)
+    for name, load in tqdm(found_images.items(), 'detect', unit='image'):
+        image = load()
+        if image is None:
+            unreadable.append(name)
+            continue
+        sample, = detector(
+            image, return_datasamples=True,
+            no_save_vis=True)['predictions']
+        found = sample.pred_instances.cpu()
+        found = found[found.scores >= score_thr]
+        height, width = image.shape[:2]
+        images.append(
+            dict(id=len(images) + 1, file_name=name, height=height,
+                 width=width))
+        annotations += _annotations(found, len(images), len(annotations))
+        if draw:
+            sample.pred_instances = found
+            picture = (out / 'drawn' / name).with_suffix('.png')
+            picture.parent.mkdir(parents=True, exist_ok=True)
+            detector.visualizer.add_datasample(
+                name,
+                image[..., ::-1],
+                sample,
+                draw_gt=False,
+                pred_score_thr=score_thr,
+                out_file=str(picture))
+    content = dict(
+        images=images,
+        annotations=annotations,
+        categories=[
+            dict(id=i + 1, name=name) for i, name in enumerate(classes)
+        ])
+    write_atomically(out / 'predictions.json', json.dumps(content).encode())
+    return unreadable
+
+
+def _annotations(found: InstanceData, image_id: int,
+                 before: int) -> Iterator[dict]:
+    """Write one image's detections as COCO does."""
+    for i, (box, label, score) in enumerate(
+            zip(found.bboxes.tolist(), found.labels.tolist(),
+                found.scores.tolist(), strict=True)):
+        x1, y1, x2, y2 = box
+        yield dict(
+            id=before + i + 1,
+            image_id=image_id,
+            category_id=label + 1,
+            bbox=[x1, y1, x2 - x1, y2 - y1],
+            area=(x2 - x1) * (y2 - y1),
+            iscrowd=0,
+            score=score)

@@ -1,0 +1,164 @@
+"""What adaptation fixed and broke, per class."""
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from mmdet.evaluation.functional import bbox_overlaps
+
+from .detections import Detections, Truth
+
+#: What became of an object.
+STATES = ('found', 'mislocalised', 'confused', 'missed')
+COLOURS = ('C2', 'C1', 'C4', '0.75')
+#: Overlap with an object from which a detection is about it at all.
+NEAR = 0.1
+
+
+def judge(truth: Truth, detections: Detections,
+          iou_thr: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
+    """Say what became of each object, and what is false.
+
+    Detections are matched best first, each to the free object of its class
+    that it overlaps most, as for COCO's AP. An object that none matches is
+    confused if one of another class overlaps it by ``iou_thr``, mislocalised
+    if one of its own class overlaps it by 0.1, and missed otherwise. A
+    detection is false if it overlaps no object by 0.1 and no crowd by
+    ``iou_thr``.
+
+    Args:
+        truth (Truth): The objects.
+        detections (Detections): The detections, best first.
+        iou_thr (float): Overlap (IoU) of a match. Defaults to 0.5.
+
+    Returns:
+        tuple[np.ndarray, np.ndarray]: Index into :data:`STATES` of each
+        object, (N, ); labels of the false detections.
+    """
+    ious = bbox_overlaps(truth.boxes, detections.boxes)
+    same = truth.labels[:, None] == detections.labels[None]
+    found = np.zeros(len(truth.labels), dtype=bool)
+    for i in range(len(detections.labels)):
+        overlaps = np.where(same[:, i] & ~found, ious[:, i], 0.)
+        if len(overlaps) and overlaps.max() >= iou_thr:
+            found[overlaps.argmax()] = True
+    confused = (~same & (ious >= iou_thr)).any(axis=1)
+    mislocalised = (same & (ious >= NEAR)).any(axis=1)
+    states = np.select([found, confused, mislocalised], [0, 2, 1], default=3)
+    on_crowd = (bbox_overlaps(truth.crowds, detections.boxes) >=
+                iou_thr).any(axis=0)
+    false = (ious < NEAR).all(axis=0) & ~on_crowd
+    return states, detections.labels[false]
+
+
+def compare_errors(truths: Sequence[Truth], before: Sequence[Detections],
+                   after: Sequence[Detections],
+                   classes: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Count what changed from one detector to another.
+
+    Args:
+        truths (Sequence[Truth]): The images of a domain.
+        before (Sequence[Detections]): The first detector's.
+        after (Sequence[Detections]): The second one's.
+        classes (Sequence[str]): The classes.
+
+    Returns:
+        dict[str, dict[str, int]]: For each class ``objects``, ``fixed``
+        (objects that only the second finds), ``broken`` (that only the first
+        does) and, ``before`` and ``after``, e.g. ``missed before``, the number
+        in each of :data:`STATES` and ``false``.
+    """
+    counts = {
+        name: dict.fromkeys(
+            ('objects', 'fixed', 'broken',
+             *(f'{state} {when}' for state in (*STATES, 'false')
+               for when in ('before', 'after'))), 0)
+        for name in classes
+    }
+    for truth, *both in zip(truths, before, after, strict=True):
+        judged = [judge(truth, detections) for detections in both]
+        (first, _), (second, _) = judged
+        for label, a, b in zip(truth.labels, first, second, strict=True):
+            count = counts[classes[label]]
+            count['objects'] += 1
+            count['fixed'] += int(a != 0 and b == 0)
+            count['broken'] += int(a == 0 and b != 0)
+        for when, (states, false) in zip(('before', 'after'), judged,
+                                         strict=True):
+            for label, state in zip(truth.labels, states, strict=True):
+                counts[classes[label]][f'{STATES[state]} {when}'] += 1
+            for label in false:
+                counts[classes[label]][f'false {when}'] += 1
+    return counts
+
+
+def errors_table(
+        counts: Mapping[str, Mapping[str, int]]) -> list[list[str]]:
+    """Lay the counts of one domain out, a row for each class and their sum.
+
+    Args:
+        counts (Mapping): What :func:`compare_errors` gives.
+
+    Returns:
+        list[list[str]]: A heading and the rows; ``a → b`` is before → after.
+    """
+    states = (*STATES, 'false')
+    rows = [['class', 'objects', *states, 'fixed', 'broken']]
+    keys = next(iter(counts.values())).keys()
+    total = {key: sum(c[key] for c in counts.values()) for key in keys}
+    for name, count in {**counts, 'all': total}.items():
+        changes = [
+            f'{count[f"{state} before"]} → {count[f"{state} after"]}'
+            for state in states
+        ]
+        rows.append([
+            name,
+            str(count['objects']), *changes,
+            f'+{count["fixed"]}', f'−{count["broken"]}'
+        ])
+    return rows
+
+
+def plot_errors(domains: Mapping[str, Mapping[str, Mapping[str, int]]],
+                names: tuple[str, str], path: Path) -> None:
+    """Draw what became of the objects of each class, both detectors' bars.
+
+    Args:
+        domains (Mapping): What :func:`compare_errors` gives, by domain.
+        names (tuple[str, str]): The two detectors.
+        path (Path): PNG to write.
+    """
+    from matplotlib.figure import Figure
+    classes = list(next(iter(domains.values())))
+    figure = Figure(
+        figsize=(5.5 * len(domains), 1.3 + 0.5 * len(classes)),
+        layout='constrained')
+    panels = figure.subplots(1, len(domains), squeeze=False, sharey=True)[0]
+    for axes, (domain, counts) in zip(panels, domains.items(), strict=True):
+        for offset, when in ((-0.2, 'before'), (0.2, 'after')):
+            rows = np.arange(len(classes)) + offset
+            left = np.zeros(len(classes))
+            totals = np.array([max(1, counts[c]['objects']) for c in classes])
+            for state, colour in zip(STATES, COLOURS, strict=True):
+                widths = 100 * np.array(
+                    [counts[c][f'{state} {when}'] for c in classes]) / totals
+                axes.barh(
+                    rows,
+                    widths,
+                    0.36,
+                    left,
+                    color=colour,
+                    label=state if when == 'before' else None)
+                left += widths
+        axes.set_title(domain)
+        axes.set_xlim(0, 100)
+        axes.set_xlabel(
+            f'objects (%); upper bar {names[0]}, lower bar {names[1]}')
+        axes.set_yticks(
+            range(len(classes)),
+            [f'{c} ({counts[c]["objects"]})' for c in classes])
+    axes.invert_yaxis()
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc='outside lower center', ncols=len(STATES))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)

@@ -1,0 +1,135 @@
+"""One self-contained HTML page of a run: table, curves, pictures, facts."""
+import base64
+import hashlib
+import html
+import importlib.metadata
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from string import Template
+
+from mmengine.config import Config
+
+from ..version import __version__
+
+#: What a result depends on besides this package.
+LIBRARIES = ('torch', 'mmengine', 'mmcv', 'mmdet', 'numpy')
+
+PAGE = Template("""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>$title</title>
+<style>
+:root { color-scheme: light dark; --ink: #1c2024; --paper: #fff;
+        --rule: #d5d9dd; --shade: #f3f5f7; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e4e7ea; --paper: #16191c; --rule: #3a4046;
+          --shade: #20252a; }
+}
+body { margin: 0 auto; padding: 1rem; max-width: 70rem; color: var(--ink);
+       background: var(--paper); line-height: 1.5;
+       font-family: system-ui, sans-serif; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--rule);
+         text-align: right; white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; position: sticky; left: 0;
+                                 background: var(--paper); }
+figure { margin: 1rem 0; }
+img { max-width: 100%; height: auto; background: #fff; border-radius: 4px; }
+pre { overflow-x: auto; padding: .8rem; background: var(--shade); }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; }
+dd { margin: 0; overflow-wrap: anywhere; }
+</style>
+</head>
+<body>
+<h1>$title</h1>
+<div class="wide">$table</div>
+$pictures
+<h2>How it was made</h2>
+<dl>$facts</dl>
+<details><summary>Config</summary><pre>$config</pre></details>
+</body>
+</html>
+""")
+
+
+def write_report(path: Path, title: str, rows: Sequence[Sequence[str]],
+                 pictures: Mapping[str, Path], facts: Mapping[str, str],
+                 config: str) -> None:
+    """Write a page that needs nothing beside it.
+
+    Args:
+        path (Path): File to write.
+        title (str): Title.
+        rows (Sequence[Sequence[str]]): Table, its first row the heading.
+        pictures (Mapping[str, Path]): PNGs by their captions.
+        facts (Mapping[str, str]): What made the figures, see :func:`facts_of`.
+        config (str): Text of the config.
+    """
+    path.write_text(
+        PAGE.substitute(
+            title=html.escape(title),
+            table=_table(rows),
+            pictures='\n'.join(
+                _figure(caption, picture)
+                for caption, picture in pictures.items()),
+            facts=''.join(
+                f'<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>'
+                for name, value in facts.items()),
+            config=html.escape(config)),
+        encoding='utf-8')
+
+
+def facts_of(cfg: Config, seed: int) -> dict[str, str]:
+    """Say what a run's figures depend on.
+
+    Args:
+        cfg (Config): The config of a pair.
+        seed (int): Seed of the trainings.
+
+    Returns:
+        dict[str, str]: Config, seed, versions, and of each file that names
+        the pair's images the first digits of its SHA-256.
+    """
+    train, test = cfg.train_dataloader.dataset, cfg.test_dataloader.dataset
+    files = {
+        Path(part.get('data_root', ''), part[key]): None
+        for part, key in ((train.source, 'ann_file'),
+                          (train.target, 'images'), (test.source, 'ann_file'),
+                          (test.target, 'ann_file'))
+    }
+    facts = {
+        'config': Path(cfg.filename).name,
+        'seed': str(seed),
+        'mmdet_ifan': __version__,
+        'Python': platform.python_version()
+    }
+    for name in LIBRARIES:
+        facts[name] = importlib.metadata.version(name)
+    for file in files:
+        if file.is_file():
+            digest = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+            facts[str(file)] = f'SHA-256 {digest}…'
+    return facts
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    """Write a table, its first row the heading."""
+    lines = []
+    for tag, row in zip(('th', *('td' for _ in rows[1:])), rows, strict=True):
+        cells = ''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in row)
+        lines.append(f'<tr>{cells}</tr>')
+    return f'<table>{"".join(lines)}</table>'
+
+
+def _figure(caption: str, picture: Path) -> str:
+    """Write a picture with its caption."""
+    data = base64.b64encode(picture.read_bytes()).decode()
+    caption = html.escape(caption)
+    return (f'<h2>{caption}</h2>\n<figure><img alt="{caption}" '
+            f'src="data:image/png;base64,{data}"></figure>')

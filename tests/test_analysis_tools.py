@@ -1,0 +1,95 @@
+"""The commands of docs/analysis.md, on a tiny pair."""
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmengine.config import Config
+
+from mmdet_ifan.datasets.mini_city import MiniCity, write_mini_city
+from mmdet_ifan.datasets.preparation import Options
+from mmdet_ifan.datasets.preparation.cityscapes import prepare_cityscapes
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIG = ROOT / 'configs/ifan_mini-city.py'
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with data and two detectors that nobody has trained."""
+    folder = tmp_path_factory.mktemp('analysis')
+    write_mini_city(folder / 'data/mini_city', MiniCity(train=1, val=6), 1)
+    prepare_cityscapes(folder / 'data/mini_city', Options(workers=1))
+    cfg = Config.fromfile(CONFIG)
+    classes = cfg.test_dataloader.dataset.target.metainfo.classes
+    for seed in range(2):
+        torch.manual_seed(seed)
+        model = MODELS.build(cfg.model)
+        model.init_weights()
+        torch.save(
+            dict(
+                meta=dict(dataset_meta=dict(classes=classes)),
+                state_dict=model.state_dict()), folder / f'{seed}.pth')
+    return folder
+
+
+def run(folder: Path, tool: str, *arguments: str) -> str:
+    """Run a tool; returns what it says."""
+    result = subprocess.run(
+        [sys.executable, ROOT / 'tools/analysis' / tool, *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_errors(folder):
+    said = run(folder, 'errors.py', str(CONFIG), '0.pth', '1.pth',
+               '--out', 'errors', '--score-thr', '0.1', '--names', 'a', 'b')
+    text = (folder / 'errors/errors.md').read_text()
+    assert '## target: a → b' in text and text in said
+    data = json.loads((folder / 'errors/errors.json').read_text())
+    assert sum(c['objects'] for c in data['target'].values()) > 0
+    # The same scenes, clear and in fog.
+    assert ({k: c['objects'] for k, c in data['source'].items()} ==
+            {k: c['objects'] for k, c in data['target'].items()})
+    assert cv2.imread(str(folder / 'errors/errors.png')) is not None
+
+
+def test_features(folder):
+    said = run(folder, 'features.py', str(CONFIG), 'a=0.pth', 'b=1.pth',
+               '--out', 'features.png')
+    data = json.loads((folder / 'features.json').read_text())
+    assert list(data) == ['a', 'b'] and 'a: A-distance' in said
+    assert all(0 <= d['a_distance'] <= 2 and -1 <= d['silhouette'] <= 1
+               for d in data.values())
+    assert cv2.imread(str(folder / 'features.png')) is not None
+
+
+@pytest.mark.parametrize('options', [(), ('--evenly', )])
+def test_detections(folder, options):
+    out = f'detections{len(options)}.png'
+    run(folder, 'detections.py', str(CONFIG), 'a=0.pth', 'b=1.pth', '--out',
+        out, '-n', '2', '--score-thr', '0.1', *options)
+    height, width = cv2.imread(str(folder / out)).shape[:2]
+    # Two scenes, twice as wide as high, in three columns.
+    assert width > 2 * height
+
+
+def test_curves(folder):
+    scalars = folder / 'work_dirs/a/20261101_000000/vis_data/scalars.json'
+    scalars.parent.mkdir(parents=True)
+    scalars.write_text('{"step": 20, "loss_cls": 1.0}\n')
+    shutil.copytree(folder / 'work_dirs/a', folder / 'work_dirs/b')
+    run(folder, 'curves.py', 'work_dirs/a', 'work_dirs/b', '--out',
+        'curves.png')
+    data = json.loads((folder / 'curves.json').read_text())
+    assert data['b']['curves']['detection loss'] == dict(
+        steps=[20], values=[1.0])
+    assert cv2.imread(str(folder / 'curves.png')) is not None

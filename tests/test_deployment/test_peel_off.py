@@ -1,0 +1,131 @@
+"""The exported detector, where mmdet_ifan cannot be imported."""
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmdet.apis import DetInferencer
+from mmdet.registry import MODELS
+from mmengine.config import Config
+
+from mmdet_ifan.deployment import export, plain_config
+
+ROOT = Path(__file__).resolve().parents[2]
+#: Detects, and scores its own annotations, without this package.
+ELSEWHERE = """
+import sys
+sys.modules['mmdet_ifan'] = None
+import torch
+from mmdet.apis import DetInferencer
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+folder, *images = sys.argv[1:]
+detector = DetInferencer(f'{folder}/config.py', f'{folder}/weights.pth',
+                         device='cpu', show_progress=False)
+predictions = detector(images, return_datasamples=True)['predictions']
+torch.save([dict(p.pred_instances.items()) for p in predictions],
+           f'{folder}/predictions.pth')
+assert type(detector.model).__name__ == 'FasterRCNN'
+assert not any(name.startswith('mmdet_ifan.') for name in sys.modules)
+cfg = Config.fromfile(f'{folder}/config.py')
+cfg.load_from = f'{folder}/weights.pth'
+cfg.work_dir = folder
+print(Runner.from_cfg(cfg).test())
+"""
+
+
+def config_of(name: str, data_root: Path) -> Config:
+    """Read a leaf; no download, narrow layers, its own small test set."""
+    cfg = Config.fromfile(ROOT / f'configs/{name}.py')
+    cfg.merge_from_dict({
+        'model.backbone.init_cfg': None,
+        'model.roi_head.bbox_head.init_cfg': None,
+        'model.roi_head.bbox_head.fc_out_channels': 16,
+        'model.rpn_head.feat_channels': 16,
+        'test_dataloader.dataset.target.data_root': str(data_root),
+        'test_dataloader.dataset.target.ann_file': 'target.json',
+        'test_dataloader.num_workers': 0,
+        'test_dataloader.persistent_workers': False,
+    })
+    resize = cfg.test_dataloader.dataset.pipeline[1]
+    resize.scale = (96, 64)
+    return cfg
+
+
+def trained(cfg: Config, path: Path) -> None:
+    """Write a checkpoint as a training leaves it."""
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    classes = cfg.test_dataloader.dataset.target.metainfo.classes
+    torch.save(
+        dict(
+            meta=dict(dataset_meta=dict(classes=classes)),
+            state_dict=model.state_dict()), path)
+
+
+@pytest.mark.parametrize(
+    'name', ['ifan_mini-city', 'ifan_vgg16_city2foggy'])
+def test_detections_are_bit_identical_without_the_package(
+        name, tmp_path, write_coco):
+    cfg = config_of(name, tmp_path)
+    classes = cfg.test_dataloader.dataset.target.metainfo.classes
+    sizes = {'0.png': (64, 96), '1.png': (80, 64)}
+    write_coco('target.json', list(sizes.items()), categories=classes,
+               boxes=[(0, classes[0], (2, 3, 20, 20))])
+    images = [str(tmp_path / file_name) for file_name in sizes]
+    trained(cfg, tmp_path / 'iter_1.pth')
+    out = tmp_path / 'out'
+    export(cfg, str(tmp_path / 'iter_1.pth'), out)
+
+    result = subprocess.run(
+        [sys.executable, '-c', ELSEWHERE, out, *images],
+        cwd=out,
+        capture_output=True,
+        text=True)
+    assert result.returncode == 0, result.stderr
+    assert 'coco/bbox_mAP' in result.stdout
+
+    ours = DetInferencer(
+        cfg, str(tmp_path / 'iter_1.pth'), device='cpu', show_progress=False)
+    expected = ours(images, return_datasamples=True)['predictions']
+    predictions = torch.load(out / 'predictions.pth', weights_only=False)
+    assert len(predictions) == len(expected) == 2
+    for prediction, sample in zip(predictions, expected, strict=True):
+        instances = sample.pred_instances
+        assert len(instances) > 0
+        assert set(prediction) == set(instances.keys())
+        for key, value in prediction.items():
+            assert torch.equal(value, instances[key])
+
+
+def test_nothing_of_ours_is_left(tmp_path):
+    cfg = config_of('ifan_mini-city', tmp_path)
+    trained(cfg, tmp_path / 'iter_1.pth')
+    export(cfg, str(tmp_path / 'iter_1.pth'), tmp_path / 'out')
+    assert {path.name for path in (tmp_path / 'out').iterdir()} == {
+        'config.py', 'weights.pth'}
+    text = (tmp_path / 'out/config.py').read_text()
+    for word in ('ifan', 'IFAN', 'Domain', 'Paired', 'custom_imports'):
+        assert word not in text
+    # Anyone may load it without running code of ours.
+    weights = torch.load(tmp_path / 'out/weights.pth', weights_only=True)
+    stock = MODELS.build(plain_config(cfg).model)
+    assert set(weights['state_dict']) == set(stock.state_dict())
+
+
+def test_refuses_what_is_no_plain_detector(tmp_path):
+    cfg = Config.fromfile(ROOT / 'configs/strong-weak_mini-city.py')
+    with pytest.raises(ValueError, match='ContextRoIHead'):
+        export(cfg, 'unread.pth', tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
+
+
+def test_refuses_the_checkpoint_of_another_config(tmp_path):
+    cfg = config_of('ifan_mini-city', tmp_path)
+    trained(cfg, tmp_path / 'iter_1.pth')
+    cfg.model.roi_head.bbox_head.num_classes = 3
+    with pytest.raises(ValueError, match='iter_1.pth does not fit'):
+        export(cfg, str(tmp_path / 'iter_1.pth'), tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()

@@ -1,0 +1,82 @@
+"""Embed the RoI features of both domains by t-SNE (paper, Figure 3)."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from _launch import add_cfg_options, read_config, require_file  # noqa: E402
+
+EPILOG = """
+A panel for each checkpoint: objects of the test images, coloured by category,
+filled for source and hollow for target. Above it two numbers: the proxy
+A-distance (0: a linear classifier cannot tell the domains apart; 2: it always
+can) and the silhouette of the categories (larger: better separated). They are
+also written beside the picture, as FILE.json.
+
+example:
+  python tools/analysis/features.py configs/ifan_mini-city.py \\
+      source-only=work_dirs/demo/source-only_mini-city/iter_2000.pth \\
+      iFAN=work_dirs/demo/ifan_mini-city/iter_2000.pth --out features.png
+"""
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='config of all the detectors')
+    parser.add_argument(
+        'checkpoints', nargs='+', metavar='NAME=CHECKPOINT')
+    parser.add_argument(
+        '--out', type=Path, required=True, metavar='FILE', help='PNG to write')
+    parser.add_argument(
+        '--max-per-class',
+        type=int,
+        default=40,
+        metavar='N',
+        help='objects of a class and domain (default: %(default)s)')
+    parser.add_argument(
+        '--seed', type=int, default=0, help='seed of t-SNE')
+    parser.add_argument('--device', default='cpu')
+    add_cfg_options(parser)
+    args = parser.parse_args()
+    for text in args.checkpoints:
+        if '=' not in text:
+            parser.error(f'{text} is no NAME=CHECKPOINT.')
+    return args
+
+
+def main() -> int:
+    """Embed the features; returns the exit code."""
+    args = parse_args()
+    checkpoints = dict(text.split('=', 1) for text in args.checkpoints)
+    for checkpoint in checkpoints.values():
+        require_file('checkpoint', checkpoint)
+    cfg = read_config(args.config, args.cfg_options)
+
+    from mmdet_ifan.evaluation.embedding import plot_embedding, roi_features
+    detectors = {
+        name: roi_features(cfg, checkpoint, args.max_per_class, args.device)
+        for name, checkpoint in checkpoints.items()
+    }
+    measures = plot_embedding(
+        detectors, list(cfg.test_dataloader.dataset.target.metainfo.classes),
+        args.out, args.seed)
+    values = args.out.with_suffix('.json')
+    values.write_text(json.dumps(measures, indent=1) + '\n')
+    for name, measure in measures.items():
+        print(f'{name}: A-distance {measure["a_distance"]:.2f}, '
+              f'silhouette {measure["silhouette"]:.2f}')
+    print(f'The picture is {args.out}, the numbers are in {values}.')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,56 @@
+"""Write a trained detector as a stock MMDetection Faster R-CNN."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from _launch import add_cfg_options, read_config, require_file
+
+EPILOG = """
+DIR gets config.py and weights.pth, which load where mmdet_ifan is not
+installed, and without one parameter of an alignment. VGG is no backbone of
+mmdet: for it DIR also gets plain_vgg.py, and DIR has to be on PYTHONPATH.
+
+example:
+  python tools/export.py configs/ifan_mini-city.py \\
+      work_dirs/ifan_mini-city/iter_2000.pth --out detector
+"""
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='path of the config')
+    parser.add_argument('checkpoint', help='path of the checkpoint')
+    parser.add_argument(
+        '--out', type=Path, required=True, metavar='DIR', help='new folder')
+    add_cfg_options(parser)
+    args = parser.parse_args()
+    if args.out.exists() and any(args.out.iterdir()):
+        parser.error(f'{args.out} is not empty: choose another --out.')
+    return args
+
+
+def main() -> int:
+    """Export the detector; returns the exit code."""
+    args = parse_args()
+    require_file('checkpoint', args.checkpoint)
+    cfg = read_config(args.config, args.cfg_options)
+
+    from mmdet_ifan.deployment import export
+    try:
+        export(cfg, args.checkpoint, args.out)
+    except ValueError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    print(f'The detector is in {args.out}: config.py, weights.pth.')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
