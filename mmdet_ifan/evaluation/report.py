@@ -42,8 +42,9 @@ th:first-child, td:first-child { text-align: left; position: sticky; left: 0;
 figure { margin: 1rem 0; }
 img { max-width: 100%; height: auto; background: #fff; border-radius: 4px; }
 pre { overflow-x: auto; padding: .8rem; background: var(--shade); }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; }
-dd { margin: 0; overflow-wrap: anywhere; }
+dl { display: grid; grid-template-columns: fit-content(45%) 1fr;
+     gap: .2rem 1rem; }
+dt, dd { margin: 0; overflow-wrap: anywhere; }
 </style>
 </head>
 <body>
