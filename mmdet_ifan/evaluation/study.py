@@ -141,7 +141,7 @@ def plot_study(runs: Runs, path: Path) -> None:
         mean = _mean(runs[name], TARGET_MAP)
         axes.plot(mean, row, '|', color='C0', ms=18, mew=3)
     axes.set_yticks(range(len(names)), [n.split('_')[0] for n in names])
-    axes.invert_yaxis()
+    axes.set_ylim(len(names) - 0.4, -0.6)
     axes.grid(axis='x', alpha=0.3)
     for kind, style in (('source-only', ':'), ('oracle', '--')):
         seeds = _reference(runs, kind)
@@ -152,6 +152,8 @@ def plot_study(runs: Runs, path: Path) -> None:
                 linestyle=style,
                 label=kind)
     axes.set_xlabel('target mAP50 (%): a point per seed, a bar at the mean')
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc='lower right')
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        figure.legend(
+            handles, labels, loc='outside upper right', ncols=len(handles))
     figure.savefig(path, dpi=150)
