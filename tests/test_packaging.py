@@ -45,7 +45,7 @@ def test_config_names_are_unique(wheel):
 
 
 @pytest.mark.parametrize('script', [
-    'train.py', 'test.py', 'browse_pairs.py', 'export.py',
+    'train.py', 'test.py', 'browse_pairs.py', 'doctor.py', 'export.py',
     'analysis/errors.py', 'analysis/features.py'])
 def test_help_is_fast(script):
     """``mim train`` runs it each time, and looks for ``--gpus`` in it."""
@@ -66,6 +66,7 @@ def test_help_is_fast(script):
     (['train.py', CONFIGS[0], '--resume', 'no.pth'], 'no.pth'),
     (['test.py', CONFIGS[0], 'no.pth'], 'no.pth'),
     (['test.py', CONFIGS[0], 'no.pth', '--out', 'a.pkl'], 'a.pkl'),
+    (['doctor.py', 'no/config.py'], 'no/config.py'),
     (['browse_pairs.py', 'no/config.py', '--out', 'a'], 'no/config.py'),
     (['browse_pairs.py', CONFIGS[0], '--out', 'a', '-n', '0'], '-n'),
     (['export.py', CONFIGS[0], 'no.pth', '--out', 'a'], 'no.pth'),

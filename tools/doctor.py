@@ -1,0 +1,41 @@
+"""Examine a config, its data and the environment before a training."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from _launch import add_common_options, load_config
+
+EPILOG = """
+It builds the detector, checks launches, disk and both domains' files, and
+computes every loss and gradient of one batch. Nothing is written. The exit
+code is 1 if something is wrong.
+
+example:
+  python tools/doctor.py configs/ifan_mini-city.py
+"""
+
+
+def main() -> int:
+    """Examine what the command line names; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='path of the config')
+    add_common_options(parser)
+    cfg = load_config(parser.parse_args())
+
+    from mmdet_ifan.engine.doctor import Doctor
+    wrong = 0
+    for finding in Doctor(cfg).examine():
+        mark = {True: 'ok   ', False: 'WRONG', None: '-    '}[finding.ok]
+        print(f'{mark} {finding.name}: {finding.text}', flush=True)
+        wrong += finding.ok is False
+    print('Nothing is wrong.' if not wrong else f'{wrong} wrong.')
+    return min(wrong, 1)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
