@@ -16,6 +16,7 @@ SHORT = f"""
 _base_ = 'mmdet_ifan::{{name}}.py'
 train_cfg = dict(max_iters={ITERATIONS}, val_interval={ITERATIONS})
 param_scheduler = []
+default_hooks = dict(logger=dict(interval=1))
 train_dataloader = dict(
     batch_size=1, num_workers=0, persistent_workers=False)
 val_dataloader = dict(num_workers=0, persistent_workers=False)
