@@ -148,6 +148,35 @@ def join_processes_without_gpu(cfg: Config) -> None:
             find_unused_parameters=cfg.get('find_unused_parameters', False)))
 
 
+def add_named_checkpoints(parser: argparse.ArgumentParser) -> None:
+    """Add ``checkpoints``, one or more pairs of a name and a path.
+
+    Args:
+        parser (argparse.ArgumentParser): Parser of the script.
+    """
+
+    def pair(text: str) -> tuple[str, str]:
+        name, equals, checkpoint = text.partition('=')
+        if not equals:
+            raise argparse.ArgumentTypeError(f'{text} is no NAME=CHECKPOINT.')
+        require_file('checkpoint', checkpoint)
+        return name, checkpoint
+
+    parser.add_argument(
+        'checkpoints', nargs='+', type=pair, metavar='NAME=CHECKPOINT')
+
+
+def require_new(parser: argparse.ArgumentParser, folder: Path) -> None:
+    """Stop with a sentence if an output folder holds something.
+
+    Args:
+        parser (argparse.ArgumentParser): Parser of the script.
+        folder (Path): The folder.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        parser.error(f'{folder} is not empty: choose another --out.')
+
+
 def require_file(kind: str, path: str) -> None:
     """Stop with a sentence if a file from the command line is missing.
 

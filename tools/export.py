@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from _launch import add_cfg_options, read_config, require_file
+from _launch import add_cfg_options, read_config, require_file, require_new
 
 EPILOG = """
 DIR gets config.py and weights.pth, which load where mmdet_ifan is not
@@ -31,8 +31,7 @@ def parse_args() -> argparse.Namespace:
         '--out', type=Path, required=True, metavar='DIR', help='new folder')
     add_cfg_options(parser)
     args = parser.parse_args()
-    if args.out.exists() and any(args.out.iterdir()):
-        parser.error(f'{args.out} is not empty: choose another --out.')
+    require_new(parser, args.out)
     return args
 
 

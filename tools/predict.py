@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from _launch import add_package, require_file
+from _launch import add_package, require_file, require_new
 
 EPILOG = """
 DIR gets predictions.json, a COCO file whose annotations have a score, and,
@@ -49,8 +49,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--no-draw', action='store_true', help='write predictions.json alone')
     args = parser.parse_args()
-    if args.out.exists() and any(args.out.iterdir()):
-        parser.error(f'{args.out} is not empty: choose another --out.')
+    require_new(parser, args.out)
     if not 0 <= args.score_thr <= 1:
         parser.error('--score-thr must lie between 0 and 1, but got '
                      f'{args.score_thr}.')

@@ -114,8 +114,9 @@ def train_missing(args: argparse.Namespace,
     missing = [(config, seed) for config in args.configs
                for seed in args.seeds
                if not figures_file(args.out, config, seed).exists()]
+    warm_hash = fingerprint(args.warm_start)
     warm = {
-        seed: training(args.warm_start, seed, fingerprint(args.warm_start))
+        seed: training(args.warm_start, seed, warm_hash)
         for _, seed in missing
     } if args.warm_start else {}
     runs = {(config, seed): training(

@@ -59,10 +59,7 @@ class PairedDomainDataset(Dataset):
         """Load both lists and check what source can teach."""
         self.source.full_init()
         self.target.full_init()
-        counts = Counter(
-            instance['bbox_label'] for i in range(len(self.source))
-            for instance in self.source.get_data_info(i)['instances']
-            if not instance['ignore_flag'])
+        counts = self.count_boxes()
         absent = [
             name for label, name in enumerate(self.metainfo['classes'])
             if not counts[label]
@@ -80,6 +77,13 @@ class PairedDomainDataset(Dataset):
                 "these classes out of metainfo['classes'].",
                 logger='current',
                 level=logging.WARNING)
+
+    def count_boxes(self) -> Counter[int]:
+        """Count source's boxes of each class, those marked crowd left out."""
+        return Counter(
+            instance['bbox_label'] for i in range(len(self.source))
+            for instance in self.source.get_data_info(i)['instances']
+            if not instance['ignore_flag'])
 
     def get_data_info(self, pair: tuple[int, int]) -> dict[str, dict]:
         """Tell what is known of a pair without loading its images.

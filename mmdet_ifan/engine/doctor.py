@@ -3,7 +3,6 @@ import io
 import math
 import shutil
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -153,10 +152,7 @@ class Doctor:
         """Read both lists and count the boxes."""
         train = DATASETS.build(self.cfg.train_dataloader.dataset)
         classes = train.metainfo['classes']
-        counts = Counter(
-            instance['bbox_label'] for i in range(len(train.source))
-            for instance in train.source.get_data_info(i)['instances']
-            if not instance['ignore_flag'])
+        counts = train.count_boxes()
         if self.model is not None:
             num_classes = self.model.roi_head.bbox_head.num_classes
             if num_classes != len(classes):

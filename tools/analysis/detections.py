@@ -8,7 +8,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _launch import add_package, require_file  # noqa: E402
+from _launch import (  # noqa: E402
+    add_named_checkpoints,
+    add_package,
+    require_file,
+)
 
 EPILOG = """
 A column for the truth and one for each detector; the rows are the images where
@@ -29,8 +33,7 @@ def parse_args() -> argparse.Namespace:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config of all the detectors')
-    parser.add_argument(
-        'checkpoints', nargs='+', metavar='NAME=CHECKPOINT')
+    add_named_checkpoints(parser)
     parser.add_argument(
         '--out', type=Path, required=True, metavar='FILE', help='PNG to write')
     parser.add_argument(
@@ -47,22 +50,14 @@ def parse_args() -> argparse.Namespace:
         help='lowest score that is drawn (default: %(default)s)')
     parser.add_argument(
         '--evenly', action='store_true', help='a sample, not a selection')
-    args = parser.parse_args()
-    for text in args.checkpoints:
-        if '=' not in text:
-            parser.error(f'{text} is no NAME=CHECKPOINT.')
-    return args
+    return parser.parse_args()
 
 
 def main() -> None:
     """Draw the detections."""
     args = parse_args()
     require_file('config', args.config)
-    checkpoints = {}
-    for text in args.checkpoints:
-        name, checkpoint = text.split('=', 1)
-        require_file('checkpoint', checkpoint)
-        checkpoints[name] = Path(checkpoint)
+    checkpoints = {name: Path(path) for name, path in args.checkpoints}
     add_package()
 
     import mmdet_ifan  # noqa: F401  # Makes the names of its configs known.

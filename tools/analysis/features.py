@@ -9,7 +9,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _launch import add_cfg_options, read_config, require_file  # noqa: E402
+from _launch import (  # noqa: E402
+    add_cfg_options,
+    add_named_checkpoints,
+    read_config,
+)
 
 EPILOG = """
 A panel for each checkpoint: objects of the test images, coloured by category,
@@ -32,8 +36,7 @@ def parse_args() -> argparse.Namespace:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config of all the detectors')
-    parser.add_argument(
-        'checkpoints', nargs='+', metavar='NAME=CHECKPOINT')
+    add_named_checkpoints(parser)
     parser.add_argument(
         '--out', type=Path, required=True, metavar='FILE', help='PNG to write')
     parser.add_argument(
@@ -46,25 +49,18 @@ def parse_args() -> argparse.Namespace:
         '--seed', type=int, default=0, help='seed of t-SNE')
     parser.add_argument('--device', default='cpu')
     add_cfg_options(parser)
-    args = parser.parse_args()
-    for text in args.checkpoints:
-        if '=' not in text:
-            parser.error(f'{text} is no NAME=CHECKPOINT.')
-    return args
+    return parser.parse_args()
 
 
 def main() -> int:
     """Embed the features; returns the exit code."""
     args = parse_args()
-    checkpoints = dict(text.split('=', 1) for text in args.checkpoints)
-    for checkpoint in checkpoints.values():
-        require_file('checkpoint', checkpoint)
     cfg = read_config(args.config, args.cfg_options)
 
     from mmdet_ifan.evaluation.embedding import plot_embedding, roi_features
     detectors = {
         name: roi_features(cfg, checkpoint, args.max_per_class, args.device)
-        for name, checkpoint in checkpoints.items()
+        for name, checkpoint in dict(args.checkpoints).items()
     }
     measures = plot_embedding(
         detectors, list(cfg.test_dataloader.dataset.target.metainfo.classes),
