@@ -185,6 +185,22 @@ def test_the_strong_recipe_is_one_for_all(name):
         strong.strong_dataloader.dataset.augmentation)
 
 
+@pytest.mark.parametrize(('level', 'files'), [
+    ('0.005', 'foggy_beta_0.005'), ('0.01', 'foggy_beta_0.01'),
+    ('all', 'foggy_all')])
+def test_fog_levels_differ_in_the_target_alone(level, files):
+    usual = load('ifan_vgg16_city2foggy')
+    other = load(f'fog_levels/ifan_vgg16_city2foggy-{level}')
+    expected = {
+        'train_dataloader.dataset.target.images': f'instances_train_{files}',
+        'val_dataloader.dataset.target.ann_file': f'instances_val_{files}',
+        'test_dataloader.dataset.target.ann_file': f'instances_val_{files}'}
+    assert differences(usual, other) == set(expected)
+    found = flat(other.to_dict())
+    assert {key: found[key] for key in expected} == {
+        key: f'annotations/{name}.json' for key, name in expected.items()}
+
+
 @pytest.mark.parametrize('name', ABLATIONS)
 def test_ablations_are_what_their_names_say(name):
     cfg = load(name)
