@@ -9,7 +9,9 @@ default_hooks = dict(
     # The last checkpoint is the result: picking the best one would read the
     # target's labels.
     checkpoint=dict(
-        type='CheckpointHook', by_epoch=False, interval=5000,
+        type='ResumableCheckpointHook',
+        by_epoch=False,
+        interval=5000,
         max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     # Say what is wrong with a pair before the first iteration.

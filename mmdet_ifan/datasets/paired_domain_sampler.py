@@ -39,6 +39,7 @@ class PairedDomainSampler(Sampler):
         self.rank, self.world_size = get_dist_info()
         self.sizes = (len(dataset.source), len(dataset.target))
         self.seed = sync_random_seed() if seed is None else seed
+        self.skipped = 0
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         """Yield this rank's pairs of (source index, target index)."""
@@ -46,12 +47,23 @@ class PairedDomainSampler(Sampler):
             self._indices(domain, size)
             for domain, size in enumerate(self.sizes))
         return islice(
-            zip(source, target, strict=True), self.rank, None,
-            self.world_size)
+            zip(source, target, strict=True),
+            self.rank + self.skipped * self.world_size, None, self.world_size)
 
     def __len__(self) -> int:
         """Pairs of this rank until source has been seen once."""
         return -(-self.sizes[0] // self.world_size)
+
+    def skip(self, num_samples: int) -> None:
+        """Let iterators begin later: a resumed run need not load the past.
+
+        The OneDL loop, too, looks for this method.
+
+        Args:
+            num_samples (int): Pairs of this rank to leave out, >= 0, counted
+                from the beginning of the stream.
+        """
+        self.skipped = num_samples
 
     def set_epoch(self, epoch: int) -> None:
         """Do nothing: every permutation of the stream is a new one."""

@@ -12,6 +12,7 @@ train_dataloader = dict(
     num_workers=2,
     persistent_workers=True,
     sampler=dict(type='PairedDomainSampler'),
+    collate_fn=dict(type='collate_with_random_state'),
     dataset=dict(
         type='PairedDomainDataset',
         source=dict(

@@ -1,5 +1,6 @@
 """Hooks of the runner."""
 from .late_launch_hook import LateLaunchHook
 from .pair_check_hook import PairCheckHook
+from .resumable_checkpoint_hook import ResumableCheckpointHook
 
-__all__ = ['LateLaunchHook', 'PairCheckHook']
+__all__ = ['LateLaunchHook', 'PairCheckHook', 'ResumableCheckpointHook']

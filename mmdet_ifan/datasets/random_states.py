@@ -1,0 +1,105 @@
+"""Random states, taken from and given to the processes of a training.
+
+Augmentation draws in the workers of the data loader. Each batch brings its
+worker's state along, so that a checkpoint can keep it.
+"""
+import random
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dataset import pseudo_collate
+from mmengine.registry import FUNCTIONS
+from torch.utils.data import get_worker_info
+
+RandomState = dict[str, Any]
+
+
+def get_random_state() -> RandomState:
+    """Give the states of this process's global generators.
+
+    Returns:
+        dict: Those of ``python``, ``numpy`` and ``torch``, and, where one is
+        in use, of the ``cuda`` device; numbers and bytes only, which every
+        loader of checkpoints accepts.
+    """
+    numpy = np.random.get_state(legacy=False)
+    numpy['state']['key'] = numpy['state']['key'].tolist()
+    state = dict(
+        python=random.getstate(),
+        numpy=numpy,
+        torch=_to_bytes(torch.get_rng_state()))
+    # Not in a worker, where CUDA is not initialised.
+    if torch.cuda.is_initialized():
+        state['cuda'] = _to_bytes(torch.cuda.get_rng_state())
+    return state
+
+
+def set_random_state(state: RandomState) -> None:
+    """Go on from :func:`get_random_state`.
+
+    Args:
+        state (dict): What it gave, in this process or another.
+    """
+    # A pinning data loader makes lists of tuples.
+    version, words, gauss = state['python']
+    random.setstate((version, tuple(words), gauss))
+    np.random.set_state(state['numpy'])
+    torch.set_rng_state(_to_tensor(state['torch']))
+    if 'cuda' in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(_to_tensor(state['cuda']))
+
+
+class WorkerBatch(dict):
+    """A batch with the state of its worker after it; else a dictionary.
+
+    Args:
+        batch (dict): The batch.
+        random_state (dict): The state.
+    """
+
+    def __init__(self, batch: dict, random_state: RandomState) -> None:
+        super().__init__(batch)
+        self.random_state = random_state
+
+
+@FUNCTIONS.register_module()
+def collate_with_random_state(items: Sequence[dict]) -> dict:
+    """Collate like mmengine's ``pseudo_collate``; in a worker, add its state.
+
+    Args:
+        items (Sequence[dict]): The items of the batch.
+
+    Returns:
+        dict: The batch, in a worker a :class:`WorkerBatch`.
+    """
+    batch = pseudo_collate(items)
+    if get_worker_info() is None:
+        return batch
+    return WorkerBatch(batch, get_random_state())
+
+
+def start_worker_from(states: Sequence[RandomState],
+                      init: Callable[[int], None] | None,
+                      worker_id: int) -> None:
+    """Initialise a worker, then give it a state.
+
+    Args:
+        states (Sequence[dict]): A state for each worker.
+        init (Callable, optional): What initialises a worker else.
+        worker_id (int): Number of the worker.
+    """
+    if init is not None:
+        init(worker_id)
+    set_random_state(states[worker_id])
+
+
+def _to_bytes(state: torch.Tensor) -> bytes:
+    """Write a state of torch as bytes."""
+    return state.numpy().tobytes()
+
+
+def _to_tensor(state: bytes) -> torch.Tensor:
+    """Read a state of torch, uint8 of shape (N, )."""
+    return torch.frombuffer(bytearray(state), dtype=torch.uint8)

@@ -1,0 +1,225 @@
+"""Checkpoints from which a killed training goes on as if nothing had been."""
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from mmdet.registry import HOOKS
+from mmengine.dist import (
+    all_gather_object,
+    get_rank,
+    get_world_size,
+    is_main_process,
+)
+from mmengine.fileio import LocalBackend
+from mmengine.hooks import CheckpointHook
+from mmengine.hooks.hook import DATA_BATCH
+from mmengine.runner import Runner, find_latest_checkpoint
+from torch.utils.data import DataLoader
+
+from ...datasets import PairedDomainSampler
+from ...datasets.random_states import (
+    RandomState,
+    get_random_state,
+    set_random_state,
+    start_worker_from,
+)
+from ..checkpoint_files import (
+    ATOMIC,
+    named_and_before,
+    remove_unfinished,
+    what_is_wrong,
+)
+
+
+@HOOKS.register_module()
+class ResumableCheckpointHook(CheckpointHook):
+    """mmengine's hook, whose checkpoints lose nothing and are never torn.
+
+    A training that is killed at any moment and resumed computes, on a CPU,
+    bit for bit what it would have computed otherwise:
+
+    - A checkpoint also has the random states of all processes and their data
+      loaders' workers, and the seed of the draw of pairs. Validation leaves
+      the states of training alone.
+    - On a local disk it has its name only once it is whole. Should one be torn
+      all the same, the latest whole one before it is resumed.
+    - What has been trained on is not loaded again, unless the number of
+      workers has changed or the sampler is none of ours.
+
+    Args:
+        *args: See :class:`mmengine.hooks.CheckpointHook`.
+        **kwargs: See there.
+
+    Raises:
+        ValueError: If ``max_keep_ckpts`` is 1: mmengine removes the oldest
+            checkpoint before it writes a new one.
+        RuntimeError: Before a resumed training, if no checkpoint is whole.
+    """
+
+    #: Where ``meta`` of a checkpoint keeps the states, a list by rank.
+    STATES = 'random_states'
+    backend_args: dict | None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.max_keep_ckpts == 1:
+            raise ValueError(
+                'max_keep_ckpts=1 would remove the only checkpoint before '
+                'the next one is written: let it be 2 or more.')
+        #: State of each worker after the latest batch that it gave.
+        self.workers: dict[int, RandomState] = {}
+        self._loaded: list[dict] = []
+        self._training_state: RandomState = {}
+
+    def before_run(self, runner: Runner) -> None:
+        """Choose the checkpoint to resume: the latest whole one."""
+        if not runner._resume:
+            return
+        named = runner._load_from
+        if named is None:
+            named = find_latest_checkpoint(runner.work_dir)
+        if named is None or '://' in named:
+            return
+        for path in named_and_before(named, self.filename_tmpl,
+                                     Path(runner.work_dir)):
+            wrong = what_is_wrong(path)
+            if wrong is None:
+                runner._load_from = str(path)
+                return
+            runner.logger.warning(
+                f'Checkpoint {path} {wrong}: looking for the one before it.')
+        raise RuntimeError(
+            f'Nothing to resume: neither {named or "any checkpoint"} nor one '
+            f'before it in {runner.work_dir} is whole. Name another one, or '
+            'choose a new work_dir to start again.')
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Remember the random states."""
+        self._loaded = checkpoint.get('meta', {}).get(self.STATES, [])
+
+    def before_train(self, runner: Runner) -> None:
+        """Prepare the disk and, in a resumed run, the batches."""
+        super().before_train(runner)
+        if self.backend_args is None and isinstance(self.file_backend,
+                                                    LocalBackend):
+            self.backend_args = dict(backend=ATOMIC)
+            if is_main_process():
+                for name in remove_unfinished(
+                        Path(self.out_dir), self.filename_tmpl.format('*')):
+                    runner.logger.warning(
+                        f'Removed {name}, a checkpoint that was being written '
+                        'when its process was stopped.')
+        if not runner.iter:
+            return
+        if len(self._loaded) != get_world_size():
+            runner.logger.warning(
+                'The checkpoint has random states of '
+                f'{len(self._loaded)} processes, not of {get_world_size()}: '
+                'this run will differ from an uninterrupted one.')
+            return
+        state = self._loaded[get_rank()]
+        self.workers = dict(state['workers'])
+        loop = runner.train_loop
+        if self._skip(loop.dataloader, runner.iter, state['seed']):
+            batches = _start(loop.dataloader, state['process'])
+        else:
+            batches = _repeat(loop.dataloader_iterator, runner.iter,
+                              state['process'])
+        loop.dataloader_iterator = _Rest(runner.iter, batches)
+
+    def before_train_iter(self,
+                          runner: Runner,
+                          batch_idx: int,
+                          data_batch: DATA_BATCH = None) -> None:
+        """Take the state of the worker that made the batch."""
+        workers = runner.train_dataloader.num_workers
+        if hasattr(data_batch, 'random_state'):
+            self.workers[runner.iter % workers] = data_batch.random_state
+
+    def before_val_epoch(self, runner: Runner) -> None:
+        """Remember the random state of training."""
+        self._training_state = get_random_state()
+
+    def after_val_epoch(self, runner: Runner,
+                        metrics: dict[str, float]) -> None:
+        """Go on from it, whatever the validation has drawn."""
+        set_random_state(self._training_state)
+        super().after_val_epoch(runner, metrics)
+
+    def _save_checkpoint_with_step(self, runner: Runner, step: int,
+                                   meta: dict) -> None:
+        """Add the random states; all processes come here."""
+        state = dict(
+            process=get_random_state(),
+            workers=self.workers,
+            seed=getattr(runner.train_dataloader.sampler, 'seed', None))
+        super()._save_checkpoint_with_step(
+            runner, step, {**meta, self.STATES: all_gather_object(state)})
+
+    def _skip(self, loader: DataLoader, done: int, seed: int) -> bool:
+        """Let a data loader begin after the batches that are done.
+
+        Returns:
+            bool: Whether that is possible.
+        """
+        num_workers = loader.num_workers
+        if (not isinstance(loader.sampler, PairedDomainSampler)
+                or loader.batch_size is None
+                or set(self.workers) != set(range(num_workers))):
+            return False
+        loader.sampler.seed = seed
+        loader.sampler.skip(done * loader.batch_size)
+        # The first batch is the first worker's, whoever's turn it is.
+        states = [
+            self.workers[(done + i) % num_workers] for i in range(num_workers)
+        ]
+        loader.worker_init_fn = partial(start_worker_from, states,
+                                        loader.worker_init_fn)
+        # Persistent workers have started already, from the beginning.
+        loader._iterator = None
+        return True
+
+
+class _Rest:
+    """What a resumed loop draws from.
+
+    The loop first advances it by the batches that are done: mmengine's takes
+    them one by one, OneDL's calls ``skip_iter``.
+
+    Args:
+        done (int): Number of batches that are done.
+        batches (Iterator[dict]): Those that are left.
+    """
+
+    def __init__(self, done: int, batches: Iterator[dict]) -> None:
+        self.done = done
+        self.batches = batches
+
+    def skip_iter(self, num_iters: int) -> None:
+        """Advance by a number of batches."""
+        self.done -= num_iters
+
+    def __next__(self) -> dict | None:
+        """Give the next batch, nothing for one that is done."""
+        if not self.done:
+            return next(self.batches)
+        self.skip_iter(1)
+        return None
+
+
+def _start(loader: DataLoader, state: RandomState) -> Iterator[dict]:
+    """Give the batches of a loader that skips those that are done."""
+    batches = iter(loader)
+    # Starting the workers has drawn a number.
+    set_random_state(state)
+    yield from batches
+
+
+def _repeat(batches: Iterator[dict], done: int,
+            state: RandomState) -> Iterator[dict]:
+    """Load what is done once more, for the random numbers that it draws."""
+    for _ in range(done):
+        next(batches)
+    set_random_state(state)
+    yield from batches
