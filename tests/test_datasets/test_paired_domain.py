@@ -132,6 +132,18 @@ def test_iterating_again_gives_the_same_stream():
     assert list(islice(sampler, 17)) == first
 
 
+@pytest.mark.parametrize('world_size', [1, 2])
+def test_skipping_leaves_out_the_beginning(monkeypatch, world_size):
+    monkeypatch.setattr(f'{SAMPLER}.get_dist_info', lambda: (0, world_size))
+    sampler = PairedDomainSampler(Sizes(5, 7), seed=3)
+    whole = list(islice(sampler, 40))
+    sampler.skip(13)
+    assert list(islice(sampler, 27)) == whole[13:]
+    # From the beginning, not from where it is.
+    sampler.skip(4)
+    assert list(islice(sampler, 36)) == whole[4:]
+
+
 def test_unseeded_samplers_ask_for_the_shared_seed(monkeypatch):
     monkeypatch.setattr(f'{SAMPLER}.sync_random_seed', lambda: 77)
     assert draw((5, 5), 20, seed=None) == draw((5, 5), 20, seed=77)

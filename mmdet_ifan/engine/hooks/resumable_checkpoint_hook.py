@@ -124,6 +124,12 @@ class ResumableCheckpointHook(CheckpointHook):
         if self._skip(loop.dataloader, runner.iter, state['seed']):
             batches = _start(loop.dataloader, state['process'])
         else:
+            runner.logger.warning(
+                f'The images of {runner.iter} iterations are loaded once more:'
+                f' the checkpoint has the states of {len(self.workers)} '
+                "workers, this run's data loader has "
+                f'{loop.dataloader.num_workers}, or its sampler is not '
+                'PairedDomainSampler.')
             batches = _repeat(loop.dataloader_iterator, runner.iter,
                               state['process'])
         loop.dataloader_iterator = _Rest(runner.iter, batches)

@@ -1,0 +1,312 @@
+"""Small models that draw numbers, through mmengine's runner, cut short."""
+import gc
+import random
+from collections.abc import Callable, Iterator
+from multiprocessing import active_children
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+import pytest
+import torch
+from mmengine.evaluator import BaseMetric
+from mmengine.hooks import CheckpointHook, Hook
+from mmengine.model import BaseModel
+from mmengine.runner import Runner
+from torch import nn
+from torch.utils.data import Dataset, Sampler
+
+from mmdet_ifan.datasets import PairedDomainDataset, PairedDomainSampler
+from mmdet_ifan.datasets.disk import DataError
+from mmdet_ifan.datasets.random_states import collate_with_random_state
+from mmdet_ifan.engine import ResumableCheckpointHook
+
+ITERATIONS = 12
+
+
+def draw() -> torch.Tensor:
+    """A number of each of the three generators."""
+    return torch.tensor(
+        [random.random(), np.random.random(), float(torch.rand(()))])
+
+
+class Pairs(PairedDomainDataset):
+    """Pairs that are augmented by what is drawn."""
+
+    def __init__(self) -> None:
+        self.source, self.target = range(5), range(7)
+
+    metainfo = None
+
+    def __getitem__(self, pair: tuple[int, int]) -> dict:
+        return dict(inputs=torch.tensor(pair) + draw()[:2], numbers=draw())
+
+
+class Numbers(Dataset):
+    """What validation draws; it must not matter."""
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: int) -> dict:
+        return dict(inputs=draw()[:2], numbers=draw())
+
+
+class OtherSampler(Sampler):
+    """One that cannot skip, but draws the same."""
+
+    def __init__(self, dataset: Pairs, seed: int) -> None:
+        self.sampler = PairedDomainSampler(dataset, seed)
+
+    def __iter__(self) -> Iterator:
+        return iter(self.sampler)
+
+
+class Model(BaseModel):
+    """Adds noise, as a sampler of proposals does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(2, 3)
+
+    def forward(self, inputs: list, numbers: list, mode: str):
+        if mode == 'predict':
+            return [draw() for _ in inputs]
+        noise = torch.stack(numbers) + draw()
+        loss = (self.layer(torch.stack(inputs)) - noise).square().mean()
+        return dict(loss=loss)
+
+
+class Metric(BaseMetric):
+    """A figure that improves, so that best checkpoints are written."""
+
+    def process(self, data_batch, data_samples) -> None:
+        self.results.append(0)
+
+    def compute_metrics(self, results: list) -> dict:
+        draw()
+        Metric.value += 1
+        return dict(figure=Metric.value)
+
+    value = 0
+
+
+class Stop(Hook):
+    """Ends a training as a kill does, and writes down its losses."""
+
+    priority = 'LOWEST'
+    workers = 0
+
+    def __init__(self, losses: dict, at: int | None) -> None:
+        self.losses = losses
+        self.at = at
+
+    def after_train_iter(self, runner, batch_idx, data_batch, outputs):
+        self.losses[runner.iter] = outputs['loss'].item()
+        Stop.workers = len(active_children())
+        if runner.iter + 1 == self.at:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture
+def train(tmp_path: Path) -> Callable[..., dict[int, float]]:
+    """Trains, resumes where there is something, and gives the losses."""
+
+    def run(name: str,
+            stop: int | None = None,
+            num_workers: int = 0,
+            seed: int = 1,
+            sampler: type = PairedDomainSampler,
+            val_interval: int = 5,
+            checkpoint: str | None = None,
+            hook: type = ResumableCheckpointHook,
+            **kwargs) -> dict[int, float]:
+        losses: dict[int, float] = {}
+        folder = tmp_path / name
+        torch.manual_seed(0)  # The first weights are drawn here.
+        runner = Runner(
+            Model(),
+            work_dir=str(folder),
+            experiment_name=uuid4().hex,
+            train_dataloader=dict(
+                dataset=Pairs(),
+                sampler=dict(type=sampler),
+                collate_fn=dict(type=collate_with_random_state),
+                batch_size=3,
+                num_workers=num_workers,
+                persistent_workers=num_workers > 0),
+            train_cfg=dict(
+                by_epoch=False,
+                max_iters=ITERATIONS,
+                val_interval=val_interval),
+            optim_wrapper=dict(
+                optimizer=dict(type='SGD', lr=.1, momentum=.9)),
+            val_dataloader=dict(
+                dataset=Numbers(),
+                sampler=dict(type='DefaultSampler', shuffle=False),
+                batch_size=1,
+                num_workers=0),
+            val_cfg=dict(),
+            val_evaluator=dict(type=Metric),
+            default_hooks=dict(
+                logger=None,
+                timer=None,
+                sampler_seed=None,
+                checkpoint=dict(
+                    type=hook,
+                    by_epoch=False,
+                    interval=2,
+                    max_keep_ckpts=3,
+                    **kwargs)),
+            custom_hooks=[Stop(losses, stop)],
+            randomness=dict(seed=seed),
+            resume=bool(checkpoint) or (folder / 'last_checkpoint').exists(),
+            load_from=checkpoint)
+        try:
+            runner.train()
+            assert stop is None
+        except KeyboardInterrupt:
+            pass
+        run.log = '\n'.join(
+            path.read_text() for path in folder.glob('*/*.log'))
+        losses['weights'] = runner.model.layer.weight.tolist()
+        del runner
+        gc.collect()  # With the runner its workers end.
+        return losses
+
+    return run
+
+
+@pytest.mark.parametrize('options', [
+    dict(),
+    dict(num_workers=3),
+    dict(num_workers=2, save_best='figure', rule='greater'),
+    dict(sampler=OtherSampler),
+    dict(num_workers=2, sampler=OtherSampler),
+])
+def test_resumes_as_if_nothing_had_been(train, options):
+    """Stopped soon, at and between checkpoints, before a validation."""
+    whole = train('whole', **options)
+    assert len(whole) == ITERATIONS + 1
+    for stop in (3, 6, 9):
+        part = train('stopped', stop, **options)
+        assert all(part[i] == whole[i] for i in part if i != 'weights')
+    rest = train('stopped', **options)
+    assert 0 < len(rest) < ITERATIONS
+    assert rest == {key: whole[key] for key in rest}
+
+
+def test_without_the_hook_it_differs(train):
+    """What mmengine keeps is not enough for this model."""
+    whole = train('whole', hook=CheckpointHook)
+    train('stopped', 7, hook=CheckpointHook)
+    rest = train('stopped', hook=CheckpointHook)
+    assert all(rest[i] != whole[i] for i in range(6, ITERATIONS))
+
+
+def test_validations_draw_for_themselves(train):
+    assert train('often', val_interval=2) == train('once', val_interval=12)
+
+
+def test_what_is_done_is_not_loaded_again(train, monkeypatch):
+    train('run', 11)
+    loaded = []
+    load = Pairs.__getitem__
+    monkeypatch.setattr(
+        Pairs, '__getitem__',
+        lambda self, pair: loaded.append(pair) or load(self, pair))
+    train('run')
+    assert len(loaded) == 3 * 2
+
+
+def test_workers_that_began_anew_are_gone(train):
+    train('run', 5, num_workers=2)
+    gc.collect()
+    before = len(active_children())
+    train('run', num_workers=2)
+    assert Stop.workers - before == 2
+
+
+def test_the_seed_is_that_of_the_checkpoint(train):
+    whole = train('whole', seed=4, num_workers=2)
+    train('stopped', 7, seed=4, num_workers=2)
+    rest = train('stopped', seed=5, num_workers=2)
+    assert rest == {key: whole[key] for key in rest}
+
+
+def test_another_number_of_workers(train):
+    """Augmentation goes on as this number would have begun it."""
+    train('stopped', 7, num_workers=1)
+    rest = train('stopped', num_workers=2)
+    assert sorted(rest, key=str) == [10, 11, 6, 7, 8, 9, 'weights']
+    assert 'has the states of 1 workers' in train.log
+
+
+def test_a_checkpoint_without_states_is_named(train):
+    train('run', 7, hook=CheckpointHook)
+    train('run')
+    assert ('The checkpoint has random states of 0 processes, not of 1: this '
+            'run will differ') in train.log
+
+
+def test_torn_checkpoints(train, tmp_path):
+    whole = train('whole')
+    train('torn', 9)
+    for name in ('iter_8.pth', 'iter_6.pth'):
+        path = tmp_path / 'torn' / name
+        path.write_bytes(path.read_bytes()[:-9])
+    rest = train('torn')
+    assert rest == {key: whole[key] for key in [*range(4, 12), 'weights']}
+    for name in ('iter_8.pth', 'iter_6.pth'):
+        assert f'{name} is torn' in train.log
+
+
+def test_a_named_checkpoint_is_resumed(train, tmp_path):
+    whole = train('whole')
+    train('stopped', 9)
+    rest = train('elsewhere', checkpoint=str(tmp_path / 'stopped/iter_6.pth'))
+    assert rest == {key: whole[key] for key in rest}
+    assert min(i for i in rest if i != 'weights') == 6
+
+
+def test_a_note_without_a_name(train, tmp_path):
+    """Killed while it noted which checkpoint is the last."""
+    whole = train('whole')
+    train('stopped', 9)
+    (tmp_path / 'stopped/last_checkpoint').write_text('')
+    rest = train('stopped')
+    assert rest == {key: whole[key] for key in [*range(8, 12), 'weights']}
+
+
+def test_all_torn(train, tmp_path):
+    train('torn', 5)
+    for path in (tmp_path / 'torn').glob('*.pth'):
+        path.write_bytes(b'')
+    with pytest.raises(RuntimeError, match='iter_4.pth nor one before it'):
+        train('torn')
+
+
+def test_a_disk_that_is_full(train, tmp_path, monkeypatch):
+    """The checkpoint before it stays, and nothing stands beside it."""
+    write = Path.write_bytes
+
+    def full(path: Path, content: bytes) -> int:
+        if path.name.startswith('iter_6.pth'):
+            write(path, content[:9])
+            raise OSError(28, 'No space left on device')
+        return write(path, content)
+
+    whole = train('whole')
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, 'write_bytes', full)
+        with pytest.raises(DataError, match='iter_6.pth cannot be written'):
+            train('full')
+    assert sorted(path.name for path in (tmp_path / 'full').glob('iter_*')
+                  ) == ['iter_2.pth', 'iter_4.pth']
+    rest = train('full')
+    assert rest == {key: whole[key] for key in [*range(4, 12), 'weights']}
+
+
+def test_one_checkpoint_is_too_few():
+    with pytest.raises(ValueError, match='let it be 2 or more'):
+        ResumableCheckpointHook(interval=1, max_keep_ckpts=1)
