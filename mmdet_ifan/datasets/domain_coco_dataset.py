@@ -13,6 +13,13 @@ from .image_files import (
     name_some,
     repeated,
 )
+from .json_files import read_coco
+
+#: What training and testing use of a COCO file.
+NEEDED = dict(
+    images=('id', 'file_name', 'height', 'width'),
+    categories=('id', 'name'),
+    annotations=('id', 'image_id', 'category_id', 'bbox', 'area'))
 
 
 class _CheckedCOCO(COCO):
@@ -24,8 +31,11 @@ class _CheckedCOCO(COCO):
     """
 
     def __init__(self, annotation_file: str) -> None:
-        super().__init__(annotation_file)
+        super().__init__()
         self.annotation_file = annotation_file
+        self.dataset = read_coco(annotation_file, NEEDED)
+        self.createIndex()
+        self.img_ann_map, self.cat_img_map = self.imgToAnns, self.catToImgs
         for part, key in (('images', 'id'), ('annotations', 'id'),
                           ('categories', 'id'), ('categories', 'name')):
             twice = repeated(entry[key] for entry in self.dataset[part])
@@ -36,7 +46,7 @@ class _CheckedCOCO(COCO):
                     f'{part} {"an id" if key == "id" else "a name"} of its '
                     'own.')
         unknown = sorted({ann['category_id'] for ann in self.anns.values()
-                          } - set(self.cats))
+                          } - set(self.cats), key=str)
         if unknown:
             raise DataError(
                 f'{annotation_file} has annotations of categories that it '
@@ -92,15 +102,7 @@ class DomainCocoDataset(NamesUnreadableImages, CocoDataset):
                 f'The annotation file {self.ann_file} does not exist: correct '
                 'data_root or ann_file, or prepare the data set (see '
                 'tools/prepare).')
-        try:
-            data_list = super().load_data_list()
-        except DataError:
-            raise
-        except (AssertionError, AttributeError, KeyError, TypeError,
-                ValueError) as error:
-            raise DataError(
-                f'{self.ann_file} is no COCO file of boxes '
-                f'({type(error).__name__}: {error}).') from error
+        data_list = super().load_data_list()
         if not data_list:
             raise DataError(f'{self.ann_file} names no image.')
         check_images([info['img_path'] for info in data_list], self.ann_file,

@@ -137,7 +137,7 @@ def _has_content(path: str) -> bool:
     """Tell whether a file exists and is not empty."""
     try:
         return os.stat(path).st_size > 0
-    except OSError:
+    except (OSError, ValueError):  # No file can have a NUL in its name.
         return False
 
 

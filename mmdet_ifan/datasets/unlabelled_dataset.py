@@ -1,5 +1,4 @@
 """A target domain: images, and nothing but images."""
-import os
 import os.path as osp
 from typing import Any
 
@@ -14,6 +13,7 @@ from .image_files import (
     check_images,
     images_below,
 )
+from .json_files import read_coco
 
 
 @DATASETS.register_module()
@@ -72,17 +72,13 @@ class UnlabelledDataset(NamesUnreadableImages, BaseDetDataset):
 
 def _listed_images(path: str) -> list[str]:
     """Name the images of a text list or of a COCO file."""
+    if path.lower().endswith('.json'):
+        images = read_coco(path, dict(images=['file_name']))['images']
+        return [image['file_name'] for image in images]
     try:
-        if not path.lower().endswith('.json'):
-            # Windows' editors begin a file with a byte-order mark.
-            lines = mmengine.list_from_file(path, encoding='utf-8-sig')
-            return [line.strip() for line in lines if line.strip()]
-        images = mmengine.load(path)['images']
-        return [os.fspath(image['file_name']) for image in images]
+        # Windows' editors begin a file with a byte-order mark.
+        lines = mmengine.list_from_file(path, encoding='utf-8-sig')
     except UnicodeDecodeError as error:
         raise DataError(f'{path} is no text in UTF-8 ({error}): name a '
                         'folder, a text list or a COCO file.') from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(
-            f'{path} is no COCO file with a file_name for each of its images '
-            f'({type(error).__name__}: {error}).') from error
+    return [line.strip() for line in lines if line.strip()]

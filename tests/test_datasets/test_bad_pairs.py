@@ -102,7 +102,7 @@ def test_clash_in_a_labelled_file(labelled, edit, sentence):
 def test_labelled_file_that_is_no_json(labelled, tmp_path):
     labelled()
     (tmp_path / 'b.json').write_text('{"images": [')
-    with pytest.raises(DataError, match='b.json is no COCO file of boxes'):
+    with pytest.raises(DataError, match='b.json is no whole JSON file'):
         DomainCocoDataset(
             data_root=str(tmp_path),
             ann_file='b.json',

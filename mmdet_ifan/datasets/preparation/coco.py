@@ -1,6 +1,5 @@
 """COCO files made elsewhere, checked before training trusts them."""
 
-import json
 import os
 from collections import defaultdict
 from collections.abc import Iterator
@@ -8,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ..disk import DataError
+from ..image_files import repeated
+from ..json_files import is_box, is_id, is_number, read_coco
 from .boxes import Box
 from .coco_files import MARK
 from .records import LeftOut, Problem
@@ -98,26 +99,28 @@ class CocoSets(Source):
         found: dict[Any, list[dict[str, Any]]] = defaultdict(list)
         seen = set()
         for each in entries:
-            number = each.get('id')
+            number, image, category = (
+                each.get(key) if is_id(each.get(key)) else None
+                for key in ('id', 'image_id', 'category_id'))
             what = f'{path} has annotation {number}'
             if number in seen:
                 self.problems.append(Problem(
                     'annotation ids that clash',
                     f'{what} twice: both are kept, renumbered.'))
             seen.add(number)
-            name = names.get(each.get('category_id'))
+            name = names.get(category)
             if name is None:
                 self.problems.append(Problem(
                     'boxes of an unknown category',
-                    f'{what} of category {each.get("category_id")}, which '
-                    'it does not list: left out.'))
-            elif each.get('image_id') not in image_ids:
+                    f'{what} of category {category}, which it does not '
+                    'list: left out.'))
+            elif image not in image_ids:
                 self.problems.append(Problem(
                     'boxes of an unknown image',
-                    f'{what} of image {each.get("image_id")}, which it does '
-                    'not list: left out.'))
+                    f'{what} of image {image}, which it does not list: left '
+                    'out.'))
             else:
-                found[each['image_id']].append(dict(each, name=name))
+                found[image].append(dict(each, name=name))
         return found
 
     def _folder(self, split: str, path: Path,
@@ -153,19 +156,19 @@ class CocoSets(Source):
                 f'has {height} x {width}: left out.'))
         boxes, problems = [], []
         for each in annotations:
-            try:
-                x, y, w, h = map(float, each['bbox'])
-                area = each.get('area')
-                # MMDetection drops boxes whose area says 0.
-                has_area = isinstance(area, int | float) and area > 0
-                boxes.append(Box(
-                    each['name'], x, y, x + w, y + h,
-                    bool(each.get('iscrowd') or each.get('ignore')),
-                    area if has_area else None))
-            except (KeyError, TypeError, ValueError):
+            bbox, area = each.get('bbox'), each.get('area')
+            if not is_box(bbox):
                 problems.append(Problem(
                     'unreadable boxes', f'{path} has annotation '
                     f'{each.get("id")} without a readable bbox: left out.'))
+                continue
+            x, y, w, h = bbox
+            # MMDetection drops boxes whose area says 0.
+            has_area = is_number(area) and area > 0
+            boxes.append(Box(
+                each['name'], x, y, x + w, y + h,
+                bool(each.get('iscrowd') or each.get('ignore')),
+                area if has_area else None))
         return boxes, problems
 
 
@@ -192,24 +195,11 @@ def _load(path: Path) -> dict[str, Any]:
     Raises:
         DataError: If they are not.
     """
-    try:
-        content = json.loads(path.read_bytes())
-        content.setdefault('annotations', [])
-        keys = [each['id'] for each in content['categories']]
-        names = [each['name'] for each in content['categories']]
-        # Ids are looked up and names are paths: both raise if they cannot be.
-        for each in content['images']:
-            hash(each['id'])
-            Path(each['file_name'])
-        for each in content['annotations']:
-            hash(tuple(each.get(key) for key in (
-                'id', 'image_id', 'category_id')))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(
-            f'{path} is not a whole COCO file ({type(error).__name__}: '
-            f'{error}): make or copy it again.') from error
-    for what, values in (('id', keys), ('name', names)):
-        twice = [value for value in values if values.count(value) > 1]
+    content = read_coco(path, dict(
+        images=('id', 'file_name'), categories=('id', 'name'),
+        annotations=()))
+    for what in ('id', 'name'):
+        twice = repeated(each[what] for each in content['categories'])
         if twice:
             raise DataError(f'{path} has two categories of the {what} '
                             f'{twice[0]}: give each its own.')

@@ -5,6 +5,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from ..json_files import read_json
+
 
 def describe_difference(path: Path, expected: Path) -> str:
     """Say what is wrong with a COCO file.
@@ -16,10 +18,9 @@ def describe_difference(path: Path, expected: Path) -> str:
     Returns:
         str: A part of a sentence about the first difference found.
     """
-    want = json.loads(expected.read_text())
+    want = read_json(expected)
     try:
-        got = json.loads(path.read_text())
-        return _compare(got, want)
+        return _compare(read_json(path), want)
     except (KeyError, TypeError, ValueError, AttributeError):
         return 'it is not a whole COCO file'
 

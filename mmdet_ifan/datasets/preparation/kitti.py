@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..disk import DataError
+from ..json_files import is_text
 from .boxes import Box
 from .records import LeftOut, Problem
 from .sources import Item, Source, any_in, find_folder, images_in, read_lines
@@ -81,8 +82,8 @@ def _read_box(line: str) -> Box:
         ValueError: If it is not one of KITTI.
     """
     fields = line.split()
-    if len(fields) < FIELDS:
-        raise ValueError('too few fields')
+    if len(fields) < FIELDS or not is_text(fields[0]):
+        raise ValueError('no name or too few fields')
     x1, y1, x2, y2 = map(float, fields[4:8])
     is_known = fields[0] != 'DontCare'
     return Box(fields[0].lower() if is_known else None, x1, y1, x2, y2,

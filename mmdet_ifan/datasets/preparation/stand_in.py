@@ -1,10 +1,10 @@
 """Rendered stand-ins say how many images and boxes they hold."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from ..disk import DataError
+from ..json_files import read_json
 from ..mini_city.writer import MANIFEST, UNFINISHED
 from .report import Summary
 
@@ -32,7 +32,7 @@ def stand_in_counts(root: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        return dict(json.loads(path.read_text())['splits'])
+        return dict(read_json(path)['splits'])
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f'{path} is not readable: {RENDER}.') from error
 

@@ -6,7 +6,6 @@ and airlight are simpler here, so the images are not the official ones, and
 the folder says so.
 """
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,6 +16,7 @@ import numpy as np
 from cityscapesscripts.helpers.labels import name2label
 
 from ..disk import DataError, write_atomically
+from ..json_files import read_json
 from ..mini_city.fog import add_fog
 from ..mini_city.formats import PNG_FLAGS
 from .cityscapes_files import (
@@ -239,10 +239,11 @@ def _read_camera(path: Path) -> tuple[float, float]:
         LeftOut: If it is missing or damaged.
     """
     try:
-        content = json.loads(path.read_text())
+        content = read_json(path)
         baseline = float(content['extrinsic']['baseline'])
         focal = float(content['intrinsic']['fx'])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ArithmeticError, LookupError, TypeError,
+            ValueError) as error:
         raise LeftOut(Problem(
             'missing or damaged cameras',
             f'{path} is missing or no camera of Cityscapes: its image is '

@@ -6,6 +6,7 @@ from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
 from ..disk import DataError
+from ..json_files import is_text
 from .boxes import Box
 from .records import LeftOut, Problem
 from .sources import Item, Source, any_in, find_folder, images_in, read_lines
@@ -140,7 +141,7 @@ def _read_box(entry: Element) -> Box:
         ValueError: If it has no name or a number is missing.
     """
     name = (entry.findtext('name') or '').strip()
-    if not name:
+    if not is_text(name):
         raise ValueError('no name')
     x1, y1, x2, y2 = (float(entry.findtext(f'bndbox/{side}') or '')
                       for side in ('xmin', 'ymin', 'xmax', 'ymax'))

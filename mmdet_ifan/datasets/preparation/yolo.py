@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from ..disk import DataError
+from ..json_files import is_text
 from .boxes import Box
 from .records import Problem
 from .sources import Item, Source, any_in, images_in, read_lines
@@ -126,21 +127,41 @@ def _read_names(root: Path) -> list[str]:
             return _read_yaml(root / name)
     for path in (root / 'classes.txt', root / 'labels' / 'classes.txt'):
         if path.exists():
-            return read_lines(path)
+            names = read_lines(path)
+            if not all(map(is_text, names)):
+                raise DataError(f'{path} has names with control characters: '
+                                'write one category a line.')
+            return names
     raise DataError(f'{root} has neither data.yaml nor classes.txt: write '
                     'the categories into classes.txt, one a line, in the '
                     'order of their numbers.')
 
 
+class _PlainLoader(yaml.SafeLoader):
+    """YAML without aliases: a few lines of them stand for gigabytes."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """Compose what is no alias."""
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError('aliases')
+        return super().compose_node(parent, index)
+
+
 def _read_yaml(path: Path) -> list[str]:
     """Names in a data.yaml: a list, or a mapping from numbers."""
     try:
-        content: Any = yaml.safe_load(path.read_text(encoding='utf-8-sig'))
+        content: Any = yaml.load(
+            path.read_text(encoding='utf-8-sig'), _PlainLoader)
         names = content['names']
         if isinstance(names, dict):
             names = [names[number] for number in range(len(names))]
-        return [str(name) for name in names]
-    except (OSError, ValueError, KeyError, TypeError,
-            yaml.YAMLError) as error:
+        # Not what YAML takes for a truth value, such as an unquoted no.
+        names = [str(name) if type(name) is int else name for name in names]
+        if not all(map(is_text, names)):
+            raise ValueError(names)
+        return names
+    # What PyYAML raises on nonsense, besides an error of its own.
+    except (OSError, ValueError, LookupError, TypeError, AttributeError,
+            ArithmeticError, RecursionError, yaml.YAMLError) as error:
         raise DataError(f'{path} has no readable list of names: write names: '
                         '[cat, dog] into it.') from error

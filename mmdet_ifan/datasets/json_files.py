@@ -1,0 +1,136 @@
+"""Reading JSON, above all COCO files, that others made."""
+import json
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .disk import DataError
+
+
+def is_text(value: Any) -> bool:
+    """Tell whether a value can be a name that is stored and printed.
+
+    Args:
+        value (Any): What a file has for a name.
+
+    Returns:
+        bool: False if it is no text, empty, or has control characters, which
+        no file name can be (NUL), no file can be written with (surrogates)
+        or would command the terminal that they are printed on.
+    """
+    return isinstance(value, str) and bool(value) and not any(
+        unicodedata.category(char) in ('Cc', 'Cs') for char in value)
+
+
+def is_id(value: Any) -> bool:
+    """Tell whether a value can be an id: a whole number or text.
+
+    Args:
+        value (Any): What a file has for an id.
+
+    Returns:
+        bool: Whether it can be looked up.
+    """
+    return isinstance(value, int | str)
+
+
+def is_number(value: Any) -> bool:
+    """Tell whether a value can be computed with.
+
+    Args:
+        value (Any): What a file has for a number.
+
+    Returns:
+        bool: Whether it is finite and not absurdly large.
+    """
+    # Its square is still a number in single precision.
+    return (isinstance(value, int | float) and not isinstance(value, bool)
+            and abs(value) < 1e18)
+
+
+def is_box(value: Any) -> bool:
+    """Tell whether a value is x, y, width and height.
+
+    Args:
+        value (Any): What a file has for a box.
+
+    Returns:
+        bool: Whether it is a list of four numbers, of whatever sign.
+    """
+    return (isinstance(value, list) and len(value) == 4
+            and all(map(is_number, value)))
+
+
+#: What the values of a COCO file must be.
+USABLE: dict[str, Callable[[Any], bool]] = dict(
+    id=is_id,
+    file_name=is_text,
+    name=is_text,
+    image_id=is_id,
+    category_id=is_id,
+    height=is_number,
+    width=is_number,
+    bbox=is_box,
+    area=is_number)
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a JSON file.
+
+    Args:
+        path (str | Path): The file.
+
+    Returns:
+        Any: What it holds.
+
+    Raises:
+        DataError: If it cannot be read or is no JSON.
+    """
+    try:
+        return json.loads(Path(path).read_bytes())
+    except OSError as error:
+        raise DataError(
+            f'{path} cannot be read ({error.strerror}).') from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f'{path} is no whole JSON file ({error}): make or '
+                        'copy it again.') from error
+
+
+def read_coco(path: str | Path,
+              needed: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Read a COCO file and check that its parts can be used.
+
+    Args:
+        path (str | Path): The file.
+        needed (Mapping[str, Sequence[str]]): Keys that every entry of a part
+            must have, such as ``dict(images=['file_name'])``.
+
+    Returns:
+        dict[str, Any]: What it holds.
+
+    Raises:
+        DataError: If it cannot be read, is no JSON, lacks a part or a key,
+            or a value is not of the kind that it should be.
+    """
+    content = read_json(path)
+    if isinstance(content, dict):
+        # A file of test images may have none.
+        content.setdefault('annotations', [])
+    for part, keys in needed.items():
+        entries = content.get(part) if isinstance(content, dict) else None
+        if not isinstance(entries, list):
+            raise DataError(f"{path} is no COCO file: it lacks a list "
+                            f"'{part}'.")
+        for i, entry in enumerate(entries):
+            if not isinstance(entry, dict):
+                raise DataError(f"{path} is no COCO file: entry {i} in its "
+                                f"'{part}' is no object ({entry!r:.40}).")
+            for key in keys:
+                value = entry.get(key)
+                if not USABLE[key](value):
+                    raise DataError(
+                        f"{path} is no COCO file: the '{key}' of entry {i} "
+                        f"in its '{part}' is missing or not usable "
+                        f'({value!r:.40}). Make or copy it again.')
+    return content
