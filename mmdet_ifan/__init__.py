@@ -7,8 +7,10 @@ may inherit from ours by name: ``_base_ = 'mmdet_ifan::ifan_mini-city.py'``.
 """
 from . import datasets, engine, evaluation, models
 from .named_configs import resolve_names
+from .safe_loading import load_safely
 from .version import __version__
 
 __all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'models']
 
 resolve_names()
+load_safely()

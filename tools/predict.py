@@ -13,8 +13,9 @@ DIR gets predictions.json, a COCO file whose annotations have a score, and,
 below drawn, a picture of every image or frame.
 
 A checkpoint holds the config that made it; --config overrides it. It takes
-checkpoints of trainings and exported ones (tools/export.py) alike. Load only
-checkpoints that you trust: they can run code.
+checkpoints of trainings and exported ones (tools/export.py) alike. Weights
+and config of the checkpoint are read as data, and what would run code is
+refused; a config given with --config is a program and is run.
 
 examples:
   python tools/predict.py street/ --out found \\
@@ -67,13 +68,17 @@ def main() -> int:
     from mmdet.apis import DetInferencer
 
     from mmdet_ifan.datasets.disk import DataError
-    from mmdet_ifan.deployment import predict
-    detector = DetInferencer(
-        args.config, args.weights, device=args.device, show_progress=False)
+    from mmdet_ifan.deployment import checkpoint_config, predict
+    from mmdet_ifan.safe_loading import UnsafeCheckpointError
     try:
+        detector = DetInferencer(
+            args.config or checkpoint_config(args.weights),
+            args.weights,
+            device=args.device,
+            show_progress=False)
         unreadable = predict(detector, args.inputs, args.out, args.score_thr,
                              not args.no_draw)
-    except DataError as error:
+    except (DataError, UnsafeCheckpointError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
     print(f'The detections are in {args.out}.')

@@ -1,0 +1,109 @@
+"""The config that a checkpoint holds, read as data.
+
+mmengine runs it: a config is a Python program, and a ``type`` in it may be
+any function by its path. So neither is done with what a stranger may have
+written.
+"""
+import ast
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Any
+
+from mmdet import registry as mmdet_registry
+from mmdet.utils import register_all_modules
+from mmengine import registry as mmengine_registry
+from mmengine.config import Config
+from mmengine.registry import Registry
+from mmengine.runner import CheckpointLoader
+
+from ..datasets.disk import DataError
+from .peel_off import VGG_MODULE
+
+#: What running a detector needs of a config.
+PARTS = ('default_scope', 'model', 'test_dataloader', 'visualizer')
+#: What a config may import: this package, and what it exports with a VGG.
+IMPORTS = ('mmdet_ifan', VGG_MODULE)
+#: mmcv's operators, which are in no registry.
+OPERATORS = ('nms', 'soft_nms', 'RoIAlign', 'RoIPool')
+
+
+def checkpoint_config(checkpoint: str) -> Config:
+    """Read the config that a checkpoint holds.
+
+    Args:
+        checkpoint (str): File or address.
+
+    Returns:
+        Config: Its model, test data and visualizer.
+
+    Raises:
+        DataError: If it holds none, or one that is more than values and names
+            of registered classes.
+    """
+    loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
+    text = loaded.get('meta', {}).get('cfg')
+    if not isinstance(text, str):
+        raise DataError(f'{checkpoint} holds no config: give one with '
+                        '--config.')
+    try:
+        return _read(text)
+    except (KeyError, RecursionError, SyntaxError, TypeError,
+            ValueError) as error:
+        raise DataError(
+            f'The config in {checkpoint} is not used ({error}): it would run '
+            'code. Give a config of your own with --config.') from error
+
+
+def _read(text: str) -> Config:
+    """Read a config without running it."""
+    values = {}
+    for statement in ast.parse(text).body:
+        if not isinstance(statement, ast.Assign):
+            raise ValueError(f'line {statement.lineno} is no value')
+        (target, ) = statement.targets
+        values[ast.unparse(target)] = ast.literal_eval(
+            _DictCalls().visit(statement.value))
+    parts = {key: values[key] for key in PARTS}
+    for module in values.get('custom_imports', {}).get('imports', []):
+        if module not in IMPORTS:
+            raise ValueError(f'it imports {module!r}')
+        import_module(module)
+    register_all_modules()
+    known = {*_registered(), *OPERATORS}
+    for name in _types(parts):
+        if not isinstance(name, str) or name.removeprefix(
+                'mmdet.') not in known:
+            raise ValueError(f'{name!r} is no registered class')
+    return Config(parts)
+
+
+class _DictCalls(ast.NodeTransformer):
+    """``dict(a=1)``, as configs write it, to ``{'a': 1}``."""
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        """Replace a call; any other call stays, and is refused."""
+        self.generic_visit(node)
+        keys = [keyword.arg for keyword in node.keywords]
+        if ast.unparse(node.func) != 'dict' or node.args or None in keys:
+            return node
+        return ast.Dict([ast.Constant(key) for key in keys],
+                        [keyword.value for keyword in node.keywords])
+
+
+def _registered() -> Iterator[str]:
+    """Names of all classes in the registries of mmengine and mmdet."""
+    for module in (mmengine_registry, mmdet_registry):
+        for value in vars(module).values():
+            if isinstance(value, Registry):
+                yield from value.module_dict
+
+
+def _types(node: Any) -> Iterator[Any]:
+    """Every ``type`` in a config."""
+    if isinstance(node, dict):
+        if 'type' in node:
+            yield node['type']
+        node = list(node.values())
+    if isinstance(node, list | tuple):
+        for value in node:
+            yield from _types(value)

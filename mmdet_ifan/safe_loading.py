@@ -1,0 +1,128 @@
+"""Checkpoints are loaded as data: loading one runs no code of its maker.
+
+A checkpoint is a pickle, and a pickle may call anything. mmengine loads it
+with ``torch.load(weights_only=False)``, since its own checkpoints hold the
+history of the logged values. Here torch's ``weights_only`` is switched on for
+whatever mmengine loads (``load_from``, resume, test, ``DetInferencer``,
+``init_detector``, ``Pretrained``) and told of what else is harmless.
+"""
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pickle import UnpicklingError
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.logging import HistoryBuffer, print_log
+from mmengine.runner import CheckpointLoader
+
+#: torch's own switches. The second one turns all of this off.
+FORCE = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
+TRUST = 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
+#: Methods that a history of logged values refers to.
+STATISTICS = ('min', 'max', 'mean', 'current')
+
+
+class UnsafeCheckpointError(ValueError):
+    """A checkpoint holds more than data, or is none."""
+
+
+def load_safely() -> None:
+    """Let mmengine load checkpoints without running what they hold."""
+    torch.serialization.add_safe_globals([
+        HistoryBuffer,
+        (_statistics, 'builtins.getattr'),
+        np.ndarray,
+        np.dtype,
+        *(type(np.dtype(kind)) for kind in '?bBhHiIlLqQefd'),
+        # Their names in NumPy 1 and 2.
+        *((function, f'numpy.{core}.multiarray.{name}')
+          for core in ('core', '_core') for name, function in (
+              ('scalar', np.float64(0).__reduce__()[0]),
+              ('_reconstruct', np.zeros(0).__reduce__()[0])))
+    ])
+    if not isinstance(CheckpointLoader.load_checkpoint, _SafeLoader):
+        CheckpointLoader.load_checkpoint = _SafeLoader(
+            CheckpointLoader.load_checkpoint)
+
+
+def _statistics(owner: Any, name: Any) -> Callable:
+    """Stand in for ``getattr``: a history names its mean, minimum, etc."""
+    if owner is not HistoryBuffer or name not in STATISTICS:
+        raise UnpicklingError(f'GLOBAL builtins.getattr({owner!r}, {name!r})')
+    return vars(HistoryBuffer)[name]
+
+
+class _SafeLoader:
+    """``CheckpointLoader.load_checkpoint``, of weights only.
+
+    Args:
+        load (Callable): mmengine's.
+    """
+
+    def __init__(self, load: Callable[..., dict]) -> None:
+        self.load = load
+
+    def __call__(self, filename: str, *args: Any, **kwargs: Any) -> dict:
+        """Load a checkpoint.
+
+        Args:
+            filename (str): File or address.
+            *args (Any): See mmengine.
+            **kwargs (Any): See mmengine.
+
+        Returns:
+            dict: The checkpoint.
+
+        Raises:
+            UnsafeCheckpointError: If it holds more than data.
+        """
+        if _is_on(TRUST):
+            print_log(f'{filename} may run code: {TRUST} is set.',
+                      logger='current', level=logging.WARNING)
+            return self.load(filename, *args, **kwargs)
+        try:
+            with _forced():
+                checkpoint = self.load(filename, *args, **kwargs)
+        except UnpicklingError as error:
+            raise UnsafeCheckpointError(_sentence(filename, error)) from error
+        # Resuming would run it as Python; ours have 'cfg', which is only
+        # read.
+        meta = checkpoint.get('meta')
+        if isinstance(meta, dict):
+            meta.pop('config', None)
+        return checkpoint
+
+
+def _is_on(variable: str) -> bool:
+    """Read one of torch's switches as torch does."""
+    return os.environ.get(variable, '0').lower() in ('1', 'y', 'yes', 'true')
+
+
+@contextmanager
+def _forced() -> Iterator[None]:
+    """Switch ``weights_only`` on, whatever ``torch.load`` is told."""
+    before = os.environ.get(FORCE)
+    os.environ[FORCE] = '1'
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[FORCE]
+        else:
+            os.environ[FORCE] = before
+
+
+def _sentence(filename: str, error: UnpicklingError) -> str:
+    """Say why a checkpoint was not loaded."""
+    _, found, name = str(error).partition('GLOBAL ')
+    # torch's advice to load it after all, and its documentation, left out.
+    other = str(error).rpartition('WeightsUnpickler error: ')[2]
+    reason = name.split()[0] if found else other.strip().splitlines()[0]
+    return (
+        f'{filename} was not loaded: it is no checkpoint, or holds more than '
+        f'weights, which could run code ({reason}). Get the weights alone '
+        '(tools/export.py writes them); only if you know who made it and '
+        f'trust them, set {TRUST}=1.')
