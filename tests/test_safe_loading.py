@@ -184,7 +184,8 @@ def test_config_of_a_checkpoint_is_that_of_its_training(write, cfg):
 
 
 @pytest.mark.parametrize(('old', 'new', 'reason'), [
-    ('default_scope = ', 'import os\ndefault_scope = ', r'line \d+ is no value'),
+    ('default_scope = ', 'import os\ndefault_scope = ',
+     r'line \d+ is no value'),
     ("default_scope = 'mmdet'", 'default_scope = str(open("MARK", "w"))',
      'malformed node'),
     ("default_scope = 'mmdet'", 'default_scope = dict(open("MARK", "w"))',

@@ -75,7 +75,10 @@ def main() -> None:
     apply_options(cfg, args)
 
     from mmengine.runner import Runner
-    Runner.from_cfg(cfg).train()
+
+    from mmdet_ifan.engine import explain_interruption
+    with explain_interruption(cfg.work_dir):
+        Runner.from_cfg(cfg).train()
 
 
 if __name__ == '__main__':

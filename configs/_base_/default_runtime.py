@@ -17,6 +17,7 @@ default_hooks = dict(
     # Say what is wrong with a pair before the first iteration.
     num_class_check=dict(type='NumClassCheckHook'),
     pair_check=dict(type='PairCheckHook'),
+    unreadable_images=dict(type='UnreadableImagesHook'),
     visualization=dict(type='DetVisualizationHook'))
 
 env_cfg = dict(

@@ -7,13 +7,9 @@ from mmdet.datasets.api_wrappers import COCO
 from mmdet.registry import DATASETS
 
 from .disk import DataError
-from .image_files import (
-    NamesUnreadableImages,
-    check_images,
-    name_some,
-    repeated,
-)
+from .image_files import check_images, name_some, repeated
 from .json_files import read_coco
+from .unreadable_images import NamesUnreadableImages
 
 #: What training and testing use of a COCO file.
 NEEDED = dict(
@@ -74,7 +70,9 @@ class DomainCocoDataset(NamesUnreadableImages, CocoDataset):
         data_prefix (dict[str, str], optional): ``img``: the folder below
             ``data_root`` that the file's names start from. Defaults to None,
             ``data_root`` itself.
-        **kwargs: Further arguments of ``CocoDataset``.
+        **kwargs: Further arguments of ``CocoDataset``, and
+            ``max_unreadable``: how many images that cannot be loaded
+            training skips. Defaults to 0.
 
     Raises:
         FileNotFoundError: If the annotation file or an image does not exist.
@@ -106,7 +104,8 @@ class DomainCocoDataset(NamesUnreadableImages, CocoDataset):
         if not data_list:
             raise DataError(f'{self.ann_file} names no image.')
         check_images([info['img_path'] for info in data_list], self.ann_file,
-                     "Correct data_root or data_prefix['img'], or get them.")
+                     "Correct data_root or data_prefix['img'], or get them.",
+                     self.skippable)
         return data_list
 
     def filter_data(self) -> list[dict]:

@@ -1,14 +1,15 @@
 """Lists of image files, and what is wrong with them, by their names."""
+import logging
 import os
 import os.path as osp
 import struct
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import cv2
 import mmengine
+from mmengine.logging import print_log
 from PIL import Image
 
 from .disk import DataError
@@ -99,7 +100,8 @@ def is_cut_short(path: str | Path) -> bool | None:
     return ends[0] not in content
 
 
-def check_images(paths: list[str], named_by: str, mend: str) -> None:
+def check_images(paths: list[str], named_by: str, mend: str,
+                 skippable: int = 0) -> None:
     """Check that every image of a list is there, whole, and once.
 
     Little more than the ends of a file is read. What that does not show, an
@@ -110,6 +112,8 @@ def check_images(paths: list[str], named_by: str, mend: str) -> None:
         paths (list[str]): The images.
         named_by (str): The list, for the message.
         mend (str): What to do if images are missing.
+        skippable (int): So many damaged ones are only warned of.
+            Defaults to 0.
 
     Raises:
         DataError: If an image is listed twice or damaged.
@@ -127,10 +131,14 @@ def check_images(paths: list[str], named_by: str, mend: str) -> None:
             f'do not exist or are empty: {name_some(absent)}. {mend}')
     damaged = [path for path in paths if _is_damaged(path)]
     if damaged:
-        raise DataError(
+        sentence = (
             f'{len(damaged)} of the {len(paths)} images that {named_by} names '
-            f'are cut short or no images: {name_some(damaged)}. Get whole '
-            'copies of them, or take them out.')
+            f'are cut short or no images: {name_some(damaged)}.')
+        if len(damaged) > skippable:
+            raise DataError(f'{sentence} Get whole copies of them, or take '
+                            'them out.')
+        print_log(f'{sentence} Training skips them.', logger='current',
+                  level=logging.WARNING)
 
 
 def _has_content(path: str) -> bool:
@@ -148,28 +156,3 @@ def _is_damaged(path: str) -> bool:
     except OSError:
         return True
     return not cv2.haveImageReader(path) if cut is None else cut
-
-
-class NamesUnreadableImages:
-    """Part of a data set: an image that cannot be loaded is named."""
-
-    def prepare_data(self, idx: int) -> Any:
-        """Load an image and what belongs to it through the pipeline.
-
-        Args:
-            idx (int): Index of the image.
-
-        Returns:
-            Any: What the pipeline makes of it.
-
-        Raises:
-            DataError: If the image is damaged.
-        """
-        try:
-            return super().prepare_data(idx)  # type: ignore[misc]
-        except (AssertionError, OSError, cv2.error) as error:
-            path = self.get_data_info(idx)['img_path']  # type: ignore
-            raise DataError(
-                f'The image {path} cannot be loaded ({error}): get a whole '
-                'copy of it, or take it out of its list or folder.'
-            ) from error

@@ -7,13 +7,9 @@ from mmdet.datasets import BaseDetDataset
 from mmdet.registry import DATASETS
 
 from .disk import DataError
-from .image_files import (
-    IMAGE_SUFFIXES,
-    NamesUnreadableImages,
-    check_images,
-    images_below,
-)
+from .image_files import IMAGE_SUFFIXES, check_images, images_below
 from .json_files import read_coco
+from .unreadable_images import NamesUnreadableImages
 
 
 @DATASETS.register_module()
@@ -26,7 +22,9 @@ class UnlabelledDataset(NamesUnreadableImages, BaseDetDataset):
             line; or a COCO file, of which only ``images`` is read. The paths
             of a list or COCO file are relative to ``data_prefix['img']``.
         **kwargs: Arguments of mmdet's ``BaseDetDataset``, above all
-            ``data_root``, ``data_prefix`` and ``pipeline``.
+            ``data_root``, ``data_prefix`` and ``pipeline``, and
+            ``max_unreadable``: how many images that cannot be loaded
+            training skips. Defaults to 0.
 
     Raises:
         FileNotFoundError: If ``images`` or one of them does not exist.
@@ -63,7 +61,8 @@ class UnlabelledDataset(NamesUnreadableImages, BaseDetDataset):
                             f'{", ".join(IMAGE_SUFFIXES)}).')
         check_images(
             paths, path,
-            "Correct data_root or data_prefix['img'], or take them out.")
+            "Correct data_root or data_prefix['img'], or take them out.",
+            self.skippable)
         return [
             dict(img_path=img_path, img_id=i, instances=[])
             for i, img_path in enumerate(paths)

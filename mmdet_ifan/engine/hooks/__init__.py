@@ -2,5 +2,9 @@
 from .late_launch_hook import LateLaunchHook
 from .pair_check_hook import PairCheckHook
 from .resumable_checkpoint_hook import ResumableCheckpointHook
+from .unreadable_images_hook import UnreadableImagesHook
 
-__all__ = ['LateLaunchHook', 'PairCheckHook', 'ResumableCheckpointHook']
+__all__ = [
+    'LateLaunchHook', 'PairCheckHook', 'ResumableCheckpointHook',
+    'UnreadableImagesHook'
+]
