@@ -72,7 +72,7 @@ def altered_json(draw: st.DrawFn, document: Any) -> bytes:
         kind = draw(st.sampled_from(
             ['replace', 'delete', 'move', 'repeat', 'wrap', 'insert']))
         if kind == 'replace':
-            parent[key] = draw(values)
+            parent[key] = copy.deepcopy(draw(values))
         elif kind == 'delete':
             del parent[key]
         elif kind == 'move':
@@ -83,7 +83,7 @@ def altered_json(draw: st.DrawFn, document: Any) -> bytes:
         elif kind == 'wrap':
             parent[key] = [parent[key]]
         elif isinstance(parent, dict):
-            parent[draw(st.text())] = draw(values)
+            parent[draw(st.text())] = copy.deepcopy(draw(values))
     return json.dumps(document).encode()
 
 
