@@ -190,7 +190,7 @@ def test_config_of_a_checkpoint_is_that_of_its_training(write, cfg):
      'malformed node'),
     ("default_scope = 'mmdet'", 'default_scope = dict(open("MARK", "w"))',
      'malformed node'),
-    ("type='IFANDetector'", "type='os.mkdir'", "'os.mkdir' is no regist"),
+    ("type='IFANDetector'", "type='os.mkdir'", "'os.mkdir' is no reg"),
     ("type='IFANDetector'", "type='antigravity'", "'antigravity' is no r"),
     ("'mmdet_ifan',", "'mmdet_ifan', 'antigravity',",
      "imports 'antigravity'"),
