@@ -39,7 +39,8 @@ def make_proposals(make_domain) -> MakeDomain:
                 roi_feats=torch.randn(
                     num, CHANNELS, SIZE, SIZE, requires_grad=True),
                 cls_score=torch.randn(num, CLASSES + 1, requires_grad=True),
-                bbox_pred=torch.randn(num, 4 * CLASSES)))
+                bbox_pred=torch.randn(num, 4 * CLASSES),
+                vectors=None))
 
     return make
 

@@ -246,6 +246,28 @@ def test_source_proposals_are_those_of_the_detection_loss(
     assert proposals.rois[:, 0].tolist() == images
 
 
+def test_vectors_are_those_that_the_box_head_scored(detector, make_batch):
+    """In both domains, and with the gradient of its shared layers."""
+    launch(detector, 'instance')
+    with patch.object(
+            detector.alignments['instance'], 'loss',
+            return_value={}) as instance:
+        seeded_loss(detector, *make_batch())
+        with counted_calls(detector) as calls:
+            for domain in instance.call_args.args:
+                proposals = domain.proposals
+                vectors = proposals.roi_feats.flatten(1)
+                for layer in detector.roi_head.bbox_head.shared_fcs:
+                    vectors = layer(vectors).relu()
+                assert torch.equal(proposals.vectors, vectors)
+                detector.zero_grad()
+                proposals.vectors.sum().backward(retain_graph=True)
+                weight = detector.roi_head.bbox_head.shared_fcs[0].weight
+                assert weight.grad.any()
+    # Target's, which nothing had asked for before; source's are all there.
+    assert calls == dict(backbone=1, rpn=1, extractor=1, bbox_head=1)
+
+
 def test_everything_launched_trains_every_parameter(detector, make_batch):
     losses = seeded_loss(detector, *make_batch())
     assert losses['correlation/pairs_sddc'] > 0
@@ -404,7 +426,7 @@ def test_objects_obey_their_settings(detector, make_batch, tiny_cfg):
 
 def test_foreground_probabilities_are_the_softmax_less_background():
     scores = torch.tensor([[1., 2., 3.], [0., 0., 9.]], requires_grad=True)
-    proposals = Proposals(None, [2], None, scores, None)
+    proposals = Proposals(None, [2], None, scores, None, None)
     expected = []
     for row in scores.tolist():
         exps = [2.718281828459045**value for value in row]

@@ -55,8 +55,8 @@ def domains(make_domain):
                             batch_shape[1] // stride)
                 for channels, stride in ((4, 4), (6, 8))
             ],
-            proposals=Proposals(rois, num_per_img, None, None, None),
-            instance_vectors=torch.randn(count, 5))
+            proposals=Proposals(rois, num_per_img, None, None, None,
+                                torch.randn(count, 5)))
         return domain
 
     return make(*SOURCE, [3, 2]), make(*TARGET, [2, 0, 4])
@@ -94,7 +94,7 @@ def test_da_faster_is_the_papers_three_terms(domains, spread):
                          for x in logits) / len(logits) / len(img_shapes)
             means.append(
                 sum(x.sigmoid().item() for x in logits) / len(logits))
-        vectors = domain.instance_vectors
+        vectors = domain.proposals.vectors
         for vector, roi in zip(vectors, domain.proposals.rois, strict=True):
             logit = head.instance_classifier(vector)
             instance += cross_entropy(logit, label) / len(vectors)
@@ -110,7 +110,7 @@ def test_da_faster_is_the_papers_three_terms(domains, spread):
 def test_da_faster_without_proposals_stays_in_the_graph(domains):
     head = DAFasterHead(6, 5)
     for domain in domains:
-        domain.instance_vectors = torch.zeros(0, 5)
+        domain.proposals.vectors = torch.zeros(0, 5)
         domain.proposals.rois = torch.zeros(0, 5)
     losses = head.loss(*domains)
     assert losses['loss_instance'] == losses['loss_consistency'] == 0

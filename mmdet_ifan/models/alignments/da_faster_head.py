@@ -86,7 +86,7 @@ class DAFasterHead(BaseAlignment):
             image = self.image_classifier(self.reverse(tap)).squeeze(1)
             valid = domain.valid_positions(image)
             instance = self.instance_classifier(
-                self.reverse(domain.instance_vectors)).squeeze(1)
+                self.reverse(domain.proposals.vectors)).squeeze(1)
             terms['image'].append(
                 mean_of_valid(domain_cross_entropy(image, label),
                               valid).mean())

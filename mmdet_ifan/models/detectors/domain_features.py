@@ -1,9 +1,12 @@
 """What the detector knows of one domain's images in a training step."""
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
+from mmdet.models import BBoxHead
 from mmdet.structures import SampleList
 from mmdet.structures.bbox import bbox2roi
 from mmdet.utils import InstanceList
@@ -27,17 +30,39 @@ class Proposals:
         roi_feats (Tensor): Pooled features with gradient, (K, C, P, P).
         cls_score (Tensor): Logits, background last, (K, num_classes + 1).
         bbox_pred (Tensor): Box deltas, (K, 4 * num_classes).
+        vectors (Tensor): What the box head's shared layers make of each, with
+            gradient, (K, fc_out_channels).
     """
     rois: Tensor
     num_per_img: list[int]
     roi_feats: Tensor
     cls_score: Tensor
     bbox_pred: Tensor
+    vectors: Tensor
 
     @cached_property
     def foreground_probs(self) -> Tensor:
         """Tensor: Constants of shape (K, num_classes), background left out."""
         return self.cls_score.detach().float().softmax(dim=1)[:, :-1]
+
+
+@contextmanager
+def kept_vectors(bbox_head: BBoxHead) -> Iterator[list[Tensor]]:
+    """Keep the vectors that a box head scores, each time it runs.
+
+    Args:
+        bbox_head (BBoxHead): Whose ``fc_cls`` reads them.
+
+    Yields:
+        list[Tensor]: Of each run, (K, fc_out_channels).
+    """
+    vectors: list[Tensor] = []
+    handle = bbox_head.fc_cls.register_forward_pre_hook(
+        lambda _, inputs: vectors.append(inputs[0]))
+    try:
+        yield vectors
+    finally:
+        handle.remove()
 
 
 class DomainFeatures:
@@ -107,22 +132,12 @@ class DomainFeatures:
                 feats, self.data_samples, rescale=False)
         boxes = [result.bboxes for result in results]
         rois = bbox2roi(boxes)
-        outputs = roi_head._bbox_forward(feats, rois)
+        with kept_vectors(roi_head.bbox_head) as vectors:
+            outputs = roi_head._bbox_forward(feats, rois)
         return Proposals(rois, [len(box) for box in boxes],
                          outputs['bbox_feats'],
                          outputs['cls_score'].detach(),
-                         outputs['bbox_pred'].detach())
-
-    @cached_property
-    def instance_vectors(self) -> Tensor:
-        """Tensor: What the box head's shared layers make of each proposal.
-
-        Of shape (K, fc_out_channels), with gradient.
-        """
-        x = self.proposals.roi_feats.flatten(1)
-        for layer in self.detector.roi_head.bbox_head.shared_fcs:
-            x = layer(x).relu()
-        return x
+                         outputs['bbox_pred'].detach(), *vectors)
 
     def detect(self, object_cfg: ConfigDict) -> InstanceList:
         """Give the predicted objects: refined boxes after class-wise NMS.

@@ -12,7 +12,7 @@ from mmengine.model import ModuleDict
 from torch import Tensor
 
 from ..alignments import BaseAlignment, HierarchicalDomainNeck
-from .domain_features import DomainFeatures, Proposals
+from .domain_features import DomainFeatures, Proposals, kept_vectors
 
 
 @MODELS.register_module()
@@ -116,11 +116,13 @@ class IFANDetector(FasterRCNN):
             _without_categories(source.data_samples),
             proposal_cfg=self.train_cfg.get('rpn_proposal', self.test_cfg.rpn))
         sampled = self._sample_proposals(source, proposals)
-        results = self.roi_head.bbox_loss(source.feats, sampled)
+        with kept_vectors(self.roi_head.bbox_head) as vectors:
+            results = self.roi_head.bbox_loss(source.feats, sampled)
         boxes = [result.priors for result in sampled]
         source.proposals = Proposals(
             bbox2roi(boxes), [len(box) for box in boxes],
-            results['bbox_feats'], results['cls_score'], results['bbox_pred'])
+            results['bbox_feats'], results['cls_score'], results['bbox_pred'],
+            *vectors)
         return {**rpn_losses, **results['loss_bbox']}
 
     def _sample_proposals(self, source: DomainFeatures,
