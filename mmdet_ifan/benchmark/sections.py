@@ -1,0 +1,78 @@
+"""What ``make bench`` measures, section by section."""
+import platform
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from mmengine.config import Config
+
+from ..named_configs import config_path
+from .detectors import Load
+from .growth import growth
+from .inference import inference_cost
+from .loading import loading_cost
+from .training import training_cost
+
+#: Suffix of the configs of each detector, and its methods beside iFAN.
+DETECTORS = {
+    'vgg16': ('vgg16_city2foggy', ('da-faster', 'strong-weak')),
+    'r50-dc5': ('r50-dc5_city2foggy', ()),
+    'mini': ('mini-city', ('da-faster', 'strong-weak')),
+}
+#: The paper's image, and one that leaves time for many steps.
+LARGE, SMALL = (600, 1200), (128, 256)
+
+
+def sections() -> dict[str, Callable[[], Any]]:
+    """Name what there is to measure.
+
+    Returns:
+        dict[str, Callable]: By name, what gives the figures of
+        ``bench.json``.
+    """
+    plan: dict[str, Callable[[], Any]] = {'machine': machine}
+    for detector, (suffix, rivals) in DETECTORS.items():
+        ifan = {'ifan': _config(f'ifan_{suffix}')}
+        methods = dict(
+            ifan, **{rival: _config(f'{rival}_{suffix}')
+                     for rival in rivals})
+        mini = detector == 'mini'
+        load, rounds = Load(SMALL, 4 if mini else 1), 30 if mini else 7
+        plan[f'steps/{detector}/{_text(SMALL)}'] = partial(
+            training_cost, methods, load, rounds)
+        plan[f'inference/{detector}/{_text(SMALL)}'] = partial(
+            inference_cost, ifan['ifan'], SMALL, 41)
+        if not mini:
+            plan[f'steps/{detector}/{_text(LARGE)}'] = partial(
+                training_cost, ifan, Load(LARGE), 3, True)
+            plan[f'inference/{detector}/{_text(LARGE)}'] = partial(
+                inference_cost, ifan['ifan'], LARGE, 3)
+    plan['loading/256x128'] = partial(
+        loading_cost, _config('ifan_mini-city'), (128, 256), 32, 41)
+    plan['loading/2048x1024'] = partial(
+        loading_cost, _config('ifan_vgg16_city2foggy'), (1024, 2048), 8, 9)
+    plan['growth/mini'] = partial(growth, _config('ifan_mini-city'), 9)
+    return plan
+
+
+def machine() -> dict[str, str]:
+    """Say what the figures were measured on."""
+    device = (
+        torch.cuda.get_device_name() if torch.cuda.is_available() else
+        f'one core, {platform.machine()}')
+    return dict(
+        device=device,
+        capability=torch.backends.cpu.get_cpu_capability(),
+        torch=torch.__version__)
+
+
+def _config(name: str) -> Config:
+    """Read one of our configs."""
+    return Config.fromfile(config_path(f'{name}.py'))
+
+
+def _text(size: tuple[int, int]) -> str:
+    """Write a size."""
+    height, width = size
+    return f'{width}x{height}'
