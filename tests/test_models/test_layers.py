@@ -156,3 +156,12 @@ def test_balanced_accuracy_by_hand(source, target, expected):
     assert accuracy.shape == ()
     assert not accuracy.requires_grad
     assert accuracy.item() == pytest.approx(expected, rel=1e-6)
+    # The same, with what must not count between.
+    if source.numel() and target.numel():
+        padded = [
+            torch.stack([x, 1 - x], dim=1).detach() for x in (source, target)]
+        valid = [torch.zeros_like(x, dtype=torch.bool) for x in padded]
+        for mask in valid:
+            mask[:, 0] = True
+        accuracy = balanced_accuracy(*padded, tuple(valid))
+        assert accuracy.item() == pytest.approx(expected, rel=1e-6)

@@ -8,6 +8,7 @@ from mmdet.models import FasterRCNN
 from mmdet.registry import MODELS
 from mmengine.config import ConfigDict
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmdet_ifan.models import (
     DAFasterHead,
@@ -210,6 +211,48 @@ def test_rival_is_the_only_alignment_and_trains_everything(rival, make_batch):
         if parameter.requires_grad:
             assert parameter.grad is not None, key
             assert parameter.grad.isfinite().all(), key
+
+
+class Operations(TorchDispatchMode):
+    """Names of the operations that run inside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        # An index of booleans counts them; one on the host is sent over.
+        if name == 'index':
+            name += ''.join(f' by {x.dtype}' for x in args[1] if x is not None)
+        self.names.add(name)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize('name', [*RIVALS, 'ifan'])
+def test_alignment_never_waits_for_the_device(tiny_cfg, make_batch, name):
+    """Once proposals and objects, which are mmdet's, are there."""
+    RIVALS.get(name, lambda cfg: None)(tiny_cfg)
+    detector = MODELS.build(tiny_cfg).train()
+    operations = Operations()
+    for alignment in detector.all_alignments.values():
+
+        def watched(source, target, alignment=alignment, loss=alignment.loss):
+            for domain in (source, target):
+                domain.proposals  # noqa: B018  # Computed when asked for.
+                if hasattr(alignment, 'object_cfg'):
+                    objects = domain.detect(alignment.object_cfg)
+                    domain.detect = lambda _, objects=objects: objects
+            with operations:
+                return loss(source, target)
+
+        alignment.loss = watched
+    detector.loss(*make_batch())
+    assert 'sum' in operations.names
+    # Counting booleans, reading a number, sending one.
+    assert not operations.names & {
+        'nonzero', '_local_scalar_dense', 'index by torch.bool',
+        'lift_fresh'}
 
 
 def test_rival_reverses_its_gradient(rival, make_batch):

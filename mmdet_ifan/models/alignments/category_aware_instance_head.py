@@ -2,7 +2,6 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import torch
 from mmdet.registry import MODELS
 from torch import Tensor
 
@@ -91,8 +90,8 @@ class CategoryAwareInstanceHead(BaseAlignment):
                     f'{self.num_classes}, but the box head scores '
                     f'{probs.shape[1]} classes: make them agree.')
             error = error * probs
-            best = probs.argmax(dim=1)
-            output = output[torch.arange(len(best)), best]
+            best = probs.argmax(dim=1)[:, None, None, None]
+            output = output.detach().take_along_dim(best, dim=1)
         per_image = error.sum(dim=1).split(proposals.num_per_img)
         # An image without proposals adds 0; the sum of none is still in the
         # graph.

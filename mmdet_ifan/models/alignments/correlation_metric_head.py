@@ -120,8 +120,8 @@ class CorrelationMetricHead(BaseAlignment):
         return dict(
             loss_sddc=self.loss_weight * pull,
             loss_ddsc=self.loss_weight * push,
-            objects_source=labels.new_tensor(len(source_labels)).float(),
-            objects_target=labels.new_tensor(len(target_labels)).float(),
+            objects_source=embeds.new_full((), len(source_labels)),
+            objects_target=embeds.new_full((), len(target_labels)),
             pairs_sddc=sddc.sum().float(),
             pairs_ddsc=ddsc.sum().float())
 

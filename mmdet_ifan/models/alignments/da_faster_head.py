@@ -80,7 +80,7 @@ class DAFasterHead(BaseAlignment):
         """
         terms: dict[str, list[Tensor]] = dict(
             image=[], instance=[], consistency=[])
-        image_probs, instance_probs = [], []
+        image_probs, instance_probs, valids = [], [], []
         for domain, label in ((source, SOURCE), (target, TARGET)):
             tap = domain.taps[-1]
             image = self.image_classifier(self.reverse(tap)).squeeze(1)
@@ -98,7 +98,8 @@ class DAFasterHead(BaseAlignment):
             image_mean = mean_of_valid(image_prob, valid)[image_of]
             terms['consistency'].append(
                 _mean((image_mean - instance_prob).abs()))
-            image_probs.append(image_prob[valid])
+            image_probs.append(image_prob)
+            valids.append(valid)
             instance_probs.append(instance_prob)
         losses = {
             f'loss_{name}': self.loss_weight * torch.stack(term).sum()
@@ -106,7 +107,8 @@ class DAFasterHead(BaseAlignment):
         }
         return dict(
             losses,
-            accuracy_image=balanced_accuracy(*image_probs),
+            accuracy_image=balanced_accuracy(
+                *image_probs, (valids[0], valids[1])),
             accuracy_instance=balanced_accuracy(*instance_probs))
 
 

@@ -116,15 +116,17 @@ class HierarchicalDomainNeck(BaseAlignment):
         losses: dict[str, Tensor] = {}
         for tap, weight, classifier in zip(
                 self.taps, self.tap_weights, self.classifiers, strict=True):
-            terms, outputs = [], []
+            terms, outputs, valids = [], [], []
             for domain, label in ((source, SOURCE), (target, TARGET)):
                 output = classifier(self.reverse(domain.taps[tap])).squeeze(1)
                 valid = domain.valid_positions(output)
                 error = (output - label).square()
                 terms.append(mean_of_valid(error, valid).mean())
-                outputs.append(output[valid])
+                outputs.append(output)
+                valids.append(valid)
             name = f'phi{tap + 1}'
             losses[f'loss_{name}'] = self.loss_weight * weight * torch.stack(
                 terms).sum()
-            losses[f'accuracy_{name}'] = balanced_accuracy(*outputs)
+            losses[f'accuracy_{name}'] = balanced_accuracy(
+                *outputs, (valids[0], valids[1]))
         return losses

@@ -54,12 +54,16 @@ class DomainClassifier(BaseModule):
         return self.layers(x).float().sigmoid()
 
 
-def balanced_accuracy(source: Tensor, target: Tensor) -> Tensor:
+def balanced_accuracy(source: Tensor,
+                      target: Tensor,
+                      valid: tuple[Tensor, Tensor] | None = None) -> Tensor:
     """Mean of the shares of source and target positions told right.
 
     Args:
         source (Tensor): Classifier outputs on source, any shape.
         target (Tensor): Classifier outputs on target, any shape.
+        valid (tuple[Tensor, Tensor], optional): Booleans of the same shapes,
+            at least one of each true: what counts. Defaults to None, all.
 
     Returns:
         Tensor: A scalar in percent without gradient; 50 is chance, which is
@@ -68,8 +72,13 @@ def balanced_accuracy(source: Tensor, target: Tensor) -> Tensor:
     with torch.no_grad():
         shares = [(outputs < .5) if domain == SOURCE else (outputs >= .5)
                   for outputs, domain in ((source, SOURCE), (target, TARGET))]
-        right = [
-            share.float().mean() if share.numel() else source.new_tensor(.5)
-            for share in shares
-        ]
+        if valid is not None:
+            # Picking the valid ones would wait for the device.
+            right = [(share & mask).sum() / mask.sum()
+                     for share, mask in zip(shares, valid, strict=True)]
+        else:
+            right = [
+                share.float().mean() if share.numel() else source.new_full(
+                    (), .5) for share in shares
+            ]
         return 50. * (right[0] + right[1])

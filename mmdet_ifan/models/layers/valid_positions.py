@@ -24,9 +24,12 @@ def valid_positions(output: Tensor, img_shapes: Sequence[tuple[int, int]],
         max(1, int(size * length / padded)) for size, length, padded in zip(
             shape, output.shape[1:], batch_shape, strict=True)
     ] for shape in img_shapes]
-    rows, columns = torch.tensor(bounds, device=output.device).T[..., None]
-    in_rows = torch.arange(output.shape[1], device=output.device) < rows
-    in_columns = torch.arange(output.shape[2], device=output.device) < columns
+    # Sent to a device as a tensor, the bounds would be waited for.
+    in_rows, in_columns = (
+        torch.stack([
+            torch.arange(length, device=output.device) < bound[axis]
+            for bound in bounds
+        ]) for axis, length in enumerate(output.shape[1:]))
     return in_rows[:, :, None] & in_columns[:, None, :]
 
 
