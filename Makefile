@@ -5,7 +5,7 @@ STUDY := source-only adda da-faster strong-weak ablations/img ifan \
 	ablations/auto oracle
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo report study test lint clean
+.PHONY: help setup demo report study bench test lint clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -28,6 +28,9 @@ study: setup ## Compare all methods on Mini City, three seeds each (hours)
 	$(VENV)/python tools/study.py $(STUDY:%=configs/%_mini-city.py) \
 		--warm-start configs/warm-start_mini-city.py --seeds 0 1 2 \
 		--out docs/data/study_mini-city
+
+bench: setup ## Measure time and memory beside stock Faster R-CNN's (an hour)
+	$(VENV)/python tools/bench.py --page docs/performance.md
 
 test: setup ## Run the tests
 	$(VENV)/python -m pytest

@@ -61,6 +61,26 @@ def test_help_is_fast(script):
     assert not {'torch', 'mmengine', 'numpy'} & imported
 
 
+def test_import_adds_nothing_but_itself():
+    """Whoever has mmdet's models loaded waits for no further library."""
+    result = subprocess.run([
+        sys.executable, '-c', 'import sys, mmdet.models; before = '
+        'set(sys.modules); import mmdet_ifan; '
+        'print(*set(sys.modules) - before)'
+    ], capture_output=True, text=True, cwd=ROOT)
+    assert result.returncode == 0, result.stderr
+    added = set(result.stdout.splitlines()[-1].split())
+    assert 'mmdet_ifan.models' in added
+    assert {name.split('.')[0] for name in added} <= {
+        'mmdet_ifan', *sys.stdlib_module_names}
+    # What only tools use waits until one asks for it.
+    assert not {
+        f'mmdet_ifan.{name}' for name in (
+            'benchmark', 'deployment', 'datasets.mini_city',
+            'datasets.preparation', 'evaluation.embedding', 'engine.doctor')
+    } & added
+
+
 @pytest.mark.parametrize('arguments, named', [
     (['train.py', 'no/config.py'], 'no/config.py'),
     (['train.py', CONFIGS[0], '--resume', 'no.pth'], 'no.pth'),

@@ -92,9 +92,12 @@ def _labelled(parts: Iterable[Part]) -> Iterator[None]:
 
 def _peak(profiler: profile) -> int:
     """Follow the CPU allocator through the work."""
+    # In the profiler's own table, what an operation frees and allocates is
+    # one number.
+    results: Any = profiler.profiler
     changes = sorted(
         (event.start_ns(), event.nbytes())
-        for event in profiler.profiler.kineto_results.events()
+        for event in results.kineto_results.events()
         if event.name() == '[memory]')
     held = peak = 0
     for _, change in changes:

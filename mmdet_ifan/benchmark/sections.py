@@ -38,11 +38,11 @@ def sections() -> dict[str, Callable[[], Any]]:
             ifan, **{rival: _config(f'{rival}_{suffix}')
                      for rival in rivals})
         mini = detector == 'mini'
-        load, rounds = Load(SMALL, 4 if mini else 1), 30 if mini else 7
+        load, rounds = Load(SMALL, 4 if mini else 1), 30 if mini else 3
         plan[f'steps/{detector}/{_text(SMALL)}'] = partial(
             training_cost, methods, load, rounds)
         plan[f'inference/{detector}/{_text(SMALL)}'] = partial(
-            inference_cost, ifan['ifan'], SMALL, 41)
+            inference_cost, ifan['ifan'], SMALL, 41 if mini else 15)
         if not mini:
             plan[f'steps/{detector}/{_text(LARGE)}'] = partial(
                 training_cost, ifan, Load(LARGE), 3, True)
@@ -52,7 +52,7 @@ def sections() -> dict[str, Callable[[], Any]]:
         loading_cost, _config('ifan_mini-city'), (128, 256), 32, 41)
     plan['loading/2048x1024'] = partial(
         loading_cost, _config('ifan_vgg16_city2foggy'), (1024, 2048), 8, 9)
-    plan['growth/mini'] = partial(growth, _config('ifan_mini-city'), 9)
+    plan['growth/mini'] = partial(growth, _config('ifan_mini-city'), 5)
     return plan
 
 

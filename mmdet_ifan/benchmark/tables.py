@@ -6,7 +6,7 @@ from typing import Any
 
 from ..evaluation import to_markdown
 
-Rows = list[Sequence[str]]
+Rows = list[list[str]]
 #: What a table of a page is between.
 MARKED = '<!-- {name} -->\n'
 #: Parts below this share of a step are added up.
@@ -70,7 +70,7 @@ def put_tables(tables: Mapping[str, str], page: Path) -> None:
         mark = MARKED.format(name=name)
         text, found = re.subn(
             f'{mark}.*?{mark}',
-            lambda _, new=f'{mark}\n{table}\n{mark}': new,
+            f'{mark}\n{table}\n{mark}'.replace('\\', r'\\'),
             text,
             flags=re.DOTALL)
         if found != 1:

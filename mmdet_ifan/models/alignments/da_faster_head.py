@@ -108,7 +108,7 @@ class DAFasterHead(BaseAlignment):
         return dict(
             losses,
             accuracy_image=balanced_accuracy(
-                *image_probs, (valids[0], valids[1])),
+                image_probs[0], image_probs[1], (valids[0], valids[1])),
             accuracy_instance=balanced_accuracy(*instance_probs))
 
 

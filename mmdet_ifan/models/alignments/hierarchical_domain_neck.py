@@ -128,5 +128,5 @@ class HierarchicalDomainNeck(BaseAlignment):
             losses[f'loss_{name}'] = self.loss_weight * weight * torch.stack(
                 terms).sum()
             losses[f'accuracy_{name}'] = balanced_accuracy(
-                *outputs, (valids[0], valids[1]))
+                outputs[0], outputs[1], (valids[0], valids[1]))
         return losses

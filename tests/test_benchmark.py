@@ -1,0 +1,202 @@
+"""The benchmark on tiny detectors: what it counts, not how fast it is."""
+import json
+import runpy
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from torch import nn
+
+from mmdet_ifan.benchmark.detectors import Load
+from mmdet_ifan.benchmark.growth import growth
+from mmdet_ifan.benchmark.inference import inference_cost
+from mmdet_ifan.benchmark.loading import loading_cost
+from mmdet_ifan.benchmark.profiling import profile_parts
+from mmdet_ifan.benchmark.tables import make_tables, put_tables
+from mmdet_ifan.benchmark.timing import ratios, time_in_turn
+from mmdet_ifan.benchmark.training import _steps, training_cost
+
+ROOT = Path(__file__).resolve().parents[1]
+LOAD = Load((64, 96), batch=1, instances=2)
+
+
+@pytest.fixture
+def cfg(tiny_cfg, configs) -> Config:
+    """A whole config around the tiny detector."""
+    cfg = Config.fromfile(configs / 'ifan_mini-city.py')
+    cfg.model = tiny_cfg
+    return cfg
+
+
+# Timing
+
+
+def test_variants_take_turns():
+    order = []
+    times = time_in_turn(
+        dict(a=lambda: order.append('a'), b=lambda: order.append('b')), 3)
+    assert order == ['a', 'b'] * 3
+    assert [len(values) for values in times.values()] == [3, 3]
+
+
+def test_sleep_of_others_is_not_counted():
+    if torch.cuda.is_available():
+        pytest.skip('With CUDA it is the clock on the wall.')
+    times = time_in_turn(dict(sleep=lambda: time.sleep(.2)), 1)
+    assert times['sleep'][0] < .1
+
+
+def test_ratios_are_those_of_each_round():
+    # The machine is twice as slow in the second round, for both.
+    figures = ratios(dict(a=[1, 2, 1, 1, 1], b=[3, 6, 3, 4, 2]), 'a')
+    assert figures['a'] == dict(seconds=1, median=1, low=1, high=1)
+    assert figures['b'] == dict(seconds=3, median=3, low=3, high=3)
+
+
+# Profiles
+
+
+class Halves(nn.Module):
+    """Two layers, of which the first is a part, and a part within it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Sequential(nn.Linear(400, 400, bias=False))
+        self.second = nn.Linear(400, 1, bias=False)
+
+    def step(self) -> None:
+        x = torch.ones(1000, 400)
+        self.second(self.first(x)).sum().backward()
+
+
+def test_profile_shares_forward_and_backward_out():
+    model = Halves()
+    model.step()
+    model.zero_grad()
+    profile = profile_parts(model.step, [
+        (model.first, 'forward', 'outer'),
+        (model.first[0], 'forward', 'inner'),
+    ])
+    seconds = profile.seconds
+    assert set(seconds) == {'other', 'outer', 'inner'}
+    assert all(value >= 0 for value in seconds.values())
+    # Forward and backward of the one large product.
+    assert seconds['inner'] > seconds['outer'] + seconds['other']
+    # The methods are the classes' again.
+    assert 'forward' not in vars(model.first)
+    if not torch.cuda.is_available():
+        # x, the first output, its gradient and that of the first weight.
+        million = 1000 * 400 * 4
+        assert 3 * million <= profile.peak_bytes <= 3 * million + 2e6
+
+
+def test_peak_is_not_the_sum():
+
+    def one_after_the_other() -> None:
+        for _ in range(5):
+            torch.zeros(1_000_000)
+
+    if not torch.cuda.is_available():
+        peak = profile_parts(one_after_the_other, []).peak_bytes
+        assert peak == pytest.approx(4e6, rel=.01)
+
+
+# What is measured
+
+
+def test_training_cost_names_every_variant(cfg):
+    figures = training_cost({'ifan': cfg}, LOAD, 1)
+    assert list(figures) == [
+        'stock', 'stock, source alone', 'ifan: nothing', 'ifan: image',
+        'ifan: image + instance', 'ifan: image + instance + correlation'
+    ]
+    assert figures['stock']['median'] == figures['stock']['memory'] == 1
+    assert figures['stock, source alone']['alone'] == 1
+    peaks = [row['peak_bytes'] for row in figures.values()]
+    # One image instead of two; each alignment needs more.
+    assert peaks[1] < peaks[0] and peaks[2:] == sorted(peaks[2:])
+    parts = [set(row['parts']) for row in figures.values()]
+    assert not any(part.startswith(('image:', 'instance:', 'correlation:'))
+                   for part in parts[2])
+    assert {'image: classifiers', 'instance: classifiers',
+            'correlation: RoIAlign', 'correlation: embedding', 'backbone',
+            'RPN', 'RoIAlign', 'box head', 'optimizer'} <= parts[-1]
+
+
+def test_steps_leave_the_weights_alone(cfg):
+    """Or the variants would not be compared on the same work."""
+    steps = _steps({'ifan': cfg}, LOAD, all_launched_only=True)
+    assert list(steps) == [
+        'stock', 'stock, source alone', 'ifan: image + instance + correlation'
+    ]
+    before = {
+        name: [p.clone() for p in step.detector.parameters()]
+        for name, step in steps.items()
+    }
+    for name, step in steps.items():
+        step()
+        for parameter, old in zip(
+                step.detector.parameters(), before[name], strict=True):
+            assert torch.equal(parameter, old), name
+
+
+def test_inference_and_loading(cfg):
+    assert set(inference_cost(cfg, (64, 96), 1)) == {
+        'stock', 'iFAN', 'exported'}
+    figures = loading_cost(cfg, (32, 64), 4, 1)
+    assert figures['singly']['median'] == 1
+    assert figures['paired']['seconds'] > 0
+
+
+def test_growth_grows(cfg):
+    cfg.model.alignments.correlation.object_cfg = dict(
+        score_thr=.05, nms=dict(type='nms', iou_threshold=.5), max_per_img=4)
+    rows = growth(cfg, 1, {'images of a domain': (1, 4)})
+    assert [row['value'] for row in rows] == [1, 4]
+    assert rows[1]['peak_bytes'] > rows[0]['peak_bytes']
+
+
+# Tables
+
+
+def test_tables_replace_those_of_the_page(tmp_path):
+    row = dict(
+        seconds=2., median=1.234, low=1.2, high=1.3, alone=2., memory=1.1,
+        peak_bytes=3 * 2**20, parts=dict(backbone=.75, RPN=.25, other=.001))
+    bench = {
+        'machine': dict(device='x'),
+        'steps/mini/256x128': {'stock': row, 'ifan: image': row},
+        'loading/256x128': dict(singly=row),
+    }
+    page = tmp_path / 'page.md'
+    names = ('steps', 'parts', 'rest', 'growth')
+    page.write_text('before\n' + ''.join(
+        f'<!-- {name} -->\nold\n<!-- {name} -->\n' for name in names))
+    tables = make_tables(bench)
+    for _ in range(2):
+        put_tables(tables, page)
+        text = page.read_text()
+        assert text.startswith('before') and 'old' not in text
+        assert all(text.count(table) == 1 for table in tables.values())
+    assert '| mini, 256x128: ifan: image |' in text
+    assert '1.23 | 1.20 to 1.30' in text
+    assert 'backbone' in text and '74.9' in text
+    page.write_text('nothing')
+    with pytest.raises(ValueError, match='needs the line <!-- steps -->'):
+        put_tables(tables, page)
+
+
+def test_tool_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
+    out = tmp_path / 'bench.json'
+    out.write_text(json.dumps({'machine': dict(device='kept')}))
+    monkeypatch.syspath_prepend(str(ROOT / 'tools'))
+    monkeypatch.setattr(sys, 'argv', [
+        'bench.py', '--out', str(out), '--only', 'machine'])
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_path(str(ROOT / 'tools/bench.py'), run_name='__main__')
+    assert stop.value.code == 0
+    assert json.loads(out.read_text()) == {'machine': dict(device='kept')}
+    assert f'The figures are in {out}.' in capsys.readouterr().out
