@@ -1,5 +1,6 @@
 """What steers a training run."""
 from .hooks import (
+    FiniteCheckHook,
     LateLaunchHook,
     PairCheckHook,
     ResumableCheckpointHook,
@@ -9,6 +10,6 @@ from .interruptions import explain_interruption
 from .plateau import Plateau
 
 __all__ = [
-    'LateLaunchHook', 'PairCheckHook', 'Plateau', 'ResumableCheckpointHook',
-    'UnreadableImagesHook', 'explain_interruption'
+    'FiniteCheckHook', 'LateLaunchHook', 'PairCheckHook', 'Plateau',
+    'ResumableCheckpointHook', 'UnreadableImagesHook', 'explain_interruption'
 ]

@@ -1,10 +1,11 @@
 """Hooks of the runner."""
+from .finite_check_hook import FiniteCheckHook
 from .late_launch_hook import LateLaunchHook
 from .pair_check_hook import PairCheckHook
 from .resumable_checkpoint_hook import ResumableCheckpointHook
 from .unreadable_images_hook import UnreadableImagesHook
 
 __all__ = [
-    'LateLaunchHook', 'PairCheckHook', 'ResumableCheckpointHook',
-    'UnreadableImagesHook'
+    'FiniteCheckHook', 'LateLaunchHook', 'PairCheckHook',
+    'ResumableCheckpointHook', 'UnreadableImagesHook'
 ]

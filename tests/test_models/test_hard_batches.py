@@ -1,0 +1,193 @@
+"""No batch, however poor, gives a number that is not finite."""
+import itertools
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from mmdet.registry import MODELS
+from mmengine.structures import InstanceData
+from torch import Tensor, nn
+
+from mmdet_ifan.models import (
+    BaseAlignment,
+    CategoryAwareInstanceHead,
+    CorrelationMetricHead,
+    DAFasterHead,
+    GlobalDomainHead,
+    HierarchicalDomainNeck,
+    StrongWeakNeck,
+)
+from mmdet_ifan.models.detectors import Proposals
+
+CHANNELS, STRIDES, NUM_CLASSES = (4, 6), (8, 16), 3
+ALIGNMENTS = dict(
+    hierarchical=lambda: HierarchicalDomainNeck(CHANNELS),
+    strong_weak=lambda: StrongWeakNeck(CHANNELS, local_tap=0),
+    category_aware=lambda: CategoryAwareInstanceHead(6, NUM_CLASSES),
+    agnostic=lambda: CategoryAwareInstanceHead(
+        6, NUM_CLASSES, category_aware=False),
+    correlation=lambda: CorrelationMetricHead(
+        CHANNELS, STRIDES, embed_channels=4, roi_size=2),
+    da_faster=lambda: DAFasterHead(6, 5, hidden_channels=4),
+    global_domain=lambda: GlobalDomainHead(6, hidden_channels=4))
+#: Sides of an image in pixels: from less than a cell to a few.
+SIDES = st.integers(1, 70)
+SIZES = st.lists(st.tuples(SIDES, SIDES), min_size=1, max_size=2)
+COUNTS = st.lists(st.integers(0, 3), min_size=2, max_size=2)
+#: How large features are: dead, tiny, usual, and near overflow in half.
+SCALES = st.sampled_from([0., 1e-30, 1., 1e4])
+DTYPES = [torch.float32, torch.float64, torch.bfloat16]
+common = settings(
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def finite_loss_and_gradient(alignment: nn.Module, losses: dict,
+                             leaves: list[Tensor]) -> None:
+    """Check values, that they hang together, and where they lead."""
+    assert any('loss' in name for name in losses)
+    for name, value in losses.items():
+        assert value.isfinite().all(), name
+    total = sum(v for name, v in losses.items() if 'loss' in name)
+    total.backward()
+    for name, parameter in alignment.named_parameters():
+        # None would stop a distributed training.
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+    for leaf in leaves:
+        assert leaf.grad is None or leaf.grad.isfinite().all()
+
+
+def fake_domain(make_domain, sizes, counts, labels, scale, dtype):
+    """Make a domain of padded images with this many proposals each.
+
+    ``labels`` are those of the predicted objects, of the first image.
+    """
+    batch_shape = tuple(
+        -(-max(side) // STRIDES[-1]) * STRIDES[-1]
+        for side in zip(*sizes, strict=True))
+    count = len(sizes)
+
+    def leaf(*shape: int) -> Tensor:
+        values = torch.randn(shape).mul(scale).to(dtype)
+        return values.requires_grad_()
+
+    taps = [
+        leaf(count, channels, *(side // stride for side in batch_shape))
+        for channels, stride in zip(CHANNELS, STRIDES, strict=True)
+    ]
+    per_image = counts[:count]
+    total = sum(per_image)
+    rois = torch.zeros(total, 5)
+    rois[:, 0] = torch.repeat_interleave(
+        torch.arange(count), torch.tensor(per_image))
+    feats = leaf(total, 6, 2, 2)
+    vectors = leaf(total, 5)
+    # One box is a point, another is larger than the image.
+    boxes = torch.tensor([[3., 3., 3., 3.], [-9., -9., 99., 99.],
+                          [1., 2., 9., 8.]])
+    objects = [
+        InstanceData(bboxes=boxes[:len(labels)], labels=torch.tensor(labels))
+        if i == 0 else InstanceData(
+            bboxes=boxes[:0], labels=torch.zeros(0).long())
+        for i in range(count)
+    ]
+    for found in objects:
+        found.labels = found.labels.long()
+    domain = make_domain(
+        sizes,
+        batch_shape,
+        taps=taps,
+        proposals=Proposals(rois, per_image, feats,
+                            torch.randn(total, NUM_CLASSES + 1).to(dtype),
+                            torch.randn(total, 4 * NUM_CLASSES).to(dtype)),
+        instance_vectors=vectors)
+    domain.detect = lambda cfg: objects
+    return domain, [*taps, feats, vectors]
+
+
+@pytest.mark.parametrize(('name', 'dtype'),
+                         itertools.product(ALIGNMENTS, DTYPES))
+@settings(common, max_examples=40)
+@given(
+    sizes=st.tuples(SIZES, SIZES),
+    counts=st.tuples(COUNTS, COUNTS),
+    labels=st.tuples(*[
+        st.lists(st.integers(0, NUM_CLASSES - 1), max_size=3)
+        for _ in range(2)
+    ]),
+    scale=SCALES)
+def test_alignment(make_domain, name, dtype, sizes, counts, labels, scale):
+    alignment: BaseAlignment = ALIGNMENTS[name]().to(dtype).train()
+    if name == 'correlation' and dtype is torch.bfloat16:
+        # mmcv's RoIAlign pools single, double and half precision alone.
+        pytest.skip('RoIAlign has no bfloat16.')
+    domains = [
+        fake_domain(make_domain, *parts, scale, dtype)
+        for parts in zip(sizes, counts, labels, strict=True)
+    ]
+    losses = alignment.loss(*(domain for domain, _ in domains))
+    finite_loss_and_gradient(alignment, losses,
+                             [x for _, leaves in domains for x in leaves])
+
+
+def detector_cfg(tiny_cfg, method: str):
+    """Give the tiny detector another method's alignments."""
+    last = tiny_cfg.neck.in_channels[-1]
+    if method == 'strong_weak':
+        tiny_cfg.neck.type = 'StrongWeakNeck'
+        tiny_cfg.alignments = {}
+        tiny_cfg.roi_head.type = 'ContextRoIHead'
+        tiny_cfg.roi_head.bbox_head.type = 'ContextBBoxHead'
+        tiny_cfg.roi_head.bbox_head.context_channels = 256
+    elif method == 'others':
+        tiny_cfg.neck.taps = ()
+        tiny_cfg.alignments = dict(
+            adda=dict(
+                type='GlobalDomainHead', in_channels=last, hidden_channels=8),
+            da_faster=dict(
+                type='DAFasterHead',
+                in_channels=last,
+                instance_channels=32,
+                image_channels=8,
+                hidden_channels=8))
+    return tiny_cfg
+
+
+@pytest.mark.parametrize('method', ['ifan', 'strong_weak', 'others'])
+@settings(common, max_examples=15)
+@given(
+    sizes=st.tuples(SIZES, SIZES),
+    num_boxes=st.integers(0, 2),
+    sees=st.sampled_from(['nothing', 'everything', 'as initialised']))
+def test_detector(tiny_cfg, make_sample, method, sizes, num_boxes, sees):
+    import copy
+    torch.manual_seed(0)
+    detector = MODELS.build(
+        detector_cfg(copy.deepcopy(tiny_cfg), method)).train()
+    if sees != 'as initialised':
+        bias = detector.roi_head.bbox_head.fc_cls.bias
+        nn.init.constant_(bias, 0.)
+        with torch.no_grad():
+            bias[-1] = 40. if sees == 'nothing' else -40.
+    inputs, samples = {}, {}
+    for branch, shapes in zip(('source', 'target'), sizes, strict=True):
+        batch_shape = tuple(max(side) for side in zip(*shapes, strict=True))
+        inputs[branch] = torch.randn(len(shapes), 3, *batch_shape)
+        samples[branch] = []
+        for height, width in shapes:
+            boxes = [[0, 0, width, height], [0, 0, width / 2, height]]
+            samples[branch].append(
+                make_sample((height, width), batch_shape,
+                            *((boxes[:num_boxes], [0, 1][:num_boxes])
+                              if branch == 'source' else ())))
+    losses = detector.loss(inputs, samples)
+    total, values = detector.parse_losses(losses)
+    for name, value in values.items():
+        assert value.isfinite(), name
+    total.backward()
+    for name, parameter in detector.named_parameters():
+        if parameter.grad is not None:
+            assert parameter.grad.isfinite().all(), name
