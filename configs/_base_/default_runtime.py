@@ -18,6 +18,7 @@ default_hooks = dict(
     num_class_check=dict(type='NumClassCheckHook'),
     pair_check=dict(type='PairCheckHook'),
     unreadable_images=dict(type='UnreadableImagesHook'),
+    fit_check=dict(type='FitCheckHook'),
     # Nothing that is not finite reaches the weights: 'stop' or 'skip'.
     finite_check=dict(type='FiniteCheckHook', action='stop'),
     visualization=dict(type='DetVisualizationHook'))

@@ -1,6 +1,7 @@
 """What steers a training run."""
 from .hooks import (
     FiniteCheckHook,
+    FitCheckHook,
     LateLaunchHook,
     PairCheckHook,
     ResumableCheckpointHook,
@@ -10,6 +11,7 @@ from .interruptions import explain_interruption
 from .plateau import Plateau
 
 __all__ = [
-    'FiniteCheckHook', 'LateLaunchHook', 'PairCheckHook', 'Plateau',
-    'ResumableCheckpointHook', 'UnreadableImagesHook', 'explain_interruption'
+    'FiniteCheckHook', 'FitCheckHook', 'LateLaunchHook', 'PairCheckHook',
+    'Plateau', 'ResumableCheckpointHook', 'UnreadableImagesHook',
+    'explain_interruption'
 ]

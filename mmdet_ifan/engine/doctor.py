@@ -99,6 +99,9 @@ class Doctor:
         if not hasattr(model, 'all_alignments'):
             raise TypeError(f'{type(model).__name__} has no alignments: the '
                             'type of the model must be IFANDetector.')
+        runner = self._runner()
+        runner.model = model
+        HOOKS.build(dict(type='FitCheckHook')).before_train(runner)
         self.model = model
         parameters = sum(p.numel() for p in model.parameters())
         return (f'{parameters / 1e6:.1f} million parameters, '

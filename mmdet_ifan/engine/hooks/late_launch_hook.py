@@ -43,8 +43,8 @@ class LateLaunchHook(Hook):
     Raises:
         ValueError: If an iteration is not an integer >= 0, bounds are given
             in the wrong order or without ``when='plateau'``, and, before
-            training, if the model has no alignment of a name or an iteration
-            lies outside the run.
+            training, if the model has no alignment of a name, its weight is
+            0, or an iteration lies outside the run.
 
     Examples:
         >>> custom_hooks = [
@@ -77,6 +77,9 @@ class LateLaunchHook(Hook):
         if when not in ('iteration', 'plateau'):
             raise ValueError("when must be 'iteration' or 'plateau', but got "
                              f'{when!r}.')
+        if not isinstance(launch, Mapping):
+            raise ValueError('launch must give each alignment its iteration, '
+                             f"such as dict(image=0), but got {launch!r}.")
         self.launch = dict(launch)
         self.bounds = {
             name: _bounds(name, value)
@@ -103,6 +106,11 @@ class LateLaunchHook(Hook):
             raise ValueError(
                 f'LateLaunchHook launches {", ".join(unknown)}, but the model '
                 f'has the alignments {", ".join(alignments)}.')
+        for name in self.launch:
+            if not alignments[name].loss_weight:
+                raise ValueError(
+                    f'LateLaunchHook launches {name}, whose loss_weight is 0:'
+                    ' take it out of launch, or give it a weight.')
         for name, (_, latest) in self.bounds.items():
             if latest >= runner.max_iters:
                 raise ValueError(

@@ -6,7 +6,7 @@ from mmdet.utils import OptMultiConfig
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from ..layers import GradientReversal
+from ..layers import GradientReversal, check_weight
 
 if TYPE_CHECKING:
     from ..detectors import DomainFeatures
@@ -32,7 +32,7 @@ class BaseAlignment(BaseModule):
             never called and costs nothing. True without the hook.
 
     Raises:
-        ValueError: If a weight is negative.
+        ValueError: If a weight is no finite number >= 0.
     """
 
     def __init__(self,
@@ -40,10 +40,7 @@ class BaseAlignment(BaseModule):
                  grl_weight: float = 1.0,
                  init_cfg: OptMultiConfig = None) -> None:
         super().__init__(init_cfg)
-        if loss_weight < 0:
-            raise ValueError(
-                f'The loss_weight of {type(self).__name__} must not be '
-                f'negative, but got {loss_weight}.')
+        check_weight(f'The loss_weight of {type(self).__name__}', loss_weight)
         self.loss_weight = loss_weight
         self.reverse = GradientReversal(grl_weight)
         self.launched = True

@@ -73,6 +73,7 @@ class CorrelationMetricHead(BaseAlignment):
         if margin <= 0:
             raise ValueError(f'The margin must be positive, but got {margin}.')
         self.margin = margin
+        self.featmap_strides = tuple(featmap_strides)
         self.object_cfg = ConfigDict(
             object_cfg or dict(
                 score_thr=0.05,

@@ -11,6 +11,7 @@ from ..layers import (
     TARGET,
     DomainClassifier,
     balanced_accuracy,
+    check_weight,
     mean_of_valid,
 )
 from .base_alignment import BaseAlignment
@@ -48,7 +49,8 @@ class HierarchicalDomainNeck(BaseAlignment):
 
     Raises:
         ValueError: If ``taps`` repeats a tap or names one that the backbone
-            does not have, or ``tap_weights`` is of another length.
+            does not have, or ``tap_weights`` is of another length or holds
+            anything but finite numbers >= 0.
     """
 
     def __init__(self,
@@ -59,6 +61,9 @@ class HierarchicalDomainNeck(BaseAlignment):
                  **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.in_channels = tuple(in_channels)
+        if isinstance(taps, int):
+            raise ValueError(
+                f'taps is a list, such as ({taps}, ), but got {taps}.')
         self.taps = tuple(
             range(len(self.in_channels)) if taps is None else taps)
         known = range(len(self.in_channels))
@@ -74,6 +79,8 @@ class HierarchicalDomainNeck(BaseAlignment):
                 'tap_weights needs one weight for each of the '
                 f'{len(self.taps)} aligned taps, but got '
                 f'{len(self.tap_weights)}.')
+        for tap, weight in zip(self.taps, self.tap_weights, strict=True):
+            check_weight(f'The weight of tap {tap} in tap_weights', weight)
         self.classifiers = nn.ModuleList(
             DomainClassifier(
                 self.in_channels[tap], hidden_channels=hidden_channels)

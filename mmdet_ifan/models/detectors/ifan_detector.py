@@ -58,24 +58,29 @@ class IFANDetector(FasterRCNN):
                 f'backbone gives {len(out_indices)} (out_indices='
                 f'{tuple(out_indices)}): make them agree.')
         self.alignments = ModuleDict({
-            name: MODELS.build(self._with_num_classes(cfg))
+            name: self._build_alignment(name, cfg)
             for name, cfg in (alignments or {}).items()
         })
         if 'image' in self.alignments:
             raise ValueError(
                 'The name image belongs to the alignment in the neck; give '
                 'the one under alignments another name.')
-        for name, alignment in self.alignments.items():
-            if not isinstance(alignment, BaseAlignment):
-                raise TypeError(
-                    f'alignments.{name} is a {type(alignment).__name__}, '
-                    'which is no BaseAlignment.')
 
-    def _with_num_classes(self, cfg: ConfigType) -> ConfigType:
-        """Fill in the box head's number of categories where it is None."""
+    def _build_alignment(self, name: str, cfg: ConfigType) -> BaseAlignment:
+        """Build one with the box head's categories where it has None."""
         if cfg.get('num_classes', 0) is None:
-            return dict(cfg, num_classes=self.roi_head.bbox_head.num_classes)
-        return cfg
+            cfg = dict(cfg, num_classes=self.roi_head.bbox_head.num_classes)
+        try:
+            alignment = MODELS.build(cfg)
+        except (KeyError, TypeError, ValueError) as error:
+            raise type(error)(
+                f'alignments.{name} cannot be built: {error.args[0]}'
+            ) from error
+        if not isinstance(alignment, BaseAlignment):
+            raise TypeError(
+                f'alignments.{name} is a {type(alignment).__name__}, '
+                'which is no BaseAlignment.')
+        return alignment
 
     @property
     def all_alignments(self) -> dict[str, BaseAlignment]:

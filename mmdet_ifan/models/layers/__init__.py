@@ -8,9 +8,10 @@ from .domain_classifier import (
 from .domain_losses import domain_cross_entropy, domain_focal_loss
 from .gradient_reversal import GradientReversal
 from .valid_positions import mean_of_valid, valid_positions
+from .weights import check_weight
 
 __all__ = [
     'SOURCE', 'TARGET', 'DomainClassifier', 'GradientReversal',
-    'balanced_accuracy', 'domain_cross_entropy', 'domain_focal_loss',
-    'mean_of_valid', 'valid_positions'
+    'balanced_accuracy', 'check_weight', 'domain_cross_entropy',
+    'domain_focal_loss', 'mean_of_valid', 'valid_positions'
 ]

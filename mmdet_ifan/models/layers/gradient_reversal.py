@@ -4,6 +4,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.autograd import Function
 
+from .weights import check_weight
+
 
 class _Reverse(Function):
 
@@ -30,15 +32,13 @@ class GradientReversal(nn.Module):
             Defaults to 1.0.
 
     Raises:
-        ValueError: If ``weight`` is negative.
+        ValueError: If ``weight`` is no finite number >= 0.
     """
 
     def __init__(self, weight: float = 1.0) -> None:
         super().__init__()
-        if weight < 0:
-            raise ValueError(
-                'The reversal weight must not be negative (that would train '
-                f'the detector to help the discriminator), but got {weight}.')
+        # A negative one would train the detector to help the discriminator.
+        check_weight('The reversal weight grl_weight', weight)
         self.weight = weight
 
     def forward(self, x: Tensor) -> Tensor:

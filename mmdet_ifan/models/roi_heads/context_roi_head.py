@@ -62,7 +62,15 @@ class ContextRoIHead(StandardRoIHead):
 
         Returns:
             dict[str, Tensor]: ``cls_score``, ``bbox_pred``, ``bbox_feats``.
+
+        Raises:
+            TypeError: If the neck gives no context.
         """
+        if not hasattr(x, 'context'):
+            raise TypeError(
+                'A ContextRoIHead needs the context that a StrongWeakNeck '
+                "gives: set model.neck.type='StrongWeakNeck', or take a "
+                'StandardRoIHead.')
         bbox_feats = self.bbox_roi_extractor(x, rois)
         cls_score, bbox_pred = self.bbox_head(bbox_feats,
                                               x.context[rois[:, 0].long()])
