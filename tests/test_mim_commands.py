@@ -133,6 +133,8 @@ def test_resume(resumed):
     assert [line['step'] for line in steps] == [5, 6]
     assert all('correlation/loss_sddc' in line for line in steps)
     assert (resumed / 'iter_6.pth').exists()
+    # The evaluation at the end stands at its iteration.
+    assert scalars(resumed)[-1]['step'] == 6
 
 
 def test_test(mim, resumed, folder):

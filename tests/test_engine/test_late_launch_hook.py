@@ -129,15 +129,20 @@ def test_resumed_run_logs_what_it_finds_launched(runner):
     assert 'now 5' in lines[2]
 
 
-def test_gates_are_scalars_of_every_iteration(runner):
+def test_gates_and_weights_are_scalars_of_every_iteration(runner):
+    instance = runner.model.all_alignments['instance']
+    instance.loss_weight, instance.reverse.weight = .5, 2.
     train(LateLaunchHook(LAUNCH), runner, 2, 4)
+    image, correlation = (
+        [(f'train/{name}/launched', on), (f'train/{name}/weight', .1),
+         (f'train/{name}/reversal_weight', 1.)]
+        for name, on in (('image', 1.), ('correlation', 0.)))
+    before, after = (
+        [('train/instance/launched', on), ('train/instance/weight', .5),
+         ('train/instance/reversal_weight', 2.)] for on in (0., 1.))
     assert [
         call.args for call in runner.message_hub.update_scalar.call_args_list
-    ] == [
-        ('train/image/launched', 1.), ('train/instance/launched', 0.),
-        ('train/correlation/launched', 0.), ('train/image/launched', 1.),
-        ('train/instance/launched', 1.), ('train/correlation/launched', 0.)
-    ]
+    ] == image + before + correlation + image + after + correlation
 
 
 def test_goes_before_the_loggers():

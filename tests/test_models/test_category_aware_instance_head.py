@@ -103,6 +103,24 @@ def test_equals_loops_over_images_and_proposals(make_head, make_proposals,
     torch.testing.assert_close(loss, expected)
 
 
+def test_counts_proposals_and_the_objects_among_them(make_head,
+                                                     make_proposals):
+    source, target = make_proposals((3, 0)), make_proposals((2, ))
+    for domain in (source, target):
+        # Nine tenths background, and none at all.
+        probs = torch.tensor([[.02, .03, .05, .9], [1., 0., 0., 0.]])
+        domain.proposals.cls_score = probs.log().repeat(
+            2, 1)[:sum(domain.proposals.num_per_img)]
+    logged = make_head().loss(source, target)
+    assert [logged[f'{count}_{domain}'].item()
+            for count in ('proposals', 'objects')
+            for domain in ('source', 'target')
+            ] == pytest.approx([3, 2, 1.2, 1.1])
+    agnostic = make_head(category_aware=False).loss(source, target)
+    assert set(logged) - set(agnostic) == {
+        'objects_source', 'objects_target'}
+
+
 @pytest.mark.parametrize('category_aware', [True, False])
 def test_no_proposals_at_all_is_zero_in_the_graph(make_head, make_proposals,
                                                   category_aware):

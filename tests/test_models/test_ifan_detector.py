@@ -147,6 +147,9 @@ def test_total_is_detection_plus_each_alignment(detector, make_batch):
     logged = {'acc', 'instance/accuracy', 'correlation/objects_source',
               'correlation/objects_target', 'correlation/pairs_sddc',
               'correlation/pairs_ddsc'}
+    logged |= {f'instance/{count}_{domain}'
+               for count in ('proposals', 'objects')
+               for domain in ('source', 'target')}
     logged |= {f'image/accuracy_phi{tap}' for tap in (1, 2, 3, 4)}
     assert set(losses) == logged | set(parts)
 

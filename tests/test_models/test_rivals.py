@@ -106,6 +106,8 @@ def test_da_faster_is_the_papers_three_terms(domains, spread):
                            ('consistency', consistency)):
         assert losses[f'loss_{name}'].item() == pytest.approx(
             .2 * expected, rel=1e-4), name
+    for name, domain in zip(('source', 'target'), domains, strict=True):
+        assert losses[f'proposals_{name}'].item() == len(domain.proposals.rois)
 
 
 def test_da_faster_without_proposals_stays_in_the_graph(domains):

@@ -130,7 +130,7 @@ class LateLaunchHook(Hook):
                           runner: Runner,
                           batch_idx: int,
                           data_batch: DATA_BATCH = None) -> None:
-        """Set the gates of this iteration and put them into the scalars."""
+        """Set this iteration's gates; log them and the weights."""
         starts = self._starts(runner.iter)
         for name, alignment in self._alignments(runner).items():
             launched = name in starts and runner.iter >= starts[name]
@@ -141,8 +141,13 @@ class LateLaunchHook(Hook):
                     f'loss_weight {alignment.loss_weight} and grl_weight '
                     f'{alignment.reverse.weight}.')
             alignment.launched = launched
-            runner.message_hub.update_scalar(f'train/{name}/launched',
-                                             float(launched))
+            # Keys with "loss" in them are averaged and added up as losses.
+            for key, value in dict(
+                    launched=launched,
+                    weight=alignment.loss_weight,
+                    reversal_weight=alignment.reverse.weight).items():
+                runner.message_hub.update_scalar(f'train/{name}/{key}',
+                                                 float(value))
 
     def after_train_iter(self,
                          runner: Runner,

@@ -67,14 +67,24 @@ class CategoryAwareInstanceHead(BaseAlignment):
             target (DomainFeatures): The target images' proposals.
 
         Returns:
-            dict[str, Tensor]: ``loss`` and, in percent, ``accuracy`` of the
-            classifier of each proposal's likeliest foreground category.
+            dict[str, Tensor]: ``loss``; in percent, ``accuracy`` of the
+            classifier of each proposal's likeliest foreground category; the
+            numbers ``proposals_source`` and ``proposals_target`` and, if
+            category-aware, what they count in all: ``objects_source`` and
+            ``objects_target``, the sums of their foreground probabilities.
         """
         source_loss, source_output = self._domain_loss(source, SOURCE)
         target_loss, target_output = self._domain_loss(target, TARGET)
-        return dict(
+        logged = dict(
             loss=self.loss_weight * (source_loss + target_loss),
             accuracy=balanced_accuracy(source_output, target_output))
+        for name, domain in (('source', source), ('target', target)):
+            proposals = domain.proposals
+            logged[f'proposals_{name}'] = source_loss.new_tensor(
+                len(proposals.rois))
+            if self.category_aware:
+                logged[f'objects_{name}'] = proposals.foreground_probs.sum()
+        return logged
 
     def _domain_loss(self, domain: 'DomainFeatures',
                      label: float) -> tuple[Tensor, Tensor]:

@@ -75,8 +75,9 @@ class DAFasterHead(BaseAlignment):
 
         Returns:
             dict[str, Tensor]: ``loss_image``, ``loss_instance``,
-            ``loss_consistency``, ``accuracy_image`` and
-            ``accuracy_instance``, the latter two in percent.
+            ``loss_consistency``; ``accuracy_image`` and
+            ``accuracy_instance``, in percent; the numbers
+            ``proposals_source`` and ``proposals_target``.
         """
         terms: dict[str, list[Tensor]] = dict(
             image=[], instance=[], consistency=[])
@@ -105,11 +106,15 @@ class DAFasterHead(BaseAlignment):
             f'loss_{name}': self.loss_weight * torch.stack(term).sum()
             for name, term in terms.items()
         }
+        proposals_source, proposals_target = (
+            image_prob.new_tensor(len(probs)) for probs in instance_probs)
         return dict(
             losses,
             accuracy_image=balanced_accuracy(
                 image_probs[0], image_probs[1], (valids[0], valids[1])),
-            accuracy_instance=balanced_accuracy(*instance_probs))
+            accuracy_instance=balanced_accuracy(*instance_probs),
+            proposals_source=proposals_source,
+            proposals_target=proposals_target)
 
 
 def _mean(values: Tensor) -> Tensor:
