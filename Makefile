@@ -5,7 +5,7 @@ STUDY := source-only adda da-faster strong-weak ablations/img ifan \
 	ablations/auto oracle
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo report study bench test lint clean
+.PHONY: help setup demo report study bench tables test lint clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -29,8 +29,13 @@ study: setup ## Compare all methods on Mini City, three seeds each (hours)
 		--warm-start configs/warm-start_mini-city.py --seeds 0 1 2 \
 		--out docs/data/study_mini-city
 
+<<<<<<< HEAD
 bench: setup ## Measure time and memory beside stock Faster R-CNN's (an hour)
 	$(VENV)/python tools/bench.py --page docs/performance.md
+=======
+tables: setup ## Write the tables of README and docs from their sources
+	$(VENV)/python docs/write_tables.py
+>>>>>>> 20eb0ab (Write the pages' tables from the metafile and the measured figures)
 
 test: setup ## Run the tests
 	$(VENV)/python -m pytest

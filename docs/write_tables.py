@@ -1,0 +1,89 @@
+"""Write the pages' tables again, from the files that they come from."""
+import json
+import re
+import sys
+from pathlib import Path
+
+import yaml
+
+DOCS = Path(__file__).resolve().parent
+ROOT = DOCS.parent
+sys.path.insert(0, str(ROOT))
+
+from mmdet_ifan.evaluation import comparison_table, to_markdown  # noqa: E402
+from mmdet_ifan.evaluation.study import PAPER  # noqa: E402
+
+
+def demo_table() -> str:
+    """Lay out what ``make demo`` measured."""
+    data = json.loads((DOCS / 'data/mini_city_demo_seed-0.json').read_text())
+    rows = {row: data[row] for row in ('source_only', 'ifan', 'oracle')}
+    classes = [
+        key.removeprefix('target/AP50/') for key in data['oracle']
+        if key.startswith('target/AP50/')
+    ]
+    return to_markdown(comparison_table(rows, classes))
+
+
+def paper_table() -> str:
+    """Lay out the configs of the metafile that the paper has figures for.
+
+    Returns:
+        str: Domains and detector of each pair of the paper, and its target
+        AP50 under each method; empty where there is no such config.
+    """
+    index = yaml.safe_load((ROOT / 'configs/metafile.yml').read_text())
+    methods = [collection['Name'] for collection in index['Collections']]
+    figures: dict[str, dict[str, str]] = {}
+    for model in index['Models']:
+        if model['Name'] in PAPER:
+            pair = model['Name'].split('_', 1)[1]
+            figures.setdefault(pair, {})[model['In Collection']] = (
+                f"{PAPER[model['Name']]:.1f}")
+    rows = [['configs', *methods]]
+    rows += [[f'`*_{pair}.py`', *(found.get(m, '') for m in methods)]
+             for pair, found in figures.items()]
+    return to_markdown(rows)
+
+
+def study_table() -> str:
+    """Give the table that ``tools/study.py`` has written."""
+    return (DOCS / 'data/study_mini-city/table.md').read_text()
+
+
+#: Where each table stands: between ``<!-- NAME -->`` and ``<!-- /NAME -->``.
+TABLES = {
+    'demo': (ROOT / 'README.md', demo_table),
+    'paper': (ROOT / 'README.md', paper_table),
+    'study': (DOCS / 'results.md', study_table),
+}
+
+
+def with_table(text: str, name: str, table: str) -> str:
+    """Put a table into a page.
+
+    Args:
+        text (str): The page.
+        name (str): The table's name in its two markers.
+        table (str): The table, as Markdown.
+
+    Returns:
+        str: The page with this table between the markers.
+
+    Raises:
+        ValueError: If the page does not have the two markers once each.
+    """
+    start, end = f'<!-- {name} -->\n', f'<!-- /{name} -->\n'
+    if [text.count(start), text.count(end)] != [1, 1]:
+        raise ValueError(
+            f'The table {name} needs a line {start.strip()} and a line '
+            f'{end.strip()} in its page, once each.')
+    pattern = re.compile(f'(?<={re.escape(start)}).*(?={re.escape(end)})',
+                         re.DOTALL)
+    # GitHub wants a blank line between a comment and a table.
+    return pattern.sub(lambda _: f'\n{table}\n', text)
+
+
+if __name__ == '__main__':
+    for name, (page, make) in TABLES.items():
+        page.write_text(with_table(page.read_text(), name, make()))
