@@ -31,7 +31,7 @@ class UnsafeCheckpointError(ValueError):
 
 def load_safely() -> None:
     """Let mmengine load checkpoints without running what they hold."""
-    torch.serialization.add_safe_globals([
+    allowed: list[Any] = [
         HistoryBuffer,
         (_statistics, 'builtins.getattr'),
         np.ndarray,
@@ -42,7 +42,8 @@ def load_safely() -> None:
           for core in ('core', '_core') for name, function in (
               ('scalar', np.float64(0).__reduce__()[0]),
               ('_reconstruct', np.zeros(0).__reduce__()[0])))
-    ])
+    ]
+    torch.serialization.add_safe_globals(allowed)
     if not isinstance(CheckpointLoader.load_checkpoint, _SafeLoader):
         CheckpointLoader.load_checkpoint = _SafeLoader(
             CheckpointLoader.load_checkpoint)

@@ -1,5 +1,6 @@
 """Whether the parts of the detector fit each other, before training."""
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -69,7 +70,7 @@ class FitCheckHook(Hook):
         _attempt('roi_head', lambda: model._detection_loss(source))
         for name, alignment in model.all_alignments.items():
             place = 'neck' if name == 'image' else f'alignments.{name}'
-            _attempt(place, lambda part=alignment: part.loss(source, target))
+            _attempt(place, partial(alignment.loss, source, target))
 
     def _check_strides(self, model: Any, strides: list[float]) -> None:
         """Compare the strides that are claimed with those of the taps."""

@@ -79,7 +79,7 @@ class LateLaunchHook(Hook):
                              f'{when!r}.')
         if not isinstance(launch, Mapping):
             raise ValueError('launch must give each alignment its iteration, '
-                             f"such as dict(image=0), but got {launch!r}.")
+                             f'such as dict(image=0), but got {launch!r}.')
         self.launch = dict(launch)
         self.bounds = {
             name: _bounds(name, value)

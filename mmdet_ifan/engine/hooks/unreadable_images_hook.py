@@ -31,6 +31,6 @@ class UnreadableImagesHook(Hook):
             paths = part.unreadable_paths()
             if paths:
                 runner.logger.warning(
-                    f'{len(paths)} of the {len(part)} {name} images could '
+                    f'{len(paths)} of the {len(found)} {name} images could '
                     'not be loaded in this run and others took their place: '
                     f'{name_some(paths, 20)}.')
