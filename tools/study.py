@@ -58,10 +58,16 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
+#: Settings that show, watch or keep a training, but do not change it.
+NO_INFLUENCE = ('default_hooks', 'log_level', 'log_processor', 'vis_backends',
+                'visualizer')
+
+
 def fingerprint(*configs: Path | None) -> str:
-    """Give a hash of all settings in some configs, for file names."""
+    """Hash the settings in some configs that make a difference."""
     settings = [
-        Config.fromfile(path).to_dict() for path in configs if path is not None
+        {key: value for key, value in Config.fromfile(path).to_dict().items()
+         if key not in NO_INFLUENCE} for path in configs if path is not None
     ]
     text = json.dumps(settings, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
