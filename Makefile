@@ -29,13 +29,11 @@ study: setup ## Compare all methods on Mini City, three seeds each (hours)
 		--warm-start configs/warm-start_mini-city.py --seeds 0 1 2 \
 		--out docs/data/study_mini-city
 
-<<<<<<< HEAD
 bench: setup ## Measure time and memory beside stock Faster R-CNN's (an hour)
 	$(VENV)/python tools/bench.py --page docs/performance.md
-=======
+
 tables: setup ## Write the tables of README and docs from their sources
 	$(VENV)/python docs/write_tables.py
->>>>>>> 20eb0ab (Write the pages' tables from the metafile and the measured figures)
 
 test: setup ## Run the tests
 	$(VENV)/python -m pytest
