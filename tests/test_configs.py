@@ -542,6 +542,8 @@ def test_a_leaf_trains_saves_and_evaluates(write_coco: Callable,
     assert launched == [['image'], ['image', 'instance'],
                         ['image', 'instance', 'correlation']]
     assert 'correlation/loss_ddsc' in steps[2]
+    # The evaluation stands at its iteration.
+    assert steps[3]['step'] == 3 and 'target/mAP50' in steps[3]
     assert all(np.isfinite(step['loss']) for step in steps[:3])
     assert steps[2]['base_lr'] == pytest.approx(.5 * steps[1]['base_lr'])
     for domain in ('source', 'target'):
