@@ -12,6 +12,7 @@ EPILOG = """
 DIR gets config.py and weights.pth, which load where mmdet_ifan is not
 installed, and without one parameter of an alignment. VGG is no backbone of
 mmdet: for it DIR also gets plain_vgg.py, and DIR has to be on PYTHONPATH.
+--onnx needs the packages onnx and, to run the file, onnxruntime.
 
 example:
   python tools/export.py configs/ifan_mini-city.py \\
@@ -29,6 +30,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', help='path of the checkpoint')
     parser.add_argument(
         '--out', type=Path, required=True, metavar='DIR', help='new folder')
+    parser.add_argument(
+        '--onnx', nargs=2, type=int, metavar=('H', 'W'),
+        help='also write detector.onnx, for images of this size in pixels')
     add_cfg_options(parser)
     args = parser.parse_args()
     require_new(parser, args.out)
@@ -41,13 +45,17 @@ def main() -> int:
     require_file('checkpoint', args.checkpoint)
     cfg = read_config(args.config, args.cfg_options)
 
-    from mmdet_ifan.deployment import export
+    from mmdet_ifan.deployment import export, to_onnx
     try:
         export(cfg, args.checkpoint, args.out)
+        if args.onnx:
+            to_onnx(cfg, args.checkpoint, args.out / 'detector.onnx',
+                    tuple(args.onnx))
     except ValueError as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
-    print(f'The detector is in {args.out}: config.py, weights.pth.')
+    files = ', '.join(sorted(path.name for path in args.out.iterdir()))
+    print(f'The detector is in {args.out}: {files}.')
     return 0
 
 

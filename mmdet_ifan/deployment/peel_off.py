@@ -8,7 +8,7 @@ from mmdet.registry import MODELS
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..models.backbones import tapped_vgg
 
@@ -111,6 +111,30 @@ def plain_state(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
+def fitting_state(model: nn.Module, loaded: dict[str, Any],
+                  checkpoint: str) -> dict[str, Tensor]:
+    """Load a stock detector's part of a checkpoint into it.
+
+    Args:
+        model (nn.Module): The stock detector.
+        loaded (dict): What the checkpoint holds.
+        checkpoint (str): Its name, for the error.
+
+    Returns:
+        dict[str, Tensor]: That part.
+
+    Raises:
+        ValueError: If it does not fit.
+    """
+    state = plain_state(loaded.get('state_dict', {}))
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise ValueError(
+            f'{checkpoint} does not fit the config: {error}') from error
+    return state
+
+
 def export(cfg: Config, checkpoint: str, out: Path) -> None:
     """Write ``config.py``, ``weights.pth`` and, for VGG, ``plain_vgg.py``.
 
@@ -126,12 +150,7 @@ def export(cfg: Config, checkpoint: str, out: Path) -> None:
     init_default_scope('mmdet')
     plain = plain_config(cfg)
     loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
-    state = plain_state(loaded.get('state_dict', {}))
-    try:
-        MODELS.build(plain_model(cfg)).load_state_dict(state)
-    except RuntimeError as error:
-        raise ValueError(
-            f'{checkpoint} does not fit the config: {error}') from error
+    state = fitting_state(MODELS.build(plain_model(cfg)), loaded, checkpoint)
     out.mkdir(parents=True, exist_ok=True)
     plain.dump(out / 'config.py')
     # With its config it is all that DetInferencer needs.

@@ -1,0 +1,105 @@
+"""The ONNX graph against the detector that it was written from."""
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmcv.ops.nms import NMSop
+from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample
+from mmengine.config import Config
+
+from mmdet_ifan.deployment import to_onnx
+from mmdet_ifan.deployment.onnx_graph import OneImage
+
+ROOT = Path(__file__).resolve().parents[2]
+SIZE = (64, 96)
+
+
+@pytest.fixture(params=['ifan_mini-city', 'ifan_vgg16_sim10k2city'])
+def cfg(request: pytest.FixtureRequest) -> Config:
+    cfg = Config.fromfile(ROOT / f'configs/{request.param}.py')
+    cfg.merge_from_dict({
+        'model.backbone.init_cfg': None,
+        'model.roi_head.bbox_head.init_cfg': None,
+        'model.roi_head.bbox_head.fc_out_channels': 16,
+        'model.rpn_head.feat_channels': 16,
+    })
+    return cfg
+
+
+@pytest.fixture
+def checkpoint(cfg: Config, tmp_path: Path) -> str:
+    """One whose scores are spread, so that NMS and threshold do something."""
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    for layer in (model.rpn_head.rpn_cls, model.rpn_head.rpn_reg,
+                  model.roi_head.bbox_head.fc_cls,
+                  model.roi_head.bbox_head.fc_reg):
+        torch.nn.init.normal_(layer.weight, std=.3)
+    path = tmp_path / 'iter_1.pth'
+    torch.save(dict(state_dict=model.state_dict(), meta={}), path)
+    return str(path)
+
+
+def test_without_the_package_a_sentence_says_so(cfg, checkpoint, tmp_path,
+                                                monkeypatch):
+    monkeypatch.setattr('mmdet_ifan.deployment.onnx_graph.find_spec',
+                        lambda _: None)
+    with pytest.raises(ValueError, match='pip install onnx onnxruntime'):
+        to_onnx(cfg, checkpoint, tmp_path / 'detector.onnx', SIZE)
+
+
+def test_finds_what_the_detector_finds(cfg, checkpoint, tmp_path):
+    runtime = pytest.importorskip('onnxruntime')
+    pytest.importorskip('onnx')
+    path = tmp_path / 'detector.onnx'
+    to_onnx(cfg, checkpoint, path, SIZE)
+    session = runtime.InferenceSession(path)
+    detector = MODELS.build(cfg.model).eval()
+    detector.load_state_dict(torch.load(checkpoint)['state_dict'])
+    numbers = []
+    for seed in range(4):
+        image = torch.randint(
+            256, (1, 3, *SIZE), generator=torch.manual_seed(seed)).float()
+        boxes, scores, labels = session.run(None, {'image': image.numpy()})
+        with torch.no_grad():
+            expected, = detector.test_step(dict(
+                inputs=[image[0]], data_samples=[_sample()]))
+        expected = expected.pred_instances
+        assert labels.tolist() == expected.labels.tolist()
+        torch.testing.assert_close(
+            torch.from_numpy(boxes), expected.bboxes, atol=1e-2, rtol=0)
+        torch.testing.assert_close(
+            torch.from_numpy(scores), expected.scores, atol=1e-4, rtol=0)
+        numbers.append(len(labels))
+    assert min(numbers) > 0
+
+
+def _sample() -> DetDataSample:
+    return DetDataSample(metainfo=dict(
+        img_id=0, img_shape=SIZE, ori_shape=SIZE, scale_factor=(1., 1.)))
+
+
+def test_a_size_that_does_not_suit(cfg, checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setattr('mmdet_ifan.deployment.onnx_graph.find_spec',
+                        lambda _: sys)
+    with pytest.raises(ValueError, match='the size is'):
+        to_onnx(cfg, checkpoint, tmp_path / 'detector.onnx', (0, 96))
+    assert not (tmp_path / 'detector.onnx').exists()
+
+
+def test_operators_are_put_back(cfg, checkpoint, tmp_path, monkeypatch):
+    """Whatever goes wrong: training needs mmcv's own."""
+    monkeypatch.setattr('mmdet_ifan.deployment.onnx_graph.find_spec',
+                        lambda _: sys)
+    before = dict(vars(NMSop))
+
+    def fail(*args: object) -> None:
+        assert dict(vars(NMSop)) != before
+        raise RuntimeError('no graph')
+
+    monkeypatch.setattr(OneImage, 'forward', fail)
+    with pytest.raises(RuntimeError, match='no graph'):
+        to_onnx(cfg, checkpoint, tmp_path / 'detector.onnx', SIZE)
+    assert dict(vars(NMSop)) == before
