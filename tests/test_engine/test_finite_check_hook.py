@@ -1,8 +1,10 @@
 """A number that goes wrong is named, saved, and kept from the weights."""
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
@@ -61,6 +63,7 @@ def make_runner(write_coco: Callable, tmp_path: Path, configs: Path):
     def make(poison: Poison, config: str = 'ifan_mini-city',
              hook: dict | None = None, **options) -> Runner:
         cfg = Config.fromfile(configs / f'{config}.py')
+        np.random.seed(0)
         for name in 'st':
             write_coco(f'{name}.json', [(f'{name}{i}.png', (64, 96))
                                         for i in range(3)],
@@ -187,9 +190,11 @@ def test_accumulated_steps_are_dropped_together(make_runner, tmp_path):
 
 
 def test_weights_that_are_not_finite_are_named(make_runner):
-    runner = make_runner(Poison('neck', '', range(0)))
-    with torch.no_grad():
-        runner.model.rpn_head.rpn_cls.bias[0] = float('inf')
+    poison = Poison('neck', '', range(0))
+    runner = make_runner(poison)
+    # After the weights are initialised.
+    poison.before_train = lambda runner: torch.nn.init.constant_(
+        runner.model.rpn_head.rpn_cls.bias, float('inf'))
     with pytest.raises(FloatingPointError,
                        match='rpn_head.rpn_cls.bias of the weights were not '
                        'finite before'):
@@ -198,8 +203,11 @@ def test_weights_that_are_not_finite_are_named(make_runner):
 
 def test_a_healthy_training_is_as_without(make_runner):
     results = []
-    for hook in (dict(type='FiniteCheckHook'), dict(type='IterTimerHook')):
-        runner = make_runner(Poison('neck', '', range(0)), hook=hook)
+    for left_out in ((), FiniteCheckHook):
+        runner = make_runner(Poison('neck', '', range(0)))
+        runner._hooks = [
+            hook for hook in runner.hooks if not isinstance(hook, left_out)
+        ]
         runner.train()
         results.append(flat(runner.model.parameters()))
     assert torch.equal(*results)
@@ -211,7 +219,9 @@ def make_amp(runner: Runner, init_scale: float) -> None:
         runner.optim_wrapper)
     amp = AmpOptimWrapper.__new__(AmpOptimWrapper)
     OptimWrapper.__init__(amp, plain.optimizer)
-    amp._scale_update_param, amp.cast_dtype = None, torch.bfloat16
+    amp._scale_update_param = None
+    # mmcv's operators have no half precision on the CPU.
+    amp.optim_context = lambda model: nullcontext()
     amp.loss_scaler = torch.amp.GradScaler('cpu', init_scale=init_scale)
     runner.optim_wrapper = amp
 

@@ -46,6 +46,7 @@ class Compare(Hook):
         both = all_gather_object((weights.detach(), launched, images))
         self.history.append(dict(
             same_weights=torch.equal(both[0][0], both[1][0]),
+            norm=weights.detach().double().norm().item(),
             launched=[b[1] for b in both], images=[b[2] for b in both]))
 
 cfg = Config.fromfile('leaf.py')
@@ -53,9 +54,17 @@ cfg.launcher = 'pytorch'
 join_processes_without_gpu(cfg)
 runner = Runner.from_cfg(cfg)
 runner.register_hook(Compare(), 'LOWEST')
+# MORE
 runner.train()
 if is_main_process():
     open('history.json', 'w').write(json.dumps(Compare.history))
+"""
+#: The second process's first tap goes wrong at iteration 2.
+SPOIL = """
+from mmengine.dist import get_rank
+runner.model.module.neck.classifiers[0].register_forward_hook(
+    lambda module, args, output: output * float('nan')
+    if runner.iter == 2 and get_rank() == 1 else None)
 """
 
 
@@ -67,10 +76,36 @@ if is_main_process():
      [0, 1, 1, 2, 2, 3]),
 ])
 def test_processes_agree(tmp_path, hook, expected):
+    history = train(tmp_path, CONFIG.format(hook=hook), SCRIPT)
+    assert [len(step['launched'][0]) for step in history] == expected
+    for step in history:
+        assert step['same_weights']
+        assert step['launched'][0] == step['launched'][1]
+    # Each draws pairs of its own.
+    assert any(step['images'][0] != step['images'][1] for step in history)
+
+
+def test_processes_skip_a_step_together(tmp_path):
+    config = CONFIG.format(hook='launch=dict(image=0)') + (
+        "default_hooks = dict(finite_check=dict(action='skip'))")
+    history = train(tmp_path, config, SCRIPT.replace('# MORE', SPOIL))
+    norms = [step['norm'] for step in history]
+    assert all(step['same_weights'] for step in history)
+    assert norms[1] == norms[2]
+    assert len(set(norms)) == len(norms) - 1
+    # Only the one at fault has something to save.
+    path, = tmp_path.rglob('nonfinite/*.json')
+    assert path.name == 'iter_2_rank_1.json'
+    term, = json.loads(path.read_text())['terms']
+    assert term['term'] == 'image/loss_phi1'
+
+
+def train(tmp_path: Path, config: str, script: str) -> list[dict]:
+    """Train in two processes; give what they had after each iteration."""
     write_mini_city(tmp_path / 'data/mini_city', MiniCity(train=6, val=1), 1)
     prepare_cityscapes(tmp_path / 'data/mini_city', Options(workers=1))
-    (tmp_path / 'leaf.py').write_text(CONFIG.format(hook=hook))
-    (tmp_path / 'compare.py').write_text(SCRIPT)
+    (tmp_path / 'leaf.py').write_text(config)
+    (tmp_path / 'compare.py').write_text(script)
     result = subprocess.run(
         [
             sys.executable, '-m', 'torch.distributed.run', '--standalone',
@@ -81,10 +116,4 @@ def test_processes_agree(tmp_path, hook, expected):
         capture_output=True,
         text=True)
     assert result.returncode == 0, result.stderr
-    history = json.loads((tmp_path / 'history.json').read_text())
-    assert [len(step['launched'][0]) for step in history] == expected
-    for step in history:
-        assert step['same_weights']
-        assert step['launched'][0] == step['launched'][1]
-    # Each draws pairs of its own.
-    assert any(step['images'][0] != step['images'][1] for step in history)
+    return json.loads((tmp_path / 'history.json').read_text())

@@ -98,7 +98,9 @@ def _attempt(place: str, compute: Callable[[], Any]) -> None:
     try:
         compute()
     except Exception as error:  # Whatever a config provokes.
-        raise ValueError(
-            f'model.{place} does not fit what comes before it: '
-            f'{" ".join(str(error).split()) or type(error).__name__} Make '
-            'the widths and numbers in the config agree.') from error
+        text = ' '.join(str(error).split()) or type(error).__name__
+        if isinstance(error, RuntimeError):
+            # PyTorch's, which knows nothing of configs.
+            text += '. Make the widths in the config agree.'
+        raise ValueError(f'model.{place} does not fit what comes before it: '
+                         f'{text}') from error

@@ -33,6 +33,22 @@ class FeatsWithContext(tuple):
     context: Tensor
 
 
+class _BatchNorm(nn.BatchNorm2d):
+    """Batch normalisation that also takes a single position.
+
+    It has no variance, and PyTorch refuses it: the running statistics stand
+    in, as in testing.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise maps of shape (N, C, H, W)."""
+        if self.training and x.numel() == x.shape[1]:
+            return nn.functional.batch_norm(
+                x, self.running_mean, self.running_var, self.weight,
+                self.bias, eps=self.eps)
+        return super().forward(x)
+
+
 @MODELS.register_module()
 class StrongWeakNeck(HierarchicalDomainNeck):
     r"""Strong local and weak global alignment, and the context of both.
@@ -45,8 +61,7 @@ class StrongWeakNeck(HierarchicalDomainNeck):
     A hidden layer of either classifier, averaged over the image, is handed to
     the RoI head as context, also at test time: see
     :class:`mmdet_ifan.models.ContextRoIHead`. Nothing flows back from there
-    into the backbone. A batch's last taps, halved three times, must leave
-    more than one position for batch normalisation.
+    into the backbone.
 
     Args:
         in_channels (Sequence[int]): Channels of every backbone tap.
@@ -85,7 +100,7 @@ class StrongWeakNeck(HierarchicalDomainNeck):
                 3,
                 stride=2,
                 padding=1,
-                norm_cfg=dict(type='BN'))
+                norm_cfg=dict(type=_BatchNorm))
             for width, next_width in zip(widths[:-1], widths[1:], strict=True)
         ])
         self.global_classifier = nn.Sequential(
