@@ -80,8 +80,8 @@ class CategoryAwareInstanceHead(BaseAlignment):
             accuracy=balanced_accuracy(source_output, target_output))
         for name, domain in (('source', source), ('target', target)):
             proposals = domain.proposals
-            logged[f'proposals_{name}'] = source_loss.new_tensor(
-                len(proposals.rois))
+            logged[f'proposals_{name}'] = source_loss.new_full(
+                (), len(proposals.rois))
             if self.category_aware:
                 logged[f'objects_{name}'] = proposals.foreground_probs.sum()
         return logged

@@ -107,7 +107,7 @@ class DAFasterHead(BaseAlignment):
             for name, term in terms.items()
         }
         proposals_source, proposals_target = (
-            image_prob.new_tensor(len(probs)) for probs in instance_probs)
+            image_prob.new_full((), len(probs)) for probs in instance_probs)
         return dict(
             losses,
             accuracy_image=balanced_accuracy(
