@@ -38,7 +38,7 @@ def sections() -> dict[str, Callable[[], Any]]:
             ifan, **{rival: _config(f'{rival}_{suffix}')
                      for rival in rivals})
         mini = detector == 'mini'
-        load, rounds = Load(SMALL, 4 if mini else 1), 30 if mini else 3
+        load, rounds = Load(SMALL, 4 if mini else 1), 15 if mini else 3
         plan[f'steps/{detector}/{_text(SMALL)}'] = partial(
             training_cost, methods, load, rounds)
         plan[f'inference/{detector}/{_text(SMALL)}'] = partial(
