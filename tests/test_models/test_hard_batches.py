@@ -106,8 +106,8 @@ def fake_domain(make_domain, sizes, counts, labels, scale, dtype):
         taps=taps,
         proposals=Proposals(rois, per_image, feats,
                             torch.randn(total, NUM_CLASSES + 1).to(dtype),
-                            torch.randn(total, 4 * NUM_CLASSES).to(dtype)),
-        instance_vectors=vectors)
+                            torch.randn(total, 4 * NUM_CLASSES).to(dtype),
+                            vectors))
     domain.detect = lambda cfg: objects
     return domain, [*taps, feats, vectors]
 
