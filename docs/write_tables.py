@@ -1,6 +1,5 @@
 """Write the pages' tables again, from the files that they come from."""
 import json
-import re
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ ROOT = DOCS.parent
 sys.path.insert(0, str(ROOT))
 
 from mmdet_ifan.evaluation import comparison_table, to_markdown  # noqa: E402
+from mmdet_ifan.evaluation.page_tables import put_tables  # noqa: E402
 from mmdet_ifan.evaluation.study import PAPER  # noqa: E402
 
 
@@ -59,31 +59,6 @@ TABLES = {
 }
 
 
-def with_table(text: str, name: str, table: str) -> str:
-    """Put a table into a page.
-
-    Args:
-        text (str): The page.
-        name (str): The table's name in its two markers.
-        table (str): The table, as Markdown.
-
-    Returns:
-        str: The page with this table between the markers.
-
-    Raises:
-        ValueError: If the page does not have the two markers once each.
-    """
-    start, end = f'<!-- {name} -->\n', f'<!-- /{name} -->\n'
-    if [text.count(start), text.count(end)] != [1, 1]:
-        raise ValueError(
-            f'The table {name} needs a line {start.strip()} and a line '
-            f'{end.strip()} in its page, once each.')
-    pattern = re.compile(f'(?<={re.escape(start)}).*(?={re.escape(end)})',
-                         re.DOTALL)
-    # GitHub wants a blank line between a comment and a table.
-    return pattern.sub(lambda _: f'\n{table}\n', text)
-
-
 if __name__ == '__main__':
     for name, (page, make) in TABLES.items():
-        page.write_text(with_table(page.read_text(), name, make()))
+        put_tables({name: make()}, page)

@@ -15,9 +15,10 @@ from mmdet_ifan.benchmark.growth import growth
 from mmdet_ifan.benchmark.inference import inference_cost
 from mmdet_ifan.benchmark.loading import loading_cost
 from mmdet_ifan.benchmark.profiling import profile_parts
-from mmdet_ifan.benchmark.tables import make_tables, put_tables
+from mmdet_ifan.benchmark.tables import make_tables
 from mmdet_ifan.benchmark.timing import ratios, time_in_turn
 from mmdet_ifan.benchmark.training import _steps, training_cost
+from mmdet_ifan.evaluation.page_tables import put_tables
 
 ROOT = Path(__file__).resolve().parents[1]
 LOAD = Load((64, 96), batch=1, instances=2)
@@ -174,7 +175,7 @@ def test_tables_replace_those_of_the_page(tmp_path):
     page = tmp_path / 'page.md'
     names = ('steps', 'parts', 'rest', 'growth')
     page.write_text('before\n' + ''.join(
-        f'<!-- {name} -->\nold\n<!-- {name} -->\n' for name in names))
+        f'<!-- {name} -->\nold\n<!-- /{name} -->\n' for name in names))
     tables = make_tables(bench)
     for _ in range(2):
         put_tables(tables, page)

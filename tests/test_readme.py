@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
+from mmdet_ifan.evaluation.page_tables import with_table
+
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / 'README.md').read_text()
 OWN_PAIR, = re.findall(
@@ -171,7 +173,7 @@ def test_links(path: str) -> None:
 @pytest.mark.parametrize('name', TABLES['TABLES'])
 def test_tables_are_those_of_their_sources(name: str) -> None:
     page, make = TABLES['TABLES'][name]
-    assert page.read_text() == TABLES['with_table'](
+    assert page.read_text() == with_table(
         page.read_text(), name, make()), 'Run "make tables".'
 
 
@@ -190,10 +192,10 @@ def test_table_of_the_paper() -> None:
 
 def test_table_goes_between_its_markers() -> None:
     page = 'before\n<!-- a -->\n{}<!-- /a -->\nafter\n'
-    written = TABLES['with_table'](page.format('old\n'), 'a', '| \\1 |\n')
+    written = with_table(page.format('old\n'), 'a', '| \\1 |\n')
     assert written == page.format('\n| \\1 |\n\n')
     with pytest.raises(ValueError, match='<!-- b -->'):
-        TABLES['with_table'](page, 'b', '')
+        with_table(page, 'b', '')
 
 
 @pytest.mark.parametrize('command', sorted(

@@ -53,7 +53,8 @@ def main() -> int:
     from mmengine.logging import MMLogger
 
     from mmdet_ifan.benchmark.sections import sections
-    from mmdet_ifan.benchmark.tables import make_tables, put_tables
+    from mmdet_ifan.benchmark.tables import make_tables
+    from mmdet_ifan.evaluation.page_tables import put_tables
     plan = {
         name: measure
         for name, measure in sections().items()

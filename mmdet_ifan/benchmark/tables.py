@@ -1,14 +1,10 @@
 """The figures of ``bench.json`` as the tables of docs/performance.md."""
-import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from ..evaluation import to_markdown
 
 Rows = list[list[str]]
-#: What a table of a page is between.
-MARKED = '<!-- {name} -->\n'
 #: Parts below this share of a step are added up.
 SMALL_SHARE = 0.01
 
@@ -53,31 +49,6 @@ def make_tables(bench: Mapping[str, Any]) -> dict[str, str]:
         parts=to_markdown(_columns(parts)),
         rest=to_markdown(rest),
         growth=to_markdown(_growth(bench.get('growth/mini', []))))
-
-
-def put_tables(tables: Mapping[str, str], page: Path) -> None:
-    """Replace the tables of a page.
-
-    Args:
-        tables (Mapping[str, str]): Markdown by name.
-        page (Path): Where each stands between two lines ``<!-- name -->``.
-
-    Raises:
-        ValueError: If the page has no place for one of them.
-    """
-    text = page.read_text(encoding='utf-8')
-    for name, table in tables.items():
-        mark = MARKED.format(name=name)
-        text, found = re.subn(
-            f'{mark}.*?{mark}',
-            f'{mark}\n{table}\n{mark}'.replace('\\', r'\\'),
-            text,
-            flags=re.DOTALL)
-        if found != 1:
-            raise ValueError(
-                f'{page} needs the line {mark.strip()} twice, before and '
-                'after the table.')
-    page.write_text(text, encoding='utf-8')
 
 
 def _quartiles(row: Mapping[str, float]) -> str:
