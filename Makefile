@@ -5,7 +5,8 @@ STUDY := source-only adda da-faster strong-weak ablations/img ifan \
 	ablations/auto oracle
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo report study bench tables test lint clean
+.PHONY: help setup demo report study bench tables test compat lint \
+	clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -37,6 +38,10 @@ tables: setup ## Write the tables of README and docs from their sources
 
 test: setup ## Run the tests
 	$(VENV)/python -m pytest
+
+compat: ## Run the tests on the OneDL forks, in .venv-onedl
+	@$(PYTHON) tools/setup_env.py --onedl
+	.venv-onedl/bin/python -m pytest
 
 lint: setup ## Check style, types and spelling
 	$(VENV)/ruff check .

@@ -13,13 +13,19 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@pytest.fixture
-def setup_env(tmp_path: Path) -> ModuleType:
-    """The script as a module that works in a temporary folder."""
+def load_script() -> ModuleType:
+    """Load the script as a module; it reads the command line."""
     spec = importlib.util.spec_from_file_location(
         'setup_env', ROOT / 'tools' / 'setup_env.py')
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def setup_env(tmp_path: Path) -> ModuleType:
+    """The script as a module that works in a temporary folder."""
+    module = load_script()
     module.ROOT = tmp_path
     module.VENV = tmp_path / '.venv'
     module.VENV_PYTHON = Path(sys.executable)
@@ -42,6 +48,19 @@ def test_wrong_python(setup_env, monkeypatch, capsys, name, version):
     monkeypatch.setattr(setup_env, name, version)
     error = error_of(setup_env, capsys)
     assert 'is Python 3.' in error and 'make setup PYTHON=' in error
+
+
+def test_onedl_takes_the_place_of_openmmlab(monkeypatch):
+    names = {}
+    for options in ([], ['--onedl']):
+        monkeypatch.setattr(sys, 'argv', ['setup_env.py', *options])
+        script = load_script()
+        names[script.VENV.name] = [
+            pin.partition('==')[0] for pin in script.read_pins()]
+    plain, onedl = names['.venv'], names['.venv-onedl']
+    assert set(plain) - set(onedl) == {'mmengine', 'mmcv', 'mmdet'}
+    assert set(onedl) - set(plain) >= {
+        'onedl-mmengine', 'onedl-mmcv', 'onedl-mmdetection'}
 
 
 def test_no_compiler(tmp_path):

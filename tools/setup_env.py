@@ -1,9 +1,10 @@
 """Install everything that the project needs into ``.venv``.
 
 ``make setup`` runs this with the system's Python; it needs nothing but the
-standard library. A finished step leaves a mark in ``.venv``, so that an
-interrupted set-up goes on where it stopped and a finished one takes a
-second.
+standard library. ``make compat`` runs it with ``--onedl``: the OneDL forks of
+MMDetection go into ``.venv-onedl``, since their import names are the same. A
+finished step leaves a mark in the environment, so that an interrupted set-up
+goes on where it stopped and a finished one takes a second.
 """
 
 from __future__ import annotations
@@ -26,11 +27,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
-VENV = ROOT / '.venv'
+ONEDL = '--onedl' in sys.argv[1:]
+VENV = ROOT / ('.venv-onedl' if ONEDL else '.venv')
 VENV_PYTHON = VENV / 'bin' / 'python'
 LOG = VENV / 'setup.log'
 MARKS = VENV / 'setup.json'
 CONSTRAINTS = ROOT / 'requirements' / 'constraints.txt'
+ONEDL_CONSTRAINTS = ROOT / 'requirements' / 'constraints-onedl.txt'
+FORKED = ('mmengine==', 'mmcv==', 'mmdet==')
+MMCV = 'onedl-mmcv' if ONEDL else 'mmcv'
 
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 10), (3, 12)
 FREE_GIGABYTES = 6
@@ -40,7 +45,8 @@ COMPILE_MINUTES = 14
 SOURCES = ('mmdet_ifan', 'configs', 'tools', 'setup.cfg', 'setup.py',
            'pyproject.toml', 'MANIFEST.in', 'README.md', 'LICENSE',
            'model-index.yml')
-AGAIN = 'run "make setup" again: it goes on where it stopped'
+COMMAND = 'make compat' if ONEDL else 'make setup'
+AGAIN = f'run "{COMMAND}" again: it goes on where it stopped'
 
 BUILD_LINE = re.compile(r"\s*building '.*' extension")
 NINJA_LINE = re.compile(r'\s*\[(\d+)/(\d+)\]')
@@ -247,9 +253,9 @@ def make_venv() -> None:
         check_venv_version()
         return
     check_venv_module()
-    print('Making .venv ...', flush=True)
+    print(f'Making {VENV.name} ...', flush=True)
     VENV.mkdir(exist_ok=True)
-    run('Making .venv', sys.executable, '-m', 'venv', str(VENV))
+    run(f'Making {VENV.name}', sys.executable, '-m', 'venv', str(VENV))
 
 
 def check_venv_version() -> None:
@@ -259,20 +265,29 @@ def check_venv_version() -> None:
     found = re.search(r'^version\S* = (\d+\.\d+)', settings, re.MULTILINE)
     if found and found.group(1) != wanted:
         raise SetupError(
-            f'.venv was made with Python {found.group(1)}, not {wanted}: '
-            f'run "make setup PYTHON=python{found.group(1)}", or remove it '
-            f'with "rm -rf .venv" to start afresh.')
+            f'{VENV.name} was made with Python {found.group(1)}, not '
+            f'{wanted}: run "{COMMAND} PYTHON=python{found.group(1)}", or '
+            f'remove it with "rm -rf {VENV.name}" to start afresh.')
 
 
 def install_pins() -> None:
     """Install what is pinned, except mmcv, which needs torch to be there."""
     pip('Installing the pinned packages', 'install',
-        *(pin for pin in read_pins() if not pin.startswith('mmcv==')))
+        *(pin for pin in read_pins() if not pin.startswith(f'{MMCV}==')))
 
 
 def read_pins() -> list[str]:
     """Read the pinned packages, each with its version."""
-    lines = CONSTRAINTS.read_text().splitlines()
+    pins = pins_in(CONSTRAINTS)
+    if ONEDL:
+        pins = [pin for pin in pins if not pin.startswith(FORKED)]
+        pins += pins_in(ONEDL_CONSTRAINTS)
+    return pins
+
+
+def pins_in(path: Path) -> list[str]:
+    """Read the pins of a file."""
+    lines = path.read_text().splitlines()
     return [line for line in lines if line and not line.startswith('#')]
 
 
@@ -283,21 +298,22 @@ def install_mmcv() -> None:
         print('  pip had kept an mmcv that does not work here: it is '
               'compiled anew.', flush=True)
         pip('Removing an unusable mmcv from the cache of pip', 'cache',
-            'remove', 'mmcv')
+            'remove', MMCV)
         compile_mmcv('--force-reinstall')
     error = operator_error()
     if error:
         raise SetupError(
             f'mmcv was compiled, but its operators cannot be imported '
             f'({error}): read {LOG}, then run "{VENV_PYTHON} -m pip '
-            f'uninstall -y mmcv" and "make setup".')
+            f'uninstall -y {MMCV}" and "{COMMAND}".')
 
 
 def compile_mmcv(*options: str) -> None:
     """Let pip compile mmcv, or take the wheel that it kept."""
     # Build isolation would hide torch, and mmcv would do without operators.
     pip('Compiling mmcv', 'install', '-v', '--no-build-isolation',
-        '--no-deps', *options, '-c', str(CONSTRAINTS), 'mmcv',
+        '--no-deps', *options,
+        *(pin for pin in read_pins() if pin.startswith(f'{MMCV}==')),
         MMCV_WITH_OPS='1', MAX_JOBS=str(count_jobs()))
 
 
@@ -402,13 +418,14 @@ def set_up() -> None:
         step.action()
         marks[step.name] = step.state
         MARKS.write_text(json.dumps(marks, indent=2))
-    print('.venv is ready.' if todo else '.venv is up to date.')
+    print(f'{VENV.name} is {"ready" if todo else "up to date"}.')
 
 
 def plan() -> list[Step]:
     """List the steps, each with the state of what it depends on."""
     pins = read_pins()
-    compiled = [pin for pin in pins if pin.startswith(('mmcv==', 'torch=='))]
+    compiled = [pin for pin in pins
+                if pin.startswith((f'{MMCV}==', 'torch=='))]
     minutes = -(-COMPILE_MINUTES // count_jobs())
     return [
         Step('pins', 'Installing PyTorch, MMDetection and tools (hundreds of '
