@@ -72,11 +72,9 @@ def watch(command: list[str], interval: float) -> Iterator[dict[str, float]]:
     with subprocess.Popen(command) as child:
         process = psutil.Process(child.pid)
         while child.poll() is None:
-            minutes = (time.monotonic() - start) / 60
-            yield {
-                key: round(value, 2)
-                for key, value in dict(minutes=minutes, **look(process)).items()
-            }
+            seen = dict(minutes=(time.monotonic() - start) / 60)
+            seen.update(look(process))
+            yield {key: round(value, 2) for key, value in seen.items()}
             time.sleep(interval)
     if child.returncode:
         raise subprocess.CalledProcessError(child.returncode, command)
