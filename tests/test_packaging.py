@@ -1,5 +1,6 @@
 """Tests of the wheel, the scripts and the model index, as ``mim`` sees them.
 """
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -59,6 +60,34 @@ def test_help_is_fast(script):
         line.split('|')[-1].strip() for line in result.stderr.splitlines()}
     assert 'argparse' in imported
     assert not {'torch', 'mmengine', 'numpy'} & imported
+
+
+@pytest.mark.parametrize(('script', 'files', 'called'), [
+    ('slurm_train.sh', ['a b.py', '--work-dir', 'w'], 'train.py'),
+    ('slurm_test.sh', ['a b.py', 'c.pth'], 'test.py'),
+])
+def test_slurm_is_asked_for_what_was_said(tmp_path, script, files, called):
+    """A stand-in for srun writes down how it was called."""
+    srun = tmp_path / 'srun'
+    srun.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    srun.chmod(0o755)
+    result = subprocess.run(
+        ['bash', ROOT / 'tools' / script, 'short', 'fog', *files],
+        env=dict(
+            PATH=f'{tmp_path}:{os.environ["PATH"]}',
+            PYTHON='python9',
+            GPUS='4',
+            GPUS_PER_NODE='2',
+            CPUS_PER_TASK='3',
+            SRUN_ARGS='--time=9 --exclusive'),
+        capture_output=True,
+        text=True)
+    assert result.stdout.splitlines() == [
+        '-p', 'short', '--job-name=fog', '--gres=gpu:2', '--ntasks=4',
+        '--ntasks-per-node=2', '--cpus-per-task=3', '--kill-on-bad-exit=1',
+        '--time=9', '--exclusive', 'python9', '-u',
+        f'{ROOT}/tools/{called}', *files, '--launcher', 'slurm'
+    ], result.stderr
 
 
 def test_import_adds_nothing_but_itself():

@@ -25,6 +25,11 @@ class PairedDomainSampler(Sampler):
         seed (int, optional): Seed. Defaults to None: one that all ranks
             share.
 
+    Attributes:
+        start (int): Where in the stream iterators begin, in pairs of all
+            ranks together: a resumed run need not load the past, and the
+            past may have had another number of ranks.
+
     Raises:
         TypeError: If ``dataset`` is no ``PairedDomainDataset``.
     """
@@ -39,7 +44,7 @@ class PairedDomainSampler(Sampler):
         self.rank, self.world_size = get_dist_info()
         self.sizes = (len(dataset.source), len(dataset.target))
         self.seed = sync_random_seed() if seed is None else seed
-        self.skipped = 0
+        self.start = 0
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         """Yield this rank's pairs of (source index, target index)."""
@@ -48,22 +53,20 @@ class PairedDomainSampler(Sampler):
             for domain, size in enumerate(self.sizes))
         return islice(
             zip(source, target, strict=True),
-            self.rank + self.skipped * self.world_size, None, self.world_size)
+            self.start + self.rank, None, self.world_size)
 
     def __len__(self) -> int:
         """Pairs of this rank until source has been seen once."""
         return -(-self.sizes[0] // self.world_size)
 
     def skip(self, num_samples: int) -> None:
-        """Let iterators begin later: a resumed run need not load the past.
-
-        The OneDL loop, too, looks for this method.
+        """Let iterators begin later; the OneDL loop looks for this method.
 
         Args:
             num_samples (int): Pairs of this rank to leave out, >= 0, counted
                 from the beginning of the stream.
         """
-        self.skipped = num_samples
+        self.start = num_samples * self.world_size
 
     def set_epoch(self, epoch: int) -> None:
         """Do nothing: every permutation of the stream is a new one."""

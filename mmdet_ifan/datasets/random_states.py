@@ -80,19 +80,22 @@ def collate_with_random_state(items: Sequence[dict]) -> dict:
     return WorkerBatch(batch, get_random_state())
 
 
-def start_worker_from(states: Sequence[RandomState],
+def start_worker_from(states: Sequence[tuple[int, RandomState | None]],
                       init: Callable[[int], None] | None,
                       worker_id: int) -> None:
-    """Initialise a worker, then give it a state.
+    """Initialise a worker as another, then give it a state, if there is one.
 
     Args:
-        states (Sequence[dict]): A state for each worker.
+        states (Sequence[tuple[int, dict | None]]): For each worker whose place
+            it takes, and the state.
         init (Callable, optional): What initialises a worker else.
         worker_id (int): Number of the worker.
     """
+    number, state = states[worker_id]
     if init is not None:
-        init(worker_id)
-    set_random_state(states[worker_id])
+        init(number)
+    if state is not None:
+        set_random_state(state)
 
 
 def _to_bytes(state: torch.Tensor) -> bytes:

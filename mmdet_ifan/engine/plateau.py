@@ -11,9 +11,9 @@ class Plateau:
     """Compare the means of losses over successive windows of iterations.
 
     Stable means: from the last window to this one no mean has changed by more
-    than ``tolerance`` of itself. Sums stay on the device, and processes are
-    averaged, once a window, so that all of them see the same and nothing waits
-    in between.
+    than ``tolerance`` of itself. Sums stay on the device, so that nothing waits
+    between the ends of two windows. They are those of all processes together,
+    so all decide alike, and a checkpoint of one has what all have seen.
 
     Args:
         window (int): Iterations of a window, >= 1.
@@ -49,17 +49,20 @@ class Plateau:
             losses (Mapping[str, Tensor]): Scalars by name, the same names in
                 every iteration since the last restart.
         """
-        for name, loss in losses.items():
-            loss = torch.as_tensor(loss).detach().float()
-            self.sums[name] = self.sums.get(name, 0.) + loss
+        names = sorted(losses)
+        if names:
+            values = torch.stack([
+                torch.as_tensor(losses[name]).detach().float()
+                for name in names
+            ])
+            all_reduce(values, op='mean')
+            for name, value in zip(names, values, strict=True):
+                self.sums[name] = self.sums.get(name, 0.) + value
         self.count += 1
         if self.count < self.window:
             return
-        means = {}
-        for name in sorted(self.sums):
-            mean = self.sums[name] / self.window
-            all_reduce(mean, op='mean')
-            means[name] = mean.item()
+        means = {name: (total / self.window).item()
+                 for name, total in self.sums.items()}
         self.stable = bool(self.means) and all(
             abs(mean - self.means[name]) <= self.tolerance *
             abs(self.means[name]) for name, mean in means.items())

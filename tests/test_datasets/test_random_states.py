@@ -58,7 +58,8 @@ def test_workers_go_on(done):
         DataLoader, num_workers=3, collate_fn=collate_with_random_state)
     torch.manual_seed(1)
     batches = list(load(Draws(), worker_init_fn=init))
-    states = [batches[i].random_state for i in range(done - 3, done)]
+    states = [(i % 3, batches[i].random_state)
+              for i in range(done - 3, done)]
     rest = load(
         Draws(),
         sampler=range(done, 12),

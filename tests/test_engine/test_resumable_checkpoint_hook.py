@@ -2,6 +2,7 @@
 import gc
 import random
 from collections.abc import Callable, Iterator
+from itertools import islice
 from multiprocessing import active_children
 from pathlib import Path
 from uuid import uuid4
@@ -30,6 +31,11 @@ def draw() -> torch.Tensor:
         [random.random(), np.random.random(), float(torch.rand(()))])
 
 
+def draw_pairs(number: int) -> list[tuple[int, int]]:
+    """The beginning of the draw."""
+    return list(islice(PairedDomainSampler(Pairs(), 1), number))
+
+
 class Pairs(PairedDomainDataset):
     """Pairs that are augmented by what is drawn."""
 
@@ -39,7 +45,10 @@ class Pairs(PairedDomainDataset):
     metainfo = None
 
     def __getitem__(self, pair: tuple[int, int]) -> dict:
-        return dict(inputs=torch.tensor(pair) + draw()[:2], numbers=draw())
+        return dict(
+            inputs=torch.tensor(pair) + draw()[:2],
+            numbers=draw(),
+            pairs=pair)
 
 
 class Numbers(Dataset):
@@ -69,7 +78,7 @@ class Model(BaseModel):
         super().__init__()
         self.layer = nn.Linear(2, 3)
 
-    def forward(self, inputs: list, numbers: list, mode: str):
+    def forward(self, inputs: list, numbers: list, mode: str, pairs=None):
         if mode == 'predict':
             return [draw() for _ in inputs]
         noise = torch.stack(numbers) + draw()
@@ -97,12 +106,13 @@ class Stop(Hook):
     priority = 'LOWEST'
     workers = 0
 
-    def __init__(self, losses: dict, at: int | None) -> None:
-        self.losses = losses
+    def __init__(self, losses: dict, pairs: list, at: int | None) -> None:
+        self.losses, self.pairs = losses, pairs
         self.at = at
 
     def after_train_iter(self, runner, batch_idx, data_batch, outputs):
         self.losses[runner.iter] = outputs['loss'].item()
+        self.pairs += zip(*data_batch['pairs'], strict=True)
         Stop.workers = len(active_children())
         if runner.iter + 1 == self.at:
             raise KeyboardInterrupt
@@ -116,12 +126,14 @@ def train(tmp_path: Path) -> Callable[..., dict[int, float]]:
             stop: int | None = None,
             num_workers: int = 0,
             seed: int = 1,
+            batch_size: int = 3,
             sampler: type = PairedDomainSampler,
             val_interval: int = 5,
             checkpoint: str | None = None,
             hook: type = ResumableCheckpointHook,
             **kwargs) -> dict[int, float]:
         losses: dict[int, float] = {}
+        pairs: list[tuple[int, int]] = []
         folder = tmp_path / name
         torch.manual_seed(0)  # The first weights are drawn here.
         runner = Runner(
@@ -132,7 +144,7 @@ def train(tmp_path: Path) -> Callable[..., dict[int, float]]:
                 dataset=Pairs(),
                 sampler=dict(type=sampler),
                 collate_fn=dict(type=collate_with_random_state),
-                batch_size=3,
+                batch_size=batch_size,
                 num_workers=num_workers,
                 persistent_workers=num_workers > 0),
             train_cfg=dict(
@@ -158,7 +170,7 @@ def train(tmp_path: Path) -> Callable[..., dict[int, float]]:
                     interval=2,
                     max_keep_ckpts=3,
                     **kwargs)),
-            custom_hooks=[Stop(losses, stop)],
+            custom_hooks=[Stop(losses, pairs, stop)],
             randomness=dict(seed=seed),
             resume=bool(checkpoint) or (folder / 'last_checkpoint').exists(),
             load_from=checkpoint)
@@ -169,6 +181,7 @@ def train(tmp_path: Path) -> Callable[..., dict[int, float]]:
             pass
         run.log = '\n'.join(
             path.read_text() for path in folder.glob('*/*.log'))
+        run.pairs = pairs
         losses['weights'] = runner.model.layer.weight.tolist()
         del runner
         gc.collect()  # With the runner its workers end.
@@ -235,18 +248,36 @@ def test_the_seed_is_that_of_the_checkpoint(train):
 
 
 def test_another_number_of_workers(train):
-    """Augmentation goes on as this number would have begun it."""
+    """The draw goes on, augmentation begins anew."""
+    whole = train('whole', num_workers=1)
+    pairs = train.pairs
     train('stopped', 7, num_workers=1)
     rest = train('stopped', num_workers=2)
     assert sorted(rest, key=str) == [10, 11, 6, 7, 8, 9, 'weights']
-    assert 'has the states of 1 workers' in train.log
+    assert train.pairs == pairs[6 * 3:]
+    assert rest[7] != whole[7]
+    assert ('states of 1 processes with 1 workers each, not of 1 with 2'
+            in train.log)
+
+
+@pytest.mark.parametrize('batch_sizes', [(3, 1), (1, 3)])
+def test_another_batch_size(train, batch_sizes):
+    """Twice resumed, once with another size: no pair twice or left out."""
+    train('whole', batch_size=1)
+    whole = train.pairs
+    pairs = []
+    for stop, size in zip((4, 8, None), (*batch_sizes, 2), strict=True):
+        train('stopped', stop, batch_size=size)
+        pairs += train.pairs
+    assert pairs == draw_pairs(len(pairs))
+    assert pairs[:ITERATIONS] == whole
+    assert 'an iteration has 2' in train.log
 
 
 def test_a_checkpoint_without_states_is_named(train):
     train('run', 7, hook=CheckpointHook)
     train('run')
-    assert ('The checkpoint has random states of 0 processes, not of 1: this '
-            'run will differ') in train.log
+    assert ('The checkpoint has no random states: this run will differ') in train.log
 
 
 def test_torn_checkpoints(train, tmp_path):

@@ -1,11 +1,20 @@
-"""Two processes on CPUs: before, at and after each launch they agree."""
+"""Two processes on CPUs, beside one on the same pairs.
+
+Before, at and after each launch the processes agree, and together they compute
+what one does.
+"""
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+from torch.testing import assert_close
 
 from mmdet_ifan.datasets.mini_city import MiniCity, write_mini_city
 from mmdet_ifan.datasets.preparation import Options
@@ -14,106 +23,238 @@ from mmdet_ifan.datasets.preparation.cityscapes import prepare_cityscapes
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = """
 _base_ = 'mmdet_ifan::ifan_mini-city.py'
+custom_imports = dict(imports=['mmdet_ifan', 'recorded_steps'])
 load_from = None
-train_cfg = dict(max_iters=6, val_interval=100)
+log_level = 'WARNING'
+train_cfg = dict(max_iters=7, val_interval=100)
 param_scheduler = []
+default_hooks = dict(checkpoint=dict(interval=3))
 train_dataloader = dict(
-    batch_size=1, num_workers=0, persistent_workers=False)
-custom_hooks = [dict(type='LateLaunchHook', {hook})]
-work_dir = 'work'
+    batch_size=1, num_workers={workers}, persistent_workers={workers} > 0)
+custom_hooks = [
+    dict(type='LateLaunchHook', {launch}), dict(type='RecordSteps')
+]
 """
-#: Trains, and after each iteration compares what the two processes have.
-SCRIPT = """
-import json, sys
-sys.path[:0] = sys.argv[1:]
-import torch
-from mmengine.config import Config
-from mmengine.dist import all_gather_object, is_main_process
-from mmengine.hooks import Hook
-from mmengine.runner import Runner
-from _launch import join_processes_without_gpu
-import mmdet_ifan
-
-class Compare(Hook):
-    history = []
-    def after_train_iter(self, runner, batch_idx, data_batch, outputs):
-        model = runner.model.module
-        weights = torch.cat([p.flatten() for p in model.parameters()])
-        launched = [name for name, alignment in model.all_alignments.items()
-                    if alignment.launched]
-        images = [sample.img_path for samples in
-                  data_batch['data_samples'].values() for sample in samples]
-        both = all_gather_object((weights.detach(), launched, images))
-        self.history.append(dict(
-            same_weights=torch.equal(both[0][0], both[1][0]),
-            norm=weights.detach().double().norm().item(),
-            launched=[b[1] for b in both], images=[b[2] for b in both]))
-
-cfg = Config.fromfile('leaf.py')
-cfg.launcher = 'pytorch'
-join_processes_without_gpu(cfg)
-runner = Runner.from_cfg(cfg)
-runner.register_hook(Compare(), 'LOWEST')
-# MORE
-runner.train()
-if is_main_process():
-    open('history.json', 'w').write(json.dumps(Compare.history))
+LAUNCH = dict(image=1, instance=2, correlation=5)
+#: Nothing is drawn for an image, so a batch does not matter; and a step that is
+#: linear in the gradients: AdamW's turns the last digit of a gradient that is
+#: nearly 0 into a whole step.
+NOTHING_DRAWN = """
+even = dict(type='EvenSampler')
+model = dict(train_cfg=dict(rpn=dict(sampler=even), rcnn=dict(sampler=even)))
+load, boxes, pack = _base_.load, _base_.boxes, _base_.pack
+train_dataloader.update(dataset=dict(
+    source=dict(pipeline=[load, boxes, pack]),
+    target=dict(pipeline=[load, pack])))
+optim_wrapper = dict(optimizer=dict(
+    _delete_=True, type='SGD', lr=0.01, momentum=0.9, weight_decay=5e-4))
 """
-#: The second process's first tap goes wrong at iteration 2.
-SPOIL = """
-from mmengine.dist import get_rank
-runner.model.module.neck.classifiers[0].register_forward_hook(
-    lambda module, args, output: output * float('nan')
-    if runner.iter == 2 and get_rank() == 1 else None)
-"""
+PLATEAU = ("when='plateau', window=2, tolerance=1e9, "
+           'launch=dict(image=0, instance=(1, 6), correlation=(1, 6))')
 
 
-@pytest.mark.parametrize(('hook', 'expected'), [
-    ('launch=dict(image=0, instance=2, correlation=4)', [1, 1, 2, 2, 3, 3]),
-    # Anything is stable: two windows of one iteration after each launch.
-    ("when='plateau', window=1, tolerance=1e9, "
-     'launch=dict(image=1, instance=(1, 5), correlation=(1, 5))',
-     [0, 1, 1, 2, 2, 3]),
+class Folder:
+    """A folder to train in, with one or two processes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        write_mini_city(path / 'data/mini_city', MiniCity(train=6, val=1), 1)
+        prepare_cityscapes(path / 'data/mini_city', Options(workers=1))
+
+    def write(self, name: str, launch: str, more: str = '',
+              workers: int = 0) -> None:
+        """Write a config."""
+        (self.path / f'{name}.py').write_text(
+            CONFIG.format(launch=launch, workers=workers) + more)
+
+    def two(self, name: str, work_dir: str, *options: str) -> dict[int, dict]:
+        """Train in two processes by ``tools/dist_train.sh``."""
+        with socket.socket() as free:
+            free.bind(('127.0.0.1', 0))
+            port = free.getsockname()[1]
+        path = os.pathsep.join([str(Path(__file__).parent), str(ROOT)])
+        result = subprocess.run(
+            [
+                'bash', ROOT / 'tools/dist_train.sh', f'{name}.py', '2',
+                '--work-dir', work_dir, *options
+            ],
+            cwd=self.path,
+            env={
+                **os.environ, 'OMP_NUM_THREADS': '1',
+                'PORT': str(port),
+                'PYTHON': sys.executable,
+                'PYTHONPATH': path
+            },
+            capture_output=True,
+            text=True)
+        assert result.returncode == 0, result.stderr
+        return self.steps(work_dir)
+
+    def one(self, name: str, work_dir: str, **options) -> dict[int, dict]:
+        """Train in this process."""
+        cfg = Config.fromfile(self.path / f'{name}.py')
+        # mmengine keeps one of each name.
+        unique = f'{self.path.name}_{work_dir}'
+        cfg.merge_from_dict(
+            dict(
+                work_dir=str(self.path / work_dir),
+                experiment_name=unique,
+                visualizer=dict(name=unique),
+                **options))
+        Runner.from_cfg(cfg).train()
+        return self.steps(work_dir)
+
+    def steps(self, work_dir: str) -> dict[int, dict]:
+        """What the processes computed in each iteration."""
+        return torch.load(self.path / work_dir / 'steps.pt')
+
+    def log(self, work_dir: str) -> str:
+        """The log of the latest run."""
+        return sorted((self.path / work_dir).glob('*/*.log'))[-1].read_text()
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory) -> Folder:
+    return Folder(tmp_path_factory.mktemp('two_processes'))
+
+
+@pytest.fixture(autouse=True)
+def in_folder(folder, monkeypatch) -> None:
+    monkeypatch.chdir(folder.path)
+    monkeypatch.syspath_prepend(Path(__file__).parent)
+
+
+@pytest.fixture(scope='module')
+def two(folder) -> dict[int, dict]:
+    """Two processes of one pair each."""
+    folder.write('even', f'launch={LAUNCH}', NOTHING_DRAWN)
+    return folder.two('even', 'two')
+
+
+@pytest.fixture(scope='module')
+def one(folder, two) -> dict[int, dict]:
+    """One process of two pairs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder.path)
+        patch.syspath_prepend(Path(__file__).parent)
+        return folder.one('even', 'one', train_dataloader=dict(batch_size=2))
+
+
+@pytest.fixture(scope='module')
+def whole(folder) -> dict[int, dict]:
+    """Two processes that draw, with workers, launching at plateaus."""
+    folder.write('plateau', PLATEAU, workers=1)
+    return folder.two('plateau', 'whole')
+
+
+def images(step: dict) -> list:
+    """The pairs of a step, whichever process had them."""
+    return sorted(
+        image for process in step['processes'] for image in process['images'])
+
+
+def assert_same_losses(left: dict, right: dict, without: str = '-') -> None:
+    """Compare the means over the processes of every term.
+
+    How right the classifiers are is a share of positions or proposals of all
+    images, so one that is 0.5 by chance may fall on either side.
+    """
+    means = [{
+        key: sum(p['values'][key] for p in step['processes']) /
+        len(step['processes'])
+        for key in step['processes'][0]['values']
+        if 'loss' in key and without not in key and key != 'loss'
+    } for step in (left, right)]
+    assert means[0].keys() == means[1].keys()
+    assert_close(*means, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(('run', 'expected'), [
+    ('two', [0, 1, 2, 2, 2, 3, 3]),
+    # Anything is stable: two windows of two iterations after a launch.
+    ('whole', [1, 1, 1, 1, 2, 2, 3]),
 ])
-def test_processes_agree(tmp_path, hook, expected):
-    history = train(tmp_path, CONFIG.format(hook=hook), SCRIPT)
-    assert [len(step['launched'][0]) for step in history] == expected
-    for step in history:
-        assert step['same_weights']
-        assert step['launched'][0] == step['launched'][1]
+def test_processes_agree(request, run, expected):
+    steps = request.getfixturevalue(run)
+    launched = [[process['launched'] for process in step['processes']]
+                for step in steps.values()]
+    assert [len(names[0]) for names in launched] == expected
+    assert all(names[0] == names[1] for names in launched)
+    assert all(step['same_weights'] for step in steps.values())
     # Each draws pairs of its own.
-    assert any(step['images'][0] != step['images'][1] for step in history)
+    assert any(step['processes'][0]['images'] != step['processes'][1]['images']
+               for step in steps.values())
 
 
-def test_processes_skip_a_step_together(tmp_path):
-    config = CONFIG.format(hook='launch=dict(image=0)') + (
-        "default_hooks = dict(finite_check=dict(action='skip'))")
-    history = train(tmp_path, config, SCRIPT.replace('# MORE', SPOIL))
-    norms = [step['norm'] for step in history]
-    assert all(step['same_weights'] for step in history)
-    assert norms[1] == norms[2]
-    assert len(set(norms)) == len(norms) - 1
+def test_as_one_process_on_the_whole_batch(one, two):
+    """Correlation alone compares what is in a process, so it differs."""
+    for i in range(6):
+        assert images(one[i]) == images(two[i])
+        assert_same_losses(one[i], two[i], without='correlation')
+    for i in range(5):
+        assert_close(one[i]['weights'], two[i]['weights'], rtol=1e-4,
+                     atol=1e-6)
+    # Not by standing still.
+    assert (one[4]['weights'] - one[0]['weights']).abs().max() > 1e-3
+    assert set(one[6]['processes'][0]['values']) == set(
+        two[6]['processes'][0]['values'])
+
+
+def test_as_one_process_that_accumulates(folder, two):
+    """Every term and every weight, bit for bit, through all launches."""
+    launch = {name: 2 * iteration for name, iteration in LAUNCH.items()}
+    folder.write('accumulate', f'launch={launch}',
+                 NOTHING_DRAWN + 'optim_wrapper["accumulative_counts"] = 2\n'
+                 'train_cfg = dict(max_iters=14, val_interval=100)\n')
+    halves = folder.one('accumulate', 'accumulate')
+    for i, step in two.items():
+        parts = [halves[2 * i], halves[2 * i + 1]]
+        assert [part['processes'][0] for part in parts] == step['processes']
+        assert torch.equal(parts[1]['weights'], step['weights'])
+        if i:
+            # The first half alone makes no step.
+            assert torch.equal(parts[0]['weights'], two[i - 1]['weights'])
+
+
+def test_resumed_by_two(folder, whole):
+    rest = folder.two('plateau', 'rest', '--resume', 'whole/iter_3.pth')
+    assert list(rest) == [3, 4, 5, 6]
+    for i, step in rest.items():
+        assert step['processes'] == whole[i]['processes']
+        assert torch.equal(step['weights'], whole[i]['weights'])
+
+
+def test_resumed_by_one(folder, two):
+    rest = folder.one(
+        'even', 'resumed_by_one', resume=True,
+        load_from=str(folder.path / 'two/iter_3.pth'),
+        train_dataloader=dict(batch_size=2))
+    assert list(rest) == [3, 4, 5, 6]
+    for i in (3, 4, 5):
+        assert images(rest[i]) == images(two[i])
+        assert_same_losses(rest[i], two[i], without='correlation')
+    assert_close(rest[4]['weights'], two[4]['weights'], rtol=1e-4, atol=1e-6)
+    assert 'of 2 processes with 0 workers each, not of 1' in folder.log(
+        'resumed_by_one')
+
+
+def test_resumed_by_two_that_skip_a_step_together(folder, one):
+    """Another number of processes goes on; then one has a bad step."""
+    folder.write(
+        'spoilt', f'launch={LAUNCH}', NOTHING_DRAWN +
+        "default_hooks['finite_check'] = dict(action='skip')\n"
+        "custom_hooks += [dict(type='SpoilStep', iteration=5)]\n")
+    rest = folder.two('spoilt', 'spoilt', '--resume', 'one/iter_3.pth')
+    for i in (3, 4):
+        assert images(rest[i]) == images(one[i])
+        assert_same_losses(rest[i], one[i])
+        assert_close(rest[i]['weights'], one[i]['weights'], rtol=1e-4,
+                     atol=1e-6)
+    assert all(step['same_weights'] for step in rest.values())
+    assert torch.equal(rest[5]['weights'], rest[4]['weights'])
+    assert not torch.equal(rest[6]['weights'], rest[5]['weights'])
     # Only the one at fault has something to save.
-    path, = tmp_path.rglob('nonfinite/*.json')
-    assert path.name == 'iter_2_rank_1.json'
+    path, = folder.path.glob('spoilt/**/nonfinite/*.json')
+    assert path.name == 'iter_5_rank_1.json'
     term, = json.loads(path.read_text())['terms']
     assert term['term'] == 'image/loss_phi1'
-
-
-def train(tmp_path: Path, config: str, script: str) -> list[dict]:
-    """Train in two processes; give what they had after each iteration."""
-    write_mini_city(tmp_path / 'data/mini_city', MiniCity(train=6, val=1), 1)
-    prepare_cityscapes(tmp_path / 'data/mini_city', Options(workers=1))
-    (tmp_path / 'leaf.py').write_text(config)
-    (tmp_path / 'compare.py').write_text(script)
-    result = subprocess.run(
-        [
-            sys.executable, '-m', 'torch.distributed.run', '--standalone',
-            '--nproc-per-node', '2', 'compare.py', ROOT, ROOT / 'tools'
-        ],
-        cwd=tmp_path,
-        env={**os.environ, 'OMP_NUM_THREADS': '1'},
-        capture_output=True,
-        text=True)
-    assert result.returncode == 0, result.stderr
-    return json.loads((tmp_path / 'history.json').read_text())

@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mmcv.ops import RoIAlign
 from mmdet.registry import MODELS
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
@@ -133,6 +134,43 @@ def test_alignment(make_domain, name, dtype, sizes, counts, labels, scale):
                              [x for _, leaves in domains for x in leaves])
 
 
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize('name', ALIGNMENTS)
+def test_alignment_in_mixed_precision(make_domain, spread, name, dtype):
+    """Losses in float32, near those in single precision, and so gradients."""
+    torch.manual_seed(0)
+    alignment: BaseAlignment = ALIGNMENTS[name]().eval()
+    spread(alignment)
+    state = torch.get_rng_state()
+    losses, gradients = [], []
+    for enabled in (False, True):
+        torch.set_rng_state(state)
+        domains, leaves = zip(*[
+            fake_domain(make_domain, [(60, 70), (64, 40)], [3, 2], labels, 1.,
+                        torch.float32) for labels in ([0, 1, 2], [1, 1, 2])
+        ], strict=True)
+        for domain in domains:
+            if enabled:  # As a backbone and a box head give them.
+                domain.taps = [tap.to(dtype) for tap in domain.taps]
+                domain.proposals.vectors = domain.proposals.vectors.to(dtype)
+        with torch.autocast('cpu', dtype, enabled=enabled):
+            losses.append({
+                key: value for key, value in alignment.loss(*domains).items()
+                if 'loss' in key})
+        alignment.zero_grad()
+        # What a loss scaler starts from.
+        (2**16 * sum(losses[-1].values())).backward()
+        gradients.append([
+            x.grad.flatten()
+            for x in (*leaves[0], *leaves[1], *alignment.parameters())
+            if x.grad is not None])
+    assert {value.dtype for value in losses[1].values()} == {torch.float32}
+    torch.testing.assert_close(*losses[::-1], rtol=.02, atol=1e-3)
+    for single, mixed in zip(*gradients, strict=True):
+        assert mixed.isfinite().all()
+        assert (mixed - single).norm() < .05 * single.norm() + 1e-6
+
+
 def detector_cfg(tiny_cfg, method: str):
     """Give the tiny detector another method's alignments."""
     last = tiny_cfg.neck.in_channels[-1]
@@ -190,3 +228,28 @@ def test_detector(tiny_cfg, make_sample, method, sizes, num_boxes, sees):
     for name, parameter in detector.named_parameters():
         if parameter.grad is not None:
             assert parameter.grad.isfinite().all(), name
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize('method', ['ifan', 'strong_weak', 'others'])
+def test_detector_in_mixed_precision(tiny_cfg, make_batch, method, dtype):
+    """As ``--amp`` trains; boxes are pooled where they are."""
+    torch.manual_seed(0)
+    detector = MODELS.build(detector_cfg(tiny_cfg, method)).train()
+    boxes = []
+    for module in detector.modules():
+        if isinstance(module, RoIAlign):
+            module.register_forward_pre_hook(
+                lambda _, inputs: boxes.append(inputs))
+    inputs, samples = make_batch()
+    with torch.autocast('cpu', dtype):
+        losses = detector.loss(inputs, samples)
+        total, values = detector.parse_losses(losses)
+    assert all(value.isfinite() for value in values.values())
+    assert all(value.dtype == torch.float32 for key, value in losses.items()
+               if '/loss' in key)
+    assert {x.dtype for pair in boxes for x in pair} == {torch.float32}
+    total.backward()
+    for name, parameter in detector.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name

@@ -44,8 +44,12 @@ class ResumableCheckpointHook(CheckpointHook):
       the states of training alone.
     - On a local disk it has its name only once it is whole. Should one be torn
       all the same, the latest whole one before it is resumed.
-    - What has been trained on is not loaded again, unless the number of
-      workers has changed or the sampler is none of ours.
+    - What has been trained on is not loaded again, unless the sampler is none
+      of ours.
+
+    With another number of processes or workers, or another batch size, the
+    draw goes on with the next pair all the same. Workers then begin their
+    random numbers anew, and processes that had none take another's.
 
     Args:
         *args: See :class:`mmengine.hooks.CheckpointHook`.
@@ -68,7 +72,9 @@ class ResumableCheckpointHook(CheckpointHook):
                 'max_keep_ckpts=1 would remove the only checkpoint before '
                 'the next one is written: let it be 2 or more.')
         #: State of each worker after the latest batch that it gave.
-        self.workers: dict[int, RandomState] = {}
+        self.workers: dict[int, RandomState | None] = {}
+        #: Pairs of the draw that all processes together have trained on.
+        self.pairs = 0
         self._loaded: list[dict] = []
         self._training_state: RandomState = {}
 
@@ -110,26 +116,24 @@ class ResumableCheckpointHook(CheckpointHook):
                     runner.logger.warning(
                         f'Removed {name}, a checkpoint that was being written '
                         'when its process was stopped.')
+        # None: as it was started.
+        self.workers = dict.fromkeys(
+            range(runner.train_dataloader.num_workers))
         if not runner.iter:
             return
-        if len(self._loaded) != get_world_size():
+        if not self._loaded:
             runner.logger.warning(
-                'The checkpoint has random states of '
-                f'{len(self._loaded)} processes, not of {get_world_size()}: '
-                'this run will differ from an uninterrupted one.')
+                'The checkpoint has no random states: this run will differ '
+                'from an uninterrupted one.')
             return
-        state = self._loaded[get_rank()]
-        self.workers = dict(state['workers'])
+        state = self._loaded[get_rank() % len(self._loaded)]
         loop = runner.train_loop
-        if self._skip(loop.dataloader, runner.iter, state['seed']):
+        if self._skip(runner, state):
             batches = _start(loop.dataloader, state['process'])
         else:
             runner.logger.warning(
                 f'The images of {runner.iter} iterations are loaded once more:'
-                f' the checkpoint has the states of {len(self.workers)} '
-                "workers, this run's data loader has "
-                f'{loop.dataloader.num_workers}, or its sampler is not '
-                'PairedDomainSampler.')
+                " this run's sampler is not PairedDomainSampler.")
             batches = _repeat(loop.dataloader_iterator, runner.iter,
                               state['process'])
         loop.dataloader_iterator = _Rest(runner.iter, batches)
@@ -138,10 +142,12 @@ class ResumableCheckpointHook(CheckpointHook):
                           runner: Runner,
                           batch_idx: int,
                           data_batch: DATA_BATCH = None) -> None:
-        """Take the state of the worker that made the batch."""
-        workers = runner.train_dataloader.num_workers
+        """Count the pairs; take the state of the worker that made them."""
+        loader = runner.train_dataloader
+        self.pairs += _pairs_of_an_iteration(loader)
         if hasattr(data_batch, 'random_state'):
-            self.workers[runner.iter % workers] = data_batch.random_state
+            self.workers[runner.iter % loader.num_workers] = (
+                data_batch.random_state)
 
     def before_val_epoch(self, runner: Runner) -> None:
         """Remember the random state of training."""
@@ -159,32 +165,51 @@ class ResumableCheckpointHook(CheckpointHook):
         state = dict(
             process=get_random_state(),
             workers=self.workers,
+            pairs=self.pairs,
             seed=getattr(runner.train_dataloader.sampler, 'seed', None))
         super()._save_checkpoint_with_step(
             runner, step, {**meta, self.STATES: all_gather_object(state)})
 
-    def _skip(self, loader: DataLoader, done: int, seed: int) -> bool:
-        """Let a data loader begin after the batches that are done.
+    def _skip(self, runner: Runner, state: dict) -> bool:
+        """Let the data loader begin after the pairs that are done.
 
         Returns:
             bool: Whether that is possible.
         """
-        num_workers = loader.num_workers
-        if (not isinstance(loader.sampler, PairedDomainSampler)
-                or loader.batch_size is None
-                or set(self.workers) != set(range(num_workers))):
+        loader = runner.train_dataloader
+        sampler = loader.sampler
+        if (not isinstance(sampler, PairedDomainSampler)
+                or loader.batch_size is None):
             return False
-        loader.sampler.seed = seed
-        loader.sampler.skip(done * loader.batch_size)
+        each = _pairs_of_an_iteration(loader)
+        self.pairs = state.get('pairs', runner.iter * each)
+        sampler.seed, sampler.start = state['seed'], self.pairs
+        runner.logger.info(f'The draw goes on after {self.pairs} pairs; an '
+                           f'iteration has {each}.')
+        before = len(self._loaded), len(state['workers'])
+        now = get_world_size(), loader.num_workers
+        if before == now:
+            self.workers = dict(state['workers'])
+        else:
+            runner.logger.warning(
+                f'The checkpoint has random states of {before[0]} processes '
+                f'with {before[1]} workers each, not of {now[0]} with '
+                f'{now[1]}: augmentation and the sampling of proposals will '
+                'differ from those of an uninterrupted run.')
         # The first batch is the first worker's, whoever's turn it is.
-        states = [
-            self.workers[(done + i) % num_workers] for i in range(num_workers)
-        ]
+        turns = [(runner.iter + i) % loader.num_workers
+                 for i in range(loader.num_workers)]
+        states = [(turn, self.workers[turn]) for turn in turns]
         loader.worker_init_fn = partial(start_worker_from, states,
                                         loader.worker_init_fn)
         # Persistent workers have started already, from the beginning.
         loader._iterator = None
         return True
+
+
+def _pairs_of_an_iteration(loader: DataLoader) -> int:
+    """Count the pairs of all processes together."""
+    return (loader.batch_size or 0) * get_world_size()
 
 
 class _Rest:

@@ -10,6 +10,7 @@ from mmdet.utils import ConfigType
 from mmengine.config import ConfigDict
 from torch import Tensor, nn
 
+from ..layers import at_least_float
 from .base_alignment import BaseAlignment
 
 if TYPE_CHECKING:
@@ -131,11 +132,14 @@ class CorrelationMetricHead(BaseAlignment):
         """Embed one domain's K objects: (K, embed_channels) and (K, )."""
         objects = domain.detect(self.object_cfg)
         rois = bbox2roi([image.bboxes for image in objects])
-        # RoIAlign wants the boxes in the features' type, half under AMP.
+        # Under AMP, boxes in the taps' type would be off by pixels.
         fused = torch.stack([
             conv(self.reverse(pooler(tap, rois.type_as(tap))))
             for tap, pooler, conv in zip(
-                domain.taps, self.poolers, self.fuse_convs, strict=True)
+                map(at_least_float, domain.taps),
+                self.poolers,
+                self.fuse_convs,
+                strict=True)
         ]).sum(dim=0)
         embeds = self.embed(fused.flatten(1)).float()
         return embeds, torch.cat([image.labels for image in objects])

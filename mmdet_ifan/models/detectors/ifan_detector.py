@@ -12,6 +12,7 @@ from mmengine.model import ModuleDict
 from torch import Tensor
 
 from ..alignments import BaseAlignment, HierarchicalDomainNeck
+from ..layers import at_least_float
 from .domain_features import DomainFeatures, Proposals, kept_vectors
 
 
@@ -57,6 +58,8 @@ class IFANDetector(FasterRCNN):
                 f'The neck expects {len(self.neck.in_channels)} taps, but the '
                 f'backbone gives {len(out_indices)} (out_indices='
                 f'{tuple(out_indices)}): make them agree.')
+        self.roi_head.bbox_roi_extractor.register_forward_pre_hook(
+            _pool_at_least_float)
         self.alignments = ModuleDict({
             name: self._build_alignment(name, cfg)
             for name, cfg in (alignments or {}).items()
@@ -146,6 +149,16 @@ class IFANDetector(FasterRCNN):
                     gt_instances[i],
                     feats=[level[i][None] for level in source.feats]))
         return sampled
+
+
+def _pool_at_least_float(_: Any, inputs: tuple) -> tuple:
+    """Let mixed precision pool in float32.
+
+    mmdet casts the boxes to the features' type, which beyond 256 pixels is off
+    by pixels in bfloat16; and mmcv's RoIAlign has no bfloat16.
+    """
+    feats, *rest = inputs
+    return (tuple(map(at_least_float, feats)), *rest)
 
 
 def _without_categories(data_samples: SampleList) -> SampleList:

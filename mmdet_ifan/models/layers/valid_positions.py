@@ -4,6 +4,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from .precision import at_least_float
+
 
 def valid_positions(output: Tensor, img_shapes: Sequence[tuple[int, int]],
                     batch_shape: tuple[int, int]) -> Tensor:
@@ -42,9 +44,11 @@ def mean_of_valid(values: Tensor, valid: Tensor) -> Tensor:
             image.
 
     Returns:
-        Tensor: Of shape (N, ) or (N, C).
+        Tensor: Of shape (N, ) or (N, C), in float32 if the values have less:
+        added up in half precision, a large map overflows.
     """
     counts = valid.sum(dim=(1, 2))
+    values = at_least_float(values)
     if values.dim() == 4:
         valid, counts = valid[:, None], counts[:, None]
     return (values * valid).sum(dim=(-2, -1)) / counts
