@@ -67,7 +67,9 @@ def fingerprint(*configs: Path | None) -> str:
     """Hash the settings in some configs that make a difference."""
     settings = [
         {key: value for key, value in Config.fromfile(path).to_dict().items()
-         if key not in NO_INFLUENCE} for path in configs if path is not None
+         if key not in NO_INFLUENCE
+         and (key != 'auto_scale_lr' or value['enable'])}
+        for path in configs if path is not None
     ]
     text = json.dumps(settings, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -11,9 +11,9 @@ class Plateau:
     """Compare the means of losses over successive windows of iterations.
 
     Stable means: from the last window to this one no mean has changed by more
-    than ``tolerance`` of itself. Sums stay on the device, so that nothing waits
-    between the ends of two windows. They are those of all processes together,
-    so all decide alike, and a checkpoint of one has what all have seen.
+    than ``tolerance`` of itself. Sums stay on the device, so nothing waits
+    between the ends of two windows. They are those of all processes together:
+    all decide alike, and a checkpoint of one has what all have seen.
 
     Args:
         window (int): Iterations of a window, >= 1.

@@ -1,10 +1,17 @@
 """What the configs of ``test_two_processes.py`` name, in every process."""
+import os
+
 import torch
+import yapf.yapflib.yapf_api
 from mmdet.models.task_modules import RandomSampler
 from mmdet.registry import HOOKS, TASK_UTILS
 from mmengine.dist import all_gather_object, get_rank, is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
+
+if 'RANK' in os.environ:
+    # Pretty printing the config into each checkpoint takes seconds.
+    yapf.yapflib.yapf_api.FormatCode = lambda text, **_: (text, True)
 
 
 def unwrapped(runner):
@@ -40,7 +47,7 @@ class RecordSteps(Hook):
             plateaus=[dict(hook.plateau.means) for hook in runner.hooks
                       if getattr(hook, 'plateau', None)],
             values={key: value.item() for key, value in outputs.items()},
-            images=[[sample.img_path, sample.flip]
+            images=[[sample.img_path, sample.get('flip')]
                     for samples in data_batch['data_samples'].values()
                     for sample in samples])
         processes = all_gather_object(mine)

@@ -277,7 +277,8 @@ def test_another_batch_size(train, batch_sizes):
 def test_a_checkpoint_without_states_is_named(train):
     train('run', 7, hook=CheckpointHook)
     train('run')
-    assert ('The checkpoint has no random states: this run will differ') in train.log
+    assert ('The checkpoint has no random states: this run will differ'
+            in train.log)
 
 
 def test_torn_checkpoints(train, tmp_path):

@@ -28,7 +28,7 @@ load_from = None
 log_level = 'WARNING'
 train_cfg = dict(max_iters=7, val_interval=100)
 param_scheduler = []
-default_hooks = dict(checkpoint=dict(interval=3))
+default_hooks = dict(checkpoint=dict(interval=3, save_last=False))
 train_dataloader = dict(
     batch_size=1, num_workers={workers}, persistent_workers={workers} > 0)
 custom_hooks = [
@@ -36,12 +36,15 @@ custom_hooks = [
 ]
 """
 LAUNCH = dict(image=1, instance=2, correlation=5)
-#: Nothing is drawn for an image, so a batch does not matter; and a step that is
-#: linear in the gradients: AdamW's turns the last digit of a gradient that is
-#: nearly 0 into a whole step.
+#: Nothing is drawn for an image, so its batch does not matter. Rounding must
+#: not either: scores far enough apart for proposals to keep their order, and
+#: steps that are linear in the gradients (AdamW's turns the last digit of one
+#: that is nearly 0 into a whole step).
 NOTHING_DRAWN = """
 even = dict(type='EvenSampler')
-model = dict(train_cfg=dict(rpn=dict(sampler=even), rcnn=dict(sampler=even)))
+model = dict(
+    rpn_head=dict(init_cfg=dict(type='Normal', layer='Conv2d', std=0.1)),
+    train_cfg=dict(rpn=dict(sampler=even), rcnn=dict(sampler=even)))
 load, boxes, pack = _base_.load, _base_.boxes, _base_.pack
 train_dataloader.update(dataset=dict(
     source=dict(pipeline=[load, boxes, pack]),
@@ -126,14 +129,18 @@ def in_folder(folder, monkeypatch) -> None:
 
 @pytest.fixture(scope='module')
 def two(folder) -> dict[int, dict]:
-    """Two processes of one pair each."""
-    folder.write('even', f'launch={LAUNCH}', NOTHING_DRAWN)
-    return folder.two('even', 'two')
+    """Two processes of one pair each, half the learning rate doubled."""
+    folder.write(
+        'scaled', f'launch={LAUNCH}', NOTHING_DRAWN +
+        "optim_wrapper['optimizer']['lr'] = 0.005\n"
+        'auto_scale_lr = dict(base_batch_size=1)\n')
+    return folder.two('scaled', 'two', '--auto-scale-lr')
 
 
 @pytest.fixture(scope='module')
-def one(folder, two) -> dict[int, dict]:
+def one(folder) -> dict[int, dict]:
     """One process of two pairs."""
+    folder.write('even', f'launch={LAUNCH}', NOTHING_DRAWN)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder.path)
         patch.syspath_prepend(Path(__file__).parent)
@@ -166,7 +173,7 @@ def assert_same_losses(left: dict, right: dict, without: str = '-') -> None:
         if 'loss' in key and without not in key and key != 'loss'
     } for step in (left, right)]
     assert means[0].keys() == means[1].keys()
-    assert_close(*means, rtol=1e-4, atol=1e-6)
+    assert_close(*means, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(('run', 'expected'), [
@@ -192,10 +199,10 @@ def test_as_one_process_on_the_whole_batch(one, two):
         assert images(one[i]) == images(two[i])
         assert_same_losses(one[i], two[i], without='correlation')
     for i in range(5):
-        assert_close(one[i]['weights'], two[i]['weights'], rtol=1e-4,
+        assert_close(one[i]['weights'], two[i]['weights'], rtol=1e-5,
                      atol=1e-6)
     # Not by standing still.
-    assert (one[4]['weights'] - one[0]['weights']).abs().max() > 1e-3
+    assert (one[4]['weights'] - one[0]['weights']).abs().max() > 1e-2
     assert set(one[6]['processes'][0]['values']) == set(
         two[6]['processes'][0]['values'])
 
@@ -205,7 +212,8 @@ def test_as_one_process_that_accumulates(folder, two):
     launch = {name: 2 * iteration for name, iteration in LAUNCH.items()}
     folder.write('accumulate', f'launch={launch}',
                  NOTHING_DRAWN + 'optim_wrapper["accumulative_counts"] = 2\n'
-                 'train_cfg = dict(max_iters=14, val_interval=100)\n')
+                 'train_cfg = dict(max_iters=14, val_interval=100)\n'
+                 'default_hooks = dict(checkpoint=dict(interval=100))\n')
     halves = folder.one('accumulate', 'accumulate')
     for i, step in two.items():
         parts = [halves[2 * i], halves[2 * i + 1]]
@@ -225,15 +233,16 @@ def test_resumed_by_two(folder, whole):
 
 
 def test_resumed_by_one(folder, two):
+    """The learning rate is the checkpoint's, 0.01, scaled as it was."""
     rest = folder.one(
-        'even', 'resumed_by_one', resume=True,
+        'scaled', 'resumed_by_one', resume=True,
         load_from=str(folder.path / 'two/iter_3.pth'),
         train_dataloader=dict(batch_size=2))
     assert list(rest) == [3, 4, 5, 6]
     for i in (3, 4, 5):
         assert images(rest[i]) == images(two[i])
         assert_same_losses(rest[i], two[i], without='correlation')
-    assert_close(rest[4]['weights'], two[4]['weights'], rtol=1e-4, atol=1e-6)
+    assert_close(rest[4]['weights'], two[4]['weights'], rtol=1e-5, atol=1e-6)
     assert 'of 2 processes with 0 workers each, not of 1' in folder.log(
         'resumed_by_one')
 
@@ -248,7 +257,7 @@ def test_resumed_by_two_that_skip_a_step_together(folder, one):
     for i in (3, 4):
         assert images(rest[i]) == images(one[i])
         assert_same_losses(rest[i], one[i])
-        assert_close(rest[i]['weights'], one[i]['weights'], rtol=1e-4,
+        assert_close(rest[i]['weights'], one[i]['weights'], rtol=1e-5,
                      atol=1e-6)
     assert all(step['same_weights'] for step in rest.values())
     assert torch.equal(rest[5]['weights'], rest[4]['weights'])

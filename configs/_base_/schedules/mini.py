@@ -19,3 +19,4 @@ custom_hooks = [
         type='LateLaunchHook',
         launch=dict(image=0, instance=400, correlation=1400))
 ]
+auto_scale_lr = dict(enable=False, base_batch_size=4)

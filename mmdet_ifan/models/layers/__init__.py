@@ -13,6 +13,7 @@ from .weights import check_weight
 
 __all__ = [
     'SOURCE', 'TARGET', 'DomainClassifier', 'GradientReversal',
-    'at_least_float', 'balanced_accuracy', 'check_weight', 'domain_cross_entropy',
-    'domain_focal_loss', 'mean_of_valid', 'valid_positions'
+    'at_least_float', 'balanced_accuracy', 'check_weight',
+    'domain_cross_entropy', 'domain_focal_loss', 'mean_of_valid',
+    'valid_positions'
 ]

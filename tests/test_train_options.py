@@ -1,0 +1,105 @@
+"""What ``tools/train.py`` makes of ``--amp`` and ``--auto-scale-lr``."""
+import runpy
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.model import BaseModel
+from mmengine.optim import AmpOptimWrapper, build_optim_wrapper
+from mmengine.runner import Runner
+from torch import nn
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def apply_options(monkeypatch) -> Callable[..., Config]:
+    """Reader of a config with options of the command line."""
+    monkeypatch.syspath_prepend(str(ROOT / 'tools'))
+    module = runpy.run_path(str(ROOT / 'tools/train.py'))
+
+    def read(config: str, settings: dict, **options: bool) -> Config:
+        cfg = Config.fromfile(ROOT / f'configs/{config}.py')
+        cfg.merge_from_dict(settings)
+        module['apply_options'](cfg, Namespace(**{
+            **dict(amp=False, auto_scale_lr=False, seed=None, resume=None,
+                   config=config), **options}))
+        return cfg
+
+    return read
+
+
+class Model(BaseModel):
+    """Two parameters, one of them with a learning rate of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone, self.neck = nn.Linear(1, 1), nn.Linear(1, 1)
+
+    def forward(self, *_):
+        """Nothing is trained."""
+
+
+@pytest.mark.parametrize(('config', 'processes', 'pairs', 'factor'), [
+    ('ifan_vgg16_city2foggy', 1, 1, 1.),
+    ('ifan_vgg16_city2foggy', 4, 2, 8.),
+    ('ifan_r50-dc5_sim10k2city', 2, 1, 2.),
+    ('ifan_mini-city', 1, 4, 1.),
+    ('ifan_mini-city', 2, 4, 2.),
+    ('ifan_mini-sim2mini-city', 1, 1, .25),
+])
+def test_learning_rate_by_the_pairs_of_a_step(
+        apply_options, tmp_path, monkeypatch, config, processes, pairs,
+        factor):
+    rates = []
+    for scale in (False, True):
+        cfg = apply_options(
+            config, {
+                'train_dataloader.batch_size': pairs,
+                # Not counted.
+                'optim_wrapper.accumulative_counts': 3
+            }, auto_scale_lr=scale)
+        name = f'{tmp_path.name}_{scale}'
+        runner = Runner(
+            Model(),
+            str(tmp_path),
+            train_dataloader=cfg.train_dataloader,
+            train_cfg=cfg.train_cfg,
+            optim_wrapper=cfg.optim_wrapper,
+            auto_scale_lr=cfg.auto_scale_lr,
+            experiment_name=name,
+            visualizer=dict(type='Visualizer', name=name))
+        monkeypatch.setattr(runner, '_world_size', processes)
+        wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+        runner.scale_lr(wrapper, runner.auto_scale_lr)
+        rates.append([group['lr'] for group in wrapper.param_groups])
+    assert rates[1] == pytest.approx([factor * rate for rate in rates[0]])
+
+
+def test_bfloat16_is_one_setting(apply_options, tiny_cfg, make_batch,
+                                 monkeypatch):
+    """A step as on a GPU, where alone mmengine has mixed precision."""
+    cfg = apply_options(
+        'ifan_mini-city', {'optim_wrapper.dtype': 'bfloat16'}, amp=True)
+    monkeypatch.setattr(
+        'mmengine.optim.optimizer.amp_optimizer_wrapper.is_cuda_available',
+        lambda: True)
+    torch.manual_seed(0)
+    detector = MODELS.build(tiny_cfg).train()
+    wrapper = build_optim_wrapper(detector, cfg.optim_wrapper)
+    assert isinstance(wrapper, AmpOptimWrapper)
+    types = []
+    detector.rpn_head.rpn_conv.register_forward_hook(
+        lambda module, inputs, output: types.append(output.dtype))
+    before = [p.clone() for p in detector.parameters()]
+    with wrapper.optim_context(detector):
+        losses = detector.loss(*make_batch())
+    wrapper.update_params(detector.parse_losses(losses)[0])
+    assert set(types) == {torch.bfloat16}
+    for old, new in zip(before, detector.parameters(), strict=True):
+        assert new.dtype == torch.float32 and new.isfinite().all()
+        assert not torch.equal(old, new)
