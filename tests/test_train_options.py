@@ -76,7 +76,8 @@ def test_learning_rate_by_the_pairs_of_a_step(
         monkeypatch.setattr(runner, '_world_size', processes)
         wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
         runner.scale_lr(wrapper, runner.auto_scale_lr)
-        rates.append([group['lr'] for group in wrapper.param_groups])
+        rates.append([
+            group['lr'] for group in wrapper.optimizer.param_groups])
     assert rates[1] == pytest.approx([factor * rate for rate in rates[0]])
 
 

@@ -160,15 +160,17 @@ def test_alignment_in_mixed_precision(make_domain, spread, name, dtype):
         alignment.zero_grad()
         # What a loss scaler starts from.
         (2**16 * sum(losses[-1].values())).backward()
+        # What the classifiers get, and what the detector gets.
         gradients.append([
-            x.grad.flatten()
-            for x in (*leaves[0], *leaves[1], *alignment.parameters())
-            if x.grad is not None])
+            torch.cat([x.grad.flatten() for x in part if x.grad is not None])
+            for part in (alignment.parameters(), (*leaves[0], *leaves[1]))])
     assert {value.dtype for value in losses[1].values()} == {torch.float32}
     torch.testing.assert_close(*losses[::-1], rtol=.02, atol=1e-3)
     for single, mixed in zip(*gradients, strict=True):
         assert mixed.isfinite().all()
-        assert (mixed - single).norm() < .05 * single.norm() + 1e-6
+        # Of 8 and of 11 bits.
+        tolerance = .1 if dtype == torch.bfloat16 else .02
+        assert 0 < (mixed - single).norm() < tolerance * single.norm()
 
 
 def detector_cfg(tiny_cfg, method: str):

@@ -58,6 +58,10 @@ class IFANDetector(FasterRCNN):
                 f'The neck expects {len(self.neck.in_channels)} taps, but the '
                 f'backbone gives {len(out_indices)} (out_indices='
                 f'{tuple(out_indices)}): make them agree.')
+        # In mixed precision mmdet would round anchors and boxes as well: by
+        # pixels, beyond 256 pixels in bfloat16 and 2048 in float16.
+        for head in (self.rpn_head, self.roi_head.bbox_head):
+            head.register_forward_hook(_predict_at_least_float)
         self.roi_head.bbox_roi_extractor.register_forward_pre_hook(
             _pool_at_least_float)
         self.alignments = ModuleDict({
@@ -151,14 +155,21 @@ class IFANDetector(FasterRCNN):
         return sampled
 
 
-def _pool_at_least_float(_: Any, inputs: tuple) -> tuple:
-    """Let mixed precision pool in float32.
+def _predict_at_least_float(_: Any, inputs: tuple, outputs: tuple) -> tuple:
+    """Cast what a head predicts."""
+    return _at_least_float(outputs)
 
-    mmdet casts the boxes to the features' type, which beyond 256 pixels is off
-    by pixels in bfloat16; and mmcv's RoIAlign has no bfloat16.
-    """
-    feats, *rest = inputs
-    return (tuple(map(at_least_float, feats)), *rest)
+
+def _pool_at_least_float(_: Any, inputs: tuple) -> tuple:
+    """Cast feature maps and boxes; mmcv's RoIAlign has no bfloat16 either."""
+    return _at_least_float(inputs)
+
+
+def _at_least_float(tensors: Any) -> Any:
+    """Cast the tensors in nested lists and tuples."""
+    if isinstance(tensors, Tensor):
+        return at_least_float(tensors)
+    return type(tensors)(map(_at_least_float, tensors))
 
 
 def _without_categories(data_samples: SampleList) -> SampleList:
