@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from mmdet_ifan.models import DomainClassifier, GradientReversal
-from mmdet_ifan.models.layers import balanced_accuracy
+from mmdet_ifan.models.layers import balanced_accuracy, mean_of_valid
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
@@ -165,3 +165,12 @@ def test_balanced_accuracy_by_hand(source, target, expected):
             mask[:, 0] = True
         accuracy = balanced_accuracy(*padded, tuple(valid))
         assert accuracy.item() == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize('dtype', DTYPES)
+def test_mean_of_a_large_map_does_not_overflow(dtype):
+    """Its sum is 320,000; float16 ends at 65,504."""
+    maps = torch.full((1, 2, 64, 100), 50., dtype=dtype)
+    mean = mean_of_valid(maps, torch.ones(1, 64, 100, dtype=torch.bool))
+    assert mean.tolist() == [[50., 50.]]
+    assert mean.dtype == torch.promote_types(dtype, torch.float32)
