@@ -44,11 +44,11 @@ def mean_of_valid(values: Tensor, valid: Tensor) -> Tensor:
             image.
 
     Returns:
-        Tensor: Of shape (N, ) or (N, C), in float32 if the values have less:
-        added up in half precision, a large map overflows.
+        Tensor: Of shape (N, ) or (N, C), in the type of the values.
     """
     counts = valid.sum(dim=(1, 2))
-    values = at_least_float(values)
     if values.dim() == 4:
         valid, counts = valid[:, None], counts[:, None]
-    return (values * valid).sum(dim=(-2, -1)) / counts
+    # Added up in half precision, a large map would overflow.
+    total = (at_least_float(values) * valid).sum(dim=(-2, -1))
+    return (total / counts).to(values.dtype)
