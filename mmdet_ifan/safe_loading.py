@@ -2,21 +2,23 @@
 
 A checkpoint is a pickle, and a pickle may call anything. mmengine loads it
 with ``torch.load(weights_only=False)``, since its own checkpoints hold the
-history of the logged values. Here torch's ``weights_only`` is switched on for
-whatever mmengine loads (``load_from``, resume, test, ``DetInferencer``,
-``init_detector``, ``Pretrained``) and told of what else is harmless.
+history of the logged values; OneDL's does so if ``weights_only`` fails. Here
+torch's ``weights_only`` is switched on for whatever mmengine loads
+(``load_from``, resume, test, ``DetInferencer``, ``init_detector``,
+``Pretrained``) and told of what else is harmless.
 """
 import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer, print_log
-from mmengine.runner import CheckpointLoader
+from mmengine.runner import CheckpointLoader, checkpoint
 
 #: torch's own switches. The second one turns all of this off.
 FORCE = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
@@ -44,6 +46,9 @@ def load_safely() -> None:
               ('_reconstruct', np.zeros(0).__reduce__()[0])))
     ]
     torch.serialization.add_safe_globals(allowed)
+    if hasattr(checkpoint, '_safe_torch_load'):
+        # OneDL's own list allows any getattr, and ours ends with it.
+        checkpoint._safe_torch_load = partial(torch.load, weights_only=False)
     if not isinstance(CheckpointLoader.load_checkpoint, _SafeLoader):
         CheckpointLoader.load_checkpoint = _SafeLoader(
             CheckpointLoader.load_checkpoint)
@@ -86,15 +91,15 @@ class _SafeLoader:
             return self.load(filename, *args, **kwargs)
         try:
             with _forced():
-                checkpoint = self.load(filename, *args, **kwargs)
+                loaded = self.load(filename, *args, **kwargs)
         except UnpicklingError as error:
             raise UnsafeCheckpointError(_sentence(filename, error)) from error
         # Resuming would run it as Python; ours have 'cfg', which is only
         # read.
-        meta = checkpoint.get('meta')
+        meta = loaded.get('meta')
         if isinstance(meta, dict):
             meta.pop('config', None)
-        return checkpoint
+        return loaded
 
 
 def _is_on(variable: str) -> bool:

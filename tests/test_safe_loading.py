@@ -221,5 +221,6 @@ def test_predict_refuses_it(write, tmp_path):
          path, '--out', 'out'],
         cwd=tmp_path, capture_output=True, text=True)
     assert result.returncode == 2
-    assert result.stderr.startswith(f'error: {path} was not loaded: ')
+    assert result.stderr.splitlines()[-1].startswith(
+        f'error: {path} was not loaded: ')
     assert not (tmp_path / 'was here').exists()

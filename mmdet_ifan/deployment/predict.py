@@ -67,9 +67,10 @@ def _images_of(text: str) -> Iterator[tuple[str, Loader]]:
             yield file.name, partial(cv2.imread, str(file))
         elif file.suffix.lower() in VIDEO_SUFFIXES:
             video = mmcv.VideoReader(str(file))
-            if not len(video):
+            # Some versions of OpenCV count a negative number of frames.
+            if video.frame_cnt <= 0:
                 raise DataError(f'{file} is no video that OpenCV can read.')
-            for i in range(len(video)):
+            for i in range(video.frame_cnt):
                 yield f'{file.stem}/{i:06}', partial(video.get_frame, i)
         else:
             raise DataError(f'{file} is neither an image nor a video (looked '

@@ -2,7 +2,7 @@
 import base64
 import hashlib
 import html
-import importlib.metadata
+import importlib
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -111,7 +111,8 @@ def facts_of(cfg: Config, seed: int) -> dict[str, str]:
         'Python': platform.python_version()
     }
     for name in LIBRARIES:
-        facts[name] = importlib.metadata.version(name)
+        # OneDL's packages have other names, but the same modules.
+        facts[name] = importlib.import_module(name).__version__
     for file in files:
         if file.is_file():
             digest = hashlib.sha256(file.read_bytes()).hexdigest()[:16]

@@ -103,6 +103,8 @@ SERVER = """
 import os, runpy, sys
 root = sys.argv[1]
 sys.path[:0] = [root, root + '/tools']
+# OneDL's mmdet prints a line when it is imported.
+answers, sys.stdout = sys.stdout, sys.stderr
 import mmdet_ifan
 for line in sys.stdin:
     pid = os.fork()
@@ -116,8 +118,9 @@ for line in sys.stdin:
         sys.argv = ['train.py', 'leaf.py', '--work-dir', 'work', '--resume']
         runpy.run_path(root + '/tools/train.py', run_name='__main__')
         sys.exit()
-    print(pid, flush=True)
-    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+    print(pid, file=answers, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), file=answers,
+          flush=True)
 """
 
 
