@@ -523,6 +523,8 @@ def test_a_leaf_trains_saves_and_evaluates(write_coco: Callable,
             default_hooks=dict(
                 checkpoint=dict(interval=3), logger=dict(interval=1)),
             work_dir=str(tmp_path / 'run'),
+            # Of one name there is one in a process, another test's perhaps.
+            visualizer=dict(name=str(tmp_path)),
             log_level='ERROR',
             load_from=None))
     # The schedule follows max_iters: after one iteration of warming up, a
