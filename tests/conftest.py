@@ -6,6 +6,7 @@ import sys
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import mmcv
@@ -48,13 +49,25 @@ def configs() -> Path:
 
 
 @pytest.fixture(scope='session')
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def load_setup_env() -> Callable[[], ModuleType]:
+    """Loader of ``tools/setup_env.py``, which reads the command line."""
+
+    def load() -> ModuleType:
+        spec = importlib.util.spec_from_file_location(
+            'setup_env', ROOT / 'tools' / 'setup_env.py')
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
+
+
+@pytest.fixture(scope='session')
+def wheel(load_setup_env: Callable[[], ModuleType],
+          tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of this checkout, unpacked."""
     folder = tmp_path_factory.mktemp('wheel')
-    spec = importlib.util.spec_from_file_location(
-        'setup_env', ROOT / 'tools' / 'setup_env.py')
-    setup_env = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(setup_env)
+    setup_env = load_setup_env()
     setup_env.VENV_PYTHON = sys.executable
     setup_env.LOG = folder / 'build.log'
     with zipfile.ZipFile(setup_env.build_wheel(folder)) as archive:

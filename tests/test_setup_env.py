@@ -1,10 +1,10 @@
 """Tests of ``tools/setup_env.py``: its checks, its errors, its resuming."""
-import importlib.util
 import os
 import shutil
 import subprocess
 import sys
 from collections import namedtuple
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -13,19 +13,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def load_script() -> ModuleType:
-    """Load the script as a module; it reads the command line."""
-    spec = importlib.util.spec_from_file_location(
-        'setup_env', ROOT / 'tools' / 'setup_env.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
-def setup_env(tmp_path: Path) -> ModuleType:
+def setup_env(load_setup_env: Callable[[], ModuleType],
+              tmp_path: Path) -> ModuleType:
     """The script as a module that works in a temporary folder."""
-    module = load_script()
+    module = load_setup_env()
     module.ROOT = tmp_path
     module.VENV = tmp_path / '.venv'
     module.VENV_PYTHON = Path(sys.executable)
@@ -50,11 +42,11 @@ def test_wrong_python(setup_env, monkeypatch, capsys, name, version):
     assert 'is Python 3.' in error and 'make setup PYTHON=' in error
 
 
-def test_onedl_takes_the_place_of_openmmlab(monkeypatch):
+def test_onedl_takes_the_place_of_openmmlab(load_setup_env, monkeypatch):
     names = {}
     for options in ([], ['--onedl']):
         monkeypatch.setattr(sys, 'argv', ['setup_env.py', *options])
-        script = load_script()
+        script = load_setup_env()
         names[script.VENV.name] = [
             pin.partition('==')[0] for pin in script.read_pins()]
     plain, onedl = names['.venv'], names['.venv-onedl']

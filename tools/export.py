@@ -47,10 +47,9 @@ def main() -> int:
 
     from mmdet_ifan.deployment import export, to_onnx
     try:
-        export(cfg, args.checkpoint, args.out)
+        model = export(cfg, args.checkpoint, args.out)
         if args.onnx:
-            to_onnx(cfg, args.checkpoint, args.out / 'detector.onnx',
-                    tuple(args.onnx))
+            to_onnx(model, args.out / 'detector.onnx', tuple(args.onnx))
     except ValueError as error:
         print(f'error: {error}', file=sys.stderr)
         return 2

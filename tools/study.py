@@ -68,7 +68,7 @@ def fingerprint(*configs: Path | None) -> str:
     settings = [
         {key: value for key, value in Config.fromfile(path).to_dict().items()
          if key not in NO_INFLUENCE
-         and (key != 'auto_scale_lr' or value['enable'])}
+         and (key != 'auto_scale_lr' or value.get('enable'))}
         for path in configs if path is not None
     ]
     text = json.dumps(settings, sort_keys=True)

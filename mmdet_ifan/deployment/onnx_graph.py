@@ -9,21 +9,14 @@ import torch
 from mmcv.ops.nms import NMSop
 from mmcv.ops.roi_align import RoIAlignFunction
 from mmdet.models.task_modules.coders import delta_xywh_bbox_coder
-from mmdet.registry import MODELS
-from mmengine.config import Config
-from mmengine.registry import init_default_scope
-from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
-
-from .peel_off import fitting_state, plain_model
 
 #: The first with NonMaxSuppression and RoiAlign as they are used here.
 OPSET = 16
 
 
-def to_onnx(cfg: Config, checkpoint: str, path: Path,
-            size: tuple[int, int]) -> None:
-    """Write an ``IFANDetector``'s Faster R-CNN as one ONNX graph.
+def to_onnx(model: nn.Module, path: Path, size: tuple[int, int]) -> None:
+    """Write a Faster R-CNN as one ONNX graph.
 
     Its input ``image`` is of shape (1, 3, H, W): B, G, R from 0 to 255, as
     OpenCV reads them, at the size at which the detector is to see it. Its
@@ -31,23 +24,19 @@ def to_onnx(cfg: Config, checkpoint: str, path: Path,
     ``scores`` (N, ) and ``labels`` (N, ), indices of the classes.
 
     Args:
-        cfg (Config): Config of the ``IFANDetector``.
-        checkpoint (str): Its checkpoint.
+        model (nn.Module): The ``FasterRCNN`` that :func:`export` gives.
         path (Path): File to write.
         size (tuple[int, int]): H and W.
 
     Raises:
-        ValueError: If the package ``onnx`` is missing, the size does not suit
-            the detector, or the checkpoint does not fit the config.
+        ValueError: If the package ``onnx`` is missing or the size does not
+            suit the detector.
     """
     if find_spec('onnx') is None:
         raise ValueError('ONNX needs the package onnx, which is not '
                          'installed: run "pip install onnx onnxruntime".')
-    init_default_scope('mmdet')
-    model: Any = MODELS.build(plain_model(cfg))
-    loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
-    fitting_state(model, loaded, checkpoint)
-    divisor = model.data_preprocessor.pad_size_divisor
+    preprocessor: Any = model.data_preprocessor
+    divisor = preprocessor.pad_size_divisor
     if any(side < 1 or side % divisor for side in size):
         raise ValueError(f'The detector takes sides that are multiples of '
                          f'{divisor} px, but the size is {size}.')

@@ -111,37 +111,16 @@ def plain_state(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def fitting_state(model: nn.Module, loaded: dict[str, Any],
-                  checkpoint: str) -> dict[str, Tensor]:
-    """Load a stock detector's part of a checkpoint into it.
-
-    Args:
-        model (nn.Module): The stock detector.
-        loaded (dict): What the checkpoint holds.
-        checkpoint (str): Its name, for the error.
-
-    Returns:
-        dict[str, Tensor]: That part.
-
-    Raises:
-        ValueError: If it does not fit.
-    """
-    state = plain_state(loaded.get('state_dict', {}))
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        raise ValueError(
-            f'{checkpoint} does not fit the config: {error}') from error
-    return state
-
-
-def export(cfg: Config, checkpoint: str, out: Path) -> None:
+def export(cfg: Config, checkpoint: str, out: Path) -> nn.Module:
     """Write ``config.py``, ``weights.pth`` and, for VGG, ``plain_vgg.py``.
 
     Args:
         cfg (Config): Config of an ``IFANDetector``.
         checkpoint (str): Its checkpoint.
         out (Path): Folder, which is made.
+
+    Returns:
+        nn.Module: The stock detector with these weights.
 
     Raises:
         ValueError: If the detector is no plain Faster R-CNN when it predicts,
@@ -150,7 +129,13 @@ def export(cfg: Config, checkpoint: str, out: Path) -> None:
     init_default_scope('mmdet')
     plain = plain_config(cfg)
     loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
-    state = fitting_state(MODELS.build(plain_model(cfg)), loaded, checkpoint)
+    state = plain_state(loaded.get('state_dict', {}))
+    model = MODELS.build(plain_model(cfg))
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise ValueError(
+            f'{checkpoint} does not fit the config: {error}') from error
     out.mkdir(parents=True, exist_ok=True)
     plain.dump(out / 'config.py')
     # With its config it is all that DetInferencer needs.
@@ -161,3 +146,4 @@ def export(cfg: Config, checkpoint: str, out: Path) -> None:
         source = inspect.getsource(tapped_vgg).replace(
             tapped_vgg.TappedVGG.__name__, PLAIN_VGG)
         (out / f'{VGG_MODULE}.py').write_text(source)
+    return model

@@ -9,7 +9,7 @@ from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
 
-from mmdet_ifan.deployment import to_onnx
+from mmdet_ifan.deployment import export, to_onnx
 from mmdet_ifan.deployment.onnx_graph import OneImage
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,23 +38,29 @@ def checkpoint(cfg: Config, tmp_path: Path) -> str:
                   model.roi_head.bbox_head.fc_reg):
         torch.nn.init.normal_(layer.weight, std=.3)
     path = tmp_path / 'iter_1.pth'
-    torch.save(dict(state_dict=model.state_dict(), meta={}), path)
+    torch.save(
+        dict(state_dict=model.state_dict(), meta=dict(dataset_meta={})), path)
     return str(path)
 
 
-def test_without_the_package_a_sentence_says_so(cfg, checkpoint, tmp_path,
-                                                monkeypatch):
+@pytest.fixture
+def stock(cfg: Config, checkpoint: str, tmp_path: Path) -> torch.nn.Module:
+    """The plain Faster R-CNN in it."""
+    return export(cfg, checkpoint, tmp_path / 'out')
+
+
+def test_without_the_package_a_sentence_says_so(stock, tmp_path, monkeypatch):
     monkeypatch.setattr('mmdet_ifan.deployment.onnx_graph.find_spec',
                         lambda _: None)
     with pytest.raises(ValueError, match='pip install onnx onnxruntime'):
-        to_onnx(cfg, checkpoint, tmp_path / 'detector.onnx', SIZE)
+        to_onnx(stock, tmp_path / 'detector.onnx', SIZE)
 
 
-def test_finds_what_the_detector_finds(cfg, checkpoint, tmp_path):
+def test_finds_what_the_detector_finds(cfg, checkpoint, stock, tmp_path):
     runtime = pytest.importorskip('onnxruntime')
     pytest.importorskip('onnx')
     path = tmp_path / 'detector.onnx'
-    to_onnx(cfg, checkpoint, path, SIZE)
+    to_onnx(stock, path, SIZE)
     session = runtime.InferenceSession(path)
     detector = MODELS.build(cfg.model).eval()
     detector.load_state_dict(torch.load(checkpoint)['state_dict'])
@@ -81,15 +87,15 @@ def _sample() -> DetDataSample:
         img_id=0, img_shape=SIZE, ori_shape=SIZE, scale_factor=(1., 1.)))
 
 
-def test_a_size_that_does_not_suit(cfg, checkpoint, tmp_path, monkeypatch):
+def test_a_size_that_does_not_suit(stock, tmp_path, monkeypatch):
     monkeypatch.setattr('mmdet_ifan.deployment.onnx_graph.find_spec',
                         lambda _: sys)
     with pytest.raises(ValueError, match='the size is'):
-        to_onnx(cfg, checkpoint, tmp_path / 'detector.onnx', (0, 96))
+        to_onnx(stock, tmp_path / 'detector.onnx', (0, 96))
     assert not (tmp_path / 'detector.onnx').exists()
 
 
-def test_operators_are_put_back(cfg, checkpoint, tmp_path, monkeypatch):
+def test_operators_are_put_back(stock, tmp_path, monkeypatch):
     """Whatever goes wrong: training needs mmcv's own."""
     monkeypatch.setattr('mmdet_ifan.deployment.onnx_graph.find_spec',
                         lambda _: sys)
@@ -101,5 +107,5 @@ def test_operators_are_put_back(cfg, checkpoint, tmp_path, monkeypatch):
 
     monkeypatch.setattr(OneImage, 'forward', fail)
     with pytest.raises(RuntimeError, match='no graph'):
-        to_onnx(cfg, checkpoint, tmp_path / 'detector.onnx', SIZE)
+        to_onnx(stock, tmp_path / 'detector.onnx', SIZE)
     assert dict(vars(NMSop)) == before
