@@ -30,7 +30,7 @@ study: setup ## Compare all methods on Mini City, three seeds each (hours)
 		--warm-start configs/warm-start_mini-city.py --seeds 0 1 2 \
 		--out docs/data/study_mini-city
 
-bench: setup ## Measure time and memory beside stock Faster R-CNN's (an hour)
+bench: setup ## Measure time and memory beside stock Faster R-CNN's (two hours)
 	$(VENV)/python tools/bench.py --page docs/performance.md
 
 tables: setup ## Write the tables of README and docs from their sources

@@ -33,21 +33,19 @@ def sections() -> dict[str, Callable[[], Any]]:
     """
     plan: dict[str, Callable[[], Any]] = {'machine': machine}
     for detector, (suffix, rivals) in DETECTORS.items():
-        ifan = {'ifan': _config(f'ifan_{suffix}')}
-        methods = dict(
-            ifan, **{rival: _config(f'{rival}_{suffix}')
-                     for rival in rivals})
+        methods = {
+            method: _config(f'{method}_{suffix}')
+            for method in ('ifan', *rivals)
+        }
         mini = detector == 'mini'
-        load, rounds = Load(SMALL, 4 if mini else 1), 15 if mini else 3
-        plan[f'steps/{detector}/{_text(SMALL)}'] = partial(
-            training_cost, methods, load, rounds)
-        plan[f'inference/{detector}/{_text(SMALL)}'] = partial(
-            inference_cost, ifan['ifan'], SMALL, 41 if mini else 15)
-        if not mini:
-            plan[f'steps/{detector}/{_text(LARGE)}'] = partial(
-                training_cost, ifan, Load(LARGE), 3, True)
-            plan[f'inference/{detector}/{_text(LARGE)}'] = partial(
-                inference_cost, ifan['ifan'], LARGE, 3)
+        for size in (SMALL, ) if mini else (SMALL, LARGE):
+            place = f'{detector}/{_text(size)}'
+            plan[f'steps/{place}'] = partial(
+                training_cost, methods, Load(size, 4 if mini else 1),
+                15 if mini else 3)
+            plan[f'inference/{place}'] = partial(
+                inference_cost, methods['ifan'], size,
+                41 if mini else 15 if size == SMALL else 3)
     plan['loading/256x128'] = partial(
         loading_cost, _config('ifan_mini-city'), (128, 256), 32, 41)
     plan['loading/2048x1024'] = partial(

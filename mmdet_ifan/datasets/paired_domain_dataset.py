@@ -32,7 +32,8 @@ class PairedDomainDataset(Dataset):
 
     Raises:
         TypeError: If the target's class could read annotations.
-        DataError: If source has no box. Classes without one are warned of.
+        DataError: If source has no box, or its pipeline loads none. Classes
+            without one are warned of.
     """
 
     def __init__(self, source: ConfigType | BaseDetDataset,
@@ -46,6 +47,13 @@ class PairedDomainDataset(Dataset):
                 'The target of PairedDomainDataset must be an '
                 'UnlabelledDataset, so that no target label can leak, but is '
                 f'a {type(self.target).__name__}.')
+        if not any(
+                getattr(transform, 'with_bbox', False)
+                for transform in self.source.pipeline.transforms):
+            raise DataError(
+                "No transform of source's pipeline loads its boxes: put "
+                "dict(type='LoadAnnotations', with_bbox=True) behind the one "
+                'that loads the image.')
         for part in (self.source, self.target):
             part.pipeline.transforms[-1:-1] = Compose(augmentation).transforms
         self.full_init()

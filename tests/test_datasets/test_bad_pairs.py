@@ -24,6 +24,7 @@ IMAGES = [(f'{i}.png', (16, 24)) for i in range(9)]
 BOXES = [(0, 'car', (2, 3, 10, 8)), (1, 'person', (1, 2, 6, 6)),
          (1, 'car', (4, 4, 8, 8))]
 LOAD = [dict(type='LoadImageFromFile'), dict(type='PackDetInputs')]
+LOAD_BOXES = [LOAD[0], dict(type='LoadAnnotations', with_bbox=True), LOAD[1]]
 
 
 @pytest.fixture
@@ -31,7 +32,9 @@ def labelled(write_coco: Callable, tmp_path: Path) -> Callable:
     """Builder of a labelled data set whose file was edited."""
 
     def build(edit: Callable[[dict], Any] = lambda content: None,
-              classes: tuple = CLASSES, **kwargs: Any) -> DomainCocoDataset:
+              classes: tuple = CLASSES,
+              pipeline: list[dict] = LOAD_BOXES,
+              **kwargs: Any) -> DomainCocoDataset:
         path = write_coco('a.json', IMAGES, BOXES)
         content = json.loads(path.read_text())
         edit(content)
@@ -40,7 +43,7 @@ def labelled(write_coco: Callable, tmp_path: Path) -> Callable:
             data_root=str(tmp_path),
             ann_file='a.json',
             metainfo=dict(classes=classes),
-            pipeline=LOAD,
+            pipeline=pipeline,
             **kwargs)
 
     return build
@@ -156,6 +159,14 @@ def test_source_of_crowds_alone(labelled, target):
 
     with pytest.raises(DataError, match='nothing to learn from'):
         PairedDomainDataset(labelled(crowd), target(['2.png']))
+
+
+@pytest.mark.parametrize('loads', [
+    [], [dict(type='LoadAnnotations', with_bbox=False, with_label=True)]])
+def test_source_pipeline_that_loads_no_boxes(labelled, target, loads):
+    with pytest.raises(DataError, match='LoadAnnotations.*behind the one'):
+        PairedDomainDataset(
+            labelled(pipeline=[LOAD[0], *loads, LOAD[1]]), target(['2.png']))
 
 
 def test_test_images_with_other_classes(labelled, tmp_path):

@@ -30,7 +30,8 @@ def make_runner(write_coco: Callable, tmp_path: Path) -> Callable[..., Mock]:
                 type='DomainCocoDataset',
                 data_root=str(tmp_path),
                 ann_file=f'{name}.json',
-                metainfo=dict(classes=classes))
+                metainfo=dict(classes=classes),
+                pipeline=[dict(type='LoadAnnotations', with_bbox=True)])
 
         (tmp_path / 'list').write_text(
             '\n'.join(f'{i}.png' for i in target))
