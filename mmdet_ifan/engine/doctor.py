@@ -137,8 +137,8 @@ class Doctor:
         kept = self.cfg.default_hooks.checkpoint.get('max_keep_ckpts', -1)
         interval = self.cfg.default_hooks.checkpoint.get('interval', 1)
         made = math.ceil(self.cfg.train_cfg.max_iters / interval)
-        # A new one is written before the oldest goes.
-        needed = size * (made if kept < 0 else min(made, kept + 1))
+        # The oldest goes before a new one is written.
+        needed = size * (made if kept < 0 else min(made, kept))
         folder = Path(self.cfg.work_dir).absolute()
         while not folder.exists():
             folder = folder.parent
