@@ -1,4 +1,5 @@
 """When a loss has gone stable."""
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,9 +12,10 @@ class Plateau:
     """Compare the means of losses over successive windows of iterations.
 
     Stable means: from the last window to this one no mean has changed by more
-    than ``tolerance`` of itself. Sums stay on the device, so nothing waits
-    between the ends of two windows. They are those of all processes together:
-    all decide alike, and a checkpoint of one has what all have seen.
+    than ``tolerance`` of itself, and the last one was finite. Sums stay on the
+    device, so nothing waits between the ends of two windows. They are those of
+    all processes together: all decide alike, and a checkpoint of one has what
+    all have seen.
 
     Args:
         window (int): Iterations of a window, >= 1.
@@ -64,8 +66,9 @@ class Plateau:
         means = {name: (total / self.window).item()
                  for name, total in self.sums.items()}
         self.stable = bool(self.means) and all(
-            abs(mean - self.means[name]) <= self.tolerance *
-            abs(self.means[name]) for name, mean in means.items())
+            math.isfinite(self.means[name]) and abs(mean - self.means[name]) <=
+            self.tolerance * abs(self.means[name])
+            for name, mean in means.items())
         self.means, self.sums, self.count = means, {}, 0
 
     def state_dict(self) -> dict[str, Any]:

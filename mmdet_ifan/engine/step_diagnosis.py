@@ -8,14 +8,11 @@ from mmengine.model import BaseModel
 from torch import Tensor
 
 from ..datasets.image_files import name_some
-
-
-def random_state() -> list[Tensor]:
-    """Give PyTorch's random state, that of the CUDA device last."""
-    states = [torch.get_rng_state()]
-    if torch.cuda.is_available():
-        states.append(torch.cuda.get_rng_state())
-    return states
+from ..datasets.random_states import (
+    RandomState,
+    get_random_state,
+    set_random_state,
+)
 
 
 @dataclass
@@ -25,12 +22,12 @@ class Step:
     Attributes:
         iteration (int): Counted from 0.
         batch (dict): As the data loader gives it.
-        random_state (list[Tensor]): Before the step.
+        random_state (dict): Before the step.
         losses (dict[str, Tensor]): Scalars by their names in the log.
     """
     iteration: int
     batch: dict[str, Any]
-    random_state: list[Tensor]
+    random_state: RandomState
     losses: dict[str, Tensor] = field(default_factory=dict)
 
     @property
@@ -65,10 +62,9 @@ def diagnose(model: BaseModel, step: Step) -> dict[str, Any]:
         ],
         inputs=[],
         terms=[])
-    with torch.random.fork_rng():
-        torch.set_rng_state(step.random_state[0])
-        if len(step.random_state) > 1:
-            torch.cuda.set_rng_state(step.random_state[1])
+    now = get_random_state()
+    set_random_state(step.random_state)
+    try:
         data = model.data_preprocessor(step.batch, True)
         inputs = data['inputs']
         result['inputs'] = _images_at_fault(step, inputs)
@@ -76,6 +72,8 @@ def diagnose(model: BaseModel, step: Step) -> dict[str, Any]:
             images.requires_grad_()
         # Not the module itself, whose hooks would take it for a new step.
         losses = model.loss(inputs, data['data_samples'])
+    finally:
+        set_random_state(now)
     parameters = [p for p in model.parameters() if p.requires_grad]
     for name, loss in model.parse_losses(losses)[1].items():
         if 'loss' not in name or name == 'loss' or not loss.requires_grad:

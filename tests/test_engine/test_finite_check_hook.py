@@ -13,6 +13,7 @@ from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.runner import Runner
 from torch import Tensor
 
+from mmdet_ifan.datasets.random_states import set_random_state
 from mmdet_ifan.engine import FiniteCheckHook
 
 CLASSES = ('person', 'rider', 'car', 'truck', 'bus', 'train', 'motorcycle',
@@ -138,7 +139,7 @@ def test_stop_names_the_term_the_domain_and_the_images(
     step = torch.load(path.with_suffix('.pth'), weights_only=False)
     model = runner.model.train()
     model.load_state_dict(step['state_dict'])
-    torch.set_rng_state(step['random_state'][0])
+    set_random_state(step['random_state'])
     data = model.data_preprocessor(step['batch'], True)
     _, losses = model.parse_losses(model(**data, mode='loss'))
     for name in ('loss_cls', 'loss_rpn_bbox', 'image/loss_phi1'):

@@ -1,5 +1,6 @@
 """Gates that depend on the iteration alone, and on plateaus of losses."""
 import io
+import math
 from unittest.mock import Mock
 
 import pytest
@@ -248,6 +249,9 @@ RESTLESS = [float(2**(i // 3)) for i in range(40)]
     (STILL, STILL, dict(image=0, instance=6, correlation=12)),
     # Never stable: at the latest iteration.
     (RESTLESS, STILL, dict(image=0, instance=20, correlation=30)),
+    # A window that is not finite is no measure for the next: stable at 9.
+    ([2., 2., math.inf, *STILL[3:]], STILL,
+     dict(image=0, instance=9, correlation=15)),
     # All that are launched must be stable.
     (STILL, RESTLESS, dict(image=0, instance=6, correlation=30)),
 ])
@@ -278,6 +282,25 @@ def test_plateau_survives_a_resume(long_runner, stop):
     resumed.before_train(long_runner)
     assert run(resumed, long_runner, losses, stop, 40) == dict(
         image=0, instance=15, correlation=21)
+
+
+def test_resumed_plateau_leaves_out_what_is_no_longer_named(long_runner):
+    losses = dict(image=SETTLING, instance=STILL, correlation=STILL)
+    hook = LateLaunchHook(BOUNDS, **WATCH)
+    hook.before_train(long_runner)
+    run(hook, long_runner, losses, 0, 17)
+    checkpoint: dict = {}
+    hook.before_save_checkpoint(long_runner, checkpoint)
+    long_runner.model = Aligned()
+    long_runner.iter = 17
+    bounds = dict(image=0, correlation=(6, 30))
+    resumed = LateLaunchHook(bounds, **WATCH)
+    resumed.after_load_checkpoint(long_runner, checkpoint)
+    resumed.before_train(long_runner)
+    # Two whole windows from there.
+    assert run(resumed, long_runner, losses, 17, 40) == dict(
+        image=0, correlation=23)
+    assert not long_runner.model.all_alignments['instance'].launched
 
 
 def test_plateau_of_a_warm_start_is_not_ours(long_runner):

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mmcv.ops import RoIAlign
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
@@ -312,6 +313,21 @@ def test_without_objects_everything_is_zero_in_the_graph(
     for parameter in head.parameters():
         assert parameter.grad is not None
         assert not parameter.grad.any()
+
+
+def test_mmcv_is_not_asked_to_pool_nothing(make_head, make_objects,
+                                           monkeypatch):
+    """Its kernel for the GPU cannot be launched on no RoI at all."""
+    roi_align = RoIAlign.forward
+
+    def on_a_gpu(self: RoIAlign, tap: Tensor, rois: Tensor) -> Tensor:
+        assert len(rois)
+        return roi_align(self, tap, rois)
+
+    monkeypatch.setattr(RoIAlign, 'forward', on_a_gpu)
+    losses = make_head().loss(
+        make_objects([]), make_objects([(0, (0, 0, 30, 20))]))
+    assert losses['objects_target'].item() == 1
 
 
 def test_mixed_precision_pools_half_taps_with_float_boxes(make_head, domains):

@@ -519,6 +519,12 @@ def test_refuses_a_second_alignment_named_image(tiny_cfg):
         MODELS.build(tiny_cfg)
 
 
+def test_refuses_an_alignment_whose_counts_would_be_losses(tiny_cfg):
+    tiny_cfg.alignments = dict(focal_loss=tiny_cfg.alignments.instance)
+    with pytest.raises(ValueError, match='alignments.focal_loss needs anothe'):
+        MODELS.build(tiny_cfg)
+
+
 def test_refuses_what_is_no_alignment(tiny_cfg):
     tiny_cfg.alignments = dict(odd=dict(type='L1Loss'))
     with pytest.raises(TypeError, match='alignments.odd is a L1Loss'):

@@ -15,7 +15,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
-from ..step_diagnosis import Step, describe, diagnose, random_state
+from ...datasets.random_states import get_random_state
+from ..step_diagnosis import Step, describe, diagnose
 
 
 @HOOKS.register_module()
@@ -95,7 +96,7 @@ class FiniteCheckHook(Hook):
         if not self.steps:
             self.buffers = [(buffer, buffer.clone()) for norm in self.norms
                             if norm.training for buffer in norm.buffers()]
-        self.steps.append(Step(runner.iter, data_batch, random_state()))
+        self.steps.append(Step(runner.iter, data_batch, get_random_state()))
         if self.max_skips:
             runner.message_hub.update_scalar(f'train/{self.COUNT}',
                                              float(self.skipped))

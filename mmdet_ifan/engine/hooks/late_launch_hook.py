@@ -118,8 +118,14 @@ class LateLaunchHook(Hook):
                     f' but the run has only {runner.max_iters} iterations.')
         # A checkpoint to start from has a state, too, of another run.
         if self.plateau is not None and self._saved and runner.iter > 0:
-            self.launched_at = dict(self._saved['launched_at'])
-            self.plateau.load_state_dict(self._saved['plateau'])
+            self.launched_at = {
+                name: iteration
+                for name, iteration in self._saved['launched_at'].items()
+                if name in self.launch
+            }
+            # One that is no longer named leaves sums of other losses behind.
+            if self.launched_at == self._saved['launched_at']:
+                self.plateau.load_state_dict(self._saved['plateau'])
         for name, alignment in alignments.items():
             # Off until the first iteration says otherwise.
             alignment.launched = False

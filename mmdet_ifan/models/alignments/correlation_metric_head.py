@@ -3,7 +3,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from mmcv.ops import RoIAlign
+from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 from mmdet.registry import MODELS
 from mmdet.structures.bbox import bbox2roi
 from mmdet.utils import ConfigType
@@ -80,9 +80,13 @@ class CorrelationMetricHead(BaseAlignment):
                 score_thr=0.05,
                 nms=dict(type='nms', iou_threshold=0.5),
                 max_per_img=32))
+        # mmcv's own RoIAlign fails on a GPU when there is no object.
         self.poolers = nn.ModuleList(
-            RoIAlign(roi_size, 1 / stride, sampling_ratio=2)
-            for stride in featmap_strides)
+            SingleRoIExtractor(
+                dict(type='RoIAlign', output_size=roi_size, sampling_ratio=2),
+                out_channels=channels,
+                featmap_strides=[stride]) for channels, stride in zip(
+                    in_channels, featmap_strides, strict=True))
         self.fuse_convs = nn.ModuleList(
             nn.Conv2d(channels, embed_channels, 1) for channels in in_channels)
         self.embed = nn.Linear(embed_channels * roi_size**2, embed_channels)
@@ -134,7 +138,7 @@ class CorrelationMetricHead(BaseAlignment):
         rois = bbox2roi([image.bboxes for image in objects])
         # Under AMP, boxes in the taps' type would be off by pixels.
         fused = torch.stack([
-            conv(self.reverse(pooler(tap, rois.type_as(tap))))
+            conv(self.reverse(pooler((tap, ), rois)))
             for tap, pooler, conv in zip(
                 map(at_least_float, domain.taps),
                 self.poolers,

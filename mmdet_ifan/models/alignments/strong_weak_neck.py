@@ -61,12 +61,13 @@ class StrongWeakNeck(HierarchicalDomainNeck):
     A hidden layer of either classifier, averaged over the image, is handed to
     the RoI head as context, also at test time: see
     :class:`mmdet_ifan.models.ContextRoIHead`. Nothing flows back from there
-    into the backbone.
+    into the backbone. The average is that of the batch as it was padded, so
+    that images of different sizes belong into batches of one.
 
     Args:
         in_channels (Sequence[int]): Channels of every backbone tap.
         local_tap (int): Tap of the local alignment, counted from 0.
-            Defaults to 1: conv3_3 of VGG-16.
+            Defaults to 1: pool3 of VGG-16, where the paper has conv3_3.
         gamma (float): Focus of the focal loss. Defaults to 5.0.
         loss_weight (float): Weight of the term. Defaults to 1.0.
         grl_weight (float): The paper's trade-off, of which its code makes the

@@ -64,6 +64,12 @@ class IFANDetector(FasterRCNN):
             head.register_forward_hook(_predict_at_least_float)
         self.roi_head.bbox_roi_extractor.register_forward_pre_hook(
             _pool_at_least_float)
+        for name in alignments or {}:
+            if 'loss' in name:
+                raise ValueError(
+                    f'alignments.{name} needs another name: mmengine adds up '
+                    'all that has "loss" in its name, so it would take the '
+                    "alignment's counts for losses.")
         self.alignments = ModuleDict({
             name: self._build_alignment(name, cfg)
             for name, cfg in (alignments or {}).items()

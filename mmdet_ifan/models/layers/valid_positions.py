@@ -11,6 +11,9 @@ def valid_positions(output: Tensor, img_shapes: Sequence[tuple[int, int]],
                     batch_shape: tuple[int, int]) -> Tensor:
     """Mark the positions whose whole cell lies in the image.
 
+    Where the padded size is no multiple of the stride, the last one may show
+    up to a cell of padding.
+
     Args:
         output (Tensor): Maps of shape (N, H, W).
         img_shapes (Sequence[tuple[int, int]]): Height and width in pixels of
