@@ -33,8 +33,10 @@ class DAFasterHead(BaseAlignment):
         L_{cst} &= \sum_{i,j} \Big\| \frac{1}{|I|} \sum_{u,v} p_i^{(u,v)}
         - p_{ij} \Big\|_2
 
-    Sums over positions, proposals and images are means here, so that the
-    weight does not depend on their number. The instance classifier reads the
+    All three pass the gradient reversal in front of the two classifiers, as
+    in the paper's figure; some ports leave the third without it. Sums over
+    positions, proposals and images are means here, so that the weight does not
+    depend on their number. The instance classifier reads the
     vector that the box head's shared layers make of a proposal, whatever the
     category.
 
