@@ -498,6 +498,18 @@ def test_categories_left_open_are_the_box_heads(tiny_cfg, configured, built):
     assert tiny_cfg.alignments.instance.num_classes == configured
 
 
+def test_classifiers_start_as_they_did_in_the_study(tiny_cfg):
+    """In a whole detector: mmengine does not see into every container."""
+    detector = MODELS.build(tiny_cfg)
+    detector.init_weights()
+    for name, std in (('image', None), ('instance', .01)):
+        for module in detector.all_alignments[name].modules():
+            if isinstance(module, nn.Conv2d):
+                # PyTorch's own is uniform up to 1 / sqrt(channels).
+                assert module.weight.std().item() == pytest.approx(
+                    std or (3 * module.in_channels)**-.5, rel=.3), name
+
+
 def test_alignments_are_optional(tiny_cfg, make_batch):
     tiny_cfg.pop('alignments')
     detector = MODELS.build(tiny_cfg)

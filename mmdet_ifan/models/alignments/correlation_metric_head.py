@@ -61,7 +61,7 @@ class CorrelationMetricHead(BaseAlignment):
                  margin: float = 1.0,
                  object_cfg: ConfigType | None = None,
                  **kwargs: Any) -> None:
-        # As the domain classifiers: distances start at the margin's order.
+        # As the instance classifiers: distances start at the margin's order.
         # With PyTorch's own initialisation they start far above it, d^2
         # outweighs the detection loss, and the detector is torn apart.
         super().__init__(

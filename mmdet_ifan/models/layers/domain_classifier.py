@@ -27,9 +27,7 @@ class DomainClassifier(BaseModule):
                  in_channels: int,
                  out_channels: int = 1,
                  hidden_channels: Sequence[int] = (256, 128)) -> None:
-        # Strong-Weak's initialisation: the sigmoid starts near 0.5, where its
-        # slope is largest.
-        super().__init__(init_cfg=dict(type='Normal', layer='Conv2d', std=.01))
+        super().__init__()
         widths = (in_channels, *hidden_channels)
         layers: list[nn.Module] = []
         for width, next_width in zip(widths[:-1], widths[1:], strict=True):
