@@ -1,10 +1,12 @@
 """COCO boxes of a domain, checked against the configured classes."""
+import logging
 import os.path as osp
 from typing import Any
 
 from mmdet.datasets import CocoDataset
 from mmdet.datasets.api_wrappers import COCO
 from mmdet.registry import DATASETS
+from mmengine.logging import print_log
 
 from .disk import DataError
 from .image_files import check_images, name_some, repeated
@@ -48,6 +50,15 @@ class _CheckedCOCO(COCO):
                 f'{annotation_file} has annotations of categories that it '
                 f'does not list, with the ids {name_some(unknown)}. Add them '
                 'to its categories.')
+        stray = [ann['image_id'] for ann in self.anns.values()
+                 if ann['image_id'] not in self.imgs]
+        if stray:
+            print_log(
+                f'{annotation_file} has {len(stray)} annotations of images '
+                f'that it does not list, such as {stray[0]!r}: these boxes '
+                'are not used. Correct their image_id if they should be.',
+                logger='current',
+                level=logging.WARNING)
 
     def get_cat_ids(self, cat_names: tuple[str, ...]) -> list[int]:
         """Give the ids of the named categories, in the names' order."""

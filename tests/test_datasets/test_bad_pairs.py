@@ -142,6 +142,15 @@ def log(
     logger.removeHandler(caplog.handler)
 
 
+def test_boxes_of_unknown_images_are_counted(labelled, log):
+    labelled()
+    assert 'that it does not list' not in log()
+    labelled(lambda c: [each.update(image_id=str(each['image_id']))
+                        for each in c['annotations'][1:]])
+    assert ("a.json has 2 annotations of images that it does not list, such "
+            "as '8': these boxes are not used." in log())
+
+
 def test_class_without_a_box_in_source(labelled, target, log):
     PairedDomainDataset(labelled(), target(['2.png']))
     assert 'has no box' not in log()

@@ -1,7 +1,7 @@
 """Names of categories to ids, and which of them were asked for."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from ..disk import DataError
 from .boxes import Box
@@ -29,6 +29,7 @@ class Categories:
         known = asked if asked is not None else [
             rename.get(name, name) for name in listed or []]
         self.names = dict(enumerate(dict.fromkeys(known), 1))
+        self._own = set(listed or [])  # The data set's names, not renamed.
         self._ids = {name: key for key, name in self.names.items()}
         self._seen: Counter[str] = Counter()
 
@@ -38,6 +39,7 @@ class Categories:
             if box.name is None:
                 ids = list(self.names)
             else:
+                self._own.add(box.name)
                 ids = self._id(self.rename.get(box.name, box.name))
             bbox = box.bbox()
             area = box.area
@@ -61,14 +63,9 @@ class Categories:
         Raises:
             DataError: If a category never occurs.
         """
-        lost = [name for name in self.asked or []
-                if name not in self._seen]
-        if lost:
-            there = ', '.join(sorted(self._seen)) or 'none'
-            raise DataError(
-                f'No box is of {", ".join(lost)}; the categories that occur '
-                f'are: {there}. Correct --classes, or name one with '
-                '--rename OLD=NEW.')
+        _check(self.rename, self._own, 'Correct --rename.')
+        _check(self.asked or [], self._seen, 'Correct --classes, or name one '
+               'with --rename OLD=NEW.')
 
     def notes(self) -> list[str]:
         """Name what occurs and was not asked for."""
@@ -76,3 +73,12 @@ class Categories:
                   for name, count in sorted(self._seen.items())
                   if name not in self._ids]
         return [f'Not asked for: {", ".join(others)}.'] if others else []
+
+
+def _check(names: Iterable[str], there: Collection[str], mend: str) -> None:
+    """Check that each name occurs."""
+    lost = [name for name in names if name not in there]
+    if lost:
+        raise DataError(
+            f'No box is of {", ".join(lost)}; the categories that occur are: '
+            f'{", ".join(sorted(there)) or "none"}. {mend}')

@@ -2,7 +2,7 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from .boxes import Box
 from .coco_files import MARK
 from .records import LeftOut, Problem
 from .sources import Item, Source
+from .splits import check_splits
 
 HEAD = 4096  # Bytes in which a COCO file shows that it is one.
 SAMPLE = 200  # Images looked for to find their folder.
@@ -39,58 +40,95 @@ class CocoSets(Source):
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
-        self.files = _find(root)
+        self.files: dict[str, Path] = {}
+        for split, path in _find(root):
+            first = self.files.setdefault(split, path)
+            if first != path:
+                raise DataError(f'{first} and {path} are both the split '
+                                f'{split}: rename one, or move it away.')
         if not self.files:
             raise DataError(f'{root} has no COCO file.')
-        self.contents = {split: _load(path)
-                         for split, path in self.files.items()}
-        self.names = list(dict.fromkeys(
-            each['name'] for content in self.contents.values()
-            for each in content['categories']))
 
     @classmethod
     def recognise(cls, root: Path) -> str | None:
         """Look for JSON files that begin as a COCO file does."""
         found = _find(root)
-        return str(next(iter(found.values()))) if found else None
+        return str(found[0][1]) if found else None
+
+    def choose(self, splits: Sequence[str]) -> None:
+        """Keep these files only: others, such as captions, may hold no boxes.
+
+        Args:
+            splits (Sequence[str]): Those to keep.
+
+        Raises:
+            DataError: If one does not exist.
+        """
+        check_splits(splits, self.files)
+        self.files = {split: self.files[split] for split in splits}
 
     def items(self) -> Iterator[Item]:
         """List the images of each file, each with its annotations."""
+        root = os.path.abspath(self.root)
         for split, path in self.files.items():
-            content = self.contents.pop(split)
+            content = self._content(split, path)
             names = {each['id']: each['name']
                      for each in content['categories']}
+            self.names = list(dict.fromkeys(
+                [*(self.names or []), *names.values()]))
             images = self._images(path, content['images'])
-            found = self._annotations(path, content['annotations'],
-                                      {each['id'] for each in images}, names)
+            found = self._annotations(
+                path, content['annotations'],
+                {each['id'] for each in content['images']}, names)
             folder = self._folder(split, path, images)
+            listed: dict[str, Item] = {}
             for each in images:
-                file_name = os.path.normpath(
+                file_name = os.path.abspath(
                     folder / each['file_name'].replace('\\', '/'))
-                if not Path(file_name).is_relative_to(
-                        os.path.normpath(self.root)):
+                if not Path(file_name).is_relative_to(root):
                     self.problems.append(Problem(
                         'images outside the data root',
                         f'{path} names {file_name}, which is not under '
                         f'{self.root}: left out.'))
                     continue
-                image = os.path.relpath(file_name, self.root)
-                size = (each.get('height'), each.get('width'))
-                yield Item(split, image.replace(os.sep, '/'),
-                           (path, size, found[each['id']]))
+                image = os.path.relpath(file_name, root).replace(os.sep, '/')
+                _, sizes, annotations = listed.setdefault(
+                    image, Item(split, image, (path, [], []))).labels
+                if sizes:
+                    self.problems.append(Problem(
+                        'images listed twice',
+                        f'{path} lists {image} twice: kept once, with the '
+                        'boxes of both.'))
+                sizes.append((each.get('height'), each.get('width')))
+                there = [(box['name'], box.get('bbox')) for box in annotations]
+                annotations += [
+                    box for box in found[each['id']]
+                    if (box['name'], box.get('bbox')) not in there]
+            yield from listed.values()
+
+    def _content(self, split: str, path: Path) -> dict[str, Any]:
+        """Read a file; if that fails, say how to do without it."""
+        try:
+            return _load(path)
+        except DataError as error:
+            others = ', '.join(each for each in self.files if each != split)
+            hint = f' Or leave it out: name others ({others}) with --split.'
+            raise DataError(f'{error}{hint * bool(others)}') from error
 
     def _images(self, path: Path,
                 entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Leave out images of an id that another one has."""
-        by_id: dict[Any, dict[str, Any]] = {}
+        files: dict[Any, set[str]] = defaultdict(set)
         for each in entries:
-            first = by_id.setdefault(each['id'], each)
-            if first is not each:
+            files[each['id']].add(each['file_name'])
+        for number, names in files.items():
+            if len(names) > 1:
                 self.problems.append(Problem(
                     'image ids that clash',
-                    f'{path} gives id {each["id"]} to {first["file_name"]} '
-                    f'and to {each["file_name"]}: the second is left out.'))
-        return list(by_id.values())
+                    f'{path} gives id {number} to '
+                    f'{" and to ".join(sorted(names))}: all are left out, for '
+                    'their boxes cannot be told apart.'))
+        return [each for each in entries if len(files[each['id']]) == 1]
 
     def _annotations(self, path: Path, entries: list[dict[str, Any]],
                      image_ids: set[Any], names: dict[Any, str]
@@ -148,12 +186,13 @@ class CocoSets(Source):
     def boxes(self, item: Item, height: int,
               width: int) -> tuple[list[Box], list[Problem]]:
         """Turn annotations into boxes."""
-        path, said, annotations = item.labels
-        if all(said) and said != (height, width):
-            raise LeftOut(Problem(
-                'images of another size',
-                f'{path} gives {item.image} {said[0]} x {said[1]} px, but it '
-                f'has {height} x {width}: left out.'))
+        path, sizes, annotations = item.labels
+        for said in sizes:
+            if all(said) and said != (height, width):
+                raise LeftOut(Problem(
+                    'images of another size',
+                    f'{path} gives {item.image} {said[0]} x {said[1]} px, but '
+                    f'it has {height} x {width}: left out.'))
         boxes, problems = [], []
         for each in annotations:
             bbox, area = each.get('bbox'), each.get('area')
@@ -172,20 +211,25 @@ class CocoSets(Source):
         return boxes, problems
 
 
-def _find(root: Path) -> dict[str, Path]:
-    """COCO files by split, without those that we wrote."""
-    found: dict[str, Path] = {}
+def _find(root: Path) -> list[tuple[str, Path]]:
+    """Splits and their COCO files, without those that we wrote."""
+    found = []
     for place in PLACES:
-        for path in sorted(root.glob(place)):
-            with path.open('rb') as file:
-                head = file.read(HEAD)
+        for path in filter(Path.is_file, sorted(root.glob(place))):
+            try:
+                with path.open('rb') as file:
+                    head = file.read(HEAD)
+            except OSError as error:
+                raise DataError(
+                    f'{path} cannot be read ({error.strerror}): allow it, or '
+                    'move the file away.') from error
             is_coco = any(f'"{key}"'.encode() in head for key in (
                 'images', 'annotations', 'categories'))
             if is_coco and MARK.encode() not in head:
                 name = path.stem.removeprefix('instances_')
                 if name == '_annotations.coco':
                     name = path.parent.name
-                found.setdefault(name, path)
+                found.append((name, path))
     return found
 
 

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from ..disk import DataError
+from ..json_files import is_text
 from .boxes import Box, clean_boxes
 from .categories import Categories
 from .coco import CocoSets
@@ -14,7 +15,7 @@ from .images import image_size
 from .kitti import KittiFolders
 from .parallel import map_in_order
 from .records import LabelledImage, LeftOut, Options, Problem
-from .report import Report
+from .report import SHOWN, Report
 from .sources import Item, Source
 from .splits import choose_splits, gather_splits
 from .voc import VocFolders
@@ -101,8 +102,16 @@ def prepare_custom(source: Source, options: Options,
     """
     if classes is None and isinstance(source, KittiFolders):
         classes = ['car']
+    if splits is not None and isinstance(source, CocoSets):
+        source.choose(splits)
+    items = list(source.items())
+    if not items:
+        raise DataError('\n'.join([
+            'The data set lists no image.',
+            *(each.sentence for each in source.problems[:SHOWN])]))
+    # Not before: COCO files name their categories when they are listed.
     categories = Categories(rename or {}, classes, source.names)
-    listed = choose_splits(list(source.items()), splits)
+    listed = choose_splits(items, splits)
     images, problems = gather_splits(listed)
     names = {split: f'instances_{split}.json' for split, _ in listed}
     out = options.folder(source.root)
@@ -144,6 +153,11 @@ class _Reading:
 
 def _read(source: Source, item: Item) -> _Reading:
     """Read an image's size and boxes."""
+    if not is_text(item.image):
+        return _Reading([Problem(
+            'images with unusable names',
+            f'{str(source.root / item.image)!r} is not UTF-8 or has control '
+            'characters, which training refuses: left out.')])
     try:
         height, width = image_size(source.root / item.image)
         boxes, problems = source.boxes(item, height, width)

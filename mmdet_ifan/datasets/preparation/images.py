@@ -7,7 +7,7 @@ from PIL import Image
 from ..image_files import PILLOW_ERRORS, is_cut_short
 from .records import LeftOut, Problem
 
-ORIENTATION = 0x0112  # The EXIF tag; values over 4 swap height and width.
+ORIENTATION = 0x0112  # The EXIF tag; 5 to 8 swap height and width.
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -21,8 +21,8 @@ def image_size(path: Path) -> tuple[int, int]:
         path (Path): The image.
 
     Returns:
-        tuple[int, int]: Height and width in px, after the rotation that a
-        JPEG's EXIF orientation asks for.
+        tuple[int, int]: Height and width in px, after the rotation that the
+        EXIF orientation asks for.
 
     Raises:
         LeftOut: If the file is missing or damaged.
@@ -35,8 +35,11 @@ def image_size(path: Path) -> tuple[int, int]:
             elif cut:
                 raise OSError('The end is missing.')
             width, height = image.size
-            if image.format in ('JPEG', 'MPO') and image.getexif().get(
-                    ORIENTATION, 1) > 4:
+            # Not `getexif`, which decodes a PNG and asks XMP too, as OpenCV
+            # does not. Of a TIFF, already turned, this finds nothing.
+            exif = Image.Exif()
+            exif.load(image.info.get('exif', b''))
+            if exif.get(ORIENTATION) in range(5, 9):
                 width, height = height, width
     except FileNotFoundError as error:
         raise LeftOut(Problem('missing images',

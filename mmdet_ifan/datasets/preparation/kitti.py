@@ -7,7 +7,7 @@ from ..disk import DataError
 from ..json_files import is_text
 from .boxes import Box
 from .records import LeftOut, Problem
-from .sources import Item, Source, any_in, find_folder, images_in, read_lines
+from .sources import Item, Source, any_in, find_folder, read_lines
 
 FIELDS = 15  # Type, truncation, occlusion, angle, box, and what is 3D.
 
@@ -47,7 +47,7 @@ class KittiFolders(Source):
         if not folder.is_dir():
             raise DataError(f'{self.base} has no folder image_2: unpack '
                             "KITTI's left colour images there.")
-        images = {path.stem: path for path in images_in(folder)}
+        images = self.images_in(folder)
         labels = self.base / 'label_2'
         stems = {path.stem for path in labels.glob('*.txt')} | set(images)
         for stem in sorted(stems):

@@ -13,6 +13,8 @@ from .voc import VocFolders
 
 #: SIM10K's name for what Cityscapes calls a motorcycle.
 RENAME = {'motorbike': 'motorcycle'}
+#: All that it has, whether or not each occurs in a part or a stand-in.
+NAMES = ['car', 'motorbike', 'person']
 # As published; every paper on SIM10K -> Cityscapes repeats the numbers.
 IMAGES = 10_000
 CARS = 58_701
@@ -42,8 +44,11 @@ def prepare_sim10k(root: Path, options: Options,
     # SIM10K has no splits: all of it is for training, whatever the lists
     # that others made say.
     source = VocFolders(root, use_lists=expected is not None)
+    source.names = NAMES
     if expected is None:
         _check_number(root, sum(1 for _ in source.items()))
+        # They are listed, and what is wrong with them found, once more.
+        source.problems.clear()
 
     def verify(files: CocoFiles, splits: list[str]) -> None:
         if expected is None:

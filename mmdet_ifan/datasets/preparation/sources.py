@@ -89,16 +89,23 @@ class Source(ABC):
         """Give a path relative to the data root, with forward slashes."""
         return path.relative_to(self.root).as_posix()
 
+    def images_in(self, folder: Path) -> dict[str, Path]:
+        """List a folder's images by stem, sorted, without its sub-folders."""
+        found: dict[str, Path] = {}
+        for path in sorted(folder.iterdir()):
+            if path.suffix.lower() in IMAGE_SUFFIXES:
+                first = found.setdefault(path.stem, path)
+                if first != path:
+                    self.problems.append(Problem(
+                        'images of the same name',
+                        f'{first} and {path} have one annotation file: the '
+                        'second is left out.'))
+        return found
+
     def unreadable(self, path: Path, what: str) -> LeftOut:
         """Make the error for an annotation file that says nothing."""
         return LeftOut(Problem('damaged annotation files',
                                f'{path} {what}: its image is left out.'))
-
-
-def images_in(folder: Path) -> list[Path]:
-    """List the images in a folder, sorted, without its sub-folders."""
-    return sorted(path for path in folder.iterdir()
-                  if path.suffix.lower() in IMAGE_SUFFIXES)
 
 
 def any_in(folder: Path, pattern: str) -> bool:

@@ -1,6 +1,6 @@
 """Which image belongs to which split."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from ..disk import DataError
 from .records import Problem
@@ -11,12 +11,28 @@ UNIONS = ('trainval', 'all')
 FIRST = ('train', 'val', 'test')
 
 
+def check_splits(splits: Sequence[str], there: Collection[str]) -> None:
+    """Check that splits exist.
+
+    Args:
+        splits (Sequence[str]): Those asked for.
+        there (Collection[str]): All that there are.
+
+    Raises:
+        DataError: If one does not exist.
+    """
+    for split in splits:
+        if split not in there:
+            raise DataError(f'There is no split {split}; there is '
+                            f'{", ".join(there)}. Correct --split.')
+
+
 def choose_splits(items: list[Item], splits: Sequence[str] | None
                   ) -> list[tuple[str, Item]]:
     """Name each image's split and keep those asked for.
 
     Args:
-        items (list[Item]): All images.
+        items (list[Item]): All images, at least one.
         splits (Sequence[str], optional): Those to keep; the name of the only
             one if the images have none. None keeps all, train, val and test
             first, or calls the only one 'train'.
@@ -25,10 +41,8 @@ def choose_splits(items: list[Item], splits: Sequence[str] | None
         list[tuple[str, Item]]: Split by split.
 
     Raises:
-        DataError: If there is no image or a split does not exist.
+        DataError: If a split does not exist.
     """
-    if not items:
-        raise DataError('The data set lists no image.')
     if all(item.split is None for item in items):
         (name, *others) = splits or ['train']
         if others:
@@ -39,10 +53,7 @@ def choose_splits(items: list[Item], splits: Sequence[str] | None
     if splits is None:
         order = dict.fromkeys(name for name in FIRST if name in there)
         splits = list(order | there)
-    for split in splits:
-        if split not in there:
-            raise DataError(f'There is no split {split}; there is '
-                            f'{", ".join(there)}. Correct --split.')
+    check_splits(splits, there)
     return [(split, item) for split in splits for item in items
             if item.split == split]
 

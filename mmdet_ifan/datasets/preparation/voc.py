@@ -9,9 +9,11 @@ from ..disk import DataError
 from ..json_files import is_text
 from .boxes import Box
 from .records import LeftOut, Problem
-from .sources import Item, Source, any_in, find_folder, images_in, read_lines
+from .sources import Item, Source, any_in, find_folder, read_lines
 
 LISTS = Path('ImageSets', 'Main')
+#: What follows a name in a list of the images that hold a category.
+MARKS = (['-1'], ['0'], ['1'])
 
 
 class VocFolders(Source):
@@ -54,7 +56,7 @@ class VocFolders(Source):
         if not folder.is_dir():
             raise DataError(f'{self.base} has no folder JPEGImages: put the '
                             'images there.')
-        images = {path.stem: path for path in images_in(folder)}
+        images = self.images_in(folder)
         annotations = self.base / 'Annotations'
         labels = {path.stem for path in annotations.glob('*.xml')}
         for split, stems in self._lists(labels | set(images)).items():
@@ -69,10 +71,12 @@ class VocFolders(Source):
         lists: dict[str | None, list[str]] = {}
         if self.use_lists and folder.is_dir():
             for path in sorted(folder.glob('*.txt')):
-                lines = [line.split() for line in read_lines(path)]
-                # With a second column it says which images hold a category.
-                if lines and all(len(line) == 1 for line in lines):
-                    lists[path.stem] = [line[0] for line in lines]
+                lines = read_lines(path)
+                # A second column, unless it belongs to the names, says which
+                # images hold a category.
+                if any(line in stems or line.split()[1:] not in MARKS
+                       for line in lines):
+                    lists[path.stem] = lines
         return lists or {None: sorted(stems)}
 
     def boxes(self, item: Item, height: int,

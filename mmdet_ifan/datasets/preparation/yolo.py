@@ -7,10 +7,11 @@ from typing import Any
 import yaml
 
 from ..disk import DataError
+from ..image_files import images_below
 from ..json_files import is_text
 from .boxes import Box
 from .records import Problem
-from .sources import Item, Source, any_in, images_in, read_lines
+from .sources import Item, Source, any_in, read_lines
 
 YAML_NAMES = ('data.yaml', 'data.yml', 'dataset.yaml')
 ALIASES = {'valid': 'val', 'validation': 'val'}
@@ -34,22 +35,28 @@ class YoloFolders(Source):
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
-        self.folders = _folders(root)
-        if not self.folders:
+        found = _folders(root)
+        if not found:
             raise DataError(f'{root} has no folders images and labels.')
+        self.folders = dict(found)
+        for split, folder in found:
+            if folder != self.folders[split]:
+                raise DataError(
+                    f'{folder} and {self.folders[split]} are both the split '
+                    f'{split}: join them, and their labels, or rename one.')
         self.names = _read_names(root)
 
     @classmethod
     def recognise(cls, root: Path) -> str | None:
         """Look for text files in a folder of labels."""
-        found = [folder for folder in _folders(root).values()
+        found = [folder for _, folder in _folders(root)
                  if any_in(_labels(folder), '*.txt')]
         return f'{_labels(found[0])}/*.txt' if found else None
 
     def items(self) -> Iterator[Item]:
         """List all images, and label files without one."""
         for split, folder in self.folders.items():
-            images = {path.stem: path for path in images_in(folder)}
+            images = self.images_in(folder)
             labels = _labels(folder)
             stems = {path.stem for path in labels.glob('*.txt')
                      if path.name != 'classes.txt'} | set(images)
@@ -57,6 +64,16 @@ class YoloFolders(Source):
                 image = images.get(stem, folder / f'{stem}.jpg')
                 yield Item(split, self.under_root(image),
                            labels / f'{stem}.txt')
+        below = {folder / name for pattern in ('images', '*/images')
+                 for folder in self.root.glob(pattern) if folder.is_dir()
+                 for name in images_below(folder)}
+        read = ', '.join(map(str, self.folders.values()))
+        for path in sorted(below):
+            if path.parent not in self.folders.values():
+                self.problems.append(Problem(
+                    'images that no split holds',
+                    f'{path} is in none of the folders that have labels '
+                    f'({read}): left out.'))
 
     def boxes(self, item: Item, height: int,
               width: int) -> tuple[list[Box], list[Problem]]:
@@ -99,17 +116,17 @@ class YoloFolders(Source):
                    (x + w / 2) * width, (y + h / 2) * height)
 
 
-def _folders(root: Path) -> dict[str | None, Path]:
-    """Folder of images of each split."""
-    found: dict[str | None, Path] = {}
+def _folders(root: Path) -> list[tuple[str | None, Path]]:
+    """Splits and their folders of images."""
+    found: list[tuple[str | None, Path]] = []
     for pattern in ('images/*/', '*/images/'):
         for folder in sorted(root.glob(pattern)):
             if _labels(folder).is_dir():
                 inside = folder.name == 'images'
                 name = (folder.parent if inside else folder).name
-                found[ALIASES.get(name, name)] = folder
+                found.append((ALIASES.get(name, name), folder))
     if not found and (root / 'images').is_dir() and (root / 'labels').is_dir():
-        found[None] = root / 'images'
+        found.append((None, root / 'images'))
     return found
 
 

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -96,9 +97,12 @@ def test_names_are_never_taken_out_of_the_data_root(write, read, write_image,
 
 
 @pytest.mark.parametrize('change, kind, left', [
-    (dict(images=content()['images'] + [dict(id=10, file_name='c.jpg')]),
-     'image ids that clash', 2),
+    (dict(images=content()['images'] + [dict(id=4, file_name='c.jpg')],
+          annotations=[annotation(1), annotation(2, image=4)]),
+     'image ids that clash', 1),
     (dict(images=content()['images'] + [dict(id=11, file_name='a.jpg')]),
+     'images listed twice', 2),
+    (dict(images=content()['images'] + content()['images'][:1]),
      'images listed twice', 2),
     (dict(images=content()['images'] + [dict(id=11, file_name='c.jpg')]),
      'missing images', 2),
@@ -132,8 +136,116 @@ def test_problems(write, read, change, kind, left):
     assert next(report.lines()).startswith(str(root)) or kind == (
         'images listed twice')
     found = read(root / 'out')
-    assert len(found) == 2 - (kind == 'images of another size')
+    assert len(found) == 2 - (kind in ('image ids that clash',
+                                       'images of another size'))
     assert len(found['images/a.jpg']) == left
+
+
+def test_two_files_of_one_id_are_both_left_out(write, read, write_image):
+    root = write(content(images=content()['images'] + [
+        dict(id=10, file_name='c.jpg')]))
+    write_image(root / 'images/c.jpg')
+    report = prepare(root)
+    assert next(report.lines()) == (
+        f'{root}/annotations/instances_train.json gives id 10 to a.jpg and to '
+        'c.jpg: all are left out, for their boxes cannot be told apart.')
+    assert read(root / 'out') == {'images/b.jpg': []}
+
+
+def test_one_file_of_two_ids_keeps_the_boxes_of_both(write, read):
+    images = content()['images'] + [dict(id=11, file_name='./a.jpg')]
+    root = write(content(images=images, annotations=[
+        annotation(1), annotation(2, image=11),
+        annotation(3, image=11, bbox=(1, 1, 5, 5)),
+        annotation(4, image=11, category=3)]))
+    report = prepare(root)
+    assert report.problems.counts == {'images listed twice': 1}
+    assert 'lists images/a.jpg twice: kept once' in next(report.lines())
+    # What both have is one box.
+    assert read(root / 'out')['images/a.jpg'] == [
+        ('dog', [2, 3, 10, 9], 0), ('dog', [1, 1, 5, 5], 0),
+        ('cat', [2, 3, 10, 9], 0)]
+
+
+def test_second_entry_of_another_size(write, read):
+    root = write(content(images=content()['images'] + [
+        dict(id=11, file_name='a.jpg', height=40, width=60)]))
+    assert prepare(root).problems.counts == {
+        'images listed twice': 1, 'images of another size': 1}
+    assert list(read(root / 'out')) == ['images/b.jpg']
+
+
+def test_layout_of_coco_2017(write, read):
+    # Files of captions have no categories.
+    captions = content()
+    del captions['categories']
+    write(captions, 'annotations/captions_train2017.json', 'train2017')
+    root = write(content(), 'annotations/instances_train2017.json',
+                 'train2017')
+    with pytest.raises(DataError, match='captions_train2017.json .*lacks a '
+                       "list 'categories'.* leave it out: name others "
+                       '.train2017. with --split'):
+        prepare(root)
+    prepare(root, splits=['train2017'])
+    assert list(read(root / 'out', 'train2017')) == ['train2017/a.jpg',
+                                                     'train2017/b.jpg']
+    with pytest.raises(DataError, match='There is no split val2017; there is '
+                       'captions_train2017, train2017'):
+        prepare(root, splits=['val2017'])
+
+
+@pytest.mark.parametrize('name', [
+    'train.json', 'annotations/train.json', 'train/_annotations.coco.json'])
+def test_two_files_for_a_split(write, name):
+    root = write(content())
+    write(content(), name)
+    with pytest.raises(DataError, match='train.json and .* are both the split '
+                       'train: rename one') as error:
+        CocoSets(root)
+    assert str(root / name) in str(error.value)
+
+
+def test_file_that_two_places_match(write):
+    root = write(content(), 'annotations/_annotations.coco.json')
+    assert list(CocoSets(root).files) == ['annotations']
+
+
+def test_absolute_names_below_a_relative_root(write, read, monkeypatch):
+    value = content()
+    root = write(value)
+    for each in value['images']:
+        each['file_name'] = str(root / 'images' / each['file_name'])
+    write(value)
+    monkeypatch.chdir(root.parent)
+    prepare(Path(root.name))
+    assert list(read(root / 'out')) == ['images/a.jpg', 'images/b.jpg']
+
+
+def test_names_that_are_all_outside_are_named(write, tmp_path):
+    root = write(content(images=[dict(id=10, file_name='../a.jpg')]))
+    (tmp_path.parent / 'a.jpg').touch()
+    with pytest.raises(DataError, match='lists no image.\n.*names .*/a.jpg, '
+                       'which is not under'):
+        prepare(root)
+
+
+def test_what_is_no_file_is_not_read(write):
+    root = write(content())
+    (root / 'backup.json').mkdir()
+    (root / 'lost.json').symlink_to('nowhere')
+    assert list(CocoSets(root).files) == ['train']
+
+
+def test_file_that_may_not_be_read(write, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, 'Permission denied')
+
+    root = write(content())
+    # Who is root may read anything, so the system is not asked.
+    monkeypatch.setattr(Path, 'open', refuse)
+    with pytest.raises(DataError, match='train.json cannot be read .Permission'
+                       ' denied.: allow it'):
+        CocoSets(root)
 
 
 def test_images_in_two_splits(write, read, write_image, tmp_path):

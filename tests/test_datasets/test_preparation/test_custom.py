@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -7,6 +8,7 @@ from mmdet_ifan.datasets.domain_coco_dataset import DomainCocoDataset
 from mmdet_ifan.datasets.preparation import Options
 from mmdet_ifan.datasets.preparation.custom import open_source, prepare_custom
 from mmdet_ifan.datasets.preparation.voc import VocFolders
+from mmdet_ifan.datasets.preparation.yolo import YoloFolders
 
 
 def prepare(root, *arguments, **options):
@@ -34,6 +36,22 @@ def test_category_that_never_occurs(voc):
                        'categories that occur are: cat, dog'):
         prepare(voc, ['horse', 'cat', 'cow'])
     assert not (voc / 'annotations').exists()
+
+
+def test_renamed_category_that_never_occurs(voc):
+    with pytest.raises(DataError, match='No box is of Cat; the categories '
+                       'that occur are: cat, dog. Correct --rename'):
+        prepare(voc, None, dict(Cat='lion', dog='wolf'))
+    assert not (voc / 'annotations').exists()
+
+
+def test_renamed_category_need_only_be_listed(tmp_path, write_image):
+    write_image(tmp_path / 'images/a.jpg')
+    (tmp_path / 'labels').mkdir()
+    (tmp_path / 'classes.txt').write_text('cat')
+    report = prepare_custom(YoloFolders(tmp_path), Options(workers=1),
+                            rename=dict(cat='lion'))
+    assert dict(report.summaries[0].boxes) == dict(lion=0)
 
 
 def test_renamed_categories_may_become_one(voc, read):
@@ -72,6 +90,19 @@ def test_splits_can_be_chosen(voc):
     with pytest.raises(DataError, match='There is no split test; there is '
                        'odd, train, val. Correct --split'):
         prepare(voc, None, None, ['test'])
+
+
+# --- Names ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize('name', [b'caf\xe9', b'a\x1b[2J'])
+def test_names_that_training_refuses(voc, read, write_voc, run_tool, name):
+    write_voc(voc, os.fsdecode(name))
+    code, out, _ = run_tool('custom.py', voc)
+    assert code == 0 and 'images with unusable names: 1.' in out
+    assert 'is not UTF-8 or has control characters, which training' in out
+    assert '\x1b' not in out
+    assert len(read(voc)) == 3
 
 
 # --- Recognition -------------------------------------------------------------

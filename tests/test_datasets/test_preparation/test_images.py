@@ -1,4 +1,4 @@
-import cv2
+import mmcv
 import pytest
 from PIL import Image
 
@@ -54,10 +54,12 @@ def test_missing(tmp_path):
         image_size(tmp_path / 'folder.jpg')
 
 
-@pytest.mark.parametrize('orientation', range(1, 9))
-def test_size_is_that_of_the_image_as_it_is_loaded(tmp_path, orientation):
+@pytest.mark.parametrize('suffix', ['.jpg', '.png', '.webp'])
+@pytest.mark.parametrize('orientation', range(1, 10))
+def test_size_is_that_of_the_image_as_it_is_loaded(tmp_path, orientation,
+                                                   suffix):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    path = tmp_path / 'photograph.jpg'
+    path = tmp_path / f'photograph{suffix}'
     Image.new('RGB', (30, 20)).save(path, exif=exif)
-    assert image_size(path) == cv2.imread(str(path)).shape[:2]
+    assert image_size(path) == mmcv.imfrombytes(path.read_bytes()).shape[:2]

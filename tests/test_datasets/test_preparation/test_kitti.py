@@ -77,6 +77,13 @@ def test_lost_images(kitti):
     assert report.problems.counts == {'missing images': 1}
 
 
+def test_images_of_the_same_name(kitti, write_image):
+    write_image(kitti / 'image_2/000001.jpg')
+    _, report = prepare(kitti)
+    assert report.problems.counts == {'images of the same name': 1}
+    assert report.summaries[0].images == 2
+
+
 def test_folder_without_images(tmp_path):
     (tmp_path / 'label_2').mkdir()
     with pytest.raises(DataError, match='has no folder image_2'):

@@ -85,6 +85,16 @@ def test_other_number_of_cars(root, monkeypatch):
     assert not prepare(root, 'person', overwrite=True).problems.counts
 
 
+def test_images_of_the_same_name_are_counted_once(root, write_image):
+    write_image(root / 'VOC2012/JPEGImages/3384645.png')
+    assert prepare(root).problems.counts == {'images of the same name': 1}
+
+
+def test_motorbikes_need_not_occur(root, write_voc):
+    write_voc(root / 'VOC2012', '3384645', [('car', BOX)] * 2)
+    assert not prepare(root).problems.counts
+
+
 def test_something_else(tmp_path):
     with pytest.raises(DataError, match='has no Annotations/.*VOC2012: unpa'):
         prepare(tmp_path)

@@ -83,11 +83,36 @@ def test_lists_without_meaning(voc):
     assert 'JPEGImages/lost.jpg is missing' in lines
 
 
+def test_names_with_spaces_in_lists(voc, write_voc, read):
+    for name in ('IMG (1)', 'b 1'):
+        write_voc(voc, name)
+    lists = voc / 'ImageSets/Main'
+    lists.mkdir(parents=True)
+    (lists / 'train.txt').write_text('a\nIMG (1)\n')
+    (lists / 'val.txt').write_text('b 1\n')
+    (lists / 'cat_val.txt').write_text('b  1\nc -1\n')
+    report = prepare(voc)
+    assert [each.images for each in report.summaries] == [2, 1]
+    assert list(read(voc)) == ['JPEGImages/a.jpg', 'JPEGImages/IMG (1).jpg']
+    assert list(read(voc, 'val')) == ['JPEGImages/b 1.jpg']
+    assert problems(report) == {}
+
+
 def test_list_that_is_no_text(voc):
     (voc / 'ImageSets/Main').mkdir(parents=True)
     (voc / 'ImageSets/Main/train.txt').write_bytes(b'\xff\xfe\x00')
     with pytest.raises(DataError, match='train.txt is not a readable text'):
         prepare(voc)
+
+
+def test_images_of_the_same_name(voc, read, write_image):
+    write_image(voc / 'JPEGImages/b.png')
+    report = prepare(voc)
+    assert problems(report) == {'images of the same name': 1}
+    assert next(report.lines()) == (
+        f'{voc}/JPEGImages/b.jpg and {voc}/JPEGImages/b.png have one '
+        'annotation file: the second is left out.')
+    assert 'JPEGImages/b.jpg' in read(voc) and len(read(voc)) == 3
 
 
 # --- Bad images and files ----------------------------------------------------

@@ -59,6 +59,40 @@ def test_splits(tmp_path, write_image, read, inside):
     assert read(tmp_path, 'val') == {image: [BOX]}
 
 
+def test_images_of_the_same_name(yolo, read, write_image):
+    write_image(yolo / 'images/a.png')
+    assert prepare(yolo).problems.counts == {'images of the same name': 1}
+    assert read(yolo)['images/a.jpg'] == [BOX]
+
+
+@pytest.mark.parametrize('images, labels', [
+    ('images/a.jpg', 'labels/night'), ('images/valid/c.jpg', 'labels/vaild'),
+    ('images/train/sub/c.jpg', 'labels/train/sub'),
+    ('test/images/c.jpg', 'test')])
+def test_images_that_no_split_holds(tmp_path, write_image, read, images,
+                                    labels):
+    (tmp_path / 'classes.txt').write_text('cat\n')
+    write_image(tmp_path / 'images/train/b.jpg')
+    (tmp_path / 'labels/train').mkdir(parents=True)
+    write_image(tmp_path / images)
+    (tmp_path / labels).mkdir(exist_ok=True)
+    report = prepare(tmp_path)
+    assert report.problems.counts == {'images that no split holds': 1}
+    assert next(report.lines()) == (
+        f'{tmp_path / images} is in none of the folders that have labels '
+        f'({tmp_path}/images/train): left out.')
+    assert list(read(tmp_path)) == ['images/train/b.jpg']
+
+
+def test_two_folders_for_a_split(yolo):
+    for name in ('val', 'valid'):
+        (yolo / 'images' / name).mkdir()
+        (yolo / 'labels' / name).mkdir()
+    with pytest.raises(DataError, match='images/val and .*images/valid are '
+                       'both the split val: join them, and their labels'):
+        YoloFolders(yolo)
+
+
 @pytest.mark.parametrize('text', [
     'names: [cat, dog]', 'names:\n  1: dog\n  0: cat\n',
     '\ufeffnames:\n- cat\n- dog\n'])
