@@ -10,6 +10,7 @@ import pytest
 import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 
 from mmdet_ifan.datasets.mini_city import MiniCity, write_mini_city
 from mmdet_ifan.datasets.preparation import Options
@@ -25,6 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp('analysis')
     write_mini_city(folder / 'data/mini_city', MiniCity(train=1, val=6), 1)
     prepare_cityscapes(folder / 'data/mini_city', Options(workers=1))
+    init_default_scope('mmdet')
     cfg = Config.fromfile(CONFIG)
     classes = cfg.test_dataloader.dataset.target.metainfo.classes
     for seed in range(2):
@@ -38,15 +40,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(folder: Path, tool: str, *arguments: str) -> str:
+def run(folder: Path, tool: str, *arguments: str, code: int = 0) -> str:
     """Run a tool; returns what it says."""
     result = subprocess.run(
         [sys.executable, ROOT / 'tools/analysis' / tool, *arguments],
         cwd=folder,
         capture_output=True,
         text=True)
-    assert result.returncode == 0, result.stderr
-    return result.stdout
+    assert result.returncode == code, result.stderr
+    return result.stdout + result.stderr
 
 
 def test_errors(folder):
@@ -74,12 +76,28 @@ def test_features(folder):
 
 @pytest.mark.parametrize('options', [(), ('--evenly', )])
 def test_detections(folder, options):
-    out = f'detections{len(options)}.png'
+    out = f'new{len(options)}/detections.png'
     run(folder, 'detections.py', str(CONFIG), 'a=0.pth', 'b=1.pth', '--out',
         out, '-n', '2', '--score-thr', '0.1', *options)
     height, width = cv2.imread(str(folder / out)).shape[:2]
     # Two scenes, twice as wide as high, in three columns.
     assert width > 2 * height
+
+
+@pytest.mark.parametrize('options', [(), ('--evenly', )])
+def test_detections_of_few_objects(folder, options):
+    target = Config.fromfile(CONFIG).test_dataloader.dataset.target
+    path = folder / target.data_root / target.ann_file
+    truth = json.loads(path.read_text())
+    truth['annotations'] = truth['annotations'][:2]
+    path.with_name('few.json').write_text(json.dumps(truth))
+    (folder / 'few.py').write_text(
+        f"_base_ = '{CONFIG}'\ntest_dataloader = dict(dataset=dict(\n"
+        "    target=dict(ann_file='annotations/few.json')))\n")
+    said = run(folder, 'detections.py', 'few.py', 'a=0.pth', '--out',
+               'few.png', *options, code=2)
+    assert 'error: No target image of the test set holds three obj' in said
+    assert not (folder / 'few.png').exists()
 
 
 def test_curves(folder):
@@ -93,3 +111,9 @@ def test_curves(folder):
     assert data['b']['curves']['detection loss'] == dict(
         steps=[20], values=[1.0])
     assert cv2.imread(str(folder / 'curves.png')) is not None
+    # Two of one name have their paths.
+    shutil.copytree(folder / 'work_dirs/a', folder / 'work_dirs/old/a')
+    run(folder, 'curves.py', 'work_dirs/a', 'work_dirs/old/a', 'work_dirs/b',
+        '--out', 'curves.png')
+    data = json.loads((folder / 'curves.json').read_text())
+    assert list(data) == ['work_dirs/a', 'work_dirs/old/a', 'b']

@@ -128,6 +128,8 @@ def test_import_adds_nothing_but_itself():
     (['analysis/features.py', CONFIGS[0], 'x=a.pth', '--out', 'a'], 'a.pth'),
     (['analysis/features.py', CONFIGS[0], 'a.pth', '--out', 'a'],
      'NAME=CHECKPOINT'),
+    (['analysis/features.py', CONFIGS[0], f'x={CONFIGS[0]}', f'x={CONFIGS[0]}',
+      '--out', 'a'], 'x names two checkpoints'),
     (['analysis/curves.py', IMAGES, '--out', 'a.png'], 'docs/images'),
     # Folders that hold something.
     (['export.py', CONFIGS[0], 'no.pth', '--out', IMAGES], 'docs/images'),

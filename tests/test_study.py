@@ -1,5 +1,6 @@
 """The study, whole, on a dozen scenes; and its table against arithmetic."""
 import json
+import runpy
 import shutil
 import statistics
 import subprocess
@@ -60,6 +61,42 @@ def test_table_pairs_the_seeds():
     assert row['paper'] == '35.3'
     assert table['source-only_x']['gain'] == ''
     assert table['oracle_x']['gap recovered'] == '100.0 ± 0.0 %'
+
+
+def test_table_without_gap_and_without_box():
+    runs = {
+        'source-only_x': {0: metrics(40.), 1: metrics(41.)},
+        'ifan_x': {0: metrics(42.), 1: metrics(43.)},
+        # On seed 0 there is no gap; on seed 1, 2 of 9 are recovered.
+        'oracle_x': {0: metrics(39.), 1: metrics(50.)},
+    }
+    heading, *rows = study_table(runs, ['car', 'train'])
+    table = {row[0]: dict(zip(heading, row, strict=True)) for row in rows}
+    assert table['ifan_x']['gap recovered'] == '22.2 %'
+    assert table['ifan_x']['gain'] == '2.0 ± 0.0'
+    assert {row['train'] for row in table.values()} == {'-'}
+    assert table['ifan_x']['car'] == '42.5'
+    runs['oracle_x'] = {0: metrics(39.), 1: metrics(41.)}
+    heading, *rows = study_table(runs, ['car'])
+    assert {row[heading.index('gap recovered')] for row in rows} == {''}
+
+
+def test_pair_written_from_the_template(tmp_path, monkeypatch, capsys):
+    """Its classes are those of its target; its figures are there already."""
+    monkeypatch.syspath_prepend(str(ROOT / 'tools'))
+    tool = runpy.run_path(str(ROOT / 'tools/study.py'))
+    config = ROOT / 'configs/template/own_pair.py'
+    path = tool['figures_file'](tmp_path, config, 0)
+    path.parent.mkdir()
+    path.write_text(json.dumps(
+        dict(metrics(30.), config=tool['fingerprint'](config),
+             **{'target/AP50/cat': 25.})))
+    monkeypatch.setattr(
+        sys, 'argv', ['study.py', str(config), '--out', str(tmp_path)])
+    tool['main']()
+    row, = json.loads((tmp_path / 'table.json').read_text())
+    assert (row['cat'], row['dog']) == ('25.0', '-')
+    assert '| own_pair' in capsys.readouterr().out
 
 
 def study(folder: Path, *arguments: str) -> subprocess.CompletedProcess:

@@ -154,11 +154,16 @@ def add_named_checkpoints(parser: argparse.ArgumentParser) -> None:
     Args:
         parser (argparse.ArgumentParser): Parser of the script.
     """
+    names: set[str] = set()
 
     def pair(text: str) -> tuple[str, str]:
         name, equals, checkpoint = text.partition('=')
         if not equals:
             raise argparse.ArgumentTypeError(f'{text} is no NAME=CHECKPOINT.')
+        if name in names:
+            raise argparse.ArgumentTypeError(
+                f'{name} names two checkpoints: give each a name of its own.')
+        names.add(name)
         require_file('checkpoint', checkpoint)
         return name, checkpoint
 

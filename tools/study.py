@@ -158,6 +158,8 @@ def train_missing(args: argparse.Namespace,
 def main() -> None:
     """Run the study."""
     args = parse_args()
+    test = Config.fromfile(args.configs[0]).test_dataloader.dataset
+    classes = test.target.metainfo.classes
     hashes = {
         config: fingerprint(config, args.warm_start)
         for config in args.configs
@@ -173,7 +175,6 @@ def main() -> None:
         for config in args.configs
     }
     if any(runs.values()):
-        classes = Config.fromfile(args.configs[0]).metainfo.classes
         rows = study_table(runs, classes)
         table = to_markdown(rows)
         (args.out / 'table.md').write_text(table)

@@ -1,6 +1,7 @@
 """A second look for photographs of which there is only one set."""
 
 import hashlib
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,15 +20,20 @@ from .disk import (
     check_workers,
     write_atomically,
 )
-from .image_files import IMAGE_SUFFIXES, images_below
+from .image_files import (
+    IMAGE_SUFFIXES,
+    PILLOW_ERRORS,
+    images_below,
+    name_some,
+)
 from .preparation import map_in_order
 
 MARKER = 'RESTYLED.txt'
 README = """These pictures have an artificial look.
 
-Each is a copy of the picture of the same name in another folder, changed by
-mmdet_ifan as if another camera had taken it. What a method scores on them
-says nothing about what it scores on pictures of a real second domain.
+Each is a copy of the picture of the same name in {images} (from here),
+changed by mmdet_ifan as if another camera had taken it. What a method scores
+on them says nothing about what it scores on pictures of a real second domain.
 
 {look}
 """
@@ -97,7 +103,8 @@ def restyle(images: Path, out: Path, look: NewLook, workers: int = 2,
             say: Callable[[str], None] = print) -> int:
     """Write changed copies of a folder's pictures under the same names.
 
-    Pictures that an earlier, interrupted run made are kept.
+    Pictures that an earlier, interrupted run made are kept, unless the
+    original is newer.
 
     Args:
         images (Path): Folder, searched with its sub-folders.
@@ -107,16 +114,17 @@ def restyle(images: Path, out: Path, look: NewLook, workers: int = 2,
             2.
         strict (bool): Whether an unreadable picture is an error. If not, it
             is named and skipped. Defaults to False.
-        overwrite (bool): Whether to replace an earlier look in `out`.
-            Defaults to False.
+        overwrite (bool): Whether to replace copies in `out` of another look
+            or folder. Defaults to False.
         say (Callable): Receives each message. Defaults to print.
 
     Returns:
         int: Number of pictures that were skipped.
 
     Raises:
-        DataError: If there is nothing to read, `out` holds something else
-            or cannot be written, or a picture is unreadable and `strict`.
+        DataError: If there is nothing to read, `out` holds something else,
+            such as a copy without an original, or cannot be written, or a
+            picture is unreadable and `strict`.
     """
     check_workers(workers)
     names = images_below(images) if images.is_dir() else []
@@ -127,8 +135,19 @@ def restyle(images: Path, out: Path, look: NewLook, workers: int = 2,
     if source in (target, *target.parents) or target in source.parents:
         raise DataError(f'{out} and {images} are one in the other: choose '
                         'another folder with --out.')
-    _claim(out, look, overwrite)
-    missing = [name for name in names if not (out / name).exists()]
+    # Relative: the two folders may move together.
+    text = README.format(images=os.path.relpath(source, target), look=look)
+    _claim(out, os.fsencode(text), overwrite)
+    orphans = sorted({*images_below(out)} - {*names})
+    if orphans:
+        raise DataError(
+            f'{out} holds copies of which {images} has no original: '
+            f'{name_some(orphans)}. Remove them.')
+    missing = [name for name in names
+               if not _is_made(images / name, out / name)]
+    for name in missing:
+        # The new original may be unreadable, and is then skipped.
+        (out / name).unlink(missing_ok=True)
     skipped = 0
     problems = map_in_order(partial(_copy, images, out, look), missing,
                             workers, title='restyle')
@@ -143,27 +162,35 @@ def restyle(images: Path, out: Path, look: NewLook, workers: int = 2,
     return skipped
 
 
-def _claim(out: Path, look: NewLook, overwrite: bool) -> None:
-    """Mark `out` as a folder of this look.
+def _claim(out: Path, content: bytes, overwrite: bool) -> None:
+    """Mark `out` as a folder of what the marker's content says.
 
     Raises:
-        DataError: If it holds another look or something else.
+        DataError: If it holds copies of another look or folder or something
+            else.
     """
-    marker, text = out / MARKER, README.format(look=look)
+    marker = out / MARKER
     if marker.exists():
-        if marker.read_text() != text:
+        if marker.read_bytes() != content:
             if not overwrite:
                 raise DataError(
-                    f'{out} holds pictures of another look, see {marker}: '
-                    'choose another folder with --out, or pass --overwrite.')
+                    f'{out} holds pictures of another look or of another '
+                    f'folder, see {marker}: choose another folder with '
+                    '--out, or pass --overwrite.')
             for name in images_below(out):
                 (out / name).unlink()
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f'{out} holds something else: choose an empty folder '
                         'with --out.')
-    write_atomically(marker, text.encode())
+    write_atomically(marker, content)
     for leftover in out.rglob(f'*{TEMPORARY_SUFFIX}'):
         leftover.unlink()
+
+
+def _is_made(original: Path, copy: Path) -> bool:
+    """Tell whether there is a copy that is not older than its original."""
+    return (copy.exists()
+            and copy.stat().st_mtime >= original.stat().st_mtime)
 
 
 def _copy(images: Path, out: Path, look: NewLook, name: str) -> str | None:
@@ -174,10 +201,13 @@ def _copy(images: Path, out: Path, look: NewLook, name: str) -> str | None:
             if opened.mode.startswith(('I', 'F')):
                 return (f'{path} has more than 8 bits a channel: skipped. '
                         'Convert it to 8 bits.')
+            # Only the orientation is needed, and read here. Pillow would
+            # write the other tags anew, and fail at a damaged one.
+            opened.getexif()
+            opened.info.pop('exif', None)
             image = ImageOps.exif_transpose(opened).convert('RGB')
             file_format = opened.format
-    except (OSError, SyntaxError, ValueError,
-            Image.DecompressionBombError) as error:
+    except PILLOW_ERRORS as error:
         return (f'{path} is not a readable image ({error}): skipped. Get a '
                 'whole copy of it.')
     buffer = BytesIO()

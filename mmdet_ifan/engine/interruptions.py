@@ -1,6 +1,7 @@
 """What ended a training from outside, in a sentence."""
 import errno
 import os.path as osp
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -8,6 +9,8 @@ from mmengine.runner import find_latest_checkpoint
 
 #: What the system says when a file finds no room.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+#: Seconds within which torch notices that a worker has died.
+NOTICE = 1.
 
 
 @contextmanager
@@ -22,7 +25,13 @@ def explain_interruption(work_dir: str) -> Iterator[None]:
             killed. Other errors pass.
     """
     try:
-        yield
+        try:
+            yield
+        except (ConnectionError, EOFError):
+            # Perhaps of a worker that died while it handed over a batch.
+            # Torch's signal handler then says so, into the sleep.
+            time.sleep(NOTICE)
+            raise
     except Exception as error:
         sentence = _sentence(error, work_dir)
         if sentence is None:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from mmengine.config import Config
 
+from ..datasets.disk import DataError
 from .detections import Detections, Truth, detect, read_truth
 from .errors import judge
 
@@ -37,10 +38,17 @@ def draw_comparison(configs: Mapping[str, Path],
         score_thr (float): Lowest score that is drawn, in [0, 1].
             Defaults to 0.5.
         where_they_differ (bool): Whether to select. Defaults to False.
+
+    Raises:
+        DataError: If no image holds as many objects.
     """
     truths, classes = read_truth(
         Config.fromfile(next(iter(configs.values()))), 'target')
     truths = [truth for truth in truths if len(truth.labels) >= 3]
+    if not truths:
+        raise DataError('No target image of the test set holds three objects '
+                        'or more, and others are not drawn: look at what each '
+                        'detector finds with tools/predict.py.')
     chosen = np.arange(len(truths))
     if not where_they_differ:
         chosen = np.linspace(0, len(truths) - 1,
@@ -100,6 +108,7 @@ def _draw(paths: list[str],
         ncols=len(handles),
         fontsize=8,
         frameon=False)
+    out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out, dpi=110)
 
 

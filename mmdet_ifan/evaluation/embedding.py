@@ -68,7 +68,7 @@ def roi_features(cfg: Config,
             batch = model.data_preprocessor(
                 pseudo_collate([dataset[i]]), False)
             sample, = batch['data_samples']
-            labels = sample.gt_instances.labels.numpy()
+            labels = sample.gt_instances.labels.cpu().numpy()
             kept = []
             for j, label in enumerate(labels.tolist()):
                 if taken[label] < max_per_class:
@@ -116,6 +116,13 @@ def proxy_a_distance(features: np.ndarray, is_target: np.ndarray,
     return float(max(0., 2 * (1 - 2 * error)))
 
 
+def in_words(measures: Mapping[str, float]) -> str:
+    """Write what :func:`plot_embedding` measures of one detector."""
+    names = dict(a_distance='A-distance', silhouette='silhouette')
+    return ', '.join(
+        f'{names[key]} {value:.2f}' for key, value in measures.items())
+
+
 def plot_embedding(detectors: Mapping[str, Mapping[str, Objects]],
                    classes: list[str],
                    path: Path,
@@ -131,7 +138,8 @@ def plot_embedding(detectors: Mapping[str, Mapping[str, Objects]],
     Returns:
         dict[str, dict[str, float]]: Of each detector ``a_distance``, in
         [0, 2]: smaller is better aligned; ``silhouette`` of the categories
-        over both domains, in [-1, 1]: larger is better separated.
+        over both domains, in [-1, 1]: larger is better separated. The
+        latter is absent if all objects are of one category.
     """
     import matplotlib
     from matplotlib.figure import Figure
@@ -149,8 +157,10 @@ def plot_embedding(detectors: Mapping[str, Mapping[str, Objects]],
             min(DIMENSIONS, *features.shape),
             random_state=seed).fit_transform(features)
         measures[name] = dict(
-            a_distance=proxy_a_distance(features, domain == 'target', images),
-            silhouette=float(silhouette_score(features, labels)))
+            a_distance=proxy_a_distance(features, domain == 'target', images))
+        if len(np.unique(labels)) > 1:
+            measures[name]['silhouette'] = float(
+                silhouette_score(features, labels))
         points = TSNE(
             init='pca', random_state=seed,
             perplexity=min(30, len(labels) // 4)).fit_transform(features)
@@ -166,10 +176,7 @@ def plot_embedding(detectors: Mapping[str, Mapping[str, Objects]],
                     edgecolors=colours(label),
                     linewidths=0.9,
                     label=classes[label] if kind == 'source' else None)
-        axes.set_title(
-            f'{name}\nA-distance {measures[name]["a_distance"]:.2f}, '
-            f'silhouette {measures[name]["silhouette"]:.2f}',
-            fontsize=10)
+        axes.set_title(f'{name}\n{in_words(measures[name])}', fontsize=10)
         axes.set_xticks([])
         axes.set_yticks([])
     handles, names = panels[0].get_legend_handles_labels()

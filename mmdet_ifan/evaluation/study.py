@@ -1,4 +1,5 @@
 """Several methods on several seeds: mean, spread, gain, gap recovered."""
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -51,11 +52,12 @@ def mean_and_std(values: Sequence[float]) -> str:
 
     Args:
         values (Sequence[float]): The values; the deviation is that of a
-            sample.
+            sample. NaN, which stands for none, is left out.
 
     Returns:
         str: Such as ``45.0 ± 1.2``; empty for none.
     """
+    values = [value for value in values if not math.isnan(value)]
     if not values:
         return ''
     mean = f'{statistics.mean(values):.1f}'
@@ -75,18 +77,29 @@ def _mean(seeds: Mapping[int, Metrics], key: str) -> float:
     return statistics.mean(metrics[key] for metrics in seeds.values())
 
 
+def _class_ap(seeds: Mapping[int, Metrics], name: str) -> str:
+    """Write a class's mean AP50 on target; ``-`` without a box there."""
+    key = f'target/AP50/{name}'
+    if any(key not in metrics for metrics in seeds.values()):
+        return '-'
+    return f'{_mean(seeds, key):.1f}'
+
+
 def study_table(runs: Runs, classes: Sequence[str]) -> list[list[str]]:
     """Lay a study out, a row for each config.
 
     Gain and gap recovered are taken seed by seed, against source-only and
-    oracle of the same seed, before they are averaged.
+    oracle of the same seed, before they are averaged. A seed on which the
+    oracle is not above source-only has no gap to recover and is left out of
+    it; the cell is empty if no seed is left.
 
     Args:
         runs (Runs): Metrics by config and seed, with ``minutes`` and ``gib``.
         classes (Sequence[str]): Classes, a column each.
 
     Returns:
-        list[list[str]]: A heading and a row per config.
+        list[list[str]]: A heading and a row per config; ``-`` for a class
+        without a box in the test images.
     """
     source_only = _reference(runs, 'source-only')
     oracle = _reference(runs, 'oracle')
@@ -102,21 +115,21 @@ def study_table(runs: Runs, classes: Sequence[str]) -> list[list[str]]:
             m[TARGET_MAP] - source_only[seed][TARGET_MAP]
             for seed, m in seeds.items() if seed in source_only
         ]
-        gaps = [] if is_base else [
+        gap = mean_and_std([] if is_base else [
             gap_recovered(source_only[seed][TARGET_MAP], m[TARGET_MAP],
                           oracle[seed][TARGET_MAP])
             for seed, m in seeds.items()
             if seed in source_only and seed in oracle
-        ]
+        ])
         paper = PAPER.get(name)
         rows.append([
             name,
             str(len(seeds)),
-            *(f'{_mean(seeds, f"target/AP50/{c}"):.1f}' for c in classes),
+            *(_class_ap(seeds, c) for c in classes),
             mean_and_std([m[TARGET_MAP] for m in seeds.values()]),
             mean_and_std([m['source/mAP50'] for m in seeds.values()]),
             mean_and_std(gains),
-            f'{mean_and_std(gaps)} %' if gaps else '',
+            f'{gap} %' if gap else '',
             f'{_mean(seeds, "minutes"):.1f}',
             f'{_mean(seeds, "gib"):.1f}',
             '' if paper is None else f'{paper:.1f}',

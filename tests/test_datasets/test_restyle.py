@@ -1,4 +1,6 @@
+import os
 import runpy
+import signal
 import sys
 from pathlib import Path
 
@@ -151,6 +153,23 @@ def test_an_interrupted_run_goes_on(photos, tmp_path, monkeypatch):
     assert read(out) == read(tmp_path / 'whole')
 
 
+def test_a_terminated_command_ends_as_an_interrupted_one(
+        photos, tmp_path, monkeypatch, capsys):
+    def terminated(*_):
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.syspath_prepend(str(TOOL.parent))
+    monkeypatch.setattr(module, 'write_atomically', terminated)
+    monkeypatch.setattr(sys, 'argv', ['restyle.py', str(photos), '--out',
+                                      str(tmp_path / 'out')])
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        assert runpy.run_path(str(TOOL))['main']() == 143
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert 'Interrupted: the same command goes on' in capsys.readouterr().err
+
+
 def test_another_look_is_refused_unless_overwritten(photos, tmp_path):
     out, dark = tmp_path / 'out', NewLook(brightness=-90)
     run(photos, out)
@@ -163,11 +182,71 @@ def test_another_look_is_refused_unless_overwritten(photos, tmp_path):
     assert read(out) == read(tmp_path / 'fresh') != before
 
 
+def test_copies_of_another_folder_are_refused_unless_overwritten(photos,
+                                                                 tmp_path):
+    out, other = tmp_path / 'out', tmp_path / 'other'
+    run(photos, out)
+    before = read(out)
+    other.mkdir()
+    Image.new('RGB', (16, 12)).save(other / 'a.jpg')
+    with pytest.raises(DataError, match='of another folder.*--overwrite'):
+        run(other, out)
+    assert read(out) == before
+    assert '1 images made' in run(other, out, overwrite=True)[1]
+    run(other, tmp_path / 'fresh')
+    assert read(out) == read(tmp_path / 'fresh')
+
+
+def test_a_copy_without_an_original_is_named(photos, tmp_path):
+    run(photos, tmp_path / 'out')
+    (photos / 'a.jpg').unlink()
+    with pytest.raises(DataError, match='has no original: a.jpg. Remove'):
+        run(photos, tmp_path / 'out')
+    (tmp_path / 'out/a.jpg').unlink()
+    assert '0 images made, 2 were' in run(photos, tmp_path / 'out')[1]
+
+
+def test_a_new_original_is_copied_again(photos, tmp_path):
+    out = tmp_path / 'out'
+    run(photos, out)
+    Image.new('RGB', (8, 6)).save(photos / 'a.jpg')
+    later = (out / 'a.jpg').stat().st_mtime + 1
+    os.utime(photos / 'a.jpg', (later, later))
+    assert '1 images made, 2 were' in run(photos, out)[1]
+    assert Image.open(out / 'a.jpg').size == (8, 6)
+    cut(photos / 'a.jpg')
+    os.utime(photos / 'a.jpg', (2 * later, 2 * later))
+    assert run(photos, out)[0] == 1
+    assert not (out / 'a.jpg').exists()
+
+
+def test_both_folders_can_move(photos, tmp_path):
+    run(photos, tmp_path / 'out')
+    (tmp_path / 'elsewhere').mkdir()
+    for name in ('photos', 'out'):
+        (tmp_path / name).rename(tmp_path / 'elsewhere' / name)
+    said = run(tmp_path / 'elsewhere/photos', tmp_path / 'elsewhere/out')[1]
+    assert '0 images made, 3 were there already' in said
+
+
 def test_a_turned_photograph_is_turned_as_training_sees_it(photos, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # The camera was held upright.
     Image.new('RGB', (16, 12)).save(photos / 'a.jpg', exif=exif)
     run(photos, tmp_path / 'out')
+    assert Image.open(tmp_path / 'out/a.jpg').size == (12, 16)
+
+
+def test_a_damaged_tag_does_not_keep_a_photograph_from_being_turned(
+        photos, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x0100] = 6, 16
+    block = exif.tobytes()
+    # The width, a number, is called a text.
+    damaged = block.replace(b'\x01\x00\x00\x04', b'\x01\x00\x00\x02')
+    assert damaged != block
+    Image.new('RGB', (16, 12)).save(photos / 'a.jpg', exif=damaged)
+    assert run(photos, tmp_path / 'out')[0] == 0
     assert Image.open(tmp_path / 'out/a.jpg').size == (12, 16)
 
 
@@ -243,6 +322,5 @@ def test_command_line(photos, tmp_path, monkeypatch, capsys):
     code, said = call()
     assert code == 2 and said.err.startswith('error: ')
     cut(photos / 'a.jpg')
-    assert call(*look, '--strict')[0] == 0  # It is there already.
     (tmp_path / 'out/a.jpg').unlink()
     assert call(*look, '--strict')[0] == 2

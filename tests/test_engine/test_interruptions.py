@@ -57,6 +57,27 @@ def test_killed_worker(work_dir):
             list(DataLoader(Deadly(), num_workers=1))
 
 
+@pytest.fixture
+def late_notice() -> Iterator[None]:
+    """Torch's handler notices a killed worker a moment later."""
+
+    def handler(number: int, frame: object) -> None:
+        raise RuntimeError(
+            'DataLoader worker (pid 7) is killed by signal: Killed.')
+
+    before = signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_REAL, .2)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def test_worker_killed_while_it_hands_over_a_batch(work_dir, late_notice):
+    with pytest.raises(RuntimeError, match='A worker that loads images was '):
+        with explain_interruption(work_dir):
+            raise ConnectionResetError(104, 'Connection reset by peer')
+
+
 def test_no_room_for_a_checkpoint(work_dir, small_files):
     with pytest.raises(RuntimeError, match=(
             r'A file cannot be written \(.*\); the disk of \S+ may be full: '
@@ -75,7 +96,8 @@ def test_no_checkpoint_yet(tmp_path):
 
 
 @pytest.mark.parametrize('error', [
-    ValueError('a bug'), FileNotFoundError(2, 'No such file', 'a')])
+    ValueError('a bug'), FileNotFoundError(2, 'No such file', 'a'),
+    ConnectionResetError(104, 'Connection reset by peer')])
 def test_other_errors_pass(work_dir, error):
     with pytest.raises(type(error)) as raised:
         with explain_interruption(work_dir):

@@ -13,6 +13,7 @@ from mmdet_ifan.datasets.preparation import Options
 from mmdet_ifan.datasets.preparation.cityscapes import prepare_cityscapes
 from mmdet_ifan.evaluation.embedding import (
     Objects,
+    in_words,
     plot_embedding,
     proxy_a_distance,
     roi_features,
@@ -54,9 +55,24 @@ def test_draws_and_measures_each_detector(tmp_path):
     assert measures['apart']['a_distance'] > measures['aligned']['a_distance']
     assert measures['apart']['silhouette'] < measures['aligned']['silhouette']
     assert cv2.imread(str(path)).shape[1] > 800
+    assert in_words(dict(a_distance=1.5, silhouette=.25)) == (
+        'A-distance 1.50, silhouette 0.25')
 
 
-def test_features_are_those_of_the_true_boxes(tmp_path):
+def test_one_category_has_no_silhouette(tmp_path):
+    parts = dict(source=objects(0., 1.), target=objects(9., 1.))
+    for part in parts.values():
+        part.labels[:] = 0
+    path = tmp_path / 'features.png'
+    measures = plot_embedding({'iFAN': parts}, ['car'], path)
+    assert list(measures['iFAN']) == ['a_distance']
+    assert in_words(dict(a_distance=1.5)) == 'A-distance 1.50'
+    assert path.exists()
+
+
+@pytest.fixture
+def cfg_and_checkpoint(tmp_path: Path) -> tuple[Config, str]:
+    """The config of a tiny pair and a detector that nobody has trained."""
     root = tmp_path / 'mini_city'
     write_mini_city(root, MiniCity(train=1, val=6), 1)
     prepare_cityscapes(root, Options(workers=1))
@@ -72,7 +88,12 @@ def test_features_are_those_of_the_true_boxes(tmp_path):
         dict(
             meta=dict(dataset_meta=dict(classes=classes)),
             state_dict=model.state_dict()), checkpoint)
-    found = roi_features(cfg, str(checkpoint), max_per_class=2)
+    return cfg, str(checkpoint)
+
+
+def test_features_are_those_of_the_true_boxes(cfg_and_checkpoint):
+    cfg, checkpoint = cfg_and_checkpoint
+    found = roi_features(cfg, checkpoint, max_per_class=2)
     source, target = found['source'], found['target']
     # The foggy scenes are the clear ones, with the same boxes.
     assert source.labels.tolist() == target.labels.tolist()
@@ -82,3 +103,21 @@ def test_features_are_those_of_the_true_boxes(tmp_path):
     assert np.bincount(source.labels).max() == 2
     # The config is as it was: another detector can use it.
     assert cfg.test_dataloader.dataset.pipeline[0].type == 'LoadImageFromFile'
+
+
+def test_features_are_copied_from_a_gpu(cfg_and_checkpoint, monkeypatch):
+    cpu, numpy, copies = torch.Tensor.cpu, torch.Tensor.numpy, []
+
+    def copy(tensor):
+        copies.append(cpu(tensor).clone())
+        return copies[-1]
+
+    def to_numpy(tensor):
+        # As a GPU has it: what is not copied cannot be read.
+        assert any(tensor is known for known in copies)
+        return numpy(tensor)
+
+    monkeypatch.setattr(torch.Tensor, 'cpu', copy)
+    monkeypatch.setattr(torch.Tensor, 'numpy', to_numpy)
+    found = roi_features(*cfg_and_checkpoint, max_per_class=2)
+    assert len(found['source'].labels)

@@ -43,10 +43,13 @@ def main() -> int:
     add_package()
 
     from mmdet_ifan.evaluation.curves import plot_curves, read_scalars
+    names = [folder.name for folder in args.runs]
     runs = {}
     for folder in args.runs:
-        runs[folder.name] = read_scalars(folder)
-        if not runs[folder.name]:
+        # Two of one name are told apart by their paths.
+        name = folder.name if names.count(folder.name) == 1 else str(folder)
+        runs[name] = read_scalars(folder)
+        if not runs[name]:
             print(f'error: {folder} is no work folder of a training: it has '
                   'no */vis_data/scalars.json.', file=sys.stderr)
             return 2

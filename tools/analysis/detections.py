@@ -53,20 +53,26 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> None:
-    """Draw the detections."""
+def main() -> int:
+    """Draw the detections; returns the exit code."""
     args = parse_args()
     require_file('config', args.config)
     checkpoints = {name: Path(path) for name, path in args.checkpoints}
     add_package()
 
     import mmdet_ifan  # noqa: F401  # Makes the names of its configs known.
+    from mmdet_ifan.datasets.disk import DataError
     from mmdet_ifan.evaluation.detection_figure import draw_comparison
-    draw_comparison(
-        dict.fromkeys(checkpoints, args.config), checkpoints, args.out,
-        args.n, args.score_thr, not args.evenly)
+    try:
+        draw_comparison(
+            dict.fromkeys(checkpoints, args.config), checkpoints, args.out,
+            args.n, args.score_thr, not args.evenly)
+    except DataError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
     print(f'The picture is {args.out}.')
+    return 0
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

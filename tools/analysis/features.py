@@ -19,8 +19,8 @@ EPILOG = """
 A panel for each checkpoint: objects of the test images, coloured by category,
 filled for source and hollow for target. Above it two numbers: the proxy
 A-distance (0: a linear classifier cannot tell the domains apart; 2: it always
-can) and the silhouette of the categories (larger: better separated). They are
-also written beside the picture, as FILE.json.
+can) and, of more than one category, their silhouette (larger: better
+separated). They are also written beside the picture, as FILE.json.
 
 example:
   python tools/analysis/features.py configs/ifan_mini-city.py \\
@@ -57,7 +57,11 @@ def main() -> int:
     args = parse_args()
     cfg = read_config(args.config, args.cfg_options)
 
-    from mmdet_ifan.evaluation.embedding import plot_embedding, roi_features
+    from mmdet_ifan.evaluation.embedding import (
+        in_words,
+        plot_embedding,
+        roi_features,
+    )
     detectors = {
         name: roi_features(cfg, checkpoint, args.max_per_class, args.device)
         for name, checkpoint in dict(args.checkpoints).items()
@@ -68,8 +72,7 @@ def main() -> int:
     values = args.out.with_suffix('.json')
     values.write_text(json.dumps(measures, indent=1) + '\n')
     for name, measure in measures.items():
-        print(f'{name}: A-distance {measure["a_distance"]:.2f}, '
-              f'silhouette {measure["silhouette"]:.2f}')
+        print(f'{name}: {in_words(measure)}')
     print(f'The picture is {args.out}, the numbers are in {values}.')
     return 0
 

@@ -7,6 +7,8 @@ torch.
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 EPILOG = """
 The command writes all its files or none, and running it again is harmless:
 files that would not change are left alone. Exit codes: 0; 2 after an error;
-130 after Ctrl-C.
+130 after Ctrl-C; 143 after kill.
 """
 
 
@@ -85,12 +87,24 @@ def exit_code(work: Callable[[], object], interrupted: str) -> int:
 
     Args:
         work (Callable): Takes nothing; what it returns is not looked at.
-        interrupted (str): What Ctrl-C means for the work, to be printed.
+        interrupted (str): What Ctrl-C or SIGTERM means for the work, to be
+            printed.
 
     Returns:
-        int: 0; 2 after an error, which is printed; 130 after Ctrl-C.
+        int: 0; 2 after an error, which is printed; 130 after Ctrl-C; 143
+        after SIGTERM.
     """
     from mmdet_ifan.datasets.disk import DataError
+    process = os.getpid()
+
+    def terminate(number: int, _: object) -> None:
+        if os.getpid() != process:
+            # A worker: its pool ends it so, and waits for its end.
+            os._exit(128 + number)
+        raise KeyboardInterrupt(128 + number)
+
+    # By itself it would leave what is half written.
+    signal.signal(signal.SIGTERM, terminate)
     # A file name that the terminal cannot show is no reason to fail.
     sys.stdout.reconfigure(errors='backslashreplace')
     try:
@@ -98,7 +112,7 @@ def exit_code(work: Callable[[], object], interrupted: str) -> int:
     except DataError as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         print(f'\nInterrupted: {interrupted}.', file=sys.stderr)
-        return 130
+        return error.args[0] if error.args else 130
     return 0

@@ -14,7 +14,8 @@ To try an adaptation on photographs of your own before you have a second set:
 train on the photographs with their labels as source and on the changed copies
 of others as target. The copies have the names and sizes of the originals, so
 the originals' boxes fit them. A run that was interrupted goes on where it
-stopped; a file in the folder says that the look is artificial.
+stopped, and a copy that is older than its original is made again; a file in
+the folder says that the look is artificial and of which pictures.
 
 examples:
   python tools/prepare/restyle.py data/cells/images --out data/cells_changed
@@ -55,7 +56,7 @@ def parse_args() -> argparse.Namespace:
                         help='fail at an image that cannot be read, instead '
                         'of skipping it')
     parser.add_argument('--overwrite', action='store_true',
-                        help='replace the copies of another look')
+                        help='replace the copies of another look or folder')
     return parser.parse_args()
 
 
