@@ -1,6 +1,7 @@
 """Write the pages' tables again, from the files that they come from."""
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -9,6 +10,7 @@ DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
 sys.path.insert(0, str(ROOT))
 
+from mmdet_ifan.benchmark.tables import make_tables  # noqa: E402
 from mmdet_ifan.evaluation import comparison_table, to_markdown  # noqa: E402
 from mmdet_ifan.evaluation.page_tables import put_tables  # noqa: E402
 from mmdet_ifan.evaluation.study import PAPER  # noqa: E402
@@ -51,11 +53,21 @@ def study_table() -> str:
     return (DOCS / 'data/study_mini-city/table.md').read_text()
 
 
+def bench_table(name: str) -> str:
+    """Lay out a part of what ``make bench`` measured."""
+    figures = json.loads((DOCS / 'data/bench.json').read_text())
+    return make_tables(figures)[name]
+
+
 #: Where each table stands: between ``<!-- NAME -->`` and ``<!-- /NAME -->``.
 TABLES = {
     'demo': (ROOT / 'README.md', demo_table),
     'paper': (ROOT / 'README.md', paper_table),
     'study': (DOCS / 'results.md', study_table),
+    **{
+        name: (DOCS / 'performance.md', partial(bench_table, name))
+        for name in ('steps', 'parts', 'rest', 'growth')
+    },
 }
 
 
