@@ -25,6 +25,8 @@ FORCE = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
 TRUST = 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
 #: Methods that a history of logged values refers to.
 STATISTICS = ('min', 'max', 'mean', 'current')
+#: How torch's RuntimeError of a torn file begins, today's format and the old.
+TORN = ('PytorchStreamReader', 'unexpected EOF')
 
 
 class UnsafeCheckpointError(ValueError):
@@ -83,7 +85,8 @@ class _SafeLoader:
             dict: The checkpoint.
 
         Raises:
-            UnsafeCheckpointError: If it holds more than data.
+            UnsafeCheckpointError: If it holds more than data, or is no whole
+                checkpoint.
         """
         if _is_on(TRUST):
             print_log(f'{filename} may run code: {TRUST} is set.',
@@ -94,6 +97,15 @@ class _SafeLoader:
                 loaded = self.load(filename, *args, **kwargs)
         except UnpicklingError as error:
             raise UnsafeCheckpointError(_sentence(filename, error)) from error
+        # What torch raises where it reads something else as a checkpoint.
+        except (EOFError, LookupError, RuntimeError,
+                UnicodeDecodeError) as error:
+            if isinstance(error,
+                          RuntimeError) and not str(error).startswith(TORN):
+                raise
+            raise _no_whole_checkpoint(filename) from error
+        if not isinstance(loaded, dict):
+            raise _no_whole_checkpoint(filename)
         # Resuming would run it as Python; ours have 'cfg', which is only
         # read.
         meta = loaded.get('meta')
@@ -119,6 +131,13 @@ def _forced() -> Iterator[None]:
             del os.environ[FORCE]
         else:
             os.environ[FORCE] = before
+
+
+def _no_whole_checkpoint(filename: str) -> UnsafeCheckpointError:
+    """Say that a file is torn or something else."""
+    return UnsafeCheckpointError(
+        f'{filename} is no whole checkpoint: it is torn, empty or something '
+        'else. Copy it again, or take another.')
 
 
 def _sentence(filename: str, error: UnpicklingError) -> str:

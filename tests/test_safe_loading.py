@@ -153,6 +153,37 @@ def test_what_is_no_checkpoint(tmp_path):
         load(str(tmp_path / 'a.pth'))
 
 
+@pytest.mark.parametrize('change', [
+    lambda whole: whole[:len(whole) // 2],
+    lambda _: b'',
+    lambda _: b'hello world text',
+    lambda _: b'.'])
+def test_what_is_torn_or_something_else(write, change):
+    path = Path(write(state_dict=dict(weight=torch.zeros(200, 200))))
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(UnsafeCheckpointError, match='iter_1.pth is no whole'):
+        load(str(path))
+
+
+@pytest.mark.parametrize('content', [[1, 2], torch.zeros(2)])
+def test_what_holds_no_parts(tmp_path, content):
+    torch.save(content, tmp_path / 'a.pth')
+    with pytest.raises(UnsafeCheckpointError, match='a.pth is no whole chec'):
+        load(str(tmp_path / 'a.pth'))
+
+
+def test_other_errors_stay_as_they_are(tmp_path, monkeypatch):
+    with pytest.raises(FileNotFoundError):
+        load(str(tmp_path / 'a.pth'))
+
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise RuntimeError('CUDA error: out of memory')
+
+    monkeypatch.setattr(CheckpointLoader.load_checkpoint, 'load', fail)
+    with pytest.raises(RuntimeError, match='out of memory'):
+        load(str(tmp_path / 'a.pth'))
+
+
 def test_whom_one_trusts_one_may_load(write, tmp_path, monkeypatch):
     path = write(anything=Evil(tmp_path / 'was here'))
     monkeypatch.setenv(TRUST, '1')
@@ -183,6 +214,26 @@ def test_config_of_a_checkpoint_is_that_of_its_training(write, cfg):
     assert found.test_dataloader == cfg.test_dataloader
 
 
+def test_config_as_mmengine_writes_what_is_no_name(write, cfg):
+    custom_keys = {'backbone.layer1': dict(lr_mult=0.1)}
+    cfg = Config(cfg.to_dict())
+    cfg.optim_wrapper.paramwise_cfg = dict(custom_keys=custom_keys)
+    cfg.optim_wrapper.clip_grad = dict(max_norm=float('inf'))
+    cfg.model.backbone.custom_keys = custom_keys
+    assert "dict({'backbone.layer1'" in cfg.pretty_text
+    assert 'max_norm=inf' in cfg.pretty_text
+    found = checkpoint_config(write(cfg.pretty_text))
+    assert found.model == cfg.model
+
+
+def test_config_without_a_part(write, text):
+    for new in ('_loader = ', 'test_dataloader = None\n_loader = '):
+        path = write(text.replace('\ntest_dataloader = ', f'\n{new}'))
+        with pytest.raises(DataError, match=(
+                'The config in .*iter_1.pth has no test_dataloader: give')):
+            checkpoint_config(path)
+
+
 @pytest.mark.parametrize(('old', 'new', 'reason'), [
     ('default_scope = ', 'import os\ndefault_scope = ',
      r'line \d+ is no value'),
@@ -190,11 +241,12 @@ def test_config_of_a_checkpoint_is_that_of_its_training(write, cfg):
      'malformed node'),
     ("default_scope = 'mmdet'", 'default_scope = dict(open("MARK", "w"))',
      'malformed node'),
+    ("default_scope = 'mmdet'",
+     'default_scope = dict({"a": 1}, b=open("MARK", "w"))', 'malformed node'),
     ("type='IFANDetector'", "type='os.mkdir'", "'os.mkdir' is no reg"),
     ("type='IFANDetector'", "type='antigravity'", "'antigravity' is no r"),
     ("'mmdet_ifan',", "'mmdet_ifan', 'antigravity',",
      "imports 'antigravity'"),
-    ('default_scope = ', '_scope = ', "'default_scope'"),
     ("nms=dict(iou_threshold=0.5, type='nms')",
      "nms=dict(type='open(\"MARK\", \"w\")')", 'is no registered class'),
     ('default_scope = ', '= ', 'invalid syntax')])

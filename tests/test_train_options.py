@@ -1,4 +1,5 @@
-"""What ``tools/train.py`` makes of ``--amp`` and ``--auto-scale-lr``."""
+"""What ``tools/train.py`` makes of its options."""
+import os
 import runpy
 from argparse import Namespace
 from collections.abc import Callable
@@ -31,6 +32,37 @@ def apply_options(monkeypatch) -> Callable[..., Config]:
         return cfg
 
     return read
+
+
+@pytest.mark.parametrize(('note', 'files', 'expected'), [
+    ('copy/iter_9.pth', ['copy/iter_9.pth', 'copy/iter_10.pth'],
+     'copy/iter_9.pth'),
+    # A copy of a folder has its own.
+    ('first/iter_9.pth', ['first/iter_9.pth', 'copy/iter_9.pth'],
+     'copy/iter_9.pth'),
+    # The hook wrote them elsewhere.
+    ('first/iter_9.pth', ['first/iter_9.pth'], 'first/iter_9.pth'),
+    # Only the checkpoints were copied; nobody knows which is the last.
+    (None, ['copy/iter_9.pth', 'copy/iter_10.pth', 'copy/iter_last.pth'],
+     'copy/iter_10.pth'),
+    (None, ['copy/best_iter_9.pth'], None),
+])
+def test_latest_in_the_work_folder(apply_options, tmp_path, note, files,
+                                   expected):
+    (tmp_path / 'copy').mkdir()
+    for age, name in enumerate(files):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (age, age))
+    if note is not None:
+        (tmp_path / 'copy/last_checkpoint').write_text(str(tmp_path / note))
+    cfg = apply_options(
+        'ifan_mini-city',
+        dict(work_dir=str(tmp_path / 'copy'), load_from='warm.pth'),
+        resume='auto')
+    assert cfg.load_from == (
+        'warm.pth' if expected is None else str(tmp_path / expected))
+    assert cfg.get('resume', False) == (expected is not None)
 
 
 class Model(BaseModel):

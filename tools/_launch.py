@@ -172,12 +172,14 @@ def add_named_checkpoints(parser: argparse.ArgumentParser) -> None:
 
 
 def require_new(parser: argparse.ArgumentParser, folder: Path) -> None:
-    """Stop with a sentence if an output folder holds something.
+    """Stop with a sentence if an output folder holds something or is none.
 
     Args:
         parser (argparse.ArgumentParser): Parser of the script.
         folder (Path): The folder.
     """
+    if folder.is_file():
+        parser.error(f'{folder} is a file: choose another --out.')
     if folder.exists() and any(folder.iterdir()):
         parser.error(f'{folder} is not empty: choose another --out.')
 

@@ -99,7 +99,7 @@ class Training:
         self.folder.mkdir(parents=True, exist_ok=True)
         if self.checkpoint.exists():
             # Interrupted in its last evaluation, which a resumed run would
-            # not make up for: train again.
+            # not make up for: go on from the checkpoint before.
             self.checkpoint.unlink()
             (self.folder / 'last_checkpoint').unlink(missing_ok=True)
         self.started = time.time()

@@ -45,11 +45,10 @@ def main() -> int:
     require_file('checkpoint', args.checkpoint)
     cfg = read_config(args.config, args.cfg_options)
 
-    from mmdet_ifan.deployment import export, to_onnx
+    from mmdet_ifan.deployment import export
     try:
-        model = export(cfg, args.checkpoint, args.out)
-        if args.onnx:
-            to_onnx(model, args.out / 'detector.onnx', tuple(args.onnx))
+        export(cfg, args.checkpoint, args.out,
+               tuple(args.onnx) if args.onnx else None)
     except ValueError as error:
         print(f'error: {error}', file=sys.stderr)
         return 2

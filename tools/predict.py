@@ -65,17 +65,11 @@ def main() -> int:
         require_file('config', args.config)
     add_package()
 
-    from mmdet.apis import DetInferencer
-
     from mmdet_ifan.datasets.disk import DataError
-    from mmdet_ifan.deployment import checkpoint_config, predict
+    from mmdet_ifan.deployment import load_detector, predict
     from mmdet_ifan.safe_loading import UnsafeCheckpointError
     try:
-        detector = DetInferencer(
-            args.config or checkpoint_config(args.weights),
-            args.weights,
-            device=args.device,
-            show_progress=False)
+        detector = load_detector(args.weights, args.config, args.device)
         unreadable = predict(detector, args.inputs, args.out, args.score_thr,
                              not args.no_draw)
     except (DataError, UnsafeCheckpointError) as error:

@@ -7,6 +7,7 @@ Run it as ``python tools/test.py CONFIG CHECKPOINT`` in a checkout, or as
 from __future__ import annotations
 
 import argparse
+import sys
 
 from _launch import add_common_options, load_config, require_file
 
@@ -30,8 +31,8 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def main() -> None:
-    """Test the detector that the command line names."""
+def main() -> int:
+    """Test the detector; returns the exit code."""
     args = parse_args()
     require_file('checkpoint', args.checkpoint)
     cfg = load_config(args)
@@ -43,10 +44,21 @@ def main() -> None:
     from mmengine.dist import is_main_process
     from mmengine.fileio import dump
     from mmengine.runner import Runner
-    metrics = Runner.from_cfg(cfg).test()
+
+    from mmdet_ifan.datasets.disk import DataError
+    from mmdet_ifan.deployment import load_fitting
+    from mmdet_ifan.safe_loading import UnsafeCheckpointError
+    runner = Runner.from_cfg(cfg)
+    try:
+        load_fitting(runner.model, args.checkpoint)
+    except (DataError, UnsafeCheckpointError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    metrics = runner.test()
     if args.out is not None and is_main_process():
         dump(metrics, args.out, indent=2)
+    return 0
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

@@ -59,8 +59,8 @@ def apply_options(cfg: Config, args: argparse.Namespace) -> None:
     if args.resume == 'auto':
         # Without a checkpoint yet, the run starts as the config says; an
         # automatic resume of the runner would forget its load_from.
-        from mmengine.runner import find_latest_checkpoint
-        args.resume = find_latest_checkpoint(cfg.work_dir)
+        from mmdet_ifan.engine.checkpoint_files import latest_in
+        args.resume = latest_in(cfg.work_dir)
     if args.resume is not None:
         cfg.resume = True
         cfg.load_from = args.resume

@@ -13,6 +13,7 @@ from mmengine.logging import print_log
 from PIL import Image
 
 from .disk import DataError
+from .json_files import is_text
 
 #: How a whole file begins and ends.
 JPEG = (b'\xff\xd8\xff', b'\xff\xd9')
@@ -57,12 +58,32 @@ def images_below(folder: str | Path) -> list[str]:
         folder (str | Path): Must exist.
 
     Returns:
-        list[str]: Paths relative to it, sorted. Hidden files are left out:
-        macOS puts a ``._a.jpg``, which is no image, beside an ``a.jpg``.
+        list[str]: Paths relative to it, sorted. Hidden files and folders are
+        left out: macOS puts a ``._a.jpg``, which is no image, beside an
+        ``a.jpg``, and Jupyter copies into ``.ipynb_checkpoints``.
     """
-    return sorted(
-        mmengine.scandir(
-            folder, IMAGE_SUFFIXES, recursive=True, case_sensitive=False))
+    names = mmengine.scandir(
+        folder, IMAGE_SUFFIXES, recursive=True, case_sensitive=False)
+    return sorted(name for name in names if not any(
+        part.startswith('.') for part in Path(name).parts))
+
+
+def check_names(paths: Iterable[str]) -> None:
+    """Check that OpenCV can be given the paths of images.
+
+    One that is not UTF-8 would end the process without a word.
+
+    Args:
+        paths (Iterable[str]): The images.
+
+    Raises:
+        DataError: If one is not UTF-8 or has control characters.
+    """
+    unusable = [ascii(path) for path in paths if not is_text(path)]
+    if unusable:
+        raise DataError(
+            f'{len(unusable)} images have a path that is not UTF-8 or has '
+            f'control characters: {name_some(unusable)}. Rename them.')
 
 
 def is_cut_short(path: str | Path) -> bool | None:
@@ -116,9 +137,11 @@ def check_images(paths: list[str], named_by: str, mend: str,
             Defaults to 0.
 
     Raises:
-        DataError: If an image is listed twice or damaged.
+        DataError: If an image has an unusable name, is listed twice or
+            damaged.
         FileNotFoundError: If an image does not exist or is empty.
     """
+    check_names(paths)
     twice = repeated(osp.normpath(path) for path in paths)
     if twice:
         raise DataError(

@@ -37,8 +37,8 @@ def checkpoint_config(checkpoint: str) -> Config:
         Config: Its model, test data and visualizer.
 
     Raises:
-        DataError: If it holds none, or one that is more than values and names
-            of registered classes.
+        DataError: If it holds none, one without such a part, or one that is
+            more than values and names of registered classes.
     """
     loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
     text = loaded.get('meta', {}).get('cfg')
@@ -47,22 +47,30 @@ def checkpoint_config(checkpoint: str) -> Config:
                         '--config.')
     try:
         return _read(text)
-    except (KeyError, RecursionError, SyntaxError, TypeError,
-            ValueError) as error:
+    except KeyError as error:
+        raise DataError(f'The config in {checkpoint} has no {error.args[0]}: '
+                        'give one with --config.') from error
+    except (RecursionError, SyntaxError, TypeError, ValueError) as error:
         raise DataError(
             f'The config in {checkpoint} is not used ({error}): it would run '
             'code. Give a config of your own with --config.') from error
 
 
 def _read(text: str) -> Config:
-    """Read a config without running it."""
+    """Read a config without running it; a KeyError is a part missing."""
     values = {}
     for statement in ast.parse(text).body:
         if not isinstance(statement, ast.Assign):
             raise ValueError(f'line {statement.lineno} is no value')
         (target, ) = statement.targets
-        values[ast.unparse(target)] = ast.literal_eval(
-            _DictCalls().visit(statement.value))
+        name = ast.unparse(target)
+        # The others may hold infinities, which are written as a name.
+        if name in (*PARTS, 'custom_imports'):
+            values[name] = ast.literal_eval(
+                _DictCalls().visit(statement.value))
+    for key in PARTS:
+        if values.get(key) is None:
+            raise KeyError(key)
     parts = {key: values[key] for key in PARTS}
     for module in values.get('custom_imports', {}).get('imports', []):
         if module not in IMPORTS:
@@ -78,16 +86,24 @@ def _read(text: str) -> Config:
 
 
 class _DictCalls(ast.NodeTransformer):
-    """``dict(a=1)``, as configs write it, to ``{'a': 1}``."""
+    """``dict(a=1)`` and ``dict({'b.c': 1})`` to ``{...}``.
+
+    Configs write the second where a key is no name.
+    """
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         """Replace a call; any other call stays, and is refused."""
         self.generic_visit(node)
         keys = [keyword.arg for keyword in node.keywords]
-        if ast.unparse(node.func) != 'dict' or node.args or None in keys:
+        if ast.unparse(node.func) != 'dict' or None in keys:
             return node
-        return ast.Dict([ast.Constant(key) for key in keys],
-                        [keyword.value for keyword in node.keywords])
+        match node.args:
+            case []:
+                return ast.Dict([ast.Constant(key) for key in keys],
+                                [keyword.value for keyword in node.keywords])
+            case [ast.Dict() as argument] if not keys:
+                return argument
+        return node
 
 
 def _registered() -> Iterator[str]:

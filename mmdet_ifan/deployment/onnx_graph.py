@@ -15,17 +15,11 @@ from torch import Tensor, nn
 OPSET = 16
 
 
-def to_onnx(model: nn.Module, path: Path, size: tuple[int, int]) -> None:
-    """Write a Faster R-CNN as one ONNX graph.
-
-    Its input ``image`` is of shape (1, 3, H, W): B, G, R from 0 to 255, as
-    OpenCV reads them, at the size at which the detector is to see it. Its
-    outputs are ``boxes`` (N, 4), x1, y1, x2, y2 in px of that image,
-    ``scores`` (N, ) and ``labels`` (N, ), indices of the classes.
+def check_onnx(model: nn.Module, size: tuple[int, int]) -> None:
+    """Refuse what :func:`to_onnx` cannot write.
 
     Args:
-        model (nn.Module): The ``FasterRCNN`` that :func:`export` gives.
-        path (Path): File to write.
+        model (nn.Module): The ``FasterRCNN``.
         size (tuple[int, int]): H and W.
 
     Raises:
@@ -40,6 +34,25 @@ def to_onnx(model: nn.Module, path: Path, size: tuple[int, int]) -> None:
     if any(side < 1 or side % divisor for side in size):
         raise ValueError(f'The detector takes sides that are multiples of '
                          f'{divisor} px, but the size is {size}.')
+
+
+def to_onnx(model: nn.Module, path: Path, size: tuple[int, int]) -> None:
+    """Write a Faster R-CNN as one ONNX graph.
+
+    Its input ``image`` is of shape (1, 3, H, W): B, G, R from 0 to 255, as
+    OpenCV reads them, at the size at which the detector is to see it. Its
+    outputs are ``boxes`` (N, 4), x1, y1, x2, y2 in px of that image,
+    ``scores`` (N, ) and ``labels`` (N, ), indices of the classes.
+
+    Args:
+        model (nn.Module): The ``FasterRCNN`` that :func:`export` gives.
+        path (Path): File to write.
+        size (tuple[int, int]): H and W.
+
+    Raises:
+        ValueError: See :func:`check_onnx`.
+    """
+    check_onnx(model, size)
     with torch.no_grad(), _operators_of_onnx():
         torch.onnx.export(
             OneImage(model, size).eval(),

@@ -6,11 +6,14 @@ from typing import Any
 import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config, ConfigDict
+from mmengine.model import is_model_wrapper
 from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
+from ..datasets.disk import DataError
 from ..models.backbones import tapped_vgg
+from .onnx_graph import check_onnx, to_onnx
 
 #: Parts of a stock detector's state dict.
 PARTS = ('backbone.', 'rpn_head.', 'roi_head.')
@@ -68,8 +71,13 @@ def plain_config(cfg: Config) -> Config:
         With VGG it imports the module ``plain_vgg``, otherwise nothing.
 
     Raises:
-        ValueError: If the detector is no plain Faster R-CNN when it predicts.
+        ValueError: If the detector is no plain Faster R-CNN when it predicts,
+            or the config has no test data.
     """
+    if cfg.get('test_dataloader') is None:
+        raise ValueError(
+            'The config has no test_dataloader, whose pipeline the detector '
+            'needs: give a config that has one.')
     model = plain_model(cfg)
     plain: dict[str, Any] = dict(model=model)
     if model['backbone']['type'] == tapped_vgg.TappedVGG.__name__:
@@ -111,39 +119,96 @@ def plain_state(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def export(cfg: Config, checkpoint: str, out: Path) -> nn.Module:
+def load_fitting(model: nn.Module, checkpoint: str) -> dict:
+    """Load a checkpoint; refuse one that does not fit the detector.
+
+    mmengine loads what fits and leaves the rest as random as it was. A weight
+    of an alignment may be missing or too many.
+
+    Args:
+        model (nn.Module): The detector, which is not changed.
+        checkpoint (str): File or address.
+
+    Returns:
+        dict: The checkpoint.
+
+    Raises:
+        DataError: If a weight of the stock detector's parts is missing, too
+            many or of another shape.
+    """
+    loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
+    detector: Any = model.module if is_model_wrapper(model) else model
+    expected, found = (
+        {key: value.shape for key, value in plain_state(state).items()}
+        for state in (detector.state_dict(), weights_of(loaded)))
+    wrong = sorted(dict(expected.items() ^ found.items()))
+    if wrong:
+        raise DataError(
+            f'{checkpoint} does not fit the config: {len(wrong)} weights are '
+            'missing, too many or of another shape, the first of them '
+            f'{wrong[0]}. Give the config that it was trained with.')
+    return loaded
+
+
+def weights_of(loaded: dict) -> dict[str, Tensor]:
+    """Find the weights in a checkpoint where mmengine does.
+
+    Args:
+        loaded (dict): The checkpoint, which may be nothing but weights.
+
+    Returns:
+        dict[str, Tensor]: Its state dict, without the name of a wrapper.
+    """
+    return {
+        key.removeprefix('module.'): value
+        for key, value in loaded.get('state_dict', loaded).items()
+    }
+
+
+def export(cfg: Config,
+           checkpoint: str,
+           out: Path,
+           onnx_size: tuple[int, int] | None = None) -> nn.Module:
     """Write ``config.py``, ``weights.pth`` and, for VGG, ``plain_vgg.py``.
+
+    Nothing is written if something is wrong.
 
     Args:
         cfg (Config): Config of an ``IFANDetector``.
         checkpoint (str): Its checkpoint.
         out (Path): Folder, which is made.
+        onnx_size (tuple[int, int], optional): Write ``detector.onnx`` as
+            well, for images of this height and width. Defaults to None.
 
     Returns:
         nn.Module: The stock detector with these weights.
 
     Raises:
         ValueError: If the detector is no plain Faster R-CNN when it predicts,
-            or the checkpoint does not fit the config.
+            or the checkpoint does not fit the config or does not name its
+            classes; see also :func:`to_onnx`.
     """
     init_default_scope('mmdet')
     plain = plain_config(cfg)
-    loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
-    state = plain_state(loaded.get('state_dict', {}))
     model = MODELS.build(plain_model(cfg))
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        raise ValueError(
-            f'{checkpoint} does not fit the config: {error}') from error
+    loaded = load_fitting(model, checkpoint)
+    dataset_meta = loaded.get('meta', {}).get('dataset_meta')
+    if dataset_meta is None:
+        raise ValueError(f'{checkpoint} does not name its classes (it has no '
+                         'dataset_meta): take a checkpoint of a training.')
+    if onnx_size is not None:
+        check_onnx(model, onnx_size)
+    state = plain_state(weights_of(loaded))
+    model.load_state_dict(state)
     out.mkdir(parents=True, exist_ok=True)
     plain.dump(out / 'config.py')
     # With its config it is all that DetInferencer needs.
-    meta = dict(
-        dataset_meta=loaded['meta']['dataset_meta'], cfg=plain.pretty_text)
+    meta = dict(dataset_meta=dataset_meta, cfg=plain.pretty_text)
     torch.save(dict(meta=meta, state_dict=state), out / 'weights.pth')
     if 'custom_imports' in plain:
         source = inspect.getsource(tapped_vgg).replace(
             tapped_vgg.TappedVGG.__name__, PLAIN_VGG)
         (out / f'{VGG_MODULE}.py').write_text(source)
+    if onnx_size is not None:
+        to_onnx(model, out / 'detector.onnx', onnx_size)
     return model

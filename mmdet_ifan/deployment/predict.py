@@ -9,16 +9,61 @@ import cv2
 import mmcv
 import numpy as np
 from mmdet.apis import DetInferencer
+from mmdet.models import BBoxHead
 from mmengine.structures import InstanceData
 from tqdm import tqdm
 
 from ..datasets.disk import DataError, write_atomically
-from ..datasets.image_files import IMAGE_SUFFIXES, images_below
+from ..datasets.image_files import IMAGE_SUFFIXES, check_names, images_below
+from .checkpoint_config import checkpoint_config
+from .peel_off import load_fitting
 
 VIDEO_SUFFIXES = ('.avi', '.m4v', '.mkv', '.mov', '.mp4', '.webm')
 
 #: Gives an image, (H, W, 3) in BGR; None if it cannot be read.
 Loader = Callable[[], np.ndarray | None]
+
+
+def load_detector(weights: str,
+                  config: str | None = None,
+                  device: str | None = None) -> DetInferencer:
+    """Load a detector with its own weights and the names of its classes.
+
+    mmdet fills in random weights and COCO's names where they are missing.
+
+    Args:
+        weights (str): Checkpoint, a file or an address.
+        config (str, optional): Config. Defaults to the checkpoint's own.
+        device (str, optional): Such as ``cpu``. Defaults to a GPU if there is
+            one.
+
+    Returns:
+        DetInferencer: The detector.
+
+    Raises:
+        DataError: If the checkpoint does not fit the config, or does not name
+            as many classes as the detector has; see also
+            :func:`checkpoint_config`.
+    """
+    detector = DetInferencer(
+        config or checkpoint_config(weights),
+        weights,
+        device=device,
+        show_progress=False)
+    meta = load_fitting(detector.model, weights).get('meta', {})
+    # The second is what mmdet 2 wrote.
+    if 'dataset_meta' not in meta and 'CLASSES' not in meta:
+        raise DataError(
+            f'{weights} does not name its classes (it has no dataset_meta): '
+            'take a checkpoint of a training or of tools/export.py.')
+    number = len(detector.model.dataset_meta.get('classes', ()))
+    for module in detector.model.modules():
+        if isinstance(module, BBoxHead) and module.num_classes != number:
+            raise DataError(
+                f'{weights} names {number} classes, but its detector has '
+                f'{module.num_classes}: take a checkpoint of a training or '
+                'of tools/export.py.')
+    return detector
 
 
 def find_images(inputs: Sequence[str]) -> dict[str, Loader]:
@@ -35,7 +80,8 @@ def find_images(inputs: Sequence[str]) -> dict[str, Loader]:
 
     Raises:
         DataError: If an input does not exist, is neither image nor video,
-            holds no image, or has the name of another.
+            holds no image, has the name of another, or one that is not
+            UTF-8.
     """
     images: dict[str, Loader] = {}
     for text in inputs:
@@ -56,12 +102,14 @@ def _images_of(text: str) -> Iterator[tuple[str, Loader]]:
         if not names:
             raise DataError(f'There is no image in {path} (looked for '
                             f'{", ".join(IMAGE_SUFFIXES)}).')
+        check_names(str(path / name) for name in names)
         for name in names:
             yield name, partial(cv2.imread, str(path / name))
         return
     files = [path] if path.is_file() else sorted(map(Path, glob.glob(text)))
     if not files:
         raise DataError(f'There is no image, folder or video {text}.')
+    check_names(map(str, files))
     for file in files:
         if file.suffix.lower() in IMAGE_SUFFIXES:
             yield file.name, partial(cv2.imread, str(file))
@@ -89,7 +137,9 @@ def predict(detector: DetInferencer,
         detector (DetInferencer): The detector.
         inputs (Sequence[str]): See :func:`find_images`.
         out (Path): Folder, which is made. ``predictions.json`` is a COCO file
-            whose annotations have a ``score``; the pictures are in ``drawn``.
+            whose annotations have a ``score``; the pictures are in ``drawn``,
+            called ``a.png`` for ``a.jpg``, and all of them ``a.jpg.png`` if
+            two would have the same name.
         score_thr (float): Lowest score that counts, in [0, 1].
             Defaults to 0.3.
         draw (bool): Whether to draw. Defaults to True.
@@ -105,6 +155,8 @@ def predict(detector: DetInferencer,
     annotations: list[dict] = []
     unreadable = []
     found_images = find_images(inputs)
+    # a.jpg and a.png are not to share a.png.
+    shared = len({_picture(name) for name in found_images}) < len(found_images)
     for name, load in tqdm(found_images.items(), 'detect', unit='image'):
         image = load()
         if image is None:
@@ -122,7 +174,8 @@ def predict(detector: DetInferencer,
         annotations += _annotations(found, len(images), len(annotations))
         if draw:
             sample.pred_instances = found
-            picture = (out / 'drawn' / name).with_suffix('.png')
+            picture = out / 'drawn' / (
+                f'{name}.png' if shared else _picture(name))
             picture.parent.mkdir(parents=True, exist_ok=True)
             detector.visualizer.add_datasample(
                 name,
@@ -139,6 +192,11 @@ def predict(detector: DetInferencer,
         ])
     write_atomically(out / 'predictions.json', json.dumps(content).encode())
     return unreadable
+
+
+def _picture(name: str) -> Path:
+    """Name the picture of an image."""
+    return Path(name).with_suffix('.png')
 
 
 def _annotations(found: InstanceData, image_id: int,

@@ -4,10 +4,13 @@ from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
 from mmengine.fileio import LocalBackend, register_backend
+from mmengine.runner import find_latest_checkpoint
 
 from ..datasets.disk import TEMPORARY_SUFFIX, write_atomically
 
 ATOMIC = 'mmdet_ifan_atomic'
+#: How checkpoints are called unless the config says otherwise.
+TEMPLATE = 'iter_{}.pth'
 
 
 @register_backend(ATOMIC)
@@ -96,3 +99,23 @@ def named_and_before(named: str, template: str,
         return
     yield latest
     yield from (path for path in paths if number(path) < number(latest))
+
+
+def latest_in(work_dir: str) -> str | None:
+    """Name the checkpoint that a run in a work folder goes on from.
+
+    Args:
+        work_dir (str): The work folder.
+
+    Returns:
+        str | None: Its path, there or not. None if there is none yet.
+    """
+    noted = find_latest_checkpoint(work_dir)
+    if noted:
+        # A copy of the folder still notes down the original's.
+        own = Path(work_dir, Path(noted).name)
+        return str(own) if own.is_file() else noted
+    # Only the checkpoints were copied, or a process was killed before it had
+    # noted down the first one.
+    latest = next(named_and_before('', TEMPLATE, Path(work_dir)), None)
+    return noted if latest is None else str(latest)

@@ -17,7 +17,9 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
-from mmengine.runner import Runner
+from mmengine.runner import CheckpointLoader, Runner
+
+from ..safe_loading import UnsafeCheckpointError
 
 LIBRARIES = ('torch', 'mmengine', 'mmcv', 'mmdet', 'onedl-mmengine',
              'onedl-mmcv', 'onedl-mmdetection')
@@ -109,14 +111,25 @@ class Doctor:
                 f'{", ".join(model.all_alignments) or "none"}.')
 
     def start(self) -> str:
-        """Check that the weights to start from are there."""
+        """Check that the weights to start from can be loaded."""
         path = self.cfg.get('load_from')
         if path is None:
             return 'from the initialisation of the model.'
-        if '://' not in path and not Path(path).is_file():
+        if '://' in path:
+            return f'from {path}, which is not looked into.'
+        if not Path(path).is_file():
             raise FileNotFoundError(
                 f'load_from names {path}, which does not exist: train it '
                 'first, or correct load_from.')
+        try:
+            CheckpointLoader.load_checkpoint(path, 'cpu', logger='silent')
+        except UnsafeCheckpointError:
+            raise
+        except Exception as error:  # torch raises anything on a torn one.
+            raise RuntimeError(
+                f'load_from names {path}, which is torn or no checkpoint '
+                f'({error!r}): copy it again, or correct load_from.'
+            ) from error
         return f'from {path}.'
 
     def launches(self) -> str:
@@ -170,6 +183,8 @@ class Doctor:
 
     def test_data(self) -> str:
         """Read the test images; compare them with those of training."""
+        if self.cfg.get('val_dataloader') is None:
+            return 'none; nothing is measured while training.'
         test = DATASETS.build(self.cfg.val_dataloader.dataset)
         runner = self._runner(
             val_loop=True,

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mmengine.runner import find_latest_checkpoint
+from .checkpoint_files import latest_in
 
 #: What the system says when a file finds no room.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -36,7 +36,7 @@ def explain_interruption(work_dir: str) -> Iterator[None]:
         sentence = _sentence(error, work_dir)
         if sentence is None:
             raise
-        last = find_latest_checkpoint(work_dir)
+        last = latest_in(work_dir)
         if last and osp.isfile(last):
             sentence += f' {last} is whole: --resume goes on from it.'
         raise RuntimeError(sentence) from error

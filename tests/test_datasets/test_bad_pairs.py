@@ -1,5 +1,6 @@
 """What is wrong with a pair is said before training, with the names."""
 import json
+import os
 import os.path as osp
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -239,6 +240,29 @@ def test_target_list_in_another_encoding(tmp_path):
         UnlabelledDataset('list', data_root=str(tmp_path))
 
 
+@pytest.mark.parametrize('kind', ['text', 'coco', 'folder'])
+def test_target_in_a_folder_that_is_not_utf8(tmp_path, kind):
+    """OpenCV would end the process at the BMP."""
+    folder = tmp_path / os.fsdecode(b'caf\xe9')
+    folder.mkdir()
+    (folder / 'a.bmp').write_bytes(encode('.bmp'))
+    (folder / 'list').write_text('a.bmp')
+    (folder / 'list.json').write_text('{"images": [{"file_name": "a.bmp"}]}')
+    images = dict(text='list', coco='list.json', folder='.')[kind]
+    with pytest.raises(DataError, match=(
+            r"1 images .* not UTF-8 .*caf\\udce9/\S*a.bmp'\. Rename")):
+        UnlabelledDataset(images, data_root=str(folder))
+
+
+@pytest.mark.parametrize('suffix', ['.bmp', '.png'])
+def test_target_image_whose_name_is_not_utf8(tmp_path, suffix):
+    draw(tmp_path, 'a.png')
+    (tmp_path / os.fsdecode(b'caf\xe9')).with_suffix(suffix).write_bytes(
+        encode(suffix))
+    with pytest.raises(DataError, match=rf"/caf\\udce9{suffix}'\. Rename"):
+        UnlabelledDataset('.', data_root=str(tmp_path))
+
+
 # Damaged images
 
 
@@ -285,7 +309,8 @@ def test_cut_labelled_image_is_named_before_training(labelled, tmp_path):
 
 
 def test_hidden_files_are_no_target_images(tmp_path):
-    draw(tmp_path, 'a.png', 'sub/B.PNG')
+    draw(tmp_path, 'a.png', 'sub/B.PNG',
+         'sub/.ipynb_checkpoints/B-checkpoint.PNG')
     (tmp_path / 'sub/._B.PNG').write_bytes(b'where macOS keeps its notes')
     dataset = UnlabelledDataset('.', data_root=str(tmp_path))
     assert [osp.basename(dataset.get_data_info(i)['img_path'])

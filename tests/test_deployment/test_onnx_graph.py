@@ -95,6 +95,15 @@ def test_a_size_that_does_not_suit(stock, tmp_path, monkeypatch):
     assert not (tmp_path / 'detector.onnx').exists()
 
 
+def test_nothing_is_exported_if_the_graph_cannot_be(cfg, checkpoint, tmp_path,
+                                                    monkeypatch):
+    monkeypatch.setattr('mmdet_ifan.deployment.onnx_graph.find_spec',
+                        lambda _: sys)
+    with pytest.raises(ValueError, match='the size is'):
+        export(cfg, checkpoint, tmp_path / 'out', (0, 96))
+    assert not (tmp_path / 'out').exists()
+
+
 def test_operators_are_put_back(stock, tmp_path, monkeypatch):
     """Whatever goes wrong: training needs mmcv's own."""
     monkeypatch.setattr('mmdet_ifan.deployment.onnx_graph.find_spec',

@@ -9,7 +9,8 @@ from mmdet.apis import DetInferencer
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
-from mmdet_ifan.deployment import export, plain_config
+from mmdet_ifan.datasets.disk import DataError
+from mmdet_ifan.deployment import export, load_fitting, plain_config
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Detects, and scores its own annotations, without this package.
@@ -129,3 +130,92 @@ def test_refuses_the_checkpoint_of_another_config(tmp_path):
     with pytest.raises(ValueError, match='iter_1.pth does not fit'):
         export(cfg, str(tmp_path / 'iter_1.pth'), tmp_path / 'out')
     assert not (tmp_path / 'out').exists()
+
+
+def test_refuses_what_has_no_test_data(tmp_path):
+    cfg = config_of('ifan_mini-city', tmp_path)
+    cfg.test_dataloader = None
+    with pytest.raises(ValueError, match='has no test_dataloader, whose'):
+        export(cfg, 'unread.pth', tmp_path / 'out')
+
+
+@pytest.mark.parametrize('parts', [{}, dict(meta={})])
+def test_refuses_a_checkpoint_without_class_names(tmp_path, parts):
+    cfg = config_of('ifan_mini-city', tmp_path)
+    path = tmp_path / 'iter_1.pth'
+    trained(cfg, path)
+    torch.save(dict(state_dict=torch.load(path)['state_dict']) | parts, path)
+    with pytest.raises(ValueError, match='iter_1.pth does not name its cla'):
+        export(cfg, str(path), tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
+
+
+# --- Whether a checkpoint fits -----------------------------------------------
+
+
+def renamed(state: dict, old: str, new: str) -> dict:
+    """Rename the weights whose names begin so."""
+    return {
+        new + key.removeprefix(old) if key.startswith(old) else key: value
+        for key, value in state.items()
+    }
+
+
+@pytest.mark.parametrize('change', [
+    lambda state: renamed(state, '', 'student.'),
+    lambda state: renamed(state, 'rpn_head.rpn_reg.bias', 'rpn_head.other'),
+    lambda state: dict(state, **{'backbone.other': torch.zeros(1)}),
+    lambda state: dict(
+        state, **{'rpn_head.rpn_reg.bias': torch.zeros(1)}),
+    lambda state: {}])
+def test_weights_that_do_not_fit(tmp_path, change):
+    cfg = config_of('ifan_mini-city', tmp_path)
+    model = MODELS.build(cfg.model)
+    path = tmp_path / 'iter_1.pth'
+    torch.save(dict(state_dict=change(model.state_dict())), path)
+    with pytest.raises(DataError, match=(
+            r'iter_1.pth does not fit the config: \d+ weights are .* first of '
+            r'them (backbone|rpn_head)\.')):
+        load_fitting(model, str(path))
+
+
+@pytest.mark.parametrize('name', ['ifan_mini-city', 'strong-weak_mini-city'])
+@pytest.mark.parametrize('change', [
+    lambda state: dict(state_dict=state),
+    lambda state: state,
+    lambda state: dict(state_dict=renamed(state, '', 'module.')),
+    lambda state: dict(state_dict=renamed(state, 'alignments.', 'other.'))])
+def test_weights_that_fit(tmp_path, name, change):
+    model = MODELS.build(config_of(name, tmp_path).model)
+    path = tmp_path / 'iter_1.pth'
+    torch.save(change(model.state_dict()), path)
+    load_fitting(model, str(path))
+
+
+def test_command_tests_only_weights_that_fit(tmp_path, write_coco):
+    """Those of an export do: testing needs no alignment."""
+    cfg = config_of('ifan_mini-city', tmp_path)
+    classes = cfg.test_dataloader.dataset.target.metainfo.classes
+    write_coco('target.json', [('0.png', (64, 96))], categories=classes,
+               boxes=[(0, classes[0], (2, 3, 20, 20))])
+    dataset = cfg.test_dataloader.dataset
+    dataset.source = dataset.target
+    cfg.dump(tmp_path / 'config.py')
+    trained(cfg, tmp_path / 'iter_1.pth')
+    export(cfg, str(tmp_path / 'iter_1.pth'), tmp_path / 'out')
+    state = torch.load(tmp_path / 'iter_1.pth')['state_dict']
+    torch.save(renamed(state, '', 'student.'), tmp_path / 'student.pth')
+
+    def test(checkpoint: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [sys.executable, ROOT / 'tools/test.py', 'config.py', checkpoint],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True)
+
+    result = test('out/weights.pth')
+    assert result.returncode == 0, result.stderr
+    result = test('student.pth')
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1].startswith(
+        'error: student.pth does not fit the config: ')

@@ -1,5 +1,6 @@
 """Detecting in whatever a user has."""
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from mmengine.config import Config
 from pycocotools.coco import COCO
 
 from mmdet_ifan.datasets.disk import DataError
-from mmdet_ifan.deployment import export, find_images, predict
+from mmdet_ifan.deployment import export, find_images, load_detector, predict
 
 ROOT = Path(__file__).resolve().parents[2]
 CLASSES = ('person', 'rider', 'car', 'truck', 'bus', 'train', 'motorcycle',
@@ -93,6 +94,14 @@ def test_bad_inputs_are_named(street, monkeypatch, inputs, sentence):
         find_images(inputs)
 
 
+@pytest.mark.parametrize('single', [False, True])
+def test_name_that_would_end_opencv(street, single):
+    odd = street / os.fsdecode(b'caf\xe9.png')
+    (street / 'a.png').rename(odd)
+    with pytest.raises(DataError, match=r'not UTF-8 .*caf\\udce9.png'):
+        find_images([str(odd if single else street)])
+
+
 def test_writes_what_the_detector_says(street, ride, weights, tmp_path):
     detector = DetInferencer(
         weights=str(weights), device='cpu', show_progress=False)
@@ -130,6 +139,46 @@ def test_writes_what_the_detector_says(street, ride, weights, tmp_path):
     assert (cv2.imread(str(out / 'drawn/b/a.png')) != plain).any()
 
 
+def test_pictures_of_one_name(street, weights, tmp_path):
+    for name in ('a.jpg', 'a.png.png'):
+        cv2.imwrite(str(street / name), np.zeros((32, 48, 3), np.uint8))
+    detector = load_detector(str(weights), device='cpu')
+    out = tmp_path / 'out'
+    predict(detector, [str(street)], out)
+    pictures = {
+        str(path.relative_to(out / 'drawn')): cv2.imread(str(path)).shape[:2]
+        for path in (out / 'drawn').rglob('*.png')
+    }
+    assert pictures == {
+        'a.jpg.png': (32, 48), 'a.png.png': (64, 96),
+        'a.png.png.png': (32, 48), 'b/a.png.png': (48, 64)
+    }
+
+
+@pytest.mark.parametrize(('meta', 'sentence'), [
+    (dict(), r'does not name its classes \(it has no dataset_meta\)'),
+    (dict(dataset_meta={}), 'names 0 classes, but its detector has 8'),
+    (dict(dataset_meta=dict(classes=('car', ))), 'names 1 classes, but'),
+])
+def test_refuses_names_of_other_classes(weights, meta, sentence):
+    """And those of COCO, which mmdet takes where there are none."""
+    content = torch.load(weights)
+    del content['meta']['dataset_meta']
+    content['meta'].update(meta)
+    torch.save(content, weights)
+    with pytest.raises(DataError, match=f'weights.pth {sentence}'):
+        load_detector(str(weights), device='cpu')
+
+
+def test_refuses_weights_that_do_not_fit(weights):
+    """mmdet would leave a head of two classes random, under eight names."""
+    cfg = Config.fromfile(weights.with_name('config.py'))
+    cfg.model.roi_head.bbox_head.num_classes = 2
+    cfg.dump(weights.with_name('two.py'))
+    with pytest.raises(DataError, match='weights.pth does not fit the config'):
+        load_detector(str(weights), str(weights.with_name('two.py')), 'cpu')
+
+
 def test_command(street, weights, tmp_path):
     command = [
         sys.executable, ROOT / 'tools/predict.py', 'street', '--weights',
@@ -148,3 +197,8 @@ def test_command(street, weights, tmp_path):
         command, cwd=tmp_path, capture_output=True, text=True)
     assert again.returncode == 2
     assert 'found is not empty' in again.stderr
+    command[command.index('found')] = 'street/notes.txt'
+    onto_file = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True)
+    assert onto_file.returncode == 2
+    assert 'error: street/notes.txt is a file: choose' in onto_file.stderr

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 from mmengine.config import Config
 
 from mmdet_ifan.datasets.mini_city import MiniCity, write_mini_city
@@ -87,6 +88,32 @@ def test_what_is_wrong_is_named(cfg, option, value, name, sentence):
     # What builds on it is not examined.
     if name in ('model', 'training data'):
         assert found['one step'].ok is None
+
+
+@pytest.mark.parametrize('content', [
+    lambda whole: whole[:len(whole) // 2],
+    lambda whole: b'',
+    lambda whole: b'Log in to download this.\n',
+])
+def test_weights_that_cannot_be_loaded(cfg, tmp_path, content):
+    path = tmp_path / 'start.pth'
+    weights = {f'w{i}': torch.zeros(100, 50) for i in range(5)}
+    torch.save(dict(state_dict=weights), path)
+    cfg.load_from = str(path)
+    assert Doctor(cfg).start() == f'from {path}.'
+    path.write_bytes(content(path.read_bytes()))
+    found = findings(cfg)
+    assert [f.name for f in found.values() if f.ok is False] == ['start']
+    assert str(path) in found['start'].text
+    assert 'checkpoint' in found['start'].text
+
+
+def test_a_target_without_labels(cfg):
+    for name in ('dataloader', 'evaluator', 'cfg'):
+        cfg[f'val_{name}'] = cfg[f'test_{name}'] = None
+    found = findings(cfg)
+    assert all(finding.ok for finding in found.values()), found
+    assert 'nothing is measured' in found['test data'].text
 
 
 def test_a_full_disk(cfg, monkeypatch):

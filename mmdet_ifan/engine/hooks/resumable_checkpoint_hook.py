@@ -14,7 +14,7 @@ from mmengine.dist import (
 from mmengine.fileio import LocalBackend
 from mmengine.hooks import CheckpointHook
 from mmengine.hooks.hook import DATA_BATCH
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from ...datasets import PairedDomainSampler
@@ -26,6 +26,7 @@ from ...datasets.random_states import (
 )
 from ..checkpoint_files import (
     ATOMIC,
+    latest_in,
     named_and_before,
     remove_unfinished,
     what_is_wrong,
@@ -84,7 +85,7 @@ class ResumableCheckpointHook(CheckpointHook):
             return
         named = runner._load_from
         if named is None:
-            named = find_latest_checkpoint(runner.work_dir)
+            named = latest_in(runner.work_dir)
         if named is None or '://' in named:
             return
         for path in named_and_before(named, self.filename_tmpl,
