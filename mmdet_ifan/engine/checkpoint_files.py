@@ -110,12 +110,13 @@ def latest_in(work_dir: str) -> str | None:
     Returns:
         str | None: Its path, there or not. None if there is none yet.
     """
+    folder = Path(work_dir).absolute()
     noted = find_latest_checkpoint(work_dir)
     if noted:
         # A copy of the folder still notes down the original's.
-        own = Path(work_dir, Path(noted).name)
+        own = folder / Path(noted).name
         return str(own) if own.is_file() else noted
     # Only the checkpoints were copied, or a process was killed before it had
     # noted down the first one.
-    latest = next(named_and_before('', TEMPLATE, Path(work_dir)), None)
+    latest = next(named_and_before('', TEMPLATE, folder), None)
     return noted if latest is None else str(latest)
