@@ -243,23 +243,23 @@ def test_target_list_in_another_encoding(tmp_path):
 @pytest.mark.parametrize('kind', ['text', 'coco', 'folder'])
 def test_target_in_a_folder_that_is_not_utf8(tmp_path, kind):
     """OpenCV would end the process at the BMP."""
-    folder = tmp_path / os.fsdecode(b'caf\xe9')
+    folder = tmp_path / os.fsdecode(b'\xe9')
     folder.mkdir()
     (folder / 'a.bmp').write_bytes(encode('.bmp'))
     (folder / 'list').write_text('a.bmp')
     (folder / 'list.json').write_text('{"images": [{"file_name": "a.bmp"}]}')
     images = dict(text='list', coco='list.json', folder='.')[kind]
     with pytest.raises(DataError, match=(
-            r"1 images .* not UTF-8 .*caf\\udce9/\S*a.bmp'\. Rename")):
+            r"1 images .* not UTF-8 .*\\udce9/\S*a.bmp'\. Rename")):
         UnlabelledDataset(images, data_root=str(folder))
 
 
 @pytest.mark.parametrize('suffix', ['.bmp', '.png'])
 def test_target_image_whose_name_is_not_utf8(tmp_path, suffix):
     draw(tmp_path, 'a.png')
-    (tmp_path / os.fsdecode(b'caf\xe9')).with_suffix(suffix).write_bytes(
+    (tmp_path / os.fsdecode(b'\xe9')).with_suffix(suffix).write_bytes(
         encode(suffix))
-    with pytest.raises(DataError, match=rf"/caf\\udce9{suffix}'\. Rename"):
+    with pytest.raises(DataError, match=rf"/\\udce9{suffix}'\. Rename"):
         UnlabelledDataset('.', data_root=str(tmp_path))
 
 

@@ -96,9 +96,9 @@ def test_bad_inputs_are_named(street, monkeypatch, inputs, sentence):
 
 @pytest.mark.parametrize('single', [False, True])
 def test_name_that_would_end_opencv(street, single):
-    odd = street / os.fsdecode(b'caf\xe9.png')
+    odd = street / os.fsdecode(b'\xe9.png')
     (street / 'a.png').rename(odd)
-    with pytest.raises(DataError, match=r'not UTF-8 .*caf\\udce9.png'):
+    with pytest.raises(DataError, match=r'not UTF-8 .*\\udce9.png'):
         find_images([str(odd if single else street)])
 
 
