@@ -7,6 +7,7 @@ torch's ``weights_only`` is switched on for whatever mmengine loads
 (``load_from``, resume, test, ``DetInferencer``, ``init_detector``,
 ``Pretrained``) and told of what else is harmless.
 """
+import errno
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -97,11 +98,9 @@ class _SafeLoader:
                 loaded = self.load(filename, *args, **kwargs)
         except UnpicklingError as error:
             raise UnsafeCheckpointError(_sentence(filename, error)) from error
-        # What torch raises where it reads something else as a checkpoint.
-        except (EOFError, LookupError, RuntimeError,
+        except (EOFError, LookupError, OSError, RuntimeError,
                 UnicodeDecodeError) as error:
-            if isinstance(error,
-                          RuntimeError) and not str(error).startswith(TORN):
+            if not _says_torn(error):
                 raise
             raise _no_whole_checkpoint(filename) from error
         if not isinstance(loaded, dict):
@@ -131,6 +130,15 @@ def _forced() -> Iterator[None]:
             del os.environ[FORCE]
         else:
             os.environ[FORCE] = before
+
+
+def _says_torn(error: Exception) -> bool:
+    """Tell what torch raises where a file is no whole checkpoint."""
+    if isinstance(error, OSError):
+        # It looks for the end of a short file before its beginning.
+        return error.errno == errno.EINVAL
+    return (not isinstance(error, RuntimeError)
+            or str(error).startswith(TORN))
 
 
 def _no_whole_checkpoint(filename: str) -> UnsafeCheckpointError:

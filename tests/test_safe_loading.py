@@ -155,6 +155,7 @@ def test_what_is_no_checkpoint(tmp_path):
 
 @pytest.mark.parametrize('change', [
     lambda whole: whole[:len(whole) // 2],
+    lambda whole: whole[:60_000],
     lambda _: b'',
     lambda _: b'hello world text',
     lambda _: b'.'])
