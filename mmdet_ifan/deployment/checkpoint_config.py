@@ -66,11 +66,9 @@ def _read(text: str) -> Config:
         name = ast.unparse(target)
         # The others may hold infinities, which are written as a name.
         if name in (*PARTS, 'custom_imports'):
-            values[name] = ast.literal_eval(
-                _DictCalls().visit(statement.value))
-    for key in PARTS:
-        if values.get(key) is None:
-            raise KeyError(key)
+            value = ast.literal_eval(_DictCalls().visit(statement.value))
+            if value is not None:
+                values[name] = value
     parts = {key: values[key] for key in PARTS}
     for module in values.get('custom_imports', {}).get('imports', []):
         if module not in IMPORTS:
