@@ -2,14 +2,13 @@
 from collections.abc import Sequence
 
 import torch
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 #: Domain labels of the paper: source 0, target 1.
 SOURCE, TARGET = 0.0, 1.0
 
 
-class DomainClassifier(BaseModule):
+class DomainClassifier(nn.Module):
     """Fully convolutional classifier: three 1x1 convolutions, then a sigmoid.
 
     The widths follow Strong-Weak alignment (Saito et al., CVPR 2019), which
