@@ -21,6 +21,7 @@ from mmdet_ifan.models import (
     IFANDetector,
 )
 from mmdet_ifan.models.detectors import Proposals
+from mmdet_ifan.models.detectors.domain_features import extract_together
 
 NAMES = ('image', 'instance', 'correlation')
 
@@ -222,6 +223,32 @@ def test_each_part_runs_once_for_each_domain_that_needs_it(
     with counted_calls(detector) as calls:
         seeded_loss(detector, *make_batch())
     assert calls == expected
+
+
+def test_domains_of_one_shape_share_a_backbone_pass(detector, make_batch):
+    """Batches of two sizes; the losses and gradients are those of two passes
+    but for rounding.
+    """
+    results = []
+    for together in (True, False):
+        inputs, samples = make_batch()
+        inputs['target'] = inputs['source'][:1] + 0.5
+        samples['target'] = [samples['source'][0].clone()]
+        with counted_calls(detector) as calls, patch(
+                'mmdet_ifan.models.detectors.ifan_detector.extract_together',
+                extract_together if together else MagicMock()):
+            losses = seeded_loss(detector, inputs, samples)
+        assert calls['backbone'] == (1 if together else 2)
+        detector.zero_grad()
+        detector.parse_losses(losses)[0].backward()
+        results.append(
+            {key: value[0] if isinstance(value, list) else value
+             for key, value in losses.items()}
+            | {name: parameter.grad.clone()
+               for name, parameter in detector.named_parameters()
+               if parameter.requires_grad})
+    assert results[0]['correlation/pairs_sddc'] > 0
+    torch.testing.assert_close(*results, rtol=1e-4, atol=1e-5)
 
 
 def test_source_proposals_are_those_of_the_detection_loss(

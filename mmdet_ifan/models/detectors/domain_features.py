@@ -161,3 +161,24 @@ class DomainFeatures:
                 batch_img_metas=[s.metainfo for s in self.data_samples],
                 rcnn_test_cfg=object_cfg,
                 rescale=False)
+
+
+def extract_together(source: DomainFeatures, target: DomainFeatures) -> None:
+    """Compute the taps of both domains in one pass of the backbone.
+
+    Images of different padded shapes are left to a pass each: more padding
+    would give the detector other anchors and the classifiers a hint. A
+    backbone whose batch normalisation is trained takes the statistics of
+    both domains together, as those are that it keeps for the test.
+
+    Args:
+        source (DomainFeatures): Source, nothing of it computed yet.
+        target (DomainFeatures): Target, likewise.
+    """
+    images = [domain.batch_inputs for domain in (source, target)]
+    if images[0].shape[1:] != images[1].shape[1:]:
+        return
+    taps = source.detector.backbone(torch.cat(images))
+    sizes = [len(batch) for batch in images]
+    source.taps, target.taps = zip(
+        *(tap.split(sizes) for tap in taps), strict=True)

@@ -13,7 +13,12 @@ from torch import Tensor
 
 from ..alignments import BaseAlignment, HierarchicalDomainNeck
 from ..layers import at_least_float
-from .domain_features import DomainFeatures, Proposals, kept_vectors
+from .domain_features import (
+    DomainFeatures,
+    Proposals,
+    extract_together,
+    kept_vectors,
+)
 
 
 @MODELS.register_module()
@@ -119,12 +124,17 @@ class IFANDetector(FasterRCNN):
             DomainFeatures(self, multi_batch_inputs[branch],
                            multi_batch_data_samples[branch])
             for branch in ('source', 'target'))
+        launched = {
+            name: alignment
+            for name, alignment in self.all_alignments.items()
+            if alignment.launched
+        }
+        if launched:
+            extract_together(source, target)
         losses = self._detection_loss(source)
-        for name, alignment in self.all_alignments.items():
-            if alignment.launched:
-                losses.update(
-                    rename_loss_dict(f'{name}/',
-                                     alignment.loss(source, target)))
+        for name, alignment in launched.items():
+            losses.update(
+                rename_loss_dict(f'{name}/', alignment.loss(source, target)))
         return losses
 
     def _detection_loss(self, source: DomainFeatures) -> dict:
