@@ -22,7 +22,7 @@ load_from = None
 train_cfg = dict(max_iters=2, val_interval=2)
 param_scheduler = []
 train_dataloader = dict(
-    batch_size=1, num_workers=0, persistent_workers=False)
+    batch_size=2, num_workers=0, persistent_workers=False)
 val_dataloader = dict(num_workers=0, persistent_workers=False)
 """
 BROKEN = 'model = dict(neck=dict(taps=(7, )))\n'
@@ -124,10 +124,12 @@ def pair(tmp_path: Path) -> Path:
 def test_study_goes_on_where_it_stopped(pair):
     arguments = ('source-only.py', 'adda.py', '--warm-start',
                  'warm-start.py', '--out', 'figures')
-    first = study(pair, *arguments)
+    # One at a time: each has all cores, a process on each of two.
+    first = study(pair, *arguments, '--jobs', '1')
     # One run failed, which is said; the other has its figures.
     assert first.returncode == 1
     assert 'adda.py' in first.stderr and 'console.log' in first.stderr
+    assert 'taps names each at most once' in first.stderr
     figures = pair / 'figures'
     path, = (figures / 'runs').iterdir()
     assert path.name == 'source-only_seed-0.json'

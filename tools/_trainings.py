@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+import torch
 from mmengine.config import Config
 from tqdm import tqdm
 
@@ -38,6 +39,7 @@ class Training:
         self.path = config
         cfg = Config.fromfile(config)
         self.max_iters: int = cfg.train_cfg.max_iters
+        self.batch_size: int = cfg.train_dataloader.batch_size
         hook, = (h for h in cfg.custom_hooks if h.type == 'LateLaunchHook')
         # Of bounds, the later: the cost is an estimate.
         self.launches = [
@@ -49,15 +51,13 @@ class Training:
         self.cost_file = folder / 'cost.json'
         self.started = 0.
         self.checkpoint = folder / f'iter_{self.max_iters}.pth'
-        self.command = [
-            sys.executable,
-            str(ROOT / 'tools/train.py'),
+        self.arguments = [
             str(self.path), '--work-dir',
             str(folder), '--seed',
             str(seed), '--resume'
         ]
-        if load_from is not None:
-            self.command += ['--cfg-options', f'load_from={load_from}']
+        self.options = [] if load_from is None else [f'load_from={load_from}']
+        self.command: list[str] = []
 
     @property
     def work(self) -> float:
@@ -90,12 +90,38 @@ class Training:
         steps = [s['step'] for s in read_scalars(self.folder) if 'loss' in s]
         return self.work * steps[-1] / self.max_iters if steps else 0.
 
-    def start(self, threads: int) -> None:
-        """Start, or go on, in a process of its own.
+    def start(self, share: int, gpus: Sequence[str] = ()) -> None:
+        """Start, or go on.
+
+        More than one core or GPU share out each batch, a process on each, as
+        many as divide it: the training stays the same.
 
         Args:
-            threads (int): Threads of the process.
+            share (int): How many GPUs, or cores without any, it may use.
+            gpus (Sequence[str]): The GPUs, as ``CUDA_VISIBLE_DEVICES`` calls
+                them. Defaults to none.
         """
+        processes = max(
+            n for n in range(1, share + 1) if self.batch_size % n == 0)
+        script, options = [str(ROOT / 'tools/train.py')], list(self.options)
+        if processes > 1:
+            # Standalone: trainings beside each other take ports of their own.
+            script = [
+                '-m', 'torch.distributed.run', '--standalone',
+                f'--nproc_per_node={processes}', *script
+            ]
+            options.append('train_dataloader.batch_size='
+                           f'{self.batch_size // processes}')
+        self.command = [sys.executable, *script, *self.arguments]
+        if processes > 1:
+            self.command += ['--launcher', 'pytorch']
+        if options:
+            self.command += ['--cfg-options', *options]
+        environment = dict(os.environ)
+        if gpus:
+            environment['CUDA_VISIBLE_DEVICES'] = ','.join(gpus[:processes])
+        else:
+            environment['OMP_NUM_THREADS'] = str(share // processes)
         self.folder.mkdir(parents=True, exist_ok=True)
         if self.checkpoint.exists():
             # Interrupted in its last evaluation, which a resumed run would
@@ -108,7 +134,7 @@ class Training:
                 self.command,
                 stdout=stream,
                 stderr=stream,
-                env={**os.environ, 'OMP_NUM_THREADS': str(threads)})
+                env=environment)
 
     def finished(self) -> bool:
         """Tell whether the process is done, well or not."""
@@ -146,6 +172,13 @@ class Training:
             self.process.terminate()
 
 
+def visible_gpus() -> list[str]:
+    """Name the GPUs that may be used, as ``CUDA_VISIBLE_DEVICES`` does."""
+    count = torch.cuda.device_count()
+    names = os.environ.get('CUDA_VISIBLE_DEVICES')
+    return names.split(',')[:count] if names else list(map(str, range(count)))
+
+
 def progress_bar(trainings: Iterable[Training]) -> tqdm:
     """Make the bar that :func:`train` moves, as long as all their work."""
     return tqdm(
@@ -161,31 +194,37 @@ def train(trainings: Sequence[Training],
           after: Callable[[Training], None] | None = None) -> None:
     """Train what is not trained yet; one that fails does not stop the others.
 
-    At this size a second core makes one training hardly faster, but two
-    trainings beside each other take little longer than one.
+    Those at work at a time share the machine's GPUs, or without any its
+    cores, equally.
 
     Args:
         trainings (Sequence[Training]): The trainings; the longest go first.
         bar (tqdm): Counts their work.
         jobs (int, optional): How many at a time. Defaults to None, as many as
-            there are cores.
+            there are GPUs or, without any, cores.
         after (Callable, optional): Called with each training that has ended,
             well or not, as soon as it has. Defaults to None.
     """
-    cores = os.cpu_count() or 1
+    gpus = visible_gpus()
+    places = len(gpus) or os.cpu_count() or 1
     waiting = sorted((t for t in trainings if t.metrics() is None),
                      key=lambda training: -training.work)
-    jobs = max(1, min(jobs or cores, len(waiting)))
-    running: list[Training] = []
+    jobs = max(1, min(jobs or places, len(waiting)))
+    share = max(1, places // jobs)
+    # What each of the jobs has for itself; more jobs than GPUs share them.
+    free = [[gpus[i % places] for i in range(job * share, (job + 1) * share)]
+            if gpus else [] for job in range(jobs)]
+    running: dict[Training, list[str]] = {}
     start = bar.n
     try:
         while waiting or running:
-            while waiting and len(running) < jobs:
-                running.append(waiting.pop(0))
-                running[-1].start(max(1, cores // jobs))
+            while waiting and free:
+                training, its_gpus = waiting.pop(0), free.pop(0)
+                running[training] = its_gpus
+                training.start(share, its_gpus)
             time.sleep(2)
             for training in [t for t in running if t.finished()]:
-                running.remove(training)
+                free.append(running.pop(training))
                 if after is not None:
                     after(training)
             done = sum(training.work_done() for training in trainings)

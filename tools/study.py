@@ -44,7 +44,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--jobs',
         type=int,
-        help='trainings at a time (default: as many as there are cores)')
+        help='trainings at a time, which share GPUs, or cores, equally '
+        '(default: as many as there are GPUs or, without any, cores)')
     args = parser.parse_args()
     for path in [*args.configs, args.warm_start]:
         if path is not None and not path.is_file():

@@ -66,12 +66,13 @@ def apply_options(cfg: Config, args: argparse.Namespace) -> None:
         cfg.load_from = args.resume
 
 
-def main() -> None:
-    """Train the detector that the command line names."""
-    args = parse_args()
-    if args.resume not in (None, 'auto'):
-        require_file('checkpoint', args.resume)
-    cfg = load_config(args)
+def train(cfg: Config, args: argparse.Namespace) -> None:
+    """Train as the config and the command line say.
+
+    Args:
+        cfg (Config): Config of the run.
+        args (argparse.Namespace): The command line.
+    """
     apply_options(cfg, args)
 
     from mmengine.runner import Runner
@@ -79,6 +80,20 @@ def main() -> None:
     from mmdet_ifan.engine import explain_interruption
     with explain_interruption(cfg.work_dir):
         Runner.from_cfg(cfg).train()
+
+
+def main() -> None:
+    """Train the detector that the command line names."""
+    args = parse_args()
+    if args.resume not in (None, 'auto'):
+        require_file('checkpoint', args.resume)
+    cfg = load_config(args)
+
+    from torch.distributed.elastic.multiprocessing.errors import record
+
+    # Of several processes, torchrun tells at its end which failed and, if it
+    # was recorded, why.
+    record(train)(cfg, args)
 
 
 if __name__ == '__main__':
