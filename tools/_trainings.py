@@ -94,7 +94,7 @@ class Training:
         """Start, or go on.
 
         More than one core or GPU share out each batch, a process on each, as
-        many as divide it: the training stays the same.
+        many as divide it; docs/scaling.md says what that changes.
 
         Args:
             share (int): How many GPUs, or cores without any, it may use.
