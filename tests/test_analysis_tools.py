@@ -64,6 +64,20 @@ def test_errors(folder):
     assert cv2.imread(str(folder / 'errors/errors.png')) is not None
 
 
+def test_features_without_an_object(folder):
+    path = folder / 'data/mini_city/annotations/instances_val.json'
+    content = json.loads(path.read_text())
+    path.with_name('empty.json').write_text(
+        json.dumps(dict(content, annotations=[])))
+    said = run(folder, 'features.py', str(CONFIG), 'a=0.pth', '--out',
+               'none.png', '--cfg-options',
+               'test_dataloader.dataset.source.ann_file='
+               'annotations/empty.json', code=2)
+    assert 'error: No test image of source has an object' in said
+    assert 'Traceback' not in said
+    assert not (folder / 'none.png').exists()
+
+
 def test_features(folder):
     said = run(folder, 'features.py', str(CONFIG), 'a=0.pth', 'b=1.pth',
                '--out', 'features.png')

@@ -20,6 +20,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
+from ..datasets.disk import DataError
+
 #: Dimensions to which the features are reduced before anything is measured.
 DIMENSIONS = 50
 MARKERS = dict(source='o', target='^')
@@ -54,6 +56,9 @@ def roi_features(cfg: Config,
 
     Returns:
         dict[str, Objects]: Those of ``source`` and ``target``.
+
+    Raises:
+        DataError: If a domain's test images have no object.
     """
     # It rewrites parts of the config that it is given.
     model = init_detector(copy.deepcopy(cfg), checkpoint, device=device)
@@ -86,6 +91,11 @@ def roi_features(cfg: Config,
                                    bbox2roi([boxes]))
             parts.append((pooled.flatten(1).cpu().numpy(), labels[kept],
                           np.full(len(kept), i)))
+        if not parts:
+            raise DataError(
+                f'No test image of {domain} has an object, so there is no '
+                'feature to compare: give test_dataloader.dataset.'
+                f'{domain}.ann_file one with boxes.')
         objects[domain] = Objects(
             *(np.concatenate(part) for part in zip(*parts, strict=True)))
     return objects

@@ -57,15 +57,21 @@ def main() -> int:
     args = parse_args()
     cfg = read_config(args.config, args.cfg_options)
 
+    from mmdet_ifan.datasets.disk import DataError
     from mmdet_ifan.evaluation.embedding import (
         in_words,
         plot_embedding,
         roi_features,
     )
-    detectors = {
-        name: roi_features(cfg, checkpoint, args.max_per_class, args.device)
-        for name, checkpoint in dict(args.checkpoints).items()
-    }
+    try:
+        detectors = {
+            name: roi_features(cfg, checkpoint, args.max_per_class,
+                               args.device)
+            for name, checkpoint in dict(args.checkpoints).items()
+        }
+    except DataError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
     measures = plot_embedding(
         detectors, list(cfg.test_dataloader.dataset.target.metainfo.classes),
         args.out, args.seed)
