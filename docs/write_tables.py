@@ -48,9 +48,9 @@ def paper_table() -> str:
     return to_markdown(rows)
 
 
-def study_table() -> str:
-    """Give the table that ``tools/study.py`` has written."""
-    return (DOCS / 'data/study_mini-city/table.md').read_text()
+def study_table(name: str) -> str:
+    """Give the table that ``tools/study.py`` has written into a folder."""
+    return (DOCS / 'data' / name / 'table.md').read_text()
 
 
 def bench_table(name: str) -> str:
@@ -63,7 +63,9 @@ def bench_table(name: str) -> str:
 TABLES = {
     'demo': (ROOT / 'README.md', demo_table),
     'paper': (ROOT / 'README.md', paper_table),
-    'study': (DOCS / 'results.md', study_table),
+    'study': (DOCS / 'results.md', partial(study_table, 'study_mini-city')),
+    'strong': (DOCS / 'results.md',
+               partial(study_table, 'study_mini-city-strong')),
     **{
         name: (DOCS / 'performance.md', partial(bench_table, name))
         for name in ('steps', 'parts', 'rest', 'growth')
