@@ -166,10 +166,10 @@ class DomainFeatures:
 def extract_together(source: DomainFeatures, target: DomainFeatures) -> None:
     """Compute the taps of both domains in one pass of the backbone.
 
-    Images of different padded shapes are left to a pass each: more padding
-    would give the detector other anchors and the classifiers a hint. A
-    backbone whose batch normalisation is trained takes the statistics of
-    both domains together, as those are that it keeps for the test.
+    Batches of different shapes are left to a pass each: more padding would
+    give the detector other anchors and the classifiers a hint. Batch
+    normalisation, where it is trained, then takes the statistics of both
+    domains together, and the same are kept for testing.
 
     Args:
         source (DomainFeatures): Source, nothing of it computed yet.
