@@ -78,8 +78,8 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
     from mmengine.runner import Runner
 
     from mmdet_ifan.engine import explain_interruption
-    with explain_interruption(cfg.work_dir):
-        Runner.from_cfg(cfg).train()
+    explain_interruption(
+        lambda: Runner.from_cfg(cfg).train(), cfg.work_dir)
 
 
 def main() -> None:

@@ -1,9 +1,9 @@
 """What ended a training from outside, in a sentence."""
 import errno
+import os
 import os.path as osp
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from .checkpoint_files import latest_in
 
@@ -13,11 +13,16 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NOTICE = 1.
 
 
-@contextmanager
-def explain_interruption(work_dir: str) -> Iterator[None]:
-    """Say what ended a training and where it can go on.
+def explain_interruption(work: Callable[[], object], work_dir: str) -> None:
+    """Do some work, and if it is ended, say by what and where it can go on.
+
+    Torch notices a killed worker in a signal handler, which may run on the way
+    from one Python function to the next. Therefore this is no context manager:
+    on the way into its end, before anything could catch it, the notice got
+    away.
 
     Args:
+        work (Callable): A training.
         work_dir (str): Its work folder.
 
     Raises:
@@ -26,11 +31,15 @@ def explain_interruption(work_dir: str) -> Iterator[None]:
     """
     try:
         try:
-            yield
-        except (ConnectionError, EOFError):
+            work()
+        except (ConnectionError, EOFError) as error:
             # Perhaps of a worker that died while it handed over a batch.
-            # Torch's signal handler then says so, into the sleep.
+            # Torch's signal handler then says so, into the sleep, unless it
+            # did before, where Python ignores errors.
             time.sleep(NOTICE)
+            if killed := _killed_child():
+                raise RuntimeError(
+                    f'DataLoader worker (pid {killed})') from error
             raise
     except Exception as error:
         sentence = _sentence(error, work_dir)
@@ -40,6 +49,17 @@ def explain_interruption(work_dir: str) -> Iterator[None]:
         if last and osp.isfile(last):
             sentence += f' {last} is whole: --resume goes on from it.'
         raise RuntimeError(sentence) from error
+
+
+def _killed_child() -> int | None:
+    """Give the number of a child process that a signal has ended, if any."""
+    try:
+        child = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return None
+    if child is None or child.si_code != os.CLD_KILLED:
+        return None
+    return child.si_pid
 
 
 def _sentence(error: Exception, work_dir: str) -> str | None:

@@ -2,7 +2,8 @@
 import os
 import resource
 import signal
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,15 @@ class Wrong(Deadly):
         raise RuntimeError('a bug')
 
 
+def failing(error: Exception) -> Callable[[], None]:
+    """Work that ends with this error."""
+
+    def work() -> None:
+        raise error
+
+    return work
+
+
 @pytest.fixture
 def work_dir(tmp_path: Path) -> str:
     """Work folder with a checkpoint."""
@@ -53,8 +63,8 @@ def test_killed_worker(work_dir):
     with pytest.raises(RuntimeError, match=(
             r'A worker that loads images was killed .*want of memory: lower '
             r'num_workers.*iter_2.pth is whole: --resume goes on from it')):
-        with explain_interruption(work_dir):
-            list(DataLoader(Deadly(), num_workers=1))
+        explain_interruption(
+            lambda: list(DataLoader(Deadly(), num_workers=1)), work_dir)
 
 
 @pytest.fixture
@@ -74,25 +84,40 @@ def late_notice() -> Iterator[None]:
 
 def test_worker_killed_while_it_hands_over_a_batch(work_dir, late_notice):
     with pytest.raises(RuntimeError, match='A worker that loads images was '):
-        with explain_interruption(work_dir):
-            raise ConnectionResetError(104, 'Connection reset by peer')
+        explain_interruption(
+            failing(ConnectionResetError(104, 'Connection reset by peer')),
+            work_dir)
+
+
+def test_killed_worker_that_nobody_has_noticed(work_dir):
+    """The connection is gone, and with it the notice of torch's handler."""
+    child = subprocess.Popen(['sleep', '60'])
+    child.kill()
+    try:
+        with pytest.raises(RuntimeError, match=(
+                rf'was killed \(DataLoader worker \(pid {child.pid}\)\), ')):
+            explain_interruption(failing(EOFError()), work_dir)
+    finally:
+        child.wait()
+    with pytest.raises(EOFError):
+        explain_interruption(failing(EOFError()), work_dir)
 
 
 def test_no_room_for_a_checkpoint(work_dir, small_files):
     with pytest.raises(RuntimeError, match=(
             r'A file cannot be written \(.*\); the disk of \S+ may be full: '
             r'make room.*iter_2.pth is whole')):
-        with explain_interruption(work_dir):
-            save_checkpoint(dict(a=torch.ones(10**5)),
-                            f'{work_dir}/iter_4.pth')
+        explain_interruption(
+            lambda: save_checkpoint(
+                dict(a=torch.ones(10**5)), f'{work_dir}/iter_4.pth'), work_dir)
     last = torch.load(f'{work_dir}/iter_2.pth', weights_only=True)
     assert last['a'].tolist() == [1, 1, 1]
 
 
 def test_no_checkpoint_yet(tmp_path):
     with pytest.raises(RuntimeError, match='max_keep_ckpts.$'):
-        with explain_interruption(str(tmp_path)):
-            raise OSError(28, 'No space left on device')
+        explain_interruption(
+            failing(OSError(28, 'No space left on device')), str(tmp_path))
 
 
 @pytest.mark.parametrize('error', [
@@ -100,12 +125,11 @@ def test_no_checkpoint_yet(tmp_path):
     ConnectionResetError(104, 'Connection reset by peer')])
 def test_other_errors_pass(work_dir, error):
     with pytest.raises(type(error)) as raised:
-        with explain_interruption(work_dir):
-            raise error
+        explain_interruption(failing(error), work_dir)
     assert raised.value is error
 
 
 def test_what_a_worker_raises_passes(work_dir):
     with pytest.raises(RuntimeError, match='^Caught RuntimeError in Data'):
-        with explain_interruption(work_dir):
-            list(DataLoader(Wrong(), num_workers=1))
+        explain_interruption(
+            lambda: list(DataLoader(Wrong(), num_workers=1)), work_dir)
