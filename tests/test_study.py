@@ -124,8 +124,7 @@ def pair(tmp_path: Path) -> Path:
 def test_study_goes_on_where_it_stopped(pair):
     arguments = ('source-only.py', 'adda.py', '--warm-start',
                  'warm-start.py', '--out', 'figures')
-    # One at a time: each has all cores, a process on each of two.
-    first = study(pair, *arguments, '--jobs', '1')
+    first = study(pair, *arguments, '--processes', '2')
     # One run failed, which is said; the other has its figures.
     assert first.returncode == 1
     assert 'adda.py' in first.stderr and 'console.log' in first.stderr
@@ -175,10 +174,21 @@ def test_study_goes_on_where_it_stopped(pair):
     (('absent.py', ), 'there is no config absent.py'),
     ((str(ROOT / 'configs/ifan_mini-city.py'), ) * 2, 'the same name'),
     ((str(ROOT / 'configs/ifan_mini-city.py'), '--jobs', '0'),
-     'at least 1, but got 0'),
+     '--jobs must be at least 1, but got 0'),
+    ((str(ROOT / 'configs/ifan_mini-city.py'), '--processes', '0'),
+     '--processes must be at least 1, but got 0'),
 ])
 def test_refuses_what_cannot_be_meant(tmp_path, arguments, sentence):
     result = study(tmp_path, *arguments, '--out', 'figures')
     assert result.returncode == 2
     assert sentence in result.stderr
+    assert not (tmp_path / 'figures').exists()
+
+
+def test_refuses_processes_that_cannot_share_out_a_batch(tmp_path):
+    result = study(tmp_path, str(ROOT / 'configs/ifan_mini-city.py'),
+                   '--processes', '3', '--out', 'figures')
+    assert result.returncode == 1
+    assert '--processes 3 cannot share out the batches of' in result.stderr
+    assert 'which are of 4' in result.stderr
     assert not (tmp_path / 'figures').exists()

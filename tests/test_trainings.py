@@ -16,16 +16,13 @@ ROOT = Path(__file__).resolve().parents[1]
 def shares(monkeypatch, tmp_path):
     """Run trainings that end at once; gives (command, environment) of each."""
     tool = runpy.run_path(str(ROOT / 'tools/_trainings.py'))
-    base = ROOT / 'configs/source-only_mini-city.py'
+    config = ROOT / 'configs/source-only_mini-city.py'
 
-    def run(count: int, batch_size: int, cores: int, gpus: int,
-            jobs: int | None = None, load_from: Path | None = None) -> list:
+    def run(count: int, cores: int, gpus: int = 0, jobs: int | None = None,
+            processes: int = 1, load_from: Path | None = None) -> list:
         monkeypatch.setattr('os.cpu_count', lambda: cores)
         monkeypatch.setattr(torch.cuda, 'device_count', lambda: gpus)
         monkeypatch.setattr('time.sleep', lambda _: None)
-        config = tmp_path / 'config.py'
-        config.write_text(f'_base_ = {str(base)!r}\n'
-                          f'train_dataloader = dict(batch_size={batch_size})')
         started: list[tuple[list[str], dict[str, str]]] = []
 
         def popen(command: list[str], env: dict, **_: Any) -> SimpleNamespace:
@@ -37,7 +34,7 @@ def shares(monkeypatch, tmp_path):
             'os.wait4', lambda *_: (1, 0, SimpleNamespace(ru_maxrss=1)))
         trainings = [tool['Training'](config, tmp_path / str(i), i, load_from)
                      for i in range(count)]
-        tool['train'](trainings, tqdm(disable=True), jobs)
+        tool['train'](trainings, tqdm(disable=True), jobs, processes)
         assert len(started) == count
         return started
 
@@ -54,20 +51,19 @@ def options_of(command: list[str]) -> dict:
     return cfg.to_dict()
 
 
-@pytest.mark.parametrize(('batch_size', 'cores', 'jobs', 'processes',
-                          'threads'), [
-    (4, 1, None, 1, 1),
-    (4, 2, None, 1, 1),
-    (4, 2, 1, 2, 1),
-    (4, 8, None, 4, 1),
-    (4, 16, None, 4, 2),
-    (3, 2, 1, 1, 2),
-    (1, 8, None, 1, 4),
+@pytest.mark.parametrize(('cores', 'jobs', 'processes', 'threads'), [
+    (1, None, 1, 1),
+    (2, None, 1, 1),
+    (2, 1, 1, 2),
+    (2, None, 2, 1),
+    (8, None, 2, 2),
+    (8, 1, 4, 2),
+    (1, None, 2, 1),
 ])
-def test_cores_are_shared_equally(shares, tmp_path, batch_size, cores, jobs,
-                                  processes, threads):
+def test_cores_are_shared_equally(shares, tmp_path, cores, jobs, processes,
+                                  threads):
     start = tmp_path / 'start.pth'
-    for command, env in shares(2, batch_size, cores, 0, jobs, start):
+    for command, env in shares(2, cores, 0, jobs, processes, start):
         assert env['OMP_NUM_THREADS'] == str(threads)
         options = options_of(command)
         assert options['load_from'] == str(start)
@@ -79,23 +75,21 @@ def test_cores_are_shared_equally(shares, tmp_path, batch_size, cores, jobs,
             assert command[command.index('--launcher') + 1] == 'pytorch'
             # The batch of all processes together is the config's.
             assert options['train_dataloader'] == dict(
-                batch_size=str(batch_size // processes))
+                batch_size=str(4 // processes))
 
 
-@pytest.mark.parametrize(('gpus', 'jobs', 'visible', 'expected'), [
-    (1, None, None, ['0', '0', '0']),
-    (2, None, None, ['0', '1', '0']),
-    (4, 2, None, ['0,1', '2,3', '0,1']),
-    (2, None, '5,7', ['5', '7', '5']),
-    (2, 3, None, ['0', '1', '0']),
+@pytest.mark.parametrize(('gpus', 'jobs', 'processes', 'visible',
+                          'expected'), [
+    (1, None, 1, None, ['0', '0', '0']),
+    (2, None, 1, None, ['0', '1', '0']),
+    (4, None, 2, None, ['0,1', '2,3', '0,1']),
+    (2, None, 1, '5,7', ['5', '7', '5']),
+    (2, 3, 1, None, ['0', '1', '0']),
 ])
-def test_gpus_are_shared_equally(shares, monkeypatch, gpus, jobs, visible,
-                                 expected):
+def test_each_process_has_a_gpu(shares, monkeypatch, gpus, jobs, processes,
+                                visible, expected):
     monkeypatch.delenv('CUDA_VISIBLE_DEVICES', raising=False)
     if visible:
         monkeypatch.setenv('CUDA_VISIBLE_DEVICES', visible)
-    started = shares(3, 4, 16, gpus, jobs)
+    started = shares(3, 16, gpus, jobs, processes)
     assert [env['CUDA_VISIBLE_DEVICES'] for _, env in started] == expected
-    for command, env in started:
-        count = len(env['CUDA_VISIBLE_DEVICES'].split(','))
-        assert (f'--nproc_per_node={count}' in command) == (count > 1)

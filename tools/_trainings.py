@@ -90,19 +90,16 @@ class Training:
         steps = [s['step'] for s in read_scalars(self.folder) if 'loss' in s]
         return self.work * steps[-1] / self.max_iters if steps else 0.
 
-    def start(self, share: int, gpus: Sequence[str] = ()) -> None:
+    def start(self, processes: int, threads: int,
+              gpus: Sequence[str] = ()) -> None:
         """Start, or go on.
 
-        More than one core or GPU share out each batch, a process on each, as
-        many as divide it; docs/scaling.md says what that changes.
-
         Args:
-            share (int): How many GPUs, or cores without any, it may use.
-            gpus (Sequence[str]): The GPUs, as ``CUDA_VISIBLE_DEVICES`` calls
-                them. Defaults to none.
+            processes (int): How many share out each batch.
+            threads (int): Threads of each.
+            gpus (Sequence[str]): A GPU for each, as ``CUDA_VISIBLE_DEVICES``
+                calls it. Defaults to none.
         """
-        processes = max(
-            n for n in range(1, share + 1) if self.batch_size % n == 0)
         script, options = [str(ROOT / 'tools/train.py')], list(self.options)
         if processes > 1:
             # Standalone: trainings beside each other take ports of their own.
@@ -117,11 +114,9 @@ class Training:
             self.command += ['--launcher', 'pytorch']
         if options:
             self.command += ['--cfg-options', *options]
-        environment = dict(os.environ)
+        environment = {**os.environ, 'OMP_NUM_THREADS': str(threads)}
         if gpus:
-            environment['CUDA_VISIBLE_DEVICES'] = ','.join(gpus[:processes])
-        else:
-            environment['OMP_NUM_THREADS'] = str(share // processes)
+            environment['CUDA_VISIBLE_DEVICES'] = ','.join(gpus)
         self.folder.mkdir(parents=True, exist_ok=True)
         if self.checkpoint.exists():
             # Interrupted in its last evaluation, which a resumed run would
@@ -191,28 +186,31 @@ def progress_bar(trainings: Iterable[Training]) -> tqdm:
 def train(trainings: Sequence[Training],
           bar: tqdm,
           jobs: int | None = None,
+          processes: int = 1,
           after: Callable[[Training], None] | None = None) -> None:
     """Train what is not trained yet; one that fails does not stop the others.
 
-    Those at work at a time share the machine's GPUs, or without any its
-    cores, equally.
+    At this size a second thread makes one training hardly faster, but two
+    trainings beside each other take little longer than one.
 
     Args:
         trainings (Sequence[Training]): The trainings; the longest go first.
         bar (tqdm): Counts their work.
         jobs (int, optional): How many at a time. Defaults to None, as many as
-            there are GPUs or, without any, cores.
+            there are GPUs or, without any, cores for.
+        processes (int): Processes of each, which share out the batch. With
+            GPUs, each has one of them. Defaults to 1.
         after (Callable, optional): Called with each training that has ended,
             well or not, as soon as it has. Defaults to None.
     """
-    gpus = visible_gpus()
-    places = len(gpus) or os.cpu_count() or 1
+    gpus, cores = visible_gpus(), os.cpu_count() or 1
     waiting = sorted((t for t in trainings if t.metrics() is None),
                      key=lambda training: -training.work)
-    jobs = max(1, min(jobs or places, len(waiting)))
-    share = max(1, places // jobs)
-    # What each of the jobs has for itself; more jobs than GPUs share them.
-    free = [[gpus[i % places] for i in range(job * share, (job + 1) * share)]
+    jobs = jobs or (len(gpus) or cores) // processes
+    jobs = max(1, min(jobs, len(waiting)))
+    threads = max(1, cores // (jobs * processes))
+    # More jobs than there are GPUs for share them.
+    free = [[gpus[(job * processes + i) % len(gpus)] for i in range(processes)]
             if gpus else [] for job in range(jobs)]
     running: dict[Training, list[str]] = {}
     start = bar.n
@@ -221,7 +219,7 @@ def train(trainings: Sequence[Training],
             while waiting and free:
                 training, its_gpus = waiting.pop(0), free.pop(0)
                 running[training] = its_gpus
-                training.start(share, its_gpus)
+                training.start(processes, threads, its_gpus)
             time.sleep(2)
             for training in [t for t in running if t.finished()]:
                 free.append(running.pop(training))

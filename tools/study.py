@@ -44,8 +44,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--jobs',
         type=int,
-        help='trainings at a time, which share GPUs, or cores, equally '
-        '(default: as many as there are GPUs or, without any, cores)')
+        help='trainings at a time (default: as many as there are GPUs or, '
+        'without any, cores for)')
+    parser.add_argument(
+        '--processes',
+        type=int,
+        default=1,
+        help='processes of a training, each with a GPU or, without any, a '
+        'core, which share out the batch (default: 1)')
     args = parser.parse_args()
     for path in [*args.configs, args.warm_start]:
         if path is not None and not path.is_file():
@@ -54,8 +60,10 @@ def parse_args() -> argparse.Namespace:
     if len(set(names)) < len(names):
         parser.error('two configs have the same name, which is that of their '
                      'rows: rename one.')
-    if args.jobs is not None and args.jobs < 1:
-        parser.error(f'--jobs must be at least 1, but got {args.jobs}.')
+    for option in ('jobs', 'processes'):
+        value = getattr(args, option)
+        if value is not None and value < 1:
+            parser.error(f'--{option} must be at least 1, but got {value}.')
     return args
 
 
@@ -131,6 +139,11 @@ def train_missing(args: argparse.Namespace,
     runs = {(config, seed): training(
         config, seed, hashes[config], warm[seed].checkpoint if warm else None)
             for config, seed in missing}
+    for run in [*warm.values(), *runs.values()]:
+        if run.batch_size % args.processes:
+            sys.exit(f'error: --processes {args.processes} cannot share out '
+                     f'the batches of {run.path}, which are of '
+                     f'{run.batch_size}: give a number that divides it.')
     keys = {run.folder: key for key, run in runs.items()}
 
     def keep(run: Training) -> None:
@@ -144,14 +157,14 @@ def train_missing(args: argparse.Namespace,
         keep(run)
     with progress_bar([*warm.values(), *runs.values()]) as bar:
         bar.set_description('warm starts')
-        train(list(warm.values()), bar, args.jobs)
+        train(list(warm.values()), bar, args.jobs, args.processes)
         failed = {
             seed: failure
             for seed, start in warm.items() if (failure := start.failure())
         }
         runs = {key: run for key, run in runs.items() if key[1] not in failed}
         bar.set_description('trainings')
-        train(list(runs.values()), bar, args.jobs, keep)
+        train(list(runs.values()), bar, args.jobs, args.processes, keep)
     failures = [*failed.values(), *(run.failure() for run in runs.values())]
     return [failure for failure in failures if failure]
 
