@@ -100,20 +100,23 @@ class Training:
             gpus (Sequence[str]): A GPU for each, as ``CUDA_VISIBLE_DEVICES``
                 calls it. Defaults to none.
         """
-        script, options = [str(ROOT / 'tools/train.py')], list(self.options)
+        launcher: list[str] = []
+        arguments, options = list(self.arguments), list(self.options)
         if processes > 1:
             # Standalone: trainings beside each other take ports of their own.
-            script = [
+            launcher = [
                 '-m', 'torch.distributed.run', '--standalone',
-                f'--nproc_per_node={processes}', *script
+                f'--nproc_per_node={processes}'
             ]
+            arguments += ['--launcher', 'pytorch']
             options.append('train_dataloader.batch_size='
                            f'{self.batch_size // processes}')
-        self.command = [sys.executable, *script, *self.arguments]
-        if processes > 1:
-            self.command += ['--launcher', 'pytorch']
         if options:
-            self.command += ['--cfg-options', *options]
+            arguments += ['--cfg-options', *options]
+        self.command = [
+            sys.executable, *launcher,
+            str(ROOT / 'tools/train.py'), *arguments
+        ]
         environment = {**os.environ, 'OMP_NUM_THREADS': str(threads)}
         if gpus:
             environment['CUDA_VISIBLE_DEVICES'] = ','.join(gpus)
