@@ -9,6 +9,8 @@ from .checkpoint_files import latest_in
 
 #: What the system says when a file finds no room.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+#: What a process gets that reads from one that has died.
+BROKEN = (ConnectionError, EOFError)
 #: Seconds within which torch notices that a worker has died.
 NOTICE = 1.
 
@@ -32,14 +34,10 @@ def explain_interruption(work: Callable[[], object], work_dir: str) -> None:
     try:
         try:
             work()
-        except (ConnectionError, EOFError) as error:
+        except BROKEN:
             # Perhaps of a worker that died while it handed over a batch.
-            # Torch's signal handler then says so, into the sleep, unless it
-            # did before, where Python ignores errors.
+            # Torch's signal handler then says so, into the sleep.
             time.sleep(NOTICE)
-            if killed := _killed_child():
-                raise RuntimeError(
-                    f'DataLoader worker (pid {killed})') from error
             raise
     except Exception as error:
         sentence = _sentence(error, work_dir)
@@ -51,15 +49,22 @@ def explain_interruption(work: Callable[[], object], work_dir: str) -> None:
         raise RuntimeError(sentence) from error
 
 
-def _killed_child() -> int | None:
-    """Give the number of a child process that a signal has ended, if any."""
+def _killed_worker(error: Exception) -> str | None:
+    """Name the worker that was killed, if one was."""
+    # Not what a worker raised itself: that comes without a number.
+    if (isinstance(error, RuntimeError)
+            and 'DataLoader worker (pid' in str(error)):
+        return str(error)
+    if not isinstance(error, BROKEN):
+        return None
+    # Torch may have said so before, where Python ignores errors.
     try:
         child = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
         return None
     if child is None or child.si_code != os.CLD_KILLED:
         return None
-    return child.si_pid
+    return f'DataLoader worker (pid {child.si_pid})'
 
 
 def _sentence(error: Exception, work_dir: str) -> str | None:
@@ -68,10 +73,10 @@ def _sentence(error: Exception, work_dir: str) -> str | None:
         return (f'A file cannot be written ({error.strerror}); the disk of '
                 f'{work_dir} may be full: make room, or lower '
                 'default_hooks.checkpoint.max_keep_ckpts.')
-    # Not what a worker raised itself: that comes without a number.
-    if (isinstance(error, RuntimeError)
-            and 'DataLoader worker (pid' in str(error)):
-        return (f'A worker that loads images was killed ({error}), most often '
-                'for want of memory: lower num_workers of train_dataloader '
-                'and val_dataloader, or close other programs.')
+    worker = _killed_worker(error)
+    if worker is not None:
+        return (f'A worker that loads images was killed ({worker}), most '
+                'often for want of memory: lower num_workers of '
+                'train_dataloader and val_dataloader, or close other programs.'
+                )
     return None
