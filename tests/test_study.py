@@ -185,6 +185,21 @@ def test_refuses_what_cannot_be_meant(tmp_path, arguments, sentence):
     assert not (tmp_path / 'figures').exists()
 
 
+def test_refuses_more_processes_than_gpus(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(ROOT / 'tools'))
+    monkeypatch.setattr('torch.cuda.device_count', lambda: 2)
+    tool = runpy.run_path(str(ROOT / 'tools/study.py'))
+    command = ['study.py', str(ROOT / 'configs/ifan_mini-city.py'), '--out',
+               'figures', '--processes']
+    monkeypatch.setattr(sys, 'argv', [*command, '2'])
+    assert tool['parse_args']().processes == 2
+    monkeypatch.setattr(sys, 'argv', [*command, '4'])
+    with pytest.raises(SystemExit, match='2'):
+        tool['parse_args']()
+    assert ('--processes 4 needs a GPU for each, but there are 2'
+            in capsys.readouterr().err)
+
+
 def test_refuses_processes_that_cannot_share_out_a_batch(tmp_path):
     result = study(tmp_path, str(ROOT / 'configs/ifan_mini-city.py'),
                    '--processes', '3', '--out', 'figures')

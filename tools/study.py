@@ -14,7 +14,7 @@ import json
 import sys
 from pathlib import Path
 
-from _trainings import Training, progress_bar, train
+from _trainings import Training, progress_bar, train, visible_gpus
 from mmengine.config import Config
 
 from mmdet_ifan.evaluation import plot_study, study_table, to_markdown
@@ -64,6 +64,10 @@ def parse_args() -> argparse.Namespace:
         value = getattr(args, option)
         if value is not None and value < 1:
             parser.error(f'--{option} must be at least 1, but got {value}.')
+    gpus = len(visible_gpus())
+    if 0 < gpus < args.processes:
+        parser.error(f'--processes {args.processes} needs a GPU for each, but '
+                     f'there are {gpus}: give at most as many.')
     return args
 
 
