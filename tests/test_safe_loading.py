@@ -15,7 +15,7 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader, Runner
 
 from mmdet_ifan.datasets.disk import DataError
-from mmdet_ifan.deployment import checkpoint_config, export
+from mmdet_ifan.deployment import checkpoint_config, export, plain_config
 from mmdet_ifan.safe_loading import FORCE, TRUST, UnsafeCheckpointError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -225,6 +225,21 @@ def test_config_as_mmengine_writes_what_is_no_name(write, cfg):
     assert 'max_norm=inf' in cfg.pretty_text
     found = checkpoint_config(write(cfg.pretty_text))
     assert found.model == cfg.model
+
+
+@pytest.mark.parametrize(
+    'name', ['ifan_mini-city', 'ifan_vgg16_city2foggy'])
+def test_config_that_was_exported_needs_no_file_beside_it(
+        write, name, monkeypatch):
+    """What is called plain_vgg or plain_norm elsewhere is not looked at."""
+    cfg = Config.fromfile(ROOT / f'configs/{name}.py')
+    plain = plain_config(cfg)
+    file, = plain.custom_imports.imports
+    monkeypatch.setitem(sys.modules, file, None)
+    found = checkpoint_config(write(plain.pretty_text))
+    backbone = cfg.model.backbone
+    assert found.model.backbone.type == backbone.type
+    assert found.model.backbone.get('norm_cfg') == backbone.get('norm_cfg')
 
 
 def test_config_without_a_part(write, text):

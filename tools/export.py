@@ -10,8 +10,9 @@ from _launch import add_cfg_options, read_config, require_file, require_new
 
 EPILOG = """
 DIR gets config.py and weights.pth, which load where mmdet_ifan is not
-installed, and without one parameter of an alignment. VGG is no backbone of
-mmdet: for it DIR also gets plain_vgg.py, and DIR has to be on PYTHONPATH.
+installed, and without one parameter of an alignment. For what mmdet lacks, DIR
+also gets a file, and has to be on PYTHONPATH: plain_vgg.py for VGG, and
+plain_norm.py for the small detector.
 --onnx needs the packages onnx and, to run the file, onnxruntime.
 
 example:

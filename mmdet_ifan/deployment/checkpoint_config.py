@@ -6,7 +6,6 @@ written.
 """
 import ast
 from collections.abc import Iterator
-from importlib import import_module
 from typing import Any
 
 from mmdet import registry as mmdet_registry
@@ -17,12 +16,14 @@ from mmengine.registry import Registry
 from mmengine.runner import CheckpointLoader
 
 from ..datasets.disk import DataError
-from .peel_off import VGG_MODULE
+from .peel_off import COMPANIONS
 
 #: What running a detector needs of a config.
 PARTS = ('default_scope', 'model', 'test_dataloader', 'visualizer')
-#: What a config may import: this package, and what it exports with a VGG.
-IMPORTS = ('mmdet_ifan', VGG_MODULE)
+#: What a config may import: this package, and the files that it exports.
+IMPORTS = ('mmdet_ifan', *(companion.file for companion in COMPANIONS))
+#: Ours instead of what is in these files, which may be anybody's.
+OURS = {companion.plain: companion.ours for companion in COMPANIONS}
 #: mmcv's operators, which are in no registry.
 OPERATORS = ('nms', 'soft_nms', 'RoIAlign', 'RoIPool')
 
@@ -66,14 +67,13 @@ def _read(text: str) -> Config:
         name = ast.unparse(target)
         # The others may hold infinities, which are written as a name.
         if name in (*PARTS, 'custom_imports'):
-            value = ast.literal_eval(_DictCalls().visit(statement.value))
+            value = ast.literal_eval(_Values().visit(statement.value))
             if value is not None:
                 values[name] = value
     parts = {key: values[key] for key in PARTS}
     for module in values.get('custom_imports', {}).get('imports', []):
         if module not in IMPORTS:
             raise ValueError(f'it imports {module!r}')
-        import_module(module)
     register_all_modules()
     known = {*_registered(), *OPERATORS}
     for name in _types(parts):
@@ -83,14 +83,18 @@ def _read(text: str) -> Config:
     return Config(parts)
 
 
-class _DictCalls(ast.NodeTransformer):
-    """``dict(a=1)`` and ``dict({'b.c': 1})`` to ``{...}``.
+class _Values(ast.NodeTransformer):
+    """Write calls of ``dict`` as ``{...}``, and exported names as ours."""
 
-    Configs write the second where a key is no name.
-    """
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:
+        """Replace the name of what an export brings along."""
+        return ast.Constant(OURS.get(node.value, node.value))
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        """Replace a call; any other call stays, and is refused."""
+        """Replace ``dict(a=1)`` and, where keys are no names, ``dict({})``.
+
+        Any other call stays, and is refused.
+        """
         self.generic_visit(node)
         keys = [keyword.arg for keyword in node.keywords]
         if ast.unparse(node.func) != 'dict' or None in keys:

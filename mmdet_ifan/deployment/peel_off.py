@@ -1,7 +1,8 @@
 """Peel the alignments off: a stock Faster R-CNN is left."""
 import inspect
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, NamedTuple
 
 import torch
 from mmdet.registry import MODELS
@@ -13,13 +14,29 @@ from torch import Tensor, nn
 
 from ..datasets.disk import DataError
 from ..models.backbones import tapped_vgg
+from ..models.layers import position_norm
 from .onnx_graph import check_onnx, to_onnx
 
 #: Parts of a stock detector's state dict.
 PARTS = ('backbone.', 'rpn_head.', 'roi_head.')
-#: VGG is no backbone of mmdet: its file goes with the detector, under a name
-#: that does not clash with ours where both are loaded.
-PLAIN_VGG, VGG_MODULE = 'PlainVGG', 'plain_vgg'
+
+
+class Companion(NamedTuple):
+    """A file of ours that goes with a detector, as mmdet lacks what is in it.
+
+    Under names of its own, so that both can be loaded.
+    """
+
+    module: ModuleType
+    ours: str
+    plain: str
+    file: str
+
+
+COMPANIONS = (
+    Companion(tapped_vgg, 'TappedVGG', 'PlainVGG', 'plain_vgg'),
+    Companion(position_norm, 'LN2d', 'PlainLN2d', 'plain_norm'),
+)
 #: What a test needs of our configs, besides the model and the data.
 RUNTIME = ('default_scope', 'env_cfg', 'vis_backends', 'visualizer',
            'log_processor', 'log_level')
@@ -68,7 +85,7 @@ def plain_config(cfg: Config) -> Config:
 
     Returns:
         Config: Model, the target's test set with ``CocoMetric``, and runtime.
-        With VGG it imports the module ``plain_vgg``, otherwise nothing.
+        It imports the companions of the detector, if it has any.
 
     Raises:
         ValueError: If the detector is no plain Faster R-CNN when it predicts,
@@ -80,10 +97,15 @@ def plain_config(cfg: Config) -> Config:
             'needs: give a config that has one.')
     model = plain_model(cfg)
     plain: dict[str, Any] = dict(model=model)
-    if model['backbone']['type'] == tapped_vgg.TappedVGG.__name__:
-        model['backbone']['type'] = PLAIN_VGG
+    imports = []
+    for part in (model['backbone'], model['backbone'].get('norm_cfg') or {}):
+        for companion in COMPANIONS:
+            if part.get('type') == companion.ours:
+                part['type'] = companion.plain
+                imports.append(companion.file)
+    if imports:
         plain['custom_imports'] = dict(
-            imports=[VGG_MODULE], allow_failed_imports=False)
+            imports=imports, allow_failed_imports=False)
     loader = cfg.test_dataloader.to_dict()
     target, pipeline = (
         loader['dataset'][key] for key in ('target', 'pipeline'))
@@ -169,7 +191,7 @@ def export(cfg: Config,
            checkpoint: str,
            out: Path,
            onnx_size: tuple[int, int] | None = None) -> nn.Module:
-    """Write ``config.py``, ``weights.pth`` and, for VGG, ``plain_vgg.py``.
+    """Write ``config.py``, ``weights.pth`` and the files that they need.
 
     Nothing is written if something is wrong.
 
@@ -205,10 +227,12 @@ def export(cfg: Config,
     # With its config it is all that DetInferencer needs.
     meta = dict(dataset_meta=dataset_meta, cfg=plain.pretty_text)
     torch.save(dict(meta=meta, state_dict=state), out / 'weights.pth')
-    if 'custom_imports' in plain:
-        source = inspect.getsource(tapped_vgg).replace(
-            tapped_vgg.TappedVGG.__name__, PLAIN_VGG)
-        (out / f'{VGG_MODULE}.py').write_text(source)
+    imports = plain.get('custom_imports', {}).get('imports', ())
+    for companion in COMPANIONS:
+        if companion.file in imports:
+            source = inspect.getsource(companion.module).replace(
+                companion.ours, companion.plain)
+            (out / f'{companion.file}.py').write_text(source)
     if onnx_size is not None:
         to_onnx(model, out / 'detector.onnx', onnx_size)
     return model

@@ -10,7 +10,7 @@ from .alignments import (
 )
 from .backbones import TappedVGG, VGG16Init
 from .detectors import DomainFeatures, IFANDetector
-from .layers import DomainClassifier, GradientReversal
+from .layers import DomainClassifier, GradientReversal, LayerNorm2d
 from .roi_heads import ContextBBoxHead, ContextRoIHead
 
 __all__ = [
@@ -18,5 +18,5 @@ __all__ = [
     'ContextRoIHead', 'CorrelationMetricHead', 'DAFasterHead',
     'DomainClassifier', 'DomainFeatures', 'GlobalDomainHead',
     'GradientReversal', 'HierarchicalDomainNeck', 'IFANDetector',
-    'StrongWeakNeck', 'TappedVGG', 'VGG16Init'
+    'LayerNorm2d', 'StrongWeakNeck', 'TappedVGG', 'VGG16Init'
 ]

@@ -49,7 +49,7 @@ def ride(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def weights(tmp_path: Path) -> Path:
+def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An exported detector that nobody has trained."""
     cfg = Config.fromfile(ROOT / 'configs/ifan_mini-city.py')
     model = MODELS.build(cfg.model)
@@ -60,6 +60,8 @@ def weights(tmp_path: Path) -> Path:
             meta=dict(dataset_meta=dict(classes=CLASSES)),
             state_dict=model.state_dict()), checkpoint)
     export(cfg, str(checkpoint), tmp_path / 'detector')
+    # For mmdet's own loading, beside which ours is tried.
+    monkeypatch.syspath_prepend(str(tmp_path / 'detector'))
     return tmp_path / 'detector/weights.pth'
 
 
