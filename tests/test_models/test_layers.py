@@ -29,6 +29,8 @@ def test_norm_layer_looks_at_one_position_at_a_time():
     nn.init.normal_(norm.bias)
     x = torch.randn(2, 6, 3, 4) + 1
     y = norm(x)
+    # Or mmcv's RoIAlign reads channels as positions.
+    assert y.is_contiguous()
     for image, row, column in ((0, 0, 0), (1, 2, 3), (1, 0, 2)):
         z = x[image, :, row, column]
         expected = (z - z.mean()) / (z.var(correction=0) + 1e-5).sqrt()

@@ -26,4 +26,6 @@ class LayerNorm2d(nn.LayerNorm):
             Tensor: Of the same shape, with mean 0 and variance 1 over the
             channels of each position, times the weight, plus the bias.
         """
-        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        x = super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        # mmcv's RoIAlign takes any memory for contiguous.
+        return x.contiguous()
