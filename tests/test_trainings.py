@@ -1,5 +1,7 @@
-"""How trainings beside each other share cores and GPUs."""
+"""How trainings beside each other share cores and GPUs, and how they end."""
 import runpy
+import signal
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -93,3 +95,19 @@ def test_each_process_has_a_gpu(shares, monkeypatch, gpus, jobs, processes,
         monkeypatch.setenv('CUDA_VISIBLE_DEVICES', visible)
     started = shares(3, 16, gpus, jobs, processes)
     assert [env['CUDA_VISIBLE_DEVICES'] for _, env in started] == expected
+
+
+def test_whoever_ends_a_study_ends_its_trainings(monkeypatch, tmp_path):
+    tool = runpy.run_path(str(ROOT / 'tools/_trainings.py'))
+    process = subprocess.Popen(['sleep', '60'])
+    monkeypatch.setattr('subprocess.Popen', lambda *_, **__: process)
+    monkeypatch.setattr(
+        'time.sleep', lambda _: signal.raise_signal(signal.SIGTERM))
+    training = tool['Training'](
+        ROOT / 'configs/source-only_mini-city.py', tmp_path / 'run', 0)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit, match='143'):
+        tool['train']([training], tqdm(disable=True))
+    monkeypatch.undo()
+    assert process.wait(10) == -signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -1,6 +1,7 @@
 """Trainings as sub-processes: watched, resumed, several at a time."""
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -217,6 +218,10 @@ def train(trainings: Sequence[Training],
             if gpus else [] for job in range(jobs)]
     running: dict[Training, list[str]] = {}
     start = bar.n
+    # Whoever ends this ends the trainings: two of them in one folder, the
+    # second started by the next study, would overwrite each other's files.
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(
+        128 + number))
     try:
         while waiting or running:
             while waiting and free:
@@ -233,4 +238,5 @@ def train(trainings: Sequence[Training],
     finally:
         for training in running:
             training.stop()
+        signal.signal(signal.SIGTERM, before)
     bar.update(start + sum(t.work for t in trainings) - bar.n)

@@ -84,11 +84,13 @@ def _read(text: str) -> Config:
 
 
 class _Values(ast.NodeTransformer):
-    """Write calls of ``dict`` as ``{...}``, and exported names as ours."""
+    """Writes calls of ``dict`` as ``{...}``, and exported names as ours."""
 
     def visit_Constant(self, node: ast.Constant) -> ast.AST:
         """Replace the name of what an export brings along."""
-        return ast.Constant(OURS.get(node.value, node.value))
+        if isinstance(node.value, str):
+            return ast.Constant(OURS.get(node.value, node.value))
+        return node
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         """Replace ``dict(a=1)`` and, where keys are no names, ``dict({})``.
