@@ -64,8 +64,13 @@ TABLES = {
     'demo': (ROOT / 'README.md', demo_table),
     'paper': (ROOT / 'README.md', paper_table),
     'study': (DOCS / 'results.md', partial(study_table, 'study_mini-city')),
-    'strong': (DOCS / 'results.md',
-               partial(study_table, 'study_mini-city-strong')),
+    **{
+        f'{name}-group-norm': (
+            DOCS / 'results_group_norm.md',
+            partial(study_table, f'{folder}-group-norm'))
+        for name, folder in (('study', 'study_mini-city'),
+                             ('strong', 'study_mini-city-strong'))
+    },
     **{
         name: (DOCS / 'performance.md', partial(bench_table, name))
         for name in ('steps', 'parts', 'rest', 'growth')
