@@ -25,6 +25,12 @@ class Companion(NamedTuple):
     """A file of ours that goes with a detector, as mmdet lacks what is in it.
 
     Under names of its own, so that both can be loaded.
+
+    Attributes:
+        module (ModuleType): It; nothing else of ours is imported by it.
+        ours (str): Registered name of what is in it.
+        plain (str): The same in the file.
+        file (str): Name of the file, without ``.py``.
     """
 
     module: ModuleType
@@ -97,12 +103,7 @@ def plain_config(cfg: Config) -> Config:
             'needs: give a config that has one.')
     model = plain_model(cfg)
     plain: dict[str, Any] = dict(model=model)
-    imports = []
-    for part in (model['backbone'], model['backbone'].get('norm_cfg') or {}):
-        for companion in COMPANIONS:
-            if part.get('type') == companion.ours:
-                part['type'] = companion.plain
-                imports.append(companion.file)
+    imports = sorted(_with_companions(model))
     if imports:
         plain['custom_imports'] = dict(
             imports=imports, allow_failed_imports=False)
@@ -124,6 +125,20 @@ def plain_config(cfg: Config) -> Config:
         **{key: cfg[key]
            for key in RUNTIME})
     return Config(plain)
+
+
+def _with_companions(node: Any) -> set[str]:
+    """Name what goes along as its file does; returns the files."""
+    files = set()
+    if isinstance(node, dict):
+        for companion in COMPANIONS:
+            if node.get('type') == companion.ours:
+                node['type'] = companion.plain
+                files.add(companion.file)
+        node = list(node.values())
+    if isinstance(node, list | tuple):
+        files.update(*map(_with_companions, node))
+    return files
 
 
 def plain_state(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -117,6 +117,15 @@ def test_nothing_of_ours_is_left(tmp_path):
     assert set(weights['state_dict']) == set(stock.state_dict())
 
 
+def test_what_mmdet_lacks_goes_along_wherever_it_is():
+    cfg = Config.fromfile(ROOT / 'configs/ifan_r50-dc5_city2foggy.py')
+    cfg.model.roi_head.bbox_head.norm_cfg = dict(type='LN2d')
+    plain = plain_config(cfg)
+    assert plain.custom_imports.imports == ['plain_norm']
+    assert plain.model.roi_head.bbox_head.norm_cfg.type == 'PlainLN2d'
+    assert cfg.model.roi_head.bbox_head.norm_cfg.type == 'LN2d'
+
+
 def test_refuses_what_is_no_plain_detector(tmp_path):
     cfg = Config.fromfile(ROOT / 'configs/strong-weak_mini-city.py')
     with pytest.raises(ValueError, match='ContextRoIHead'):
