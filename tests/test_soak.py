@@ -26,6 +26,7 @@ def test_leak(tmp_path):
     assert output.startswith('| quarter | MiB | open files | processes |')
     assert (tmp_path / 'soak.png').stat().st_size > 1000
     looks = json.loads((tmp_path / 'soak.json').read_text())['looks']
-    first, last = looks[1], looks[-1]
-    assert last['memory'] > first['memory'] + 5
-    assert last['descriptors'] > first['descriptors'] + 5
+    # On a busy machine the last look may be at a process that is ending.
+    for what in ('memory', 'descriptors'):
+        first, *later = (look[what] for look in looks[1:])
+        assert max(later) > first + 5
