@@ -6,7 +6,6 @@ written.
 """
 import ast
 from collections.abc import Iterator
-from typing import Any
 
 from mmdet import registry as mmdet_registry
 from mmdet.utils import register_all_modules
@@ -16,7 +15,7 @@ from mmengine.registry import Registry
 from mmengine.runner import CheckpointLoader
 
 from ..datasets.disk import DataError
-from .peel_off import COMPANIONS
+from .peel_off import COMPANIONS, parts_of
 
 #: What running a detector needs of a config.
 PARTS = ('default_scope', 'model', 'test_dataloader', 'visualizer')
@@ -67,7 +66,7 @@ def _read(text: str) -> Config:
         name = ast.unparse(target)
         # The others may hold infinities, which are written as a name.
         if name in (*PARTS, 'custom_imports'):
-            value = ast.literal_eval(_Values().visit(statement.value))
+            value = ast.literal_eval(_DictCalls().visit(statement.value))
             if value is not None:
                 values[name] = value
     parts = {key: values[key] for key in PARTS}
@@ -75,28 +74,24 @@ def _read(text: str) -> Config:
         if module not in IMPORTS:
             raise ValueError(f'it imports {module!r}')
     register_all_modules()
-    known = {*_registered(), *OPERATORS}
-    for name in _types(parts):
+    known = {*_registered(), *OPERATORS, *OURS}
+    for part in parts_of(parts):
+        name = part['type']
         if not isinstance(name, str) or name.removeprefix(
                 'mmdet.') not in known:
             raise ValueError(f'{name!r} is no registered class')
+        part['type'] = OURS.get(name, name)
     return Config(parts)
 
 
-class _Values(ast.NodeTransformer):
-    """Writes calls of ``dict`` as ``{...}``, and exported names as ours."""
+class _DictCalls(ast.NodeTransformer):
+    """``dict(a=1)`` and ``dict({'b.c': 1})`` to ``{...}``.
 
-    def visit_Constant(self, node: ast.Constant) -> ast.AST:
-        """Replace the name of what an export brings along."""
-        if isinstance(node.value, str):
-            return ast.Constant(OURS.get(node.value, node.value))
-        return node
+    Configs write the second where a key is no name.
+    """
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        """Replace ``dict(a=1)`` and, where keys are no names, ``dict({})``.
-
-        Any other call stays, and is refused.
-        """
+        """Replace a call; any other call stays, and is refused."""
         self.generic_visit(node)
         keys = [keyword.arg for keyword in node.keywords]
         if ast.unparse(node.func) != 'dict' or None in keys:
@@ -116,14 +111,3 @@ def _registered() -> Iterator[str]:
         for value in vars(module).values():
             if isinstance(value, Registry):
                 yield from value.module_dict
-
-
-def _types(node: Any) -> Iterator[Any]:
-    """Every ``type`` in a config."""
-    if isinstance(node, dict):
-        if 'type' in node:
-            yield node['type']
-        node = list(node.values())
-    if isinstance(node, list | tuple):
-        for value in node:
-            yield from _types(value)

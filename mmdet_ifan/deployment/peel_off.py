@@ -1,5 +1,6 @@
 """Peel the alignments off: a stock Faster R-CNN is left."""
 import inspect
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -103,10 +104,15 @@ def plain_config(cfg: Config) -> Config:
             'needs: give a config that has one.')
     model = plain_model(cfg)
     plain: dict[str, Any] = dict(model=model)
-    imports = sorted(_with_companions(model))
+    imports = set()
+    for part in parts_of(model):
+        for companion in COMPANIONS:
+            if part['type'] == companion.ours:
+                part['type'] = companion.plain
+                imports.add(companion.file)
     if imports:
         plain['custom_imports'] = dict(
-            imports=imports, allow_failed_imports=False)
+            imports=sorted(imports), allow_failed_imports=False)
     loader = cfg.test_dataloader.to_dict()
     target, pipeline = (
         loader['dataset'][key] for key in ('target', 'pipeline'))
@@ -127,18 +133,22 @@ def plain_config(cfg: Config) -> Config:
     return Config(plain)
 
 
-def _with_companions(node: Any) -> set[str]:
-    """Name what goes along as its file does; returns the files."""
-    files = set()
+def parts_of(node: Any) -> Iterator[dict]:
+    """Find whatever has a ``type`` in a config, at any depth.
+
+    Args:
+        node (Any): A value of the config.
+
+    Yields:
+        dict: One that has a ``type``; changing that changes the config.
+    """
     if isinstance(node, dict):
-        for companion in COMPANIONS:
-            if node.get('type') == companion.ours:
-                node['type'] = companion.plain
-                files.add(companion.file)
+        if 'type' in node:
+            yield node
         node = list(node.values())
     if isinstance(node, list | tuple):
-        files.update(*map(_with_companions, node))
-    return files
+        for value in node:
+            yield from parts_of(value)
 
 
 def plain_state(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
