@@ -47,7 +47,9 @@ def main() -> int:
 
     from mmdet_ifan.datasets.disk import DataError
     from mmdet_ifan.deployment import load_fitting
+    from mmdet_ifan.engine import end_workers_with_this_process
     from mmdet_ifan.safe_loading import UnsafeCheckpointError
+    end_workers_with_this_process()
     runner = Runner.from_cfg(cfg)
     try:
         load_fitting(runner.model, args.checkpoint)

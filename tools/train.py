@@ -77,7 +77,11 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
 
     from mmengine.runner import Runner
 
-    from mmdet_ifan.engine import explain_interruption
+    from mmdet_ifan.engine import (
+        end_workers_with_this_process,
+        explain_interruption,
+    )
+    end_workers_with_this_process()
     explain_interruption(
         lambda: Runner.from_cfg(cfg).train(), cfg.work_dir)
 

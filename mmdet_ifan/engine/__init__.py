@@ -7,11 +7,14 @@ from .hooks import (
     ResumableCheckpointHook,
     UnreadableImagesHook,
 )
-from .interruptions import explain_interruption
+from .interruptions import (
+    end_workers_with_this_process,
+    explain_interruption,
+)
 from .plateau import Plateau
 
 __all__ = [
     'FiniteCheckHook', 'FitCheckHook', 'LateLaunchHook', 'PairCheckHook',
     'Plateau', 'ResumableCheckpointHook', 'UnreadableImagesHook',
-    'explain_interruption'
+    'end_workers_with_this_process', 'explain_interruption'
 ]

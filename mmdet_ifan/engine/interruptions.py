@@ -1,9 +1,12 @@
-"""What ended a training from outside, in a sentence."""
+"""What ends a training from outside: in a sentence, and with its workers."""
 import errno
 import os
 import os.path as osp
+import signal
 import time
 from collections.abc import Callable
+
+from torch.multiprocessing import _prctl_pr_set_pdeathsig
 
 from .checkpoint_files import latest_in
 
@@ -13,6 +16,18 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 BROKEN = (ConnectionError, EOFError)
 #: Seconds within which torch notices that a worker has died.
 NOTICE = 1.
+
+
+def end_workers_with_this_process() -> None:
+    """Have the system end what this process forks when it ends itself.
+
+    A worker of a data loader notices that its process was killed and ends, but
+    first hands over its last batch: into a pipe that may be full, whose other
+    end the workers hold open, so that one of them would wait for ever. Linux
+    only; elsewhere nothing happens.
+    """
+    os.register_at_fork(
+        after_in_child=lambda: _prctl_pr_set_pdeathsig(signal.SIGKILL))
 
 
 def explain_interruption(work: Callable[[], object], work_dir: str) -> None:

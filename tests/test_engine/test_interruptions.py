@@ -3,6 +3,8 @@ import os
 import resource
 import signal
 import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -40,6 +42,15 @@ def failing(error: Exception) -> Callable[[], None]:
         raise error
 
     return work
+
+
+def runs(pid: int) -> bool:
+    """Whether there is such a process that is not merely unburied."""
+    try:
+        status = Path(f'/proc/{pid}/stat').read_text()
+    except FileNotFoundError:
+        return False
+    return status.rpartition(')')[2].split()[0] != 'Z'
 
 
 @pytest.fixture
@@ -127,6 +138,36 @@ def test_other_errors_pass(work_dir, error):
     with pytest.raises(type(error)) as raised:
         explain_interruption(failing(error), work_dir)
     assert raised.value is error
+
+
+FULL_PIPE = """
+import signal
+from torch.utils.data import DataLoader
+from mmdet_ifan.engine import end_workers_with_this_process
+
+end_workers_with_this_process()
+batches = iter(DataLoader([bytes(2**21)] * 100, num_workers=2,
+                          collate_fn=list))
+print(*[worker.pid for worker in batches._workers], flush=True)
+signal.pause()
+"""
+
+
+def test_workers_end_with_a_killed_process():
+    """Without that, one of them hung in the handing over of its batch."""
+    with subprocess.Popen([sys.executable, '-c', FULL_PIPE],
+                          stdout=subprocess.PIPE, text=True) as process:
+        workers = [int(pid) for pid in process.stdout.readline().split()]
+        # Until both have a batch that does not fit into the pipe.
+        time.sleep(1)
+        process.kill()
+    time.sleep(1)
+    try:
+        assert len(workers) == 2
+        assert [pid for pid in workers if runs(pid)] == []
+    finally:
+        for pid in filter(runs, workers):
+            os.kill(pid, signal.SIGKILL)
 
 
 def test_what_a_worker_raises_passes(work_dir):
