@@ -67,6 +67,7 @@ def test_cores_are_shared_equally(shares, tmp_path, cores, jobs, processes,
     start = tmp_path / 'start.pth'
     for command, env in shares(2, cores, 0, jobs, processes, start):
         assert env['OMP_NUM_THREADS'] == str(threads)
+        assert env['MALLOC_TRIM_THRESHOLD_'] == '1073741824'
         options = options_of(command)
         assert options['load_from'] == str(start)
         if processes == 1:
