@@ -2,10 +2,13 @@
 import runpy
 import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 import torch
 from mmengine.config import Config
@@ -112,3 +115,37 @@ def test_whoever_ends_a_study_ends_its_trainings(monkeypatch, tmp_path):
     monkeypatch.undo()
     assert process.wait(10) == -signal.SIGTERM
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+STUDY = """
+import runpy, sys, time
+from pathlib import Path
+
+tool = runpy.run_path('tools/_trainings.py')
+folder, sys.executable = Path(sys.argv[1]), sys.argv[2]
+training = tool['Training'](
+    Path('configs/source-only_mini-city.py'), folder, 0)
+training.start(1, 1)
+print(training.process.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_killed_study_ends_its_trainings(tmp_path):
+    training = tmp_path / 'python'
+    training.write_text('#!/bin/sh\nexec sleep 60\n')
+    training.chmod(0o755)
+    with subprocess.Popen(
+            [sys.executable, '-c', STUDY, tmp_path / 'run', training],
+            cwd=ROOT, stdout=subprocess.PIPE, text=True) as study:
+        process = psutil.Process(int(study.stdout.readline()))
+        assert process.is_running()
+        study.kill()
+    # Nobody waits for it where the first process does not.
+    for _ in range(100):
+        if (not process.is_running()
+                or process.status() == psutil.STATUS_ZOMBIE):
+            return
+        time.sleep(.1)
+    process.kill()
+    pytest.fail('The training goes on.')

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -21,6 +22,7 @@ KEEP_MEMORY = dict(
 # installed; beside the installed tools lies no package.
 sys.path.insert(0, str(ROOT))
 
+from mmdet_ifan.engine.interruptions import end_with_parent  # noqa: E402
 from mmdet_ifan.evaluation.curves import read_scalars  # noqa: E402
 
 
@@ -139,7 +141,9 @@ class Training:
                 self.command,
                 stdout=stream,
                 stderr=stream,
-                env=environment)
+                env=environment,
+                # However this one ends: killed, it ends nothing itself.
+                preexec_fn=partial(end_with_parent, signal.SIGTERM))
 
     def finished(self) -> bool:
         """Tell whether the process is done, well or not."""

@@ -18,6 +18,17 @@ BROKEN = (ConnectionError, EOFError)
 NOTICE = 1.
 
 
+def end_with_parent(number: int = signal.SIGKILL) -> None:
+    """Have the system end this process when its parent ends, however it does.
+
+    Linux only; elsewhere nothing happens.
+
+    Args:
+        number (int): The signal that ends it. Defaults to SIGKILL.
+    """
+    _prctl_pr_set_pdeathsig(number)
+
+
 def end_workers_with_this_process() -> None:
     """Have the system end what this process forks when it ends itself.
 
@@ -26,8 +37,7 @@ def end_workers_with_this_process() -> None:
     end the workers hold open, so that one of them would wait for ever. Linux
     only; elsewhere nothing happens.
     """
-    os.register_at_fork(
-        after_in_child=lambda: _prctl_pr_set_pdeathsig(signal.SIGKILL))
+    os.register_at_fork(after_in_child=end_with_parent)
 
 
 def explain_interruption(work: Callable[[], object], work_dir: str) -> None:
