@@ -6,7 +6,9 @@ import signal
 import time
 from collections.abc import Callable
 
-from torch.multiprocessing import _prctl_pr_set_pdeathsig
+from torch.multiprocessing import (  # type: ignore[attr-defined]
+    _prctl_pr_set_pdeathsig,
+)
 
 from .checkpoint_files import latest_in
 
