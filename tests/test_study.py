@@ -154,6 +154,15 @@ def test_study_goes_on_where_it_stopped(pair):
     assert [row['AP50 (%)'] for row in rows] == ['source-only', 'adda']
     assert min(mmcv.imread(str(figures / 'study.png')).shape[:2]) > 200
 
+    # Laid out again, and the missing seed is not trained.
+    shown = study(pair, *arguments, '--seeds', '0', '1', '--no-train')
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout == second.stdout
+    none = study(pair, *arguments, '--seeds', '1', '--no-train')
+    assert none.returncode == 1
+    assert 'has no figures of these configs and seeds' in none.stderr
+    assert not any(work.glob('*_seed-1'))
+
     # Another config under the same name.
     with (pair / 'source-only.py').open('a') as config:
         config.write('optim_wrapper = dict(optimizer=dict(lr=1.0))\n')

@@ -52,6 +52,10 @@ def parse_args() -> argparse.Namespace:
         default=1,
         help='processes of a training, each with a GPU or, without any, a '
         'core, which share out the batch (default: 1)')
+    parser.add_argument(
+        '--no-train',
+        action='store_true',
+        help='lay out the runs that are finished, and train nothing')
     args = parser.parse_args()
     for path in [*args.configs, args.warm_start]:
         if path is not None and not path.is_file():
@@ -183,7 +187,7 @@ def main() -> None:
         for config in args.configs
     }
     check_figures(args, hashes)
-    failures = train_missing(args, hashes)
+    failures = [] if args.no_train else train_missing(args, hashes)
     runs = {
         config.stem: {
             seed: json.loads(path.read_text())
@@ -202,6 +206,9 @@ def main() -> None:
         plot_study(runs, args.out / 'study.png')
         print(f'\n{table}\nResults: {args.out}/table.md, table.json, '
               'study.png')
+    elif args.no_train:
+        sys.exit(f'error: {args.out}/runs has no figures of these configs and '
+                 'seeds: leave out --no-train, which makes them.')
     if failures:
         sys.exit('\n\n'.join(failures))
 
