@@ -1,8 +1,12 @@
 # Everything happens in .venv, which `make setup` makes and keeps up to date.
 PYTHON ?= python3
 VENV := .venv/bin
-STUDY := source-only adda da-faster strong-weak ablations/img ifan \
+METHODS := source-only adda da-faster strong-weak ablations/img ifan \
 	ablations/auto oracle
+ABLATIONS := $(addprefix ablations/,img-ins img-cat img-corr phi1 phi2 phi3 \
+	phi4 img-cat-0 img-cat-800 img-cat-1200)
+STUDY := $(VENV)/python tools/study.py --out docs/data/study_mini-city \
+	--warm-start configs/warm-start_mini-city.py
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo report study bench tables test compat lint \
@@ -23,12 +27,14 @@ demo: setup ## See an adaptation work, on the CPU, with nothing to download
 report: setup ## Write the demo's page again, with the pictures it has now
 	$(VENV)/python tools/report.py
 
-study: setup ## Compare all methods on Mini City, three seeds each (hours)
+study: setup ## Compare methods (three seeds) and ablations on Mini City (hours)
 	$(VENV)/python tools/prepare/mini_city.py
 	$(VENV)/python tools/prepare/cityscapes.py data/mini_city
-	$(VENV)/python tools/study.py $(STUDY:%=configs/%_mini-city.py) \
-		--warm-start configs/warm-start_mini-city.py --seeds 0 1 2 \
-		--out docs/data/study_mini-city
+	$(STUDY) $(METHODS:%=configs/%_mini-city.py) --seeds 0 1 2
+	$(STUDY) $(ABLATIONS:%=configs/%_mini-city.py) --seeds 0
+	@# All of them in one table.
+	$(STUDY) $(patsubst %,configs/%_mini-city.py,$(filter-out oracle, \
+		$(METHODS)) $(ABLATIONS) oracle) --seeds 0 1 2 --no-train
 
 bench: setup ## Measure time and memory beside stock Faster R-CNN's (two hours)
 	$(VENV)/python tools/bench.py --page docs/performance.md
