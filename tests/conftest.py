@@ -49,6 +49,20 @@ def configs() -> Path:
 
 
 @pytest.fixture(scope='session')
+def runs() -> Callable[[int], bool]:
+    """Whether there is a process of a number that is not merely unburied."""
+
+    def process_runs(pid: int) -> bool:
+        try:
+            status = Path(f'/proc/{pid}/stat').read_text()
+        except FileNotFoundError:
+            return False
+        return status.rpartition(')')[2].split()[0] != 'Z'
+
+    return process_runs
+
+
+@pytest.fixture(scope='session')
 def load_setup_env() -> Callable[[], ModuleType]:
     """Loader of ``tools/setup_env.py``, which reads the command line."""
 

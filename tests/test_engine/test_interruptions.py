@@ -44,15 +44,6 @@ def failing(error: Exception) -> Callable[[], None]:
     return work
 
 
-def runs(pid: int) -> bool:
-    """Whether there is such a process that is not merely unburied."""
-    try:
-        status = Path(f'/proc/{pid}/stat').read_text()
-    except FileNotFoundError:
-        return False
-    return status.rpartition(')')[2].split()[0] != 'Z'
-
-
 @pytest.fixture
 def work_dir(tmp_path: Path) -> str:
     """Work folder with a checkpoint."""
@@ -153,7 +144,7 @@ signal.pause()
 """
 
 
-def test_workers_end_with_a_killed_process():
+def test_workers_end_with_a_killed_process(runs):
     """Without that, one of them hung in the handing over of its batch."""
     with subprocess.Popen([sys.executable, '-c', FULL_PIPE],
                           stdout=subprocess.PIPE, text=True) as process:
