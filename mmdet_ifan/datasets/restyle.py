@@ -26,7 +26,7 @@ from .image_files import (
     images_below,
     name_some,
 )
-from .preparation import map_in_order
+from .parallel import map_in_order
 
 MARKER = 'RESTYLED.txt'
 README = """These pictures have an artificial look.

@@ -536,6 +536,12 @@ def test_workers_without_sense_are_refused(tmp_path):
         write_mini_city(tmp_path, SMALL, workers=0)
 
 
+def test_killed_worker_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(MiniCity, 'render', lambda *_: os._exit(1))
+    with pytest.raises(DataError, match='A worker process was killed'):
+        write_mini_city(tmp_path, SMALL, workers=2)
+
+
 def test_damaged_manifest_is_named(tmp_path):
     (tmp_path / MANIFEST).write_text('{"seed"')
     with pytest.raises(DataError, match=f'{MANIFEST} is not readable'):

@@ -7,7 +7,6 @@ torch.
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
 from collections.abc import Callable
@@ -95,12 +94,8 @@ def exit_code(work: Callable[[], object], interrupted: str) -> int:
         after SIGTERM.
     """
     from mmdet_ifan.datasets.disk import DataError
-    process = os.getpid()
 
     def terminate(number: int, _: object) -> None:
-        if os.getpid() != process:
-            # A worker: its pool ends it so, and waits for its end.
-            os._exit(128 + number)
         raise KeyboardInterrupt(128 + number)
 
     # By itself it would leave what is half written.

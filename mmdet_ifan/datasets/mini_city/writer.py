@@ -3,14 +3,10 @@
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
-
-import cv2
-from tqdm import tqdm
 
 from ..disk import (
     TEMPORARY_SUFFIX,
@@ -18,6 +14,7 @@ from ..disk import (
     check_workers,
     write_atomically,
 )
+from ..parallel import map_in_order
 from . import settings
 from .data_sets import MiniCity, MiniSim, RenderedSet
 from .formats import json_bytes
@@ -45,7 +42,8 @@ def write_mini_city(root: Path, city: RenderedSet, workers: int = 2,
         bool: False if everything was there already.
 
     Raises:
-        DataError: If the folder holds something else, or cannot be written.
+        DataError: If the folder holds something else or cannot be written, or
+            a worker process was killed.
     """
     check_workers(workers)
     if _is_finished(root, city, overwrite):
@@ -125,30 +123,12 @@ def _write_split(root: Path, city: RenderedSet, split: str,
     work = partial(_write_scene, root, city, split)
     objects: Counter[str] = Counter()
     empty = 0
-    scenes = _in_processes(work, range(total), workers)
-    for labels in tqdm(scenes, total=total, desc=f'render {split}',
-                       unit='scene'):
+    for labels in map_in_order(work, range(total), workers, processes=True,
+                               title=f'render {split}', chunk=1):
         objects.update(labels)
         empty += not labels
     return dict(images=total, empty=empty,
                 objects=dict(sorted(objects.items())))
-
-
-def _in_processes(work: Callable[[int], list[str]], items: Iterable[int],
-                  workers: int) -> Iterator[list[str]]:
-    """Map in any order, in this process or in several."""
-    if workers == 1:
-        yield from map(work, items)
-        return
-    threads = cv2.getNumThreads()
-    # Before the fork: a child that inherits OpenCV's pool without its
-    # threads waits for them forever.
-    cv2.setNumThreads(1)
-    try:
-        with get_context('fork').Pool(workers) as pool:
-            yield from pool.imap_unordered(work, items, chunksize=4)
-    finally:
-        cv2.setNumThreads(threads)
 
 
 def _write_scene(root: Path, city: RenderedSet, split: str,

@@ -1,10 +1,9 @@
 """From the files of a data set to the COCO files that training reads."""
 from .coco_files import CocoFiles
-from .parallel import map_in_order
 from .records import Annotation, LabelledImage, LeftOut, Options, Problem
 from .report import Problems, Report, Summary
 
 __all__ = [
     'Annotation', 'CocoFiles', 'LabelledImage', 'LeftOut', 'Options',
-    'Problem', 'Problems', 'Report', 'Summary', 'map_in_order'
+    'Problem', 'Problems', 'Report', 'Summary'
 ]

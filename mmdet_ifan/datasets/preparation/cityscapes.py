@@ -13,6 +13,7 @@ from pathlib import Path
 from ..cityscapes_boxes import CATEGORIES, boxes_from_instances
 from ..disk import DataError
 from ..mini_city.settings import BETAS
+from ..parallel import map_in_order
 from .cityscapes_files import (
     CLEAR,
     FOGGY,
@@ -28,7 +29,6 @@ from .cityscapes_files import (
 from .coco_files import MARK, CocoFiles
 from .images import image_size
 from .instance_maps import damaged, read_instances
-from .parallel import map_in_order
 from .records import LabelledImage, LeftOut, Options, Problem
 from .report import Report
 from .stand_in import check_stand_in, stand_in_counts

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from ..disk import DataError
 from ..json_files import is_text
+from ..parallel import map_in_order
 from .boxes import Box, clean_boxes
 from .categories import Categories
 from .coco import CocoSets
 from .coco_files import MARK, CocoFiles
 from .images import image_size
 from .kitti import KittiFolders
-from .parallel import map_in_order
 from .records import LabelledImage, LeftOut, Options, Problem
 from .report import SHOWN, Report
 from .sources import Item, Source

@@ -19,6 +19,7 @@ from ..disk import DataError, write_atomically
 from ..json_files import read_json
 from ..mini_city.fog import add_fog
 from ..mini_city.formats import PNG_FLAGS
+from ..parallel import map_in_order
 from .cityscapes_files import (
     CAMERA,
     CLEAR,
@@ -34,7 +35,6 @@ from .cityscapes_files import (
 from .depth import depth_from_disparity
 from .images import image_size
 from .instance_maps import read_instances
-from .parallel import map_in_order
 from .records import LeftOut, Options, Problem
 from .report import Problems
 

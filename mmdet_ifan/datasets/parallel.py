@@ -1,5 +1,4 @@
 """Work on many files at once, in order and in constant memory."""
-
 import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -15,11 +14,12 @@ from itertools import islice
 from multiprocessing import get_context
 from typing import TypeVar
 
+import cv2
 from tqdm import tqdm
 
-from ..disk import DataError
+from .disk import DataError
 
-CHUNK = 16  # Items that travel to a worker together.
+CHUNK = 16  # Items that travel to a worker together, if they are small.
 AHEAD = 4  # Chunks that wait for each worker.
 
 Item = TypeVar('Item')
@@ -27,8 +27,8 @@ Result = TypeVar('Result')
 
 
 def map_in_order(work: Callable[[Item], Result], items: Sequence[Item],
-                 workers: int, processes: bool = False,
-                 title: str = 'read') -> Iterator[Result]:
+                 workers: int, processes: bool = False, title: str = 'read',
+                 chunk: int = CHUNK) -> Iterator[Result]:
     """Apply a function to many items, with a progress bar.
 
     Args:
@@ -40,6 +40,8 @@ def map_in_order(work: Callable[[Item], Result], items: Sequence[Item],
             as reading XML or JSON; threads suit decoding images. Defaults to
             False.
         title (str): Stands before the progress bar. Defaults to 'read'.
+        chunk (int): How many items travel to a worker together. Defaults to
+            16.
 
     Yields:
         Result: In the order of the items. Only a few are made before they
@@ -53,8 +55,13 @@ def map_in_order(work: Callable[[Item], Result], items: Sequence[Item],
         yield from bar(map(work, items))
         return
     executor = _start(workers, processes)
-    chunks = (executor.submit(_map, work, items[start:start + CHUNK])
-              for start in range(0, len(items), CHUNK))
+    chunks = (executor.submit(_map, work, items[start:start + chunk])
+              for start in range(0, len(items), chunk))
+    threads = cv2.getNumThreads()
+    if processes:
+        # Before the fork: a child that inherits OpenCV's pool without its
+        # threads waits for them forever.
+        cv2.setNumThreads(1)
     try:
         # Before the bar: it has a thread, which does not survive a fork.
         waiting = deque(islice(chunks, AHEAD * workers))
@@ -64,17 +71,26 @@ def map_in_order(work: Callable[[Item], Result], items: Sequence[Item],
                         'memory: try again with fewer --workers.') from error
     finally:
         executor.shutdown(cancel_futures=True)
+        cv2.setNumThreads(threads)
 
 
 def _start(workers: int, processes: bool) -> Executor:
     """Make threads or processes."""
     if not processes:
         return ThreadPoolExecutor(workers)
-    # Forked: a fresh interpreter would import torch, for seconds. The parent
-    # alone answers Ctrl-C.
-    return ProcessPoolExecutor(
-        workers, get_context('fork'), signal.signal,
-        (signal.SIGINT, signal.SIG_IGN))
+    # Forked: a fresh interpreter would import torch, for seconds.
+    return ProcessPoolExecutor(workers, get_context('fork'), _leave_signals)
+
+
+def _leave_signals() -> None:
+    """Let the parent answer Ctrl-C, and SIGTERM end this process at once.
+
+    A handler in Python, inherited from the parent, may be told right before
+    the process begins to wait for work, and then never runs: whoever ended
+    the process that way waited forever.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _drain(waiting: deque[Future[list[Result]]],

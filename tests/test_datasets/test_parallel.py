@@ -1,12 +1,12 @@
 import os
+import signal
 import threading
 import time
 
 import pytest
 
 from mmdet_ifan.datasets.disk import DataError
-from mmdet_ifan.datasets.preparation import map_in_order
-from mmdet_ifan.datasets.preparation.parallel import AHEAD, CHUNK
+from mmdet_ifan.datasets.parallel import AHEAD, CHUNK, map_in_order
 
 
 def square(number):
@@ -27,6 +27,10 @@ def refuse(number):
 
 def die(number):
     os._exit(1)
+
+
+def answer_to_sigterm(number):
+    return signal.getsignal(signal.SIGTERM)
 
 
 @pytest.mark.parametrize('processes', [False, True])
@@ -77,3 +81,21 @@ def test_errors_come_through(processes):
 def test_killed_worker():
     with pytest.raises(DataError, match='killed, perhaps for want of memory'):
         list(map_in_order(die, range(100), 2, True))
+
+
+def test_workers_answer_no_signal_in_python():
+    """A process about to wait for a lock would not wake to the handler."""
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        found = list(map_in_order(answer_to_sigterm, range(3), 2, True))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert found == [signal.SIG_DFL] * 3
+
+
+def test_chunks_may_be_smaller():
+    def process(number):
+        time.sleep(.1)
+        return threading.get_ident()
+
+    assert len(set(map_in_order(process, range(8), 2, chunk=1))) == 2
