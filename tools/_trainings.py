@@ -22,8 +22,8 @@ KEEP_MEMORY = dict(
 # installed; beside the installed tools lies no package.
 sys.path.insert(0, str(ROOT))
 
-from mmdet_ifan.engine.interruptions import end_with_parent  # noqa: E402
 from mmdet_ifan.evaluation.curves import read_scalars  # noqa: E402
+from mmdet_ifan.processes import end_with_parent  # noqa: E402
 
 
 class Training:

@@ -17,6 +17,7 @@ from typing import TypeVar
 import cv2
 from tqdm import tqdm
 
+from ..processes import end_with_parent
 from .disk import DataError
 
 CHUNK = 16  # Items that travel to a worker together, if they are small.
@@ -79,16 +80,17 @@ def _start(workers: int, processes: bool) -> Executor:
     if not processes:
         return ThreadPoolExecutor(workers)
     # Forked: a fresh interpreter would import torch, for seconds.
-    return ProcessPoolExecutor(workers, get_context('fork'), _leave_signals)
+    return ProcessPoolExecutor(workers, get_context('fork'), _follow_parent)
 
 
-def _leave_signals() -> None:
-    """Let the parent answer Ctrl-C, and SIGTERM end this process at once.
+def _follow_parent() -> None:
+    """End with the parent, which answers Ctrl-C, and at once by SIGTERM.
 
     A handler in Python, inherited from the parent, may be told right before
     the process begins to wait for work, and then never runs: whoever ended
     the process that way waited forever.
     """
+    end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 

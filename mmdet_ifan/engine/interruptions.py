@@ -2,14 +2,10 @@
 import errno
 import os
 import os.path as osp
-import signal
 import time
 from collections.abc import Callable
 
-from torch.multiprocessing import (  # type: ignore[attr-defined]
-    _prctl_pr_set_pdeathsig,
-)
-
+from ..processes import end_with_parent
 from .checkpoint_files import latest_in
 
 #: What the system says when a file finds no room.
@@ -18,17 +14,6 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 BROKEN = (ConnectionError, EOFError)
 #: Seconds within which torch notices that a worker has died.
 NOTICE = 1.
-
-
-def end_with_parent(number: int = signal.SIGKILL) -> None:
-    """Have the system end this process when its parent ends, however it does.
-
-    Linux only; elsewhere nothing happens.
-
-    Args:
-        number (int): The signal that ends it. Defaults to SIGKILL.
-    """
-    _prctl_pr_set_pdeathsig(number)
 
 
 def end_workers_with_this_process() -> None:

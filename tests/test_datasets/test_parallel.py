@@ -1,5 +1,7 @@
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -91,6 +93,35 @@ def test_workers_answer_no_signal_in_python():
     finally:
         signal.signal(signal.SIGTERM, before)
     assert found == [signal.SIG_DFL] * 3
+
+
+WORKING = """
+import os, time
+from mmdet_ifan.datasets.parallel import map_in_order
+
+def work(number):
+    time.sleep(.01)
+    return os.getpid()
+
+for pid in map_in_order(work, range(10**6), 2, True):
+    print(pid, flush=True)
+"""
+
+
+def test_workers_end_with_a_killed_process(runs):
+    """They would wait for ever for work from a pipe that they hold open."""
+    with subprocess.Popen([sys.executable, '-c', WORKING],
+                          stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL) as process:
+        workers = {int(process.stdout.readline()) for _ in range(6 * CHUNK)}
+        process.kill()
+    time.sleep(1)
+    try:
+        assert len(workers) == 2
+        assert [pid for pid in workers if runs(pid)] == []
+    finally:
+        for pid in filter(runs, workers):
+            os.kill(pid, signal.SIGKILL)
 
 
 def test_chunks_may_be_smaller():
