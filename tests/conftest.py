@@ -2,9 +2,12 @@
 import gc
 import importlib.util
 import json
+import os
+import signal
 import sys
+import time
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -60,6 +63,20 @@ def runs() -> Callable[[int], bool]:
         return status.rpartition(')')[2].split()[0] != 'Z'
 
     return process_runs
+
+
+@pytest.fixture(scope='session')
+def outliving(runs: Callable[[int], bool]) -> Callable[[Iterable[int]], list]:
+    """Which of a killed process's workers run a second later; ends them."""
+
+    def find(workers: Iterable[int]) -> list[int]:
+        time.sleep(1)
+        found = list(filter(runs, workers))
+        for pid in found:
+            os.kill(pid, signal.SIGKILL)
+        return found
+
+    return find
 
 
 @pytest.fixture(scope='session')

@@ -144,7 +144,7 @@ signal.pause()
 """
 
 
-def test_workers_end_with_a_killed_process(runs):
+def test_workers_end_with_a_killed_process(outliving):
     """Without that, one of them hung in the handing over of its batch."""
     with subprocess.Popen([sys.executable, '-c', FULL_PIPE],
                           stdout=subprocess.PIPE, text=True) as process:
@@ -152,13 +152,8 @@ def test_workers_end_with_a_killed_process(runs):
         # Until both have a batch that does not fit into the pipe.
         time.sleep(1)
         process.kill()
-    time.sleep(1)
-    try:
-        assert len(workers) == 2
-        assert [pid for pid in workers if runs(pid)] == []
-    finally:
-        for pid in filter(runs, workers):
-            os.kill(pid, signal.SIGKILL)
+    assert outliving(workers) == []
+    assert len(workers) == 2
 
 
 def test_what_a_worker_raises_passes(work_dir):
