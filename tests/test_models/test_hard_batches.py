@@ -129,13 +129,9 @@ def test_alignment(make_domain, name, dtype, sizes, counts, labels, scale):
         fake_domain(make_domain, *parts, scale, dtype)
         for parts in zip(sizes, counts, labels, strict=True)
     ]
-    # On maps one pixel wide, oneDNN's weight gradient of a convolution in
-    # bfloat16 with stride 2 reads memory that nobody wrote: see
-    # docs/reliability.md.
-    with torch.backends.mkldnn.flags(enabled=dtype != torch.bfloat16):
-        losses = alignment.loss(*(domain for domain, _ in domains))
-        finite_loss_and_gradient(alignment, losses,
-                                 [x for _, leaves in domains for x in leaves])
+    losses = alignment.loss(*(domain for domain, _ in domains))
+    finite_loss_and_gradient(alignment, losses,
+                             [x for _, leaves in domains for x in leaves])
 
 
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])

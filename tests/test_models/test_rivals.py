@@ -332,3 +332,20 @@ def test_plain_neck_is_no_alignment(tiny_cfg):
     detector = MODELS.build(tiny_cfg)
     assert list(detector.all_alignments) == ['instance', 'correlation']
     assert not list(detector.neck.parameters())
+
+
+@pytest.mark.parametrize('height', [1, 2, 5])
+def test_a_column_of_zeros_changes_no_convolution(height):
+    neck = StrongWeakNeck((4, 6), local_tap=0)
+    convolution = neck.global_trunk[0].conv
+    plain = nn.Conv2d(6, 512, 3, stride=2, padding=1, bias=False)
+    plain.load_state_dict(convolution.state_dict())
+    maps = torch.randn(2, 6, height, 1, requires_grad=True)
+    ours, theirs = convolution(maps), plain(maps)
+    torch.testing.assert_close(ours, theirs)
+    for mine, other in zip(
+            torch.autograd.grad(ours.square().sum(),
+                                (maps, convolution.weight)),
+            torch.autograd.grad(theirs.square().sum(), (maps, plain.weight)),
+            strict=True):
+        torch.testing.assert_close(mine, other)

@@ -49,6 +49,20 @@ class _BatchNorm(nn.BatchNorm2d):
         return super().forward(x)
 
 
+class _Conv(nn.Conv2d):
+    """Convolution (3×3, stride 2, padding 1) whose gradient is always finite.
+
+    On maps one position wide, oneDNN's weight gradient in bfloat16 reads
+    memory that nobody wrote. A column of zeros more gives the same result.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve maps of shape (N, C, H, W)."""
+        if self.training and x.shape[3] == 1:
+            x = nn.functional.pad(x, (0, 1))
+        return super().forward(x)
+
+
 @MODELS.register_module()
 class StrongWeakNeck(HierarchicalDomainNeck):
     r"""Strong local and weak global alignment, and the context of both.
@@ -101,6 +115,7 @@ class StrongWeakNeck(HierarchicalDomainNeck):
                 3,
                 stride=2,
                 padding=1,
+                conv_cfg=dict(type=_Conv),
                 norm_cfg=dict(type=_BatchNorm))
             for width, next_width in zip(widths[:-1], widths[1:], strict=True)
         ])
