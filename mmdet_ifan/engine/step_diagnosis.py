@@ -13,6 +13,7 @@ from ..datasets.random_states import (
     get_random_state,
     set_random_state,
 )
+from .divergence import term_name
 
 
 @dataclass
@@ -104,21 +105,24 @@ def describe(step: Step, diagnosis: Mapping[str, Any]) -> str:
     Returns:
         str: The text.
     """
-    wrong = [
-        f'{_name(name)} is {value.item()}' for name, value in
+    wrong = list(diagnosis.get('diverged', ())) or [
+        f'{term_name(name)} is {value.item()}' for name, value in
         step.losses.items() if not value.isfinite() and name != 'loss'
     ]
     seen = {name for name, value in step.losses.items()
             if not value.isfinite()}
     wrong += [
-        f'the gradient of {_name(term["term"])} is not finite'
+        f'the gradient of {term_name(term["term"])} is not finite'
         for term in diagnosis['terms'] if term['term'] not in seen
     ]
     text = f'At iteration {step.iteration} ' + (
         name_some(wrong) or 'the gradient is not finite')
     images = dict.fromkeys(
         image for term in diagnosis['terms'] for image in term['images'])
-    if diagnosis['weights']:
+    if diagnosis.get('diverged'):
+        mend = ('Training has diverged: lower the loss_weight, the grl_weight '
+                'or the learning rate, or launch the alignment later.')
+    elif diagnosis['weights']:
         mend = (f'{name_some(diagnosis["weights"], 1)} of the weights were '
                 'not finite before: start from an earlier checkpoint.')
     elif diagnosis['inputs']:
@@ -149,10 +153,3 @@ def _images_at_fault(step: Step,
         for image, path in zip(images, step.images[domain], strict=True)
         if not image.isfinite().all()
     ]
-
-
-def _name(term: str) -> str:
-    """Name a term with its alignment."""
-    alignment, slash, loss = term.rpartition('/')
-    return f'{loss} of the alignment {alignment}' if slash else (
-        f'{loss} of the detector')

@@ -149,7 +149,7 @@ def domains(make_objects) -> tuple[DomainFeatures, DomainFeatures]:
 def test_equals_loops_over_pairs(objects, margin):
     head = CorrelationMetricHead(
         CHANNELS, STRIDES, embed_channels=2, roi_size=1, margin=margin,
-        loss_weight=.5)
+        normalize=False, loss_weight=.5)
     parts = [([embed for _, embed in domain], [label for label, _ in domain])
              for domain in objects]
     losses = losses_of(head, *[
@@ -232,8 +232,10 @@ def test_gradient_pulls_categories_and_pushes_domains(make_head):
 # The embedding
 
 
-def test_objects_are_pooled_from_every_tap_at_its_stride(make_head, domains):
-    head = make_head()
+@pytest.mark.parametrize('normalize', [True, False])
+def test_objects_are_pooled_from_every_tap_at_its_stride(
+        make_head, domains, normalize):
+    head = make_head(normalize=normalize)
     for domain in domains:
         embeds, labels = head._embed_objects(domain)
         expected, j = [], 0
@@ -246,9 +248,11 @@ def test_objects_are_pooled_from_every_tap_at_its_stride(make_head, domains):
                     fused += torch.einsum('ec,chw->ehw',
                                           conv.weight[:, :, 0, 0],
                                           roi_align(tap[n], box, stride))
-                    fused += conv.bias[:, None, None]
-                expected.append(head.embed.weight @ fused.flatten() +
-                                head.embed.bias)
+                    if not normalize:
+                        fused += conv.bias[:, None, None]
+                embed = head.embed.weight @ fused.flatten()
+                expected.append(embed / embed.square().sum().sqrt()
+                                if normalize else embed + head.embed.bias)
                 assert labels[j] == label
                 j += 1
         torch.testing.assert_close(embeds, torch.stack(expected))
@@ -261,7 +265,7 @@ def test_taps_of_pixel_coordinates_pool_the_same_numbers(make_head,
     """
     box = (40., 40., 76., 64.)
     domain = make_objects([(0, box)], batch_shape=(128, 128))
-    head = make_head()
+    head = make_head(normalize=False)
     with torch.no_grad():
         for parameter in head.parameters():
             parameter.zero_()
@@ -301,6 +305,72 @@ def test_reversal_sits_before_the_fusion(make_head, domains, loss_weight,
             head.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(parameter.grad,
                                    loss_weight * plain_parameter.grad)
+
+
+@pytest.mark.parametrize('scale', [.1, .3, 3., 10., 100.])
+def test_the_scale_of_the_features_does_not_matter(make_head, domains, scale):
+    """A trunk that gives features ``scale`` times as large is the same trunk.
+
+    What it learns is the gradient of the features times their scale; the
+    discriminator's own gradient must not change at all.
+    """
+    head = make_head(loss_weight=1.)
+    for domain in domains:
+        for tap in domain.taps:
+            tap.data.abs_()  # As a ReLU leaves it: no embeddings far apart.
+    scaled = copy.deepcopy(domains)
+    for domain in scaled:
+        for tap in domain.taps:
+            tap.data *= scale
+    results = []
+    for factor, pair in ((1., domains), (scale, scaled)):
+        losses = head.loss(*pair)
+        taps = [tap for domain in pair for tap in domain.taps]
+        total = losses['loss_sddc'] + losses['loss_ddsc']
+        of_taps = torch.autograd.grad(total, taps, retain_graph=True)
+        results.append(([losses['loss_sddc'], losses['loss_ddsc']],
+                        [factor * grad for grad in of_taps],
+                        torch.autograd.grad(total, list(head.parameters()))))
+        assert all(loss > 0 for loss in results[-1][0])
+        assert all(grad.any() for grad in results[-1][2])
+    torch.testing.assert_close(*results, rtol=1e-4, atol=1e-6)
+
+
+def test_as_printed_the_equation_grows_with_the_square(make_head, domains):
+    """The option for the letter of Eq. 6, and why it is none by default."""
+    head = make_head(normalize=False)
+    for layer in (*head.fuse_convs, head.embed):
+        nn.init.zeros_(layer.bias)
+    before = head.loss(*domains)['loss_sddc']
+    for domain in domains:
+        for tap in domain.taps:
+            tap.data *= 100
+    after = head.loss(*domains)['loss_sddc']
+    torch.testing.assert_close(after, 1e4 * before, rtol=1e-4, atol=0)
+
+
+def test_normalised_terms_are_bounded(make_head, domains):
+    head = make_head(loss_weight=1.)
+    for domain in domains:
+        for tap in domain.taps:
+            tap.data.abs_()
+    for parameter in head.parameters():
+        parameter.data *= 1000
+    losses = head.loss(*domains)
+    assert 0 < losses['loss_sddc'] <= 4
+    assert 0 <= losses['loss_ddsc'] <= 1
+
+
+def test_an_object_without_features_has_no_gradient(make_head, make_objects):
+    source = make_objects([(0, (0, 0, 30, 20)), (1, (60, 30, 96, 64))])
+    target = make_objects([(0, (0, 0, 30, 20))])
+    for tap in target.taps:
+        tap.data.zero_()
+    losses = make_head().loss(source, target)
+    (losses['loss_sddc'] + losses['loss_ddsc']).backward()
+    for tap in (*source.taps, *target.taps):
+        assert tap.grad.abs().max() < 1
+    assert not any(tap.grad.any() for tap in target.taps)
 
 
 def test_without_objects_everything_is_zero_in_the_graph(
@@ -362,6 +432,7 @@ def test_objects_are_an_argument(make_head, domains):
 def test_defaults_are_the_papers():
     head = CorrelationMetricHead(CHANNELS, STRIDES)
     assert head.margin == 1.
+    assert head.normalize
     assert head.loss_weight == .1
     assert head.reverse.weight == 1.
     assert [conv.weight.shape for conv in head.fuse_convs] == [
@@ -375,6 +446,7 @@ def test_defaults_are_the_papers():
     (dict(featmap_strides=(4, 8, 16)), '4 taps, but got 3'),
     (dict(margin=0), 'but got 0'),
     (dict(margin=-1.), 'but got -1.0'),
+    (dict(margin=2.), 'at most 2 apart, .* but got 2.0'),
     (dict(loss_weight=-1), 'but got -1'),
     (dict(grl_weight=-1), 'but got -1'),
 ])

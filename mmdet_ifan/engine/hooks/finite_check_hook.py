@@ -1,6 +1,9 @@
 """Numbers that go wrong, noticed before they reach the weights."""
 import json
+import math
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -16,6 +19,8 @@ from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
 from ...datasets.random_states import get_random_state
+from ..checkpoint_files import latest_in
+from ..divergence import GRAD_NORM, DivergenceCheck, launches
 from ..step_diagnosis import Step, describe, diagnose
 
 
@@ -30,6 +35,14 @@ class FiniteCheckHook(Hook):
     (``.pth``). Then training stops, or goes on with the next batch. All
     processes decide alike. Batch normalisation is put back as well.
 
+    The same happens if a step is finite but has diverged, by the rules of
+    :class:`mmdet_ifan.engine.divergence.DivergenceCheck`: an alignment
+    outweighs the detection loss many times, or a term or the norm of the
+    gradient, which is logged as ``grad_norm``, leaves its recent range by
+    orders of magnitude. A slower decline shows while training is validated:
+    a source mAP50 below half of its best is warned of, with what was launched
+    in between.
+
     In mixed precision a gradient that overflows is the loss scaler's to deal
     with, as long as the scale is at least 1.
 
@@ -37,6 +50,8 @@ class FiniteCheckHook(Hook):
         action (str): ``stop`` or ``skip``. Defaults to ``stop``.
         max_skips (int): Steps that ``skip`` may skip; the next one stops.
             Defaults to 10.
+        divergence (dict, optional): Arguments of ``DivergenceCheck``. None
+            does not look for divergence. Defaults to an empty dictionary.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -47,13 +62,21 @@ class FiniteCheckHook(Hook):
     priority = 'ABOVE_NORMAL'
     #: Where the log and the checkpoint keep the count.
     COUNT = 'skipped_steps'
+    #: Where the checkpoint keeps the best source mAP50 and its iteration.
+    BEST = 'best_source_mAP50'
+    #: Share of the best below which a source mAP50 is warned of.
+    FRACTION = 0.5
 
-    def __init__(self, action: str = 'stop', max_skips: int = 10) -> None:
+    def __init__(self, action: str = 'stop', max_skips: int = 10,
+                 divergence: Mapping[str, Any] | None = MappingProxyType({})
+                 ) -> None:
         if action not in ('stop', 'skip') or max_skips < 0:
             raise ValueError(
                 "FiniteCheckHook needs an action of 'stop' or 'skip' and "
                 f'max_skips >= 0, but got {action!r} and {max_skips}.')
         self.max_skips = max_skips if action == 'skip' else 0
+        self.divergence = (
+            None if divergence is None else DivergenceCheck(**divergence))
         #: What has been computed since the last step of the optimizer.
         self.steps: list[Step] = []
         self.handles: list[Any] = []
@@ -76,7 +99,7 @@ class FiniteCheckHook(Hook):
                 }
 
         def before_step(optimizer: Optimizer, *_: Any) -> None:
-            self._check(runner, _any_not_finite(optimizer))
+            self._check(runner, _gradient_norm(optimizer))
 
         self.handles = [
             self.model.register_forward_hook(keep_losses, with_kwargs=True),
@@ -108,31 +131,68 @@ class FiniteCheckHook(Hook):
                          outputs: Any = None) -> None:
         """Look at a step that the loss scaler has kept from the optimizer."""
         if self.steps and runner.optim_wrapper.should_update():
-            self._check(runner, torch.ones((), dtype=torch.bool))
+            self._check(runner, torch.full((), torch.inf))
 
-    def _check(self, runner: Runner, gradients_wrong: Tensor) -> None:
-        """Stop or skip if something is not finite in any process."""
-        values = torch.stack(
-            [v.float() for step in self.steps for v in step.losses.values()])
-        flags = torch.stack([
-            ~values.isfinite().all(), gradients_wrong.to(values.device)
-        ]).float()
+    def after_val_epoch(self,
+                        runner: Runner,
+                        metrics: dict[str, float] | None = None) -> None:
+        """Warn of a source mAP50 that has fallen to a fraction of its best."""
+        score = (metrics or {}).get('source/mAP50')
+        if score is None:
+            return
+        best, when = runner.message_hub.get_info(self.BEST, (-1., 0))
+        if score > best:
+            runner.message_hub.update_info(self.BEST, (score, runner.iter))
+        elif score < self.FRACTION * best:
+            between = [
+                f'{name} (iteration {start})' for name, start in
+                launches(runner.message_hub).items() if start >= when]
+            runner.logger.warning(
+                f'The source mAP50 has fallen from {best:.1f} at iteration '
+                f'{when} to {score:.1f} at iteration {runner.iter}: the '
+                'detector is losing what it had learnt. Launched in between: '
+                f'{", ".join(between) or "nothing"}. Resume from a checkpoint '
+                'before it, with a lower loss_weight, grl_weight or learning '
+                'rate.')
+
+    def _check(self, runner: Runner, norm: Tensor) -> None:
+        """Stop or skip if a number is not finite or sane in any process."""
+        steps = torch.stack([
+            torch.stack([value.float() for value in step.losses.values()])
+            for step in self.steps
+        ])
+        *losses, grad_norm = torch.cat(
+            [steps.mean(dim=0), norm.float().to(steps.device)[None]]).tolist()
+        found = []
+        if all(map(math.isfinite, (*losses, grad_norm))):
+            grad_norm = _log_norm(runner, grad_norm)
+            if self.divergence is not None:
+                found = self.divergence.find(
+                    runner.message_hub,
+                    dict(zip(self.steps[-1].losses, losses, strict=True)),
+                    grad_norm)
+        flags = torch.tensor(
+            [not all(map(math.isfinite, losses)),
+             not math.isfinite(grad_norm), bool(found)], dtype=torch.float)
         all_reduce(flags, 'max')
-        losses_wrong, wrong = flags.tolist()
+        losses_wrong, gradient_wrong, diverged = flags.tolist()
         scaler = getattr(runner.optim_wrapper, 'loss_scaler', None)
-        if losses_wrong or (wrong and
-                            (scaler is None or scaler.get_scale() < 1)):
-            self._handle(runner)
+        if losses_wrong or diverged or (gradient_wrong and (
+                scaler is None or scaler.get_scale() < 1)):
+            self._handle(runner, found)
         self.steps = []
 
-    def _handle(self, runner: Runner) -> None:
+    def _handle(self, runner: Runner, diverged: list[str]) -> None:
         """Say and save what is wrong; leave nothing for the optimizer."""
         # Without gradients a step does nothing, and there is room to look.
         runner.optim_wrapper.zero_grad()
         stop = self.skipped >= self.max_skips
         reports = []
         for step in self.steps:
-            diagnosis = self._diagnose(runner, step)
+            # What is finite would be so again: the numbers say it all.
+            diagnosis = (
+                dict(weights=[], inputs=[], terms=[], diverged=diverged)
+                if diverged else self._diagnose(runner, step))
             if _at_fault(step, diagnosis) or len(self.steps) == 1:
                 reports.append((step, diagnosis))
         for buffer, before in self.buffers:
@@ -146,10 +206,13 @@ class FiniteCheckHook(Hook):
         if stop:
             after = ('' if not self.skipped else
                      f' {self.skipped} steps had been skipped before.')
+            last = latest_in(runner.work_dir)
+            kept = (f' {last} is from before it.'
+                    if last and Path(last).is_file() else '')
             raise FloatingPointError(
-                f'{text}{after} No weight has been changed by this step; '
-                "default_hooks.finite_check.action='skip' passes over single "
-                'ones.')
+                f'{text}{after} No weight has been changed by this step;'
+                f"{kept} default_hooks.finite_check.action='skip' passes over "
+                'single ones.')
         self.skipped += 1
         runner.message_hub.update_info(self.COUNT, self.skipped)
         runner.logger.warning(
@@ -196,8 +259,8 @@ class FiniteCheckHook(Hook):
         return f'{text} Saved to {path}.'
 
 
-def _any_not_finite(optimizer: Optimizer) -> Tensor:
-    """Tell whether the gradients' norm is not finite, a boolean scalar.
+def _gradient_norm(optimizer: Optimizer) -> Tensor:
+    """Compute the norm of all gradients, a scalar.
 
     The norm of order 2 costs a sixth of the largest magnitude on a CPU; it
     also overflows where a gradient beyond 1e19 has not done so itself.
@@ -206,11 +269,24 @@ def _any_not_finite(optimizer: Optimizer) -> Tensor:
         parameter.grad for group in optimizer.param_groups
         for parameter in group['params'] if parameter.grad is not None
     ]
-    return ~get_total_norm(gradients).isfinite()
+    return get_total_norm(gradients)
+
+
+def _log_norm(runner: Runner, norm: float) -> float:
+    """Log the gradient's norm; where it was clipped, give that from before."""
+    wrapper, hub = runner.optim_wrapper, runner.message_hub
+    name = f'train/{GRAD_NORM}'
+    if (getattr(wrapper, 'clip_grad_kwargs', None)
+            and wrapper.grad_name == GRAD_NORM):
+        # mmengine has logged it before it clipped.
+        return float(hub.get_scalar(name).current())
+    hub.update_scalar(name, norm)
+    return norm
 
 
 def _at_fault(step: Step, diagnosis: dict) -> bool:
     """Tell whether this batch made the numbers go wrong."""
-    return bool(diagnosis['terms'] or diagnosis['inputs']
-                or diagnosis['weights']) or not all(
-                    value.isfinite() for value in step.losses.values())
+    return any(
+        diagnosis.get(part) for part in
+        ('terms', 'inputs', 'weights', 'diverged')) or not all(
+            value.isfinite() for value in step.losses.values())

@@ -118,19 +118,30 @@ class DomainFeatures:
         return self.detector.neck(self.taps)
 
     @cached_property
-    def proposals(self) -> Proposals:
-        """Proposals: The RPN's, as at test time.
+    def proposal_boxes(self) -> list[Tensor]:
+        """list[Tensor]: The RPN's boxes of each image, constants, (K, 4).
 
-        For source the detector sets those that its detection loss sampled
-        and pooled. Boxes, scores and deltas are constants.
+        As at test time; for source the detector sets those that the RPN has
+        made for the detection loss.
         """
-        roi_head = self.detector.roi_head
         # Before no_grad: what is computed there would stay without gradient.
         feats = self.feats
         with torch.no_grad():
             results = self.detector.rpn_head.predict(
                 feats, self.data_samples, rescale=False)
-        boxes = [result.bboxes for result in results]
+        return [result.bboxes for result in results]
+
+    @cached_property
+    def proposals(self) -> Proposals:
+        """Proposals: The RPN's, pooled and scored.
+
+        Without ``alike_proposals`` the detector sets, for source, those that
+        its detection loss sampled and pooled. Boxes, scores and deltas are
+        constants.
+        """
+        roi_head = self.detector.roi_head
+        feats = self.feats
+        boxes = self.proposal_boxes
         rois = bbox2roi(boxes)
         with kept_vectors(roi_head.bbox_head) as vectors:
             outputs = roi_head._bbox_forward(feats, rois)

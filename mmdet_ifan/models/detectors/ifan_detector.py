@@ -33,6 +33,11 @@ class IFANDetector(FasterRCNN):
     Args:
         neck (dict): Config of :class:`HierarchicalDomainNeck`; if it aligns
             any tap, it is the alignment of the name ``image``.
+        alike_proposals (bool): Whether alignments see the RPN's first
+            proposals in both domains, as many as at test time. False gives
+            them, of source, those that the detection loss sampled: up to a
+            quarter positive, the true boxes among them, which tells the
+            domain by itself, but costs no second pooling. Defaults to False.
         alignments (dict[str, dict], optional): Configs of the other
             alignments under the names that
             :class:`mmdet_ifan.engine.LateLaunchHook` launches them by. A
@@ -49,9 +54,11 @@ class IFANDetector(FasterRCNN):
     def __init__(self,
                  *,
                  neck: ConfigType,
+                 alike_proposals: bool = False,
                  alignments: dict[str, ConfigType] | None = None,
                  **kwargs: Any) -> None:
         super().__init__(neck=neck, **kwargs)
+        self.alike_proposals = alike_proposals
         if not isinstance(self.neck, HierarchicalDomainNeck):
             raise TypeError(
                 'The neck of IFANDetector must be a HierarchicalDomainNeck, '
@@ -143,14 +150,19 @@ class IFANDetector(FasterRCNN):
             source.feats,
             _without_categories(source.data_samples),
             proposal_cfg=self.train_cfg.get('rpn_proposal', self.test_cfg.rpn))
+        if self.alike_proposals:
+            num = self.test_cfg.rpn.max_per_img
+            source.proposal_boxes = [
+                proposal.bboxes[:num] for proposal in proposals]
         sampled = self._sample_proposals(source, proposals)
         with kept_vectors(self.roi_head.bbox_head) as vectors:
             results = self.roi_head.bbox_loss(source.feats, sampled)
-        boxes = [result.priors for result in sampled]
-        source.proposals = Proposals(
-            bbox2roi(boxes), [len(box) for box in boxes],
-            results['bbox_feats'], results['cls_score'], results['bbox_pred'],
-            *vectors)
+        if not self.alike_proposals:
+            boxes = [result.priors for result in sampled]
+            source.proposals = Proposals(
+                bbox2roi(boxes), [len(box) for box in boxes],
+                results['bbox_feats'], results['cls_score'],
+                results['bbox_pred'], *vectors)
         return {**rpn_losses, **results['loss_bbox']}
 
     def _sample_proposals(self, source: DomainFeatures,
