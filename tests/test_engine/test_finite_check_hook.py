@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mmdet_ifan.datasets.random_states import set_random_state
 from mmdet_ifan.engine import FiniteCheckHook
+from mmdet_ifan.engine.divergence import history
 
 CLASSES = ('person', 'rider', 'car', 'truck', 'bus', 'train', 'motorcycle',
            'bicycle')
@@ -39,6 +40,8 @@ class Poison(Hook):
             return None
         if self.what == 'loss':
             return output * float('nan')
+        if self.what == 'large':
+            return output * 300
         output = output * 1
         output.register_hook(lambda gradient: gradient * float('inf'))
         return output
@@ -62,7 +65,8 @@ def make_runner(write_coco: Callable, tmp_path: Path, configs: Path):
     made: list[Runner] = []
 
     def make(poison: Poison, config: str = 'ifan_mini-city',
-             hook: dict | None = None, **options) -> Runner:
+             hook: dict | None = None, default_hooks: dict | None = None,
+             **options) -> Runner:
         cfg = Config.fromfile(configs / f'{config}.py')
         np.random.seed(0)
         for name in 'st':
@@ -81,10 +85,12 @@ def make_runner(write_coco: Callable, tmp_path: Path, configs: Path):
                         source=dict(ann_file='s.json', **root),
                         target=dict(images='t.json', **root))),
                 train_cfg=dict(max_iters=5, val_interval=100),
-                default_hooks=dict(
-                    checkpoint=dict(interval=100),
-                    logger=dict(interval=1),
-                    finite_check=hook or {}),
+                default_hooks={
+                    'checkpoint': dict(interval=100),
+                    'logger': dict(interval=1),
+                    'finite_check': hook or {},
+                    **(default_hooks or {})
+                },
                 work_dir=str(tmp_path / 'run'),
                 # mmengine keeps one of each name.
                 experiment_name=f'{tmp_path.name}_{len(made)}',
@@ -173,6 +179,93 @@ def test_skip_has_a_limit(make_runner, tmp_path):
                        match='At iteration 3 .*2 steps had been skipped'):
         runner.train()
     assert len(saved(tmp_path)) == 3
+
+
+def test_a_finite_step_that_outweighs_detection_stops(make_runner, tmp_path):
+    # Least squares of outputs that should be near 1: 150 squared, a tenth.
+    poison = Poison('neck.classifiers.1', 'large', range(3, 5))
+    runner = make_runner(
+        poison, default_hooks=dict(checkpoint=dict(interval=2)))
+    with pytest.raises(FloatingPointError) as error:
+        runner.train()
+    text = str(error.value)
+    assert 'At iteration 3 loss_phi2 of the alignment image is' in text
+    assert 'times the detection loss' in text
+    assert 'launched at iteration 0' in text
+    assert 'lower the loss_weight' in text
+    # The checkpoint from before it.
+    assert f'{tmp_path}/run/iter_2.pth is from before it' in text
+    assert (tmp_path / 'run/iter_2.pth').is_file()
+    assert torch.equal(flat(runner.model.parameters()), poison.weights[3])
+    path, = saved(tmp_path)
+    record = json.loads(path.read_text())
+    assert len(record['diverged']) == 1
+    assert record['losses']['image/loss_phi2'] > 20
+
+
+def test_a_diverged_step_can_be_skipped_or_let_through(make_runner, tmp_path):
+    large = [Poison('neck.classifiers.1', 'large', range(2, 3))
+             for _ in range(2)]
+    make_runner(large[0], hook=dict(action='skip')).train()
+    assert torch.equal(large[0].weights[2], large[0].weights[3])
+    assert not torch.equal(large[0].weights[3], large[0].weights[4])
+    make_runner(large[1], hook=dict(divergence=None)).train()
+    assert not torch.equal(large[1].weights[2], large[1].weights[3])
+    assert len(saved(tmp_path)) == 1
+
+
+@pytest.mark.parametrize('clip', [None, dict(max_norm=1e-3)])
+def test_the_norm_before_clipping_is_logged(make_runner, clip):
+    runner = make_runner(
+        Poison('neck', '', range(0)), optim_wrapper=dict(clip_grad=clip))
+    norms = []
+    runner.register_hook(Norms(norms))
+    runner.train()
+    logged = history(runner.message_hub, 'train/grad_norm')
+    assert list(logged) == pytest.approx(norms, rel=1e-4)
+
+
+class Norms(Hook):
+    """Compute the norm of the gradients before anything changes them."""
+
+    def __init__(self, norms: list[float]) -> None:
+        self.norms = norms
+
+    def before_train(self, runner: Runner) -> None:
+        wrapper = runner.optim_wrapper
+        step = wrapper.step
+
+        def listen(**kwargs) -> None:
+            self.norms.append(torch.cat([
+                p.grad.flatten() for p in runner.model.parameters()
+                if p.grad is not None]).norm().item())
+            step(**kwargs)
+
+        wrapper.step = listen
+
+
+def test_a_fall_on_source_names_what_was_launched(make_runner):
+    runner = make_runner(Poison('neck', '', range(0)))
+    runner.train()
+    warnings = []
+    runner.logger.warning = warnings.append
+    hook, = (h for h in runner.hooks if isinstance(h, FiniteCheckHook))
+    hub = runner.message_hub
+    for name, start in (('image', 0), ('correlation', 40)):
+        hub.log_scalars.pop(f'train/{name}/launched', None)
+        for i in range(60):
+            hub.update_scalar(f'train/{name}/launched', float(i >= start))
+    for iteration, score in ((10, 20.), (20, 60.), (50, 31.), (60, 29.)):
+        assert not warnings
+        runner.train_loop._iter = iteration
+        hook.after_val_epoch(runner, {'source/mAP50': score})
+    text, = warnings
+    assert 'from 60.0 at iteration 20 to 29.0 at iteration 60' in text
+    assert 'Launched in between: correlation (iteration 40).' in text
+    # A pair without boxes to test on.
+    hook.after_val_epoch(runner, {'target/mAP50': 0.})
+    hook.after_val_epoch(runner, None)
+    assert len(warnings) == 1
 
 
 def test_accumulated_steps_are_dropped_together(make_runner, tmp_path):
