@@ -1,7 +1,7 @@
 _base_ = './ifan_mini-city.py'
 # One global domain classifier on the last tap.
 model = dict(
-    neck=dict(taps=()),
+    neck=dict(_delete_=True, type='LastTap'),
     alignments=dict(
         _delete_=True,
         adda=dict(

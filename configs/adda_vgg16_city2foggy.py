@@ -1,7 +1,7 @@
 _base_ = './ifan_vgg16_city2foggy.py'
 # One global domain classifier on the last tap.
 model = dict(
-    neck=dict(taps=()),
+    neck=dict(_delete_=True, type='LastTap'),
     alignments=dict(
         _delete_=True, adda=dict(type='GlobalDomainHead', in_channels=512)))
 custom_hooks = [dict(type='LateLaunchHook', launch=dict(adda=0))]

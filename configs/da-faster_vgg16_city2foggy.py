@@ -1,7 +1,7 @@
 _base_ = './ifan_vgg16_city2foggy.py'
 # Image level, instance level and their consistency (Chen et al., CVPR 2018).
 model = dict(
-    neck=dict(taps=()),
+    neck=dict(_delete_=True, type='LastTap'),
     alignments=dict(
         _delete_=True,
         da_faster=dict(

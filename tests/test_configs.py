@@ -40,7 +40,8 @@ LEAVES = [
 ]
 METHOD = [name for name in LEAVES if name.startswith('ifan_')]
 #: The leaves that follow the paper to the letter.
-PAPER = [name for name in LEAVES if 'mini-city' not in name]
+PAPER = [name for name in LEAVES
+         if 'mini-city' not in name and 'fpn' not in name]
 
 
 @lru_cache

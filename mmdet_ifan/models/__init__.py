@@ -1,22 +1,25 @@
 """Detector, backbone, layers and the alignments."""
 from .alignments import (
+    AdaptationTerm,
     BaseAlignment,
     CategoryAwareInstanceHead,
     CorrelationMetricHead,
     DAFasterHead,
     GlobalDomainHead,
-    HierarchicalDomainNeck,
-    StrongWeakNeck,
+    HierarchicalDomainHead,
 )
 from .backbones import TappedVGG, VGG16Init
-from .detectors import DomainFeatures, IFANDetector
+from .detectors import IFANDetector
+from .domain_features import DomainFeatures, Proposals
 from .layers import DomainClassifier, GradientReversal, LayerNorm2d
+from .necks import HierarchicalDomainNeck, LastTap, StrongWeakNeck
 from .roi_heads import ContextBBoxHead, ContextRoIHead
 
 __all__ = [
-    'BaseAlignment', 'CategoryAwareInstanceHead', 'ContextBBoxHead',
-    'ContextRoIHead', 'CorrelationMetricHead', 'DAFasterHead',
-    'DomainClassifier', 'DomainFeatures', 'GlobalDomainHead',
-    'GradientReversal', 'HierarchicalDomainNeck', 'IFANDetector',
-    'LayerNorm2d', 'StrongWeakNeck', 'TappedVGG', 'VGG16Init'
+    'AdaptationTerm', 'BaseAlignment', 'CategoryAwareInstanceHead',
+    'ContextBBoxHead', 'ContextRoIHead', 'CorrelationMetricHead',
+    'DAFasterHead', 'DomainClassifier', 'DomainFeatures', 'GlobalDomainHead',
+    'GradientReversal', 'HierarchicalDomainHead', 'HierarchicalDomainNeck',
+    'IFANDetector', 'LastTap', 'LayerNorm2d', 'Proposals', 'StrongWeakNeck',
+    'TappedVGG', 'VGG16Init'
 ]

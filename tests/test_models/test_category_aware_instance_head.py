@@ -6,8 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from mmdet_ifan.models import CategoryAwareInstanceHead, DomainFeatures
-from mmdet_ifan.models.detectors import Proposals
+from mmdet_ifan.models import (
+    CategoryAwareInstanceHead,
+    DomainFeatures,
+    Proposals,
+)
 
 CHANNELS, CLASSES, SIZE = 4, 3, 2
 #: Proposals of each image: of source, of target.

@@ -18,9 +18,9 @@ from mmdet_ifan.models import (
     DAFasterHead,
     GlobalDomainHead,
     HierarchicalDomainNeck,
+    Proposals,
     StrongWeakNeck,
 )
-from mmdet_ifan.models.detectors import Proposals
 
 CHANNELS, STRIDES, NUM_CLASSES = (4, 6), (8, 16), 3
 ALIGNMENTS = dict(

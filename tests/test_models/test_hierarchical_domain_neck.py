@@ -284,6 +284,11 @@ def test_refuses_arguments_that_cannot_be_meant(kwargs):
         HierarchicalDomainNeck(CHANNELS, **kwargs)
 
 
+def test_no_tap_at_all_is_another_neck():
+    with pytest.raises(ValueError, match="type='LastTap'"):
+        HierarchicalDomainNeck(CHANNELS, taps=())
+
+
 @given(st.data())
 @settings(max_examples=150, deadline=None)
 def test_valid_positions_are_the_cells_inside(data):

@@ -19,9 +19,9 @@ from mmdet_ifan.models import (
     DomainFeatures,
     GradientReversal,
     IFANDetector,
+    Proposals,
 )
-from mmdet_ifan.models.detectors import Proposals
-from mmdet_ifan.models.detectors.domain_features import extract_together
+from mmdet_ifan.models.domain_features import extract_together
 
 NAMES = ('image', 'instance', 'correlation')
 
@@ -229,6 +229,9 @@ def test_domains_of_one_shape_share_a_backbone_pass(detector, make_batch):
     """Batches of two sizes; the losses and gradients are those of two passes
     but for rounding.
     """
+    def one_by_one(backbone, *batches):
+        return [backbone(batch) for batch in batches]
+
     results = []
     for together in (True, False):
         inputs, samples = make_batch()
@@ -236,7 +239,7 @@ def test_domains_of_one_shape_share_a_backbone_pass(detector, make_batch):
         samples['target'] = [samples['source'][0].clone()]
         with counted_calls(detector) as calls, patch(
                 'mmdet_ifan.models.detectors.ifan_detector.extract_together',
-                extract_together if together else MagicMock()):
+                extract_together if together else one_by_one):
             losses = seeded_loss(detector, inputs, samples)
         assert calls['backbone'] == (1 if together else 2)
         detector.zero_grad()
@@ -544,12 +547,35 @@ def test_alignments_are_optional(tiny_cfg, make_batch):
     assert 'image/loss_phi1' in seeded_loss(detector, *make_batch())
 
 
-def test_refuses_another_neck(tiny_cfg):
-    tiny_cfg.neck = dict(
-        type='ChannelMapper', in_channels=[8, 16, 32, 64], out_channels=64)
-    with pytest.raises(TypeError, match='must be a HierarchicalDomainNeck.*'
-                       'is a ChannelMapper'):
-        MODELS.build(tiny_cfg)
+def test_a_neck_that_is_no_term_has_no_image_level(tiny_cfg, make_batch):
+    tiny_cfg.neck = dict(type='LastTap')
+    detector = MODELS.build(tiny_cfg)
+    assert list(detector.all_alignments) == ['instance', 'correlation']
+    losses = seeded_loss(detector, *make_batch())
+    assert 'instance/loss' in losses
+    assert not any(key.startswith('image/') for key in losses)
+    taps = detector.backbone(make_batch()[0]['source'])
+    level, = detector.neck(taps)
+    assert level is taps[-1]
+
+
+def test_the_image_level_is_the_same_term_in_either_place(
+        tiny_cfg, make_batch):
+    """Beside a neck of its own, with the weights of the one in the neck."""
+    in_neck = MODELS.build(tiny_cfg)
+    tiny_cfg.alignments.image = dict(
+        tiny_cfg.neck, type='HierarchicalDomainHead')
+    tiny_cfg.neck = dict(type='LastTap')
+    beside = MODELS.build(tiny_cfg)
+    assert list(beside.all_alignments) == list(in_neck.all_alignments)
+    beside.load_state_dict({
+        name.replace('neck.', 'alignments.image.'): value
+        for name, value in in_neck.state_dict().items()})
+    losses = [seeded_loss(detector, *make_batch())
+              for detector in (in_neck, beside)]
+    assert losses[0].keys() == losses[1].keys()
+    for name, value in losses[0].items():
+        torch.testing.assert_close(value, losses[1][name], rtol=0, atol=0)
 
 
 def test_refuses_a_second_alignment_named_image(tiny_cfg):

@@ -63,8 +63,9 @@ class FitCheckHook(Hook):
         source, target = (
             DomainFeatures(model, image, [sample]) for _ in range(2))
         _attempt('neck', lambda: source.feats)
-        taps = source.taps
-        self._check_strides(model, [SIDE / tap.shape[-1] for tap in taps])
+        self._check_strides(
+            model, *([SIDE / part.shape[-1] for part in parts]
+                     for parts in (source.feats, source.taps)))
         _attempt('rpn_head', lambda: model.rpn_head(source.feats))
         _attempt('roi_head', lambda: target.proposals)
         _attempt('roi_head', lambda: model._detection_loss(source))
@@ -72,23 +73,28 @@ class FitCheckHook(Hook):
             place = 'neck' if name == 'image' else f'alignments.{name}'
             _attempt(place, partial(alignment.loss, source, target))
 
-    def _check_strides(self, model: Any, strides: list[float]) -> None:
-        """Compare the strides that are claimed with those of the taps."""
+    def _check_strides(self, model: Any, levels: list[float],
+                       taps: list[float]) -> None:
+        """Compare the strides that are claimed with those that there are.
+
+        Of the neck's levels the RPN works on all, the RoI head on the first.
+        """
         anchors = model.rpn_head.prior_generator.strides
+        pooled = model.roi_head.bbox_roi_extractor.featmap_strides
         claimed = {
             'rpn_head.anchor_generator.strides':
-            ([stride[0] for stride in anchors], strides[-1:]),
+            ([stride[0] for stride in anchors], levels),
             'roi_head.bbox_roi_extractor.featmap_strides':
-            (model.roi_head.bbox_roi_extractor.featmap_strides, strides[-1:]),
+            (pooled, levels[:len(pooled)]),
         }
         for name, alignment in model.all_alignments.items():
             if hasattr(alignment, 'featmap_strides'):
                 claimed[f'alignments.{name}.featmap_strides'] = (
-                    alignment.featmap_strides, strides)
+                    alignment.featmap_strides, taps)
         for place, (found, expected) in claimed.items():
             if list(found) != expected:
                 raise ValueError(
-                    f'model.{place} is {list(found)}, but the taps have the '
+                    f'model.{place} is {list(found)}, but the maps have the '
                     f'strides {[int(stride) for stride in expected]}: make '
                     'them agree.')
 

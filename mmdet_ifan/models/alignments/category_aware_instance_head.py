@@ -1,15 +1,13 @@
 """Instance level, agnostic and category-aware (iFAN, Eq. 4 and 5)."""
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mmdet.registry import MODELS
 from torch import Tensor
 
+from ..domain_features import DomainFeatures
 from ..layers import SOURCE, TARGET, DomainClassifier, balanced_accuracy
 from .base_alignment import BaseAlignment
-
-if TYPE_CHECKING:
-    from ..detectors import DomainFeatures
 
 
 @MODELS.register_module()
@@ -62,8 +60,8 @@ class CategoryAwareInstanceHead(BaseAlignment):
             in_channels, num_classes if category_aware else 1,
             hidden_channels)
 
-    def loss(self, source: 'DomainFeatures',
-             target: 'DomainFeatures') -> dict[str, Tensor]:
+    def loss(self, source: DomainFeatures,
+             target: DomainFeatures) -> dict[str, Tensor]:
         """Compute Eq. 5, or Eq. 4 if not category-aware.
 
         Args:
@@ -90,7 +88,7 @@ class CategoryAwareInstanceHead(BaseAlignment):
                 logged[f'objects_{name}'] = proposals.foreground_probs.sum()
         return logged
 
-    def _domain_loss(self, domain: 'DomainFeatures',
+    def _domain_loss(self, domain: DomainFeatures,
                      label: float) -> tuple[Tensor, Tensor]:
         """Compute one domain's term and the outputs that accuracy judges."""
         proposals = domain.proposals

@@ -1,6 +1,6 @@
 """Category-correlation alignment by metric learning (iFAN, Eq. 6)."""
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
@@ -10,11 +10,9 @@ from mmdet.utils import ConfigType
 from mmengine.config import ConfigDict
 from torch import Tensor, nn
 
+from ..domain_features import DomainFeatures
 from ..layers import at_least_float
 from .base_alignment import BaseAlignment
-
-if TYPE_CHECKING:
-    from ..detectors import DomainFeatures
 
 
 @MODELS.register_module()
@@ -113,8 +111,8 @@ class CorrelationMetricHead(BaseAlignment):
         self.embed = nn.Linear(
             embed_channels * roi_size**2, embed_channels, bias=not normalize)
 
-    def loss(self, source: 'DomainFeatures',
-             target: 'DomainFeatures') -> dict[str, Tensor]:
+    def loss(self, source: DomainFeatures,
+             target: DomainFeatures) -> dict[str, Tensor]:
         """Compute Eq. 6 over all pairs of objects in the batch.
 
         Args:
@@ -154,7 +152,7 @@ class CorrelationMetricHead(BaseAlignment):
             pairs_ddsc=ddsc.sum().float())
 
     def _embed_objects(self,
-                       domain: 'DomainFeatures') -> tuple[Tensor, Tensor]:
+                       domain: DomainFeatures) -> tuple[Tensor, Tensor]:
         """Embed one domain's K objects: (K, embed_channels) and (K, )."""
         objects = domain.detect(self.object_cfg)
         rois = bbox2roi([image.bboxes for image in objects])

@@ -1,10 +1,11 @@
 """DA-Faster (Chen et al., "Domain Adaptive Faster R-CNN", CVPR 2018)."""
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
+from ..domain_features import DomainFeatures
 from ..layers import (
     SOURCE,
     TARGET,
@@ -13,9 +14,6 @@ from ..layers import (
     mean_of_valid,
 )
 from .base_alignment import BaseAlignment
-
-if TYPE_CHECKING:
-    from ..detectors import DomainFeatures
 
 
 @MODELS.register_module()
@@ -67,8 +65,8 @@ class DAFasterHead(BaseAlignment):
             nn.Linear(hidden_channels, hidden_channels),
             nn.ReLU(inplace=True), nn.Dropout(), nn.Linear(hidden_channels, 1))
 
-    def loss(self, source: 'DomainFeatures',
-             target: 'DomainFeatures') -> dict[str, Tensor]:
+    def loss(self, source: DomainFeatures,
+             target: DomainFeatures) -> dict[str, Tensor]:
         """Compute the three terms.
 
         Args:

@@ -6,12 +6,13 @@ core: a single discriminator on what the last layer says of the whole image.
 As for every method here, gradient reversal replaces its inverted labels and
 its second network.
 """
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
+from ..domain_features import DomainFeatures
 from ..layers import (
     SOURCE,
     TARGET,
@@ -20,9 +21,6 @@ from ..layers import (
     mean_of_valid,
 )
 from .base_alignment import BaseAlignment
-
-if TYPE_CHECKING:
-    from ..detectors import DomainFeatures
 
 
 @MODELS.register_module()
@@ -47,8 +45,8 @@ class GlobalDomainHead(BaseAlignment):
             nn.Linear(hidden_channels, hidden_channels),
             nn.ReLU(inplace=True), nn.Linear(hidden_channels, 1))
 
-    def loss(self, source: 'DomainFeatures',
-             target: 'DomainFeatures') -> dict[str, Tensor]:
+    def loss(self, source: DomainFeatures,
+             target: DomainFeatures) -> dict[str, Tensor]:
         """Compute the mean over the images of each domain, added up.
 
         Args:

@@ -1,5 +1,4 @@
-"""The detector and what its alignments see of a domain."""
-from .domain_features import DomainFeatures, Proposals
+"""The detector that adapts."""
 from .ifan_detector import IFANDetector
 
-__all__ = ['DomainFeatures', 'IFANDetector', 'Proposals']
+__all__ = ['IFANDetector']

@@ -11,14 +11,14 @@ from mmdet.utils import ConfigType, InstanceList
 from mmengine.model import ModuleDict
 from torch import Tensor
 
-from ..alignments import BaseAlignment, HierarchicalDomainNeck
-from ..layers import at_least_float
-from .domain_features import (
+from ..alignments import AdaptationTerm
+from ..domain_features import (
     DomainFeatures,
     Proposals,
     extract_together,
     kept_vectors,
 )
+from ..layers import at_least_float
 
 
 @MODELS.register_module()
@@ -31,24 +31,24 @@ class IFANDetector(FasterRCNN):
     parameter names of mmdet's ``FasterRCNN``, so checkpoints go either way.
 
     Args:
-        neck (dict): Config of :class:`HierarchicalDomainNeck`; if it aligns
-            any tap, it is the alignment of the name ``image``.
+        neck (dict): Config of any neck. One that is itself an
+            ``AdaptationTerm``, such as :class:`HierarchicalDomainNeck`, is
+            the alignment of the name ``image``.
         alike_proposals (bool): Whether alignments see the RPN's first
             proposals in both domains, as many as at test time. False gives
             them, of source, those that the detection loss sampled: up to a
             quarter positive, the true boxes among them, which tells the
             domain by itself, but costs no second pooling. Defaults to False.
         alignments (dict[str, dict], optional): Configs of the other
-            alignments under the names that
+            terms under the names that
             :class:`mmdet_ifan.engine.LateLaunchHook` launches them by. A
             ``num_classes`` of None becomes the box head's. Defaults to None.
         **kwargs: Arguments of mmdet's ``FasterRCNN``.
 
     Raises:
-        TypeError: If the neck is no ``HierarchicalDomainNeck`` or something
-            under ``alignments`` is no alignment.
-        ValueError: If an alignment is called ``image``, or the backbone does
-            not give the taps that the neck expects.
+        TypeError: If something under ``alignments`` is no ``AdaptationTerm``.
+        ValueError: If a term is called ``image`` beside a neck that is one,
+            or the backbone does not give the taps that the neck expects.
     """
 
     def __init__(self,
@@ -59,16 +59,12 @@ class IFANDetector(FasterRCNN):
                  **kwargs: Any) -> None:
         super().__init__(neck=neck, **kwargs)
         self.alike_proposals = alike_proposals
-        if not isinstance(self.neck, HierarchicalDomainNeck):
-            raise TypeError(
-                'The neck of IFANDetector must be a HierarchicalDomainNeck, '
-                f'but is a {type(self.neck).__name__}.')
+        expected = getattr(self.neck, 'in_channels', None)
         out_indices = getattr(self.backbone, 'out_indices', None)
-        if out_indices is not None and len(out_indices) != len(
-                self.neck.in_channels):
+        if expected and out_indices and len(out_indices) != len(expected):
             raise ValueError(
-                f'The neck expects {len(self.neck.in_channels)} taps, but the '
-                f'backbone gives {len(out_indices)} (out_indices='
+                f'The neck expects {len(expected)} taps, but the backbone '
+                f'gives {len(out_indices)} (out_indices='
                 f'{tuple(out_indices)}): make them agree.')
         # In mixed precision mmdet would round anchors and boxes as well: by
         # pixels, beyond 256 pixels in bfloat16 and 2048 in float16.
@@ -82,16 +78,20 @@ class IFANDetector(FasterRCNN):
                     f'alignments.{name} needs another name: mmengine adds up '
                     'all that has "loss" in its name, so it would take the '
                     "alignment's counts for losses.")
+        # The image level first, wherever a child config has added it.
         self.alignments = ModuleDict({
             name: self._build_alignment(name, cfg)
-            for name, cfg in (alignments or {}).items()
+            for name, cfg in sorted(
+                (alignments or {}).items(),
+                key=lambda item: item[0] != 'image')
         })
-        if 'image' in self.alignments:
+        if isinstance(self.neck, AdaptationTerm) and (
+                'image' in self.alignments):
             raise ValueError(
                 'The name image belongs to the alignment in the neck; give '
                 'the one under alignments another name.')
 
-    def _build_alignment(self, name: str, cfg: ConfigType) -> BaseAlignment:
+    def _build_alignment(self, name: str, cfg: ConfigType) -> AdaptationTerm:
         """Build one with the box head's categories where it has None."""
         if cfg.get('num_classes', 0) is None:
             cfg = dict(cfg, num_classes=self.roi_head.bbox_head.num_classes)
@@ -101,16 +101,17 @@ class IFANDetector(FasterRCNN):
             raise type(error)(
                 f'alignments.{name} cannot be built: {error.args[0]}'
             ) from error
-        if not isinstance(alignment, BaseAlignment):
+        if not isinstance(alignment, AdaptationTerm):
             raise TypeError(
                 f'alignments.{name} is a {type(alignment).__name__}, '
-                'which is no BaseAlignment.')
+                'which is no AdaptationTerm.')
         return alignment
 
     @property
-    def all_alignments(self) -> dict[str, BaseAlignment]:
-        """dict[str, BaseAlignment]: The alignments by name."""
-        image = {'image': self.neck} if self.neck.taps else {}
+    def all_alignments(self) -> dict[str, AdaptationTerm]:
+        """dict[str, AdaptationTerm]: The terms by name."""
+        in_neck = isinstance(self.neck, AdaptationTerm)
+        image = {'image': self.neck} if in_neck else {}
         return {**image, **self.alignments}
 
     def loss(self, multi_batch_inputs: dict[str, Tensor],
@@ -136,34 +137,41 @@ class IFANDetector(FasterRCNN):
             for name, alignment in self.all_alignments.items()
             if alignment.launched
         }
-        if launched:
-            extract_together(source, target)
-        losses = self._detection_loss(source)
+        if launched and source.batch_shape == target.batch_shape:
+            source.taps, target.taps = extract_together(
+                self.backbone, source.batch_inputs, target.batch_inputs)
+        losses, sampled, source.proposal_boxes = self._detection_loss(source)
+        if not self.alike_proposals:
+            source.proposals = sampled
         for name, alignment in launched.items():
             losses.update(
                 rename_loss_dict(f'{name}/', alignment.loss(source, target)))
         return losses
 
-    def _detection_loss(self, source: DomainFeatures) -> dict:
-        """Compute Faster R-CNN's loss; keep the proposals it sampled."""
+    def _detection_loss(
+            self, source: DomainFeatures
+    ) -> tuple[dict, Proposals, list[Tensor]]:
+        """Compute Faster R-CNN's loss.
+
+        Returns:
+            tuple: The losses; the proposals that were sampled for them; and
+            the RPN's first boxes, as many as at test time, (K, 4) per image.
+        """
         rpn_losses, proposals = self.rpn_head.loss_and_predict(
             source.feats,
             _without_categories(source.data_samples),
             proposal_cfg=self.train_cfg.get('rpn_proposal', self.test_cfg.rpn))
-        if self.alike_proposals:
-            num = self.test_cfg.rpn.max_per_img
-            source.proposal_boxes = [
-                proposal.bboxes[:num] for proposal in proposals]
+        num = self.test_cfg.rpn.max_per_img
+        rpn_boxes = [proposal.bboxes[:num] for proposal in proposals]
         sampled = self._sample_proposals(source, proposals)
         with kept_vectors(self.roi_head.bbox_head) as vectors:
             results = self.roi_head.bbox_loss(source.feats, sampled)
-        if not self.alike_proposals:
-            boxes = [result.priors for result in sampled]
-            source.proposals = Proposals(
-                bbox2roi(boxes), [len(box) for box in boxes],
-                results['bbox_feats'], results['cls_score'],
-                results['bbox_pred'], *vectors)
-        return {**rpn_losses, **results['loss_bbox']}
+        boxes = [result.priors for result in sampled]
+        pooled = Proposals(
+            bbox2roi(boxes), [len(box) for box in boxes],
+            results['bbox_feats'], results['cls_score'], results['bbox_pred'],
+            *vectors)
+        return {**rpn_losses, **results['loss_bbox']}, pooled, rpn_boxes
 
     def _sample_proposals(self, source: DomainFeatures,
                           proposals: InstanceList) -> list:

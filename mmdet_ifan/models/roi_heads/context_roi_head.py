@@ -1,12 +1,11 @@
 """A RoI head that also looks at the whole image (Saito et al., CVPR 2019)."""
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mmdet.models import Shared2FCBBoxHead, StandardRoIHead
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from ..alignments.strong_weak_neck import FeatsWithContext
+from ..necks.strong_weak_neck import FeatsWithContext
 
 
 @MODELS.register_module()
@@ -52,7 +51,7 @@ class ContextBBoxHead(Shared2FCBBoxHead):
 class ContextRoIHead(StandardRoIHead):
     """Give :class:`ContextBBoxHead` the context that the neck computed."""
 
-    def _bbox_forward(self, x: 'FeatsWithContext',
+    def _bbox_forward(self, x: FeatsWithContext,
                       rois: Tensor) -> dict[str, Tensor]:
         """Pool, score and refine, in training and testing.
 

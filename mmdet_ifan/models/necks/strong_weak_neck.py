@@ -3,13 +3,14 @@
 "Strong-Weak Distribution Alignment for Adaptive Object Detection".
 """
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import torch
 from mmcv.cnn import ConvModule
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
+from ..domain_features import DomainFeatures
 from ..layers import (
     SOURCE,
     TARGET,
@@ -19,9 +20,6 @@ from ..layers import (
     mean_of_valid,
 )
 from .hierarchical_domain_neck import HierarchicalDomainNeck
-
-if TYPE_CHECKING:
-    from ..detectors import DomainFeatures
 
 
 class FeatsWithContext(tuple):
@@ -140,8 +138,8 @@ class StrongWeakNeck(HierarchicalDomainNeck):
                                    weak.mean(dim=(2, 3))], dim=1)
         return feats
 
-    def loss(self, source: 'DomainFeatures',
-             target: 'DomainFeatures') -> dict[str, Tensor]:
+    def loss(self, source: DomainFeatures,
+             target: DomainFeatures) -> dict[str, Tensor]:
         """Compute both alignments.
 
         Args:

@@ -1,11 +1,12 @@
 """Image level: hierarchically nested domain classifiers (iFAN, Eq. 2, 3)."""
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
+from ..domain_features import DomainFeatures
 from ..layers import (
     SOURCE,
     TARGET,
@@ -16,16 +17,10 @@ from ..layers import (
 )
 from .base_alignment import BaseAlignment
 
-if TYPE_CHECKING:
-    from ..detectors import DomainFeatures
-
 
 @MODELS.register_module()
-class HierarchicalDomainNeck(BaseAlignment):
-    r"""A domain classifier on each backbone tap; the last tap goes on.
-
-    In the detector's ``neck`` slot it hands the last tap to RPN and RoI head
-    and, in training, aligns the taps:
+class HierarchicalDomainHead(BaseAlignment):
+    r"""A domain classifier on each backbone tap.
 
     .. math::
         L_{D_l} = E[D_l(\Phi_l(x_s))^2] + E[(1 - D_l(\Phi_l(x_t)))^2],
@@ -38,8 +33,7 @@ class HierarchicalDomainNeck(BaseAlignment):
     Args:
         in_channels (Sequence[int]): Channels of every backbone tap.
         taps (Sequence[int], optional): Which of them to align, counted from
-            0 (paper, Table 4a). An empty one makes a plain neck, for methods
-            that align elsewhere. Defaults to None, all.
+            0 (paper, Table 4a). Defaults to None, all.
         tap_weights (Sequence[float], optional): lambda_l of each aligned
             tap. Defaults to None, 1.0 each.
         hidden_channels (Sequence[int]): Hidden widths of the classifiers.
@@ -48,9 +42,9 @@ class HierarchicalDomainNeck(BaseAlignment):
             :class:`BaseAlignment`.
 
     Raises:
-        ValueError: If ``taps`` repeats a tap or names one that the backbone
-            does not have, or ``tap_weights`` is of another length or holds
-            anything but finite numbers >= 0.
+        ValueError: If ``taps`` is empty, repeats a tap or names one that the
+            backbone does not have, or ``tap_weights`` is of another length or
+            holds anything but finite numbers >= 0.
     """
 
     def __init__(self,
@@ -66,6 +60,10 @@ class HierarchicalDomainNeck(BaseAlignment):
                 f'taps is a list, such as ({taps}, ), but got {taps}.')
         self.taps = tuple(
             range(len(self.in_channels)) if taps is None else taps)
+        if not self.taps:
+            raise ValueError(
+                'taps names no tap to align. For a detector without the image '
+                "level take neck=dict(_delete_=True, type='LastTap').")
         known = range(len(self.in_channels))
         if len(set(self.taps)) < len(self.taps) or any(
                 tap not in known for tap in self.taps):
@@ -86,30 +84,8 @@ class HierarchicalDomainNeck(BaseAlignment):
                 self.in_channels[tap], hidden_channels=hidden_channels)
             for tap in self.taps)
 
-    def forward(self, taps: Sequence[Tensor]) -> tuple[Tensor]:
-        """Pass the last tap on.
-
-        Args:
-            taps (Sequence[Tensor]): Backbone outputs, the l-th of shape
-                (N, in_channels[l], H_l, W_l).
-
-        Returns:
-            tuple[Tensor]: The last tap alone.
-
-        Raises:
-            ValueError: If their number or channels differ from
-                ``in_channels``.
-        """
-        channels = tuple(tap.shape[1] for tap in taps)
-        if channels != self.in_channels:
-            raise ValueError(
-                f'The neck expects taps with {self.in_channels} channels, but '
-                f'the backbone gives {channels}: make in_channels of the neck '
-                'and out_indices of the backbone agree.')
-        return (taps[-1], )
-
-    def loss(self, source: 'DomainFeatures',
-             target: 'DomainFeatures') -> dict[str, Tensor]:
+    def loss(self, source: DomainFeatures,
+             target: DomainFeatures) -> dict[str, Tensor]:
         """Compute Eq. 2 for each aligned tap.
 
         Args:

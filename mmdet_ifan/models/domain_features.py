@@ -1,22 +1,18 @@
 """What the detector knows of one domain's images in a training step."""
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import torch
-from mmdet.models import BBoxHead
+from mmdet.models import BBoxHead, FasterRCNN
 from mmdet.structures import SampleList
 from mmdet.structures.bbox import bbox2roi
 from mmdet.utils import InstanceList
 from mmengine.config import ConfigDict
-from torch import Tensor
+from torch import Tensor, nn
 
-from ..layers import valid_positions
-
-if TYPE_CHECKING:
-    from .ifan_detector import IFANDetector
+from .layers import valid_positions
 
 
 @dataclass
@@ -74,12 +70,12 @@ class DomainFeatures:
     annotation.
 
     Args:
-        detector (IFANDetector): The detector.
+        detector (FasterRCNN): The detector.
         batch_inputs (Tensor): Images of shape (N, 3, H, W), padded.
         data_samples (list[DetDataSample]): Their meta information.
     """
 
-    def __init__(self, detector: 'IFANDetector', batch_inputs: Tensor,
+    def __init__(self, detector: FasterRCNN, batch_inputs: Tensor,
                  data_samples: SampleList) -> None:
         self.detector = detector
         self.batch_inputs = batch_inputs
@@ -119,10 +115,9 @@ class DomainFeatures:
 
     @cached_property
     def proposal_boxes(self) -> list[Tensor]:
-        """list[Tensor]: The RPN's boxes of each image, constants, (K, 4).
+        """list[Tensor]: The RPN's boxes of each image, as at test time.
 
-        As at test time; for source the detector sets those that the RPN has
-        made for the detection loss.
+        Constants of shape (K, 4), in pixels of the input.
         """
         # Before no_grad: what is computed there would stay without gradient.
         feats = self.feats
@@ -133,22 +128,30 @@ class DomainFeatures:
 
     @cached_property
     def proposals(self) -> Proposals:
-        """Proposals: The RPN's, pooled and scored.
+        """Proposals: The RPN's, with scores and deltas that are constants."""
+        pooled = self.pool(self.proposal_boxes)
+        return replace(
+            pooled,
+            cls_score=pooled.cls_score.detach(),
+            bbox_pred=pooled.bbox_pred.detach())
 
-        Without ``alike_proposals`` the detector sets, for source, those that
-        its detection loss sampled and pooled. Boxes, scores and deltas are
-        constants.
+    def pool(self, boxes: list[Tensor]) -> Proposals:
+        """Pool boxes and let the box head score and refine them.
+
+        Args:
+            boxes (list[Tensor]): Constants of shape (K, 4) for each image, in
+                pixels of the input.
+
+        Returns:
+            Proposals: With gradient, also of scores and deltas.
         """
         roi_head = self.detector.roi_head
-        feats = self.feats
-        boxes = self.proposal_boxes
         rois = bbox2roi(boxes)
         with kept_vectors(roi_head.bbox_head) as vectors:
-            outputs = roi_head._bbox_forward(feats, rois)
+            outputs = roi_head._bbox_forward(self.feats, rois)
         return Proposals(rois, [len(box) for box in boxes],
-                         outputs['bbox_feats'],
-                         outputs['cls_score'].detach(),
-                         outputs['bbox_pred'].detach(), *vectors)
+                         outputs['bbox_feats'], outputs['cls_score'],
+                         outputs['bbox_pred'], *vectors)
 
     def detect(self, object_cfg: ConfigDict) -> InstanceList:
         """Give the predicted objects: refined boxes after class-wise NMS.
@@ -174,22 +177,22 @@ class DomainFeatures:
                 rescale=False)
 
 
-def extract_together(source: DomainFeatures, target: DomainFeatures) -> None:
-    """Compute the taps of both domains in one pass of the backbone.
+def extract_together(backbone: nn.Module,
+                     *batches: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Compute the taps of batches of one shape in one pass.
 
-    Batches of different shapes are left to a pass each: more padding would
-    give the detector other anchors and the classifiers a hint. Batch
-    normalisation, where it is trained, then takes the statistics of both
-    domains together, and the same are kept for testing.
+    Batches of different shapes need a pass each: more padding would give the
+    detector other anchors and the classifiers a hint. Batch normalisation,
+    where it is trained, takes the statistics of all batches together, and the
+    same are kept for testing.
 
     Args:
-        source (DomainFeatures): Source, nothing of it computed yet.
-        target (DomainFeatures): Target, likewise.
+        backbone (nn.Module): The detector's.
+        *batches (Tensor): Images, each of shape (N, 3, H, W).
+
+    Returns:
+        Iterator[tuple[Tensor, ...]]: The taps of each batch.
     """
-    images = [domain.batch_inputs for domain in (source, target)]
-    if images[0].shape[1:] != images[1].shape[1:]:
-        return
-    taps = source.detector.backbone(torch.cat(images))
-    sizes = [len(batch) for batch in images]
-    source.taps, target.taps = zip(
-        *(tap.split(sizes) for tap in taps), strict=True)
+    taps = backbone(torch.cat(batches))
+    sizes = [len(batch) for batch in batches]
+    return zip(*(tap.split(sizes) for tap in taps), strict=True)

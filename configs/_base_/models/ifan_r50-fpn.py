@@ -1,0 +1,39 @@
+# ResNet-50 with a feature pyramid. Image level and correlation align what the
+# backbone gives, C2 to C5; RPN and RoI head work on the pyramid.
+_base_ = './ifan_faster-rcnn.py'
+tap_channels = [256, 512, 1024, 2048]
+strides = [4, 8, 16, 32]
+model = dict(
+    backbone=dict(
+        type='ResNet',
+        depth=50,
+        out_indices=(0, 1, 2, 3),
+        # The stem alone: the first tap must stay trainable.
+        frozen_stages=0,
+        norm_cfg=dict(type='BN', requires_grad=False),
+        norm_eval=True,
+        style='pytorch',
+        init_cfg=dict(
+            type='Pretrained',
+            checkpoint='https://download.pytorch.org/models/'
+            'resnet50-0676ba61.pth')),
+    neck=dict(
+        _delete_=True,
+        type='FPN',
+        in_channels=tap_channels,
+        out_channels=256,
+        num_outs=5),
+    # mmdet's Faster R-CNN with FPN; the numbers before NMS are a level's.
+    rpn_head=dict(
+        in_channels=256,
+        feat_channels=256,
+        anchor_generator=dict(scales=[8], strides=[*strides, 64])),
+    roi_head=dict(
+        bbox_roi_extractor=dict(out_channels=256, featmap_strides=strides),
+        bbox_head=dict(in_channels=256, fc_out_channels=1024)),
+    alignments=dict(
+        image=dict(type='HierarchicalDomainHead', in_channels=tap_channels),
+        instance=dict(in_channels=256),
+        correlation=dict(in_channels=tap_channels, featmap_strides=strides)),
+    train_cfg=dict(rpn_proposal=dict(nms_pre=2000, max_per_img=1000)),
+    test_cfg=dict(rpn=dict(nms_pre=1000)))
