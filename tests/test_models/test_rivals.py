@@ -184,6 +184,13 @@ def test_strong_weak_is_half_least_squares_and_half_focal(
     assert losses['loss_global'].item() == pytest.approx(.5 * weak, rel=1e-4)
 
 
+def test_defaults_of_strong_weak_are_its_codes():
+    """But for SIM10K, where the code weighs the whole term by 0.1."""
+    neck = StrongWeakNeck(CHANNELS)
+    assert (neck.loss_weight, neck.reverse.weight) == (1., 1.)
+    assert (neck.taps, neck.tap_weights, neck.gamma) == ((1, ), (.5, ), 5.)
+
+
 @pytest.mark.parametrize(('classifier', 'layers'), [
     (lambda: DAFasterHead(6, 5).instance_classifier,
      [nn.Linear, nn.ReLU, nn.Dropout] * 2 + [nn.Linear]),
