@@ -1,7 +1,7 @@
 _base_ = './ifan_vgg16_city2foggy.py'
 # Strong local, weak global, and their context (Saito et al., CVPR 2019).
 model = dict(
-    neck=dict(type='StrongWeakNeck'),
+    neck=dict(type='StrongWeakNeck', loss_weight=1.0, grl_weight=1.0),
     alignments=dict(_delete_=True),
     roi_head=dict(
         type='ContextRoIHead',

@@ -1,7 +1,8 @@
 _base_ = './ifan_vgg16_sim10k2city.py'
-# Strong local, weak global, and their context (Saito et al., CVPR 2019).
+# Strong local, weak global, and their context (Saito et al., CVPR 2019), whose
+# code weighs the whole term by 0.1 on this pair, and on no other.
 model = dict(
-    neck=dict(type='StrongWeakNeck'),
+    neck=dict(type='StrongWeakNeck', loss_weight=0.1, grl_weight=1.0),
     alignments=dict(_delete_=True),
     roi_head=dict(
         type='ContextRoIHead',

@@ -31,6 +31,10 @@ NUM_CLASSES = 3
 
 Size = tuple[int, int]
 
+# Also for fixtures that outlive a test: what processes are compared in bit for
+# bit, they compute with one thread each.
+torch.set_num_threads(1)
+
 # mmengine collects garbage for every data set that it builds: spare it the
 # search through all of torch.
 gc.freeze()

@@ -1,6 +1,7 @@
 """One measure for both domains: VOC area AP50 and COCO AP50, per class."""
 import contextlib
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,8 @@ class DomainMetric(VOCMetric):
     data is in no mean and has no key. A detection that matches a box marked
     crowd (for VOC at IoU 0.5, for COCO by its share inside) counts neither
     way. Images without objects count: a detection there is a false positive.
+    Detections of equal score are ranked in the order of the images, within an
+    image in the detector's, so that AP depends on nothing else.
 
     Args:
         **kwargs: ``collect_device`` and ``prefix`` of mmengine's
@@ -62,7 +65,7 @@ class DomainMetric(VOCMetric):
         # The boxes are COCO's: their corners are coordinates, not pixels, so
         # no legacy +1.
         _, voc = eval_map(
-            detections,
+            ranked(detections),
             truths,
             iou_thr=0.5,
             dataset=classes,
@@ -104,6 +107,31 @@ class DomainMetric(VOCMetric):
         table = AsciiTable(rows)
         table.inner_footing_row_border = True
         MMLogger.get_current_instance().info(f'\n{table.table}')
+
+
+def ranked(
+        detections: Sequence[list[np.ndarray]]) -> list[list[np.ndarray]]:
+    """Replace scores by ranks, of which no two of a class are equal.
+
+    mmdet's ``eval_map`` sorts by an algorithm that leaves equal scores in an
+    order which depends on their number and on the processor.
+
+    Args:
+        detections (Sequence[list]): Each image's detections, for each class
+            an array of shape (n, 5): x1, y1, x2, y2, score.
+
+    Returns:
+        list[list]: The same in float64, with the negative rank in its class,
+        over all images, for the score. Equal scores keep their order.
+    """
+    per_class = []
+    for images in zip(*detections, strict=True):
+        boxes = np.concatenate(images).astype(float)
+        order = np.argsort(-boxes[:, 4], kind='stable')
+        boxes[order, 4] = -np.arange(len(boxes))
+        ends = np.cumsum([len(image) for image in images])
+        per_class.append(np.split(boxes, ends[:-1]))
+    return [list(image) for image in zip(*per_class, strict=True)]
 
 
 def coco_ap50(truths: tuple[dict[str, np.ndarray], ...],

@@ -1,4 +1,5 @@
 """The exported detector, where mmdet_ifan cannot be imported."""
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,7 @@ from mmdet.apis import DetInferencer
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+assert torch.get_num_threads() == 1
 folder, *images = sys.argv[1:]
 detector = DetInferencer(f'{folder}/config.py', f'{folder}/weights.pth',
                          device='cpu', show_progress=False)
@@ -80,9 +82,12 @@ def test_detections_are_bit_identical_without_the_package(
     out = tmp_path / 'out'
     export(cfg, str(tmp_path / 'iter_1.pth'), out)
 
+    # Sums come out differently with another number of threads.
+    assert torch.get_num_threads() == 1
     result = subprocess.run(
         [sys.executable, '-c', ELSEWHERE, out, *images],
         cwd=out,
+        env={**os.environ, 'OMP_NUM_THREADS': '1'},
         capture_output=True,
         text=True)
     assert result.returncode == 0, result.stderr

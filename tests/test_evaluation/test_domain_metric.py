@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mmdet.evaluation import eval_map
 from mmdet.registry import DATASETS, METRICS
 from mmengine.logging import MMLogger
 from mmengine.registry import EVALUATOR
@@ -180,9 +181,16 @@ def measure(images: list[Image]) -> dict[str, float]:
     return metric.evaluate(len(images))
 
 
-def random_images(rng: np.random.Generator, num: int,
-                  with_crowds: bool) -> list[Image]:
-    """Draw images in which detections hit, miss, repeat and go astray."""
+def random_images(rng: np.random.Generator, num: int, with_crowds: bool,
+                  scores: int | None = None) -> list[Image]:
+    """Draw images in which detections hit, miss, repeat and go astray.
+
+    With so many scores in all, most detections share theirs.
+    """
+
+    def score() -> float:
+        return float(np.float32(rng.random() if scores is None else
+                                rng.integers(scores) / scores))
 
     def box() -> tuple[float, ...]:
         x, y, width, height = rng.uniform((0, 0, 4, 4), (60, 40, 40, 30))
@@ -210,8 +218,8 @@ def random_images(rng: np.random.Generator, num: int,
         ]
         places += [(box(), int(rng.integers(3)))
                    for _ in range(rng.integers(3))]
-        images.append((truths, crowds, [(*place, float(
-            np.float32(rng.random()))) for place in places]))
+        images.append(
+            (truths, crowds, [(*place, score()) for place in places]))
     return images
 
 
@@ -227,6 +235,37 @@ def assert_metrics(ours: dict[str, float], expected: dict[str, float]) -> None:
 def test_equals_plain_implementations(seed, num, with_crowds):
     images = random_images(np.random.default_rng(seed), num, with_crowds)
     assert_metrics(measure(images), plain_metrics(images))
+
+
+@pytest.mark.parametrize('scores', [2, 3, 5])
+def test_equal_scores_keep_the_order_of_the_images(scores):
+    """As Python's own sort does; enough of them for NumPy's to mix them."""
+    images = random_images(np.random.default_rng(0), 100, True, scores)
+    assert_metrics(measure(images), plain_metrics(images))
+
+
+@pytest.mark.parametrize('others', [1, 20, 500])
+def test_what_scores_less_does_not_order_equal_scores(others):
+    """It comes after them, so that no AP can fall or rise."""
+    images = random_images(np.random.default_rng(1), 100, True, 3)
+    images = [(truths, crowds, [(box, label, score + .5)
+                                for box, label, score in found])
+              for truths, crowds, found in images]
+    empty = ([], [], [(FAR, label, .1) for label in range(2)])
+    assert measure(images + others * [empty]) == measure(images)
+
+
+def test_equals_mmdets_where_no_scores_are_equal():
+    images = random_images(np.random.default_rng(2), 40, True)
+    metric = DomainMetric()
+    metric.dataset_meta = dict(classes=CLASSES)
+    metric.process({}, [as_sample(image) for image in images])
+    truths, detections = zip(*metric.results, strict=True)
+    _, expected = eval_map(
+        detections, truths, iou_thr=.5, dataset=CLASSES, logger='silent')
+    found = metric.compute_metrics(metric.results)
+    for name, result in zip(CLASSES[:2], expected, strict=False):
+        assert found[f'AP50/{name}'] == 100 * float(result['ap'])
 
 
 def test_plain_implementations_disagree_with_each_other():

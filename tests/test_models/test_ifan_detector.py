@@ -447,6 +447,20 @@ def test_objects_of_target_are_the_detections_of_test_time(
             assert not image[key].requires_grad
 
 
+def test_objects_of_source_are_constants(detector, make_batch, tiny_cfg):
+    """Though they come from predictions that the detection loss is of."""
+    inputs, samples = make_batch()
+    domain = DomainFeatures(detector, inputs['source'], samples['source'])
+    detector._detection_loss(domain)
+    assert domain.proposals.bbox_pred.requires_grad
+    assert domain.proposals.cls_score.requires_grad
+    objects = domain.detect(tiny_cfg.test_cfg.rcnn)
+    assert sum(len(image) for image in objects) > 0
+    for image in objects:
+        for key in ('bboxes', 'scores', 'labels'):
+            assert not image[key].requires_grad
+
+
 def test_objects_obey_their_settings(detector, make_batch, tiny_cfg):
     inputs, samples = make_batch()
     domain = DomainFeatures(detector, inputs['target'], samples['target'])

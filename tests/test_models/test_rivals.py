@@ -22,6 +22,8 @@ from mmdet_ifan.models.layers import domain_focal_loss
 #: Of each domain the padded shape and the images' own.
 SOURCE = ((32, 64), [(32, 64), (16, 32)])
 TARGET = ((32, 48), [(32, 48), (24, 16), (32, 32)])
+#: Of the taps. The last two are equally wide: only the numbers tell them.
+CHANNELS, STRIDES = (4, 6, 6), (4, 8, 16)
 
 
 def inside(tap: Tensor, batch_shape: tuple[int, int],
@@ -54,7 +56,7 @@ def domains(make_domain):
                 torch.randn(len(img_shapes), channels,
                             batch_shape[0] // stride,
                             batch_shape[1] // stride)
-                for channels, stride in ((4, 4), (6, 8))
+                for channels, stride in zip(CHANNELS, STRIDES, strict=True)
             ],
             proposals=Proposals(rois, num_per_img, None, None, None,
                                 torch.randn(count, 5)))
@@ -140,32 +142,66 @@ def test_focal_loss_is_finite_where_sigmoid_saturates(logit):
     assert x.grad.isfinite().all()
 
 
-def test_strong_weak_is_half_least_squares_and_half_focal(domains, spread):
-    neck = StrongWeakNeck((4, 6), local_tap=0).eval()
+def test_strong_weak_is_half_least_squares_and_half_focal(
+        make_domain, spread):
+    """Of what shows image: of the trunk's 128-pixel cells, some are padding.
+    """
+    neck = StrongWeakNeck(CHANNELS).eval()
     spread(neck)
+    shapes = (((256, 512), [(256, 512), (128, 256)]),
+              ((256, 384), [(100, 300), (256, 384)]))
+    domains = [
+        make_domain(
+            img_shapes,
+            (height, width),
+            taps=[
+                torch.randn(2, channels, height // stride, width // stride)
+                for channels, stride in zip(CHANNELS, STRIDES, strict=True)
+            ]) for (height, width), img_shapes in shapes
+    ]
     local = weak = 0.
     for domain, (batch_shape, img_shapes), label in zip(
-            domains, (SOURCE, TARGET), (0, 1), strict=True):
+            domains, shapes, (0, 1), strict=True):
         maps = neck.global_trunk(domain.taps[-1])
+        assert maps.shape[2:] == (batch_shape[0] // 128, batch_shape[1] // 128)
         for i, img_shape in enumerate(img_shapes):
-            tap = domain.taps[0][i]
+            tap = domain.taps[1][i]
             outputs = [
                 neck.classifiers[0](tap[:, r, c].reshape(1, -1, 1, 1)).item()
                 for r, c in inside(tap, batch_shape, img_shape)
             ]
             local += sum((label - x)**2
                          for x in outputs) / len(outputs) / len(img_shapes)
-            # All of these maps are one position high; half an image's width
-            # may be padding.
-            width = max(1, maps.shape[-1] * img_shape[1] // batch_shape[1])
-            vector = maps[i, :, 0, :width].mean(dim=1)
+            height, width = (max(1, side // 128) for side in img_shape)
+            vector = sum(maps[i, :, r, c] for r in range(height)
+                         for c in range(width)) / (height * width)
             logit = neck.global_classifier(vector)
             prob = logit.sigmoid().item()
             right = prob if label else 1 - prob
             weak -= (1 - right)**5 * math.log(right) / len(img_shapes)
     losses = neck.loss(*domains)
-    assert losses['loss_phi1'].item() == pytest.approx(.5 * local, rel=1e-4)
+    assert losses['loss_phi2'].item() == pytest.approx(.5 * local, rel=1e-4)
     assert losses['loss_global'].item() == pytest.approx(.5 * weak, rel=1e-4)
+
+
+def test_defaults_of_strong_weak_are_its_codes():
+    """But for SIM10K, where the code weighs the whole term by 0.1."""
+    neck = StrongWeakNeck(CHANNELS)
+    assert (neck.loss_weight, neck.reverse.weight) == (1., 1.)
+    assert (neck.taps, neck.tap_weights, neck.gamma) == ((1, ), (.5, ), 5.)
+
+
+@pytest.mark.parametrize(('classifier', 'layers'), [
+    (lambda: DAFasterHead(6, 5).instance_classifier,
+     [nn.Linear, nn.ReLU, nn.Dropout] * 2 + [nn.Linear]),
+    (lambda: StrongWeakNeck(CHANNELS).global_classifier,
+     [nn.Dropout, nn.Linear]),
+])
+def test_classifiers_of_vectors_drop_half_out(classifier, layers):
+    modules = list(classifier())
+    assert [type(module) for module in modules] == layers
+    assert {module.p for module in modules
+            if isinstance(module, nn.Dropout)} == {.5}
 
 
 # In the detector
@@ -318,6 +354,31 @@ def test_strong_weak_hands_context_to_the_box_head(tiny_cfg, make_batch):
     assert not loaded.unexpected_keys
 
 
+def test_each_image_has_its_own_context(tiny_cfg, make_batch):
+    """In any order of the proposals, and averaged over the whole batch."""
+    strong_weak(tiny_cfg)
+    detector = MODELS.build(tiny_cfg).eval()
+    rois = torch.tensor([[1., 0, 0, 40, 40], [0., 8, 8, 60, 50],
+                         [1., 20, 10, 64, 64]])
+    with torch.no_grad():
+        taps = detector.backbone(make_batch()[0]['target'])
+        feats = detector.neck(taps)
+        hidden = detector.neck.classifiers[0].layers[:-1](taps[1])
+        contexts = [
+            torch.cat([maps.mean(dim=(1, 2)) for maps in (local, weak)])
+            for local, weak in zip(
+                hidden, detector.neck.global_trunk(taps[-1]), strict=True)
+        ]
+        assert not torch.allclose(*contexts, atol=1e-3)
+        torch.testing.assert_close(feats.context, torch.stack(contexts))
+        results = detector.roi_head._bbox_forward(feats, rois)
+        expected = detector.roi_head.bbox_head(
+            results['bbox_feats'],
+            torch.stack([contexts[i] for i in (1, 0, 1)]))
+    torch.testing.assert_close(results['cls_score'], expected[0])
+    torch.testing.assert_close(results['bbox_pred'], expected[1])
+
+
 def test_context_feeds_nothing_back_into_the_backbone(tiny_cfg, make_batch):
     strong_weak(tiny_cfg)
     detector = MODELS.build(tiny_cfg).train()
@@ -327,18 +388,57 @@ def test_context_feeds_nothing_back_into_the_backbone(tiny_cfg, make_batch):
     assert detector.neck.global_trunk[0].conv.weight.grad is not None
 
 
-@pytest.mark.parametrize('height', [1, 2, 5])
-def test_a_column_of_zeros_changes_no_convolution(height):
-    neck = StrongWeakNeck((4, 6), local_tap=0)
+@pytest.mark.parametrize('shape', [(1, 1), (5, 1), (4, 2), (7, 9)])
+def test_single_precision_changes_no_convolution(shape):
+    neck = StrongWeakNeck(CHANNELS)
     convolution = neck.global_trunk[0].conv
     plain = nn.Conv2d(6, 512, 3, stride=2, padding=1, bias=False)
     plain.load_state_dict(convolution.state_dict())
-    maps = torch.randn(2, 6, height, 1, requires_grad=True)
+    maps = torch.randn(2, 6, *shape, requires_grad=True)
     ours, theirs = convolution(maps), plain(maps)
-    torch.testing.assert_close(ours, theirs)
+    assert torch.equal(ours, theirs)
     for mine, other in zip(
             torch.autograd.grad(ours.square().sum(),
                                 (maps, convolution.weight)),
             torch.autograd.grad(theirs.square().sum(), (maps, plain.weight)),
             strict=True):
-        torch.testing.assert_close(mine, other)
+        assert torch.equal(mine, other)
+
+
+class Convolutions(TorchDispatchMode):
+    """Kernel and type of the convolutions that run inside, and backwards."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[tuple[tuple[int, ...], torch.dtype]] = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        weight = dict(convolution=1, convolution_backward=2).get(
+            func.overloadpacket.__name__)
+        if weight:
+            self.seen.add((tuple(args[weight].shape[2:]), args[weight].dtype))
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize('mixed', [True, False])
+def test_trunk_convolves_in_single_precision(make_domain, dtype, mixed):
+    """In half, oneDNN's result may be anything: it depends on the CPU."""
+    neck = StrongWeakNeck(CHANNELS)
+    if not mixed:
+        neck.to(dtype)
+    domains = [
+        make_domain([(128, 64)] * 2, (128, 64),
+                    taps=[
+                        torch.randn(2, channels, 128 // stride, 64 // stride,
+                                    dtype=dtype)
+                        for channels, stride in zip(
+                            CHANNELS, STRIDES, strict=True)
+                    ]) for _ in range(2)
+    ]
+    convolutions = Convolutions()
+    with torch.autocast('cpu', dtype, enabled=mixed), convolutions:
+        losses = neck.loss(*domains)
+        neck(domains[0].taps)
+        (losses['loss_phi2'] + losses['loss_global']).backward()
+    assert convolutions.seen == {((1, 1), dtype), ((3, 3), torch.float32)}

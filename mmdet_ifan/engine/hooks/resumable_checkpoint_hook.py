@@ -37,8 +37,9 @@ from ..checkpoint_files import (
 class ResumableCheckpointHook(CheckpointHook):
     """mmengine's hook, whose checkpoints lose nothing and are never torn.
 
-    A training that is killed at any moment and resumed computes, on a CPU,
-    bit for bit what it would have computed otherwise:
+    A training that is killed at any moment and resumed computes, on a CPU and
+    at the same number of threads, bit for bit what it would have computed
+    otherwise:
 
     - A checkpoint also has the random states of all processes and their data
       loaders' workers, and the seed of the draw of pairs. Validation leaves

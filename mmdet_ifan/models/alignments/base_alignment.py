@@ -10,8 +10,9 @@ class BaseAlignment(AdaptationTerm):
 
     Args:
         loss_weight (float): The paper's lambda_adv: scales the whole term,
-            thus also the discriminator's own step, as Strong-Weak's code
-            does. Defaults to 0.1.
+            thus also the discriminator's own step, as the weight in
+            Strong-Weak's code does, which it has for SIM10K alone. Defaults
+            to 0.1.
         grl_weight (float): Reversal weight: scales only what flows back into
             the detector. Defaults to 1.0.
         init_cfg (dict, optional): Initialisation. Defaults to None.

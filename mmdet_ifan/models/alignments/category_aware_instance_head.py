@@ -49,9 +49,10 @@ class CategoryAwareInstanceHead(BaseAlignment):
                  category_aware: bool = True,
                  hidden_channels: Sequence[int] = (256, 128),
                  **kwargs: Any) -> None:
-        # Strong-Weak's initialisation: the sigmoid starts near 0.5, where its
-        # slope is largest. Those of the image level start as PyTorch has it,
-        # where 0.01 gained nothing (docs/mini_city_study.md).
+        # The sigmoid starts near 0.5, where its slope is largest. The
+        # classifiers of the image level start as PyTorch has it, as do those
+        # of Strong-Weak's code; 0.01 gained nothing there
+        # (docs/mini_city_study.md).
         super().__init__(
             init_cfg=dict(type='Normal', layer='Conv2d', std=.01), **kwargs)
         self.num_classes = num_classes

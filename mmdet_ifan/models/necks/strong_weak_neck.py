@@ -15,6 +15,7 @@ from ..layers import (
     SOURCE,
     TARGET,
     DomainClassifier,
+    at_least_float,
     balanced_accuracy,
     domain_focal_loss,
     mean_of_valid,
@@ -48,17 +49,20 @@ class _BatchNorm(nn.BatchNorm2d):
 
 
 class _Conv(nn.Conv2d):
-    """Convolution (3×3, stride 2, padding 1) whose gradient is always finite.
+    """Convolution in single precision, also where all else is in half.
 
-    On maps one position wide, oneDNN's weight gradient in bfloat16 reads
-    memory that nobody wrote. A column of zeros more gives the same result.
+    On maps as small as these, a position or two wide, oneDNN's 3x3
+    convolution of stride 2 in bfloat16 reads memory that nobody wrote: on
+    CPUs with AVX-512 in its weight gradient, with AMX already in its result.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Convolve maps of shape (N, C, H, W)."""
-        if self.training and x.shape[3] == 1:
-            x = nn.functional.pad(x, (0, 1))
-        return super().forward(x)
+        """Convolve maps of shape (N, C, H, W), into the weight's type."""
+        with torch.autocast(x.device.type, enabled=False):
+            # Normalised next, it has no bias.
+            maps = self._conv_forward(
+                at_least_float(x), at_least_float(self.weight), None)
+        return maps.to(self.weight.dtype)
 
 
 @MODELS.register_module()
@@ -81,10 +85,12 @@ class StrongWeakNeck(HierarchicalDomainNeck):
         local_tap (int): Tap of the local alignment, counted from 0.
             Defaults to 1: pool3 of VGG-16, where the paper has conv3_3.
         gamma (float): Focus of the focal loss. Defaults to 5.0.
-        loss_weight (float): Weight of the term. Defaults to 1.0.
-        grl_weight (float): The paper's trade-off, of which its code makes the
-            reversal weight. Defaults to 0.1.
-        init_cfg (dict, optional): Initialisation. Defaults to None.
+        loss_weight (float): Weight of the term. The paper's trade-off of 0.1
+            is in its code a weight of the whole term, and of SIM10K alone:
+            give 0.1 there. Defaults to 1.0.
+        **kwargs: ``grl_weight`` of :class:`BaseAlignment`, 1.0 also in the
+            paper's code, and ``hidden_channels`` of
+            :class:`HierarchicalDomainNeck`.
     """
     #: Length of each classifier's context.
     CONTEXT_CHANNELS = 128
@@ -94,14 +100,12 @@ class StrongWeakNeck(HierarchicalDomainNeck):
                  local_tap: int = 1,
                  gamma: float = 5.0,
                  loss_weight: float = 1.0,
-                 grl_weight: float = 0.1,
                  **kwargs: Any) -> None:
         super().__init__(
             in_channels,
             taps=[local_tap],
             tap_weights=[0.5],
             loss_weight=loss_weight,
-            grl_weight=grl_weight,
             **kwargs)
         self.gamma = gamma
         widths = (in_channels[-1], 512, self.CONTEXT_CHANNELS,
