@@ -183,6 +183,10 @@ class CocoSets(Source):
         """Name the file and the image."""
         return f'{item.labels[0]}, for {item.image},'
 
+    def label_files(self, item: Item) -> list[Path]:
+        """Give the file that lists the image."""
+        return [item.labels[0]]
+
     def boxes(self, item: Item, height: int,
               width: int) -> tuple[list[Box], list[Problem]]:
         """Turn annotations into boxes."""
