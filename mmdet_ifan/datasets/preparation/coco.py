@@ -229,6 +229,8 @@ def _find(root: Path) -> list[tuple[str, Path]]:
                     'move the file away.') from error
             is_coco = any(f'"{key}"'.encode() in head for key in (
                 'images', 'annotations', 'categories'))
+            # All of the notes that Label Studio puts beside a YOLO export.
+            is_coco &= len(head) == HEAD or b'"images"' in head
             if is_coco and MARK.encode() not in head:
                 name = path.stem.removeprefix('instances_')
                 if name == '_annotations.coco':

@@ -120,7 +120,7 @@ def prepare_custom(source: Source, options: Options,
     account = Account(source.root)
     account.use(files=source.read)
     chosen = {item.image for item, _ in images}
-    for item in items:
+    for item in {item.image: item for item in items}.values():
         if item.image not in chosen:
             account.leave_out(
                 'in no split' if item.split is None

@@ -108,6 +108,8 @@ class YoloFolders(Source):
     def _find_lists(self) -> None:
         """Find lists that are splits by their names and nothing else says."""
         for name, path in named_files(self.root, ('.txt', )):
+            # Ultralytics' autosplit says so before the name.
+            name = name.removeprefix('autosplit_')
             if is_split(name) and any(
                     os.path.isfile(self.root / place)
                     for line in read_lines(path)[:SAMPLE]
