@@ -105,8 +105,8 @@ class Account:
             elif not (name in known or path in self._with_them
                       or _is_no_data(path)):
                 others[_group(name)].append(name)
-        yield (f'Used: {len(self._images)} images and {read} annotation '
-               f'files and lists under {self.root}.')
+        yield (f'Used under {self.root}: images: {len(self._images)}; '
+               f'annotation files and lists: {read}.')
         if self._left_out:
             yield f'Left out: {_say(self._left_out)}.'
         if others:

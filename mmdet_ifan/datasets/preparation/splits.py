@@ -12,6 +12,8 @@ FIRST = ('train', 'val', 'test')
 #: What folders and lists are called that are splits and nothing else.
 NAMES = (*FIRST, 'trainval', 'training', 'testing')
 ALIASES = {'valid': 'val', 'validation': 'val'}
+#: Folders of lists; in the last one only lists with such a name are meant.
+LISTS = ('ImageSets/Main', 'ImageSets', '.')
 #: What tools call all of a data set that was not split.
 WHOLE = 'default'
 

@@ -14,7 +14,7 @@ from ..json_files import is_text
 from .boxes import Box
 from .records import LeftOut, Problem
 from .sources import Item, Source, any_in, named_files, read_lines
-from .splits import is_split, split_name
+from .splits import LISTS, is_split, split_name
 from .values import read_flag, read_number
 
 #: Where VOC's own folders are: years are parts of one data set.
@@ -22,7 +22,6 @@ YEARS = ('VOC*', 'VOC*/VOC*', '*/VOC*/VOC*')
 #: Folders of XML files and of images that the common tools write.
 ANNOTATIONS = ('Annotations', 'annotations', 'labels')
 IMAGES = ('JPEGImages', 'images', 'Images', 'data')
-LISTS = ('ImageSets/Main', 'ImageSets', '.')
 #: What follows a name in a list of the images that hold a category.
 MARKS = (['-1'], ['0'], ['1'])
 HEAD = 4096  # Bytes in which an XML file shows that it is one of VOC.
@@ -293,15 +292,16 @@ def _listed_name(line: str, names: Collection[str]) -> str:
     """
     first, *others = line.split()
     for words in [line] if others in MARKS else [line, first]:
-        path = words.replace('\\', '/')
+        path = words.replace('\\', '/').strip('/')
         suffix = Path(path).suffix
-        is_known = suffix.lower() in (*IMAGE_SUFFIXES, '.xml')
-        for name in [path, path[:-len(suffix)]] if is_known else [path]:
+        if suffix.lower() not in (*IMAGE_SUFFIXES, '.xml'):
+            suffix = ''
+        for name in (path, path.removesuffix(suffix)):
             parts = name.split('/')
             for start in range(len(parts)):
                 if '/'.join(parts[start:]) in names:
                     return '/'.join(parts[start:])
-    return line.strip('/')
+    return name
 
 
 def _refuse_doctype(*_: object) -> None:

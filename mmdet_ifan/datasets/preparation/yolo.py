@@ -13,7 +13,7 @@ from .boxes import Box
 from .kitti import has_kitti_lines
 from .records import Problem
 from .sources import Item, Source, any_in, named_files, read_lines
-from .splits import is_split, split_name
+from .splits import LISTS, is_split, split_name
 from .values import read_index, read_number
 from .yolo_files import describe, has_description, places
 
@@ -52,6 +52,7 @@ class YoloFolders(Source):
         self.read += about.read
         self.notes += about.notes
         self.given: dict[str, list[Path]] = {}
+        self._index: dict[str, str | None] = {}
         self._find_given(about.splits, about.path)
         if not self.given:
             self._find_lists()
@@ -107,14 +108,23 @@ class YoloFolders(Source):
 
     def _find_lists(self) -> None:
         """Find lists that are splits by their names and nothing else says."""
-        for name, path in named_files(self.root, ('.txt', )):
+        for place in LISTS:
+            folder = self.root / place
             # Ultralytics' autosplit says so before the name.
-            name = name.removeprefix('autosplit_')
-            if is_split(name) and any(
-                    os.path.isfile(self.root / place)
-                    for line in read_lines(path)[:SAMPLE]
-                    for place in places(line, self.root, [self.root])):
-                self.given[split_name(name)] = [path]
+            lists = {split_name(name): path for stem, path in (
+                named_files(folder, ('.txt', )) if folder.is_dir() else ())
+                if is_split(name := stem.removeprefix('autosplit_'))}
+            if any(self._find_image(line, [folder])
+                   for path in lists.values() for line in read_lines(path)):
+                self.given = {split: [path] for split, path in lists.items()}
+                return
+
+    def _find_image(self, line: str, bases: list[Path]) -> str | None:
+        """Find the image that a line of a list means, if only one can be."""
+        if not self._index:
+            self._index = _index(self.root)
+        return next((self._index[place] for place in places(
+            line, self.root, bases) if place in self._index), None)
 
     def items(self) -> Iterator[Item]:
         """List all images, and label files without one."""
@@ -126,9 +136,9 @@ class YoloFolders(Source):
                     yield Item(split, image, labels)
         whole = [path for paths in self.given.values() for path in paths]
         if whole and not listed:
-            named = ', '.join(map(str, whole))
-            raise DataError(f'No image that {named} names is under '
-                            f'{self.root}: correct the paths, or remove it.')
+            named = ' and '.join(map(str, whole))
+            raise DataError(f'{named} give no image under {self.root}: '
+                            'correct the paths, or remove what gives them.')
         seen = set(listed)
         for folder_split, folder in self.folders:
             if folder in whole:
@@ -154,15 +164,14 @@ class YoloFolders(Source):
             self.read.append(path)
             bases = [path.parent, *self.bases]
             for line in read_lines(path):
-                place = next((place for place in places(
-                    line, self.root, bases)
-                    if os.path.isfile(self.root / place)), None)
-                if place is None:
+                image = self._find_image(line, bases)
+                if image is None:
                     self.problems.append(Problem(
-                        'missing images', f'{path} names {line!r}, which is '
-                        f'not under {self.root}: left out.'))
+                        'missing images', f'{path} names {line[:200]!r}, '
+                        f'which no image, or several, under {self.root} can '
+                        'be: left out.'))
                 else:
-                    yield place, self._label(self.root / place)
+                    yield image, self._label(self.root / image)
 
     def _in_folder(self, folder: Path,
                    below: bool = False) -> Iterator[tuple[str, Path]]:
@@ -192,7 +201,7 @@ class YoloFolders(Source):
         seen |= {each.image for each in self.problems if each.image}
         folders = [folder for _, folder in self.folders] + [
             path for paths in self.given.values() for path in paths]
-        read = ', '.join(map(str, folders))
+        read = ', '.join(map(str, dict.fromkeys(folders)))
         for pattern in ('images', '*/images'):
             for folder in sorted(self.root.glob(pattern)):
                 for path in files_below(folder) if folder.is_dir() else ():
@@ -246,7 +255,8 @@ class YoloFolders(Source):
             x, y, w, h = numbers
             edges = x - w / 2, y - h / 2, x + w / 2, y + h / 2
         elif len(numbers) < 6 or len(numbers) % 2:
-            raise ValueError(f'{len(numbers)} numbers')
+            raise ValueError(f'{len(numbers)} numbers' + (
+                ', perhaps with a confidence' * (len(numbers) == 5)))
         elif not all(-SLACK <= each <= 1 + SLACK for each in numbers):
             raise ValueError('an outline that is not in the image')
         else:
@@ -257,6 +267,20 @@ class YoloFolders(Source):
         x1, y1, x2, y2 = edges
         return Box((self.names or [])[index], x1 * width, y1 * height,
                    x2 * width, y2 * height)
+
+
+def _index(root: Path) -> dict[str, str | None]:
+    """Images by all that a list may call them; None if several are meant."""
+    images = [path.relative_to(root).as_posix() for path in files_below(root)
+              if path.suffix.lower() in IMAGE_SUFFIXES]
+    index: dict[str, str | None] = {}
+    for image in images:
+        for whole in (image, image[:-len(Path(image).suffix)]):
+            parts = whole.split('/')
+            for start in range(len(parts)):
+                name = '/'.join(parts[start:])
+                index[name] = None if name in index else image
+    return index | {image: image for image in images}
 
 
 def _folders(root: Path) -> list[tuple[str | None, Path]]:

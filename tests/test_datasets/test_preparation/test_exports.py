@@ -303,7 +303,7 @@ def test_export_is_read_as_it_comes(tmp_path, write, read, build, name):
             is_empty = build is labelimg_yolo and image == 'b.jpg'
             assert boxes == ([] if is_empty else [BOX])
     total = sum(map(len, splits.values()))
-    assert report.account[0].startswith(f'Used: {total} images and ')
+    assert f': images: {total}; ' in report.account[0]
     assert len(report.account) == 1 + bool(left)
     for each in left:
         assert each in report.account[-1]
