@@ -18,34 +18,38 @@ DEPTH = 2  # Folders by which files that nobody looked at are counted.
 GROUPS = 8  # Of them, or of reasons, that a line names.
 
 
-def files_below(folder: Path) -> Iterator[Path]:
+def names_below(folder: str | Path, below: bool = True) -> Iterator[str]:
     """List the files in a folder and its sub-folders, sorted.
 
     Links to folders are followed, unless they lead back to where they are.
 
     Args:
-        folder (Path): Where to look.
+        folder (str | Path): Where to look.
+        below (bool): Whether to look into sub-folders; if not, they are
+            listed with the files. Defaults to True.
 
     Yields:
-        Path: All but what is hidden, such as ``.DS_Store``, ``._a.jpg`` and
-        what lies in ``.ipynb_checkpoints`` or ``__MACOSX``.
+        str: A path under the folder, with forward slashes. All but what is
+        hidden, such as ``.DS_Store``, ``._a.jpg`` and what lies in
+        ``.ipynb_checkpoints`` or ``__MACOSX``.
     """
-    for entry in sorted(folder.iterdir()):
+    with os.scandir(folder) as entries:
+        ordered = sorted(entries, key=lambda entry: entry.name)
+    for entry in ordered:
         if entry.name.startswith('.'):
             continue
-        if not entry.is_dir():
-            yield entry
-        elif (entry.name.lower() not in NO_DATA_FOLDERS
-              and not _leads_back(entry)):
-            yield from files_below(entry)
+        if not (below and entry.is_dir()):
+            yield entry.name
+        elif entry.name.lower() not in NO_DATA_FOLDERS and not (
+                entry.is_symlink() and _leads_back(entry.path)):
+            for name in names_below(entry.path):
+                yield f'{entry.name}/{name}'
 
 
-def _leads_back(folder: Path) -> bool:
-    """Whether a folder is a link to one that it is in."""
-    if not folder.is_symlink():
-        return False
-    here = Path(os.path.realpath(folder.parent))
-    return Path(os.path.realpath(folder)) in (here, *here.parents)
+def _leads_back(link: str) -> bool:
+    """Whether a link leads to a folder that it is in."""
+    here = Path(os.path.realpath(os.path.dirname(link)))
+    return Path(os.path.realpath(link)) in (here, *here.parents)
 
 
 class Account:
@@ -58,9 +62,9 @@ class Account:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._images: set[str] = set()
-        self._files: set[Path] = set()
+        self._files: set[str] = set()
         self._left_out: dict[str, list[str]] = defaultdict(list)
-        self._with_them: set[Path] = set()
+        self._with_them: set[str] = set()
 
     def use(self, image: str | None = None,
             files: Iterable[Path] = ()) -> None:
@@ -74,7 +78,7 @@ class Account:
         """
         if image is not None:
             self._images.add(image)
-        self._files.update(files)
+        self._files.update(map(str, files))
 
     def leave_out(self, reason: str, image: str,
                   files: Iterable[Path] = ()) -> None:
@@ -86,7 +90,7 @@ class Account:
             files (Iterable[Path]): Its annotation file.
         """
         self._left_out[reason].append(image)
-        self._with_them.update(files)
+        self._with_them.update(map(str, files))
 
     def lines(self) -> Iterator[str]:
         """Say it in one to three lines: used, left out, not looked at.
@@ -97,9 +101,10 @@ class Account:
             licences, programs, caches and our own COCO files do not count.
         """
         known = self._images.union(*self._left_out.values())
+        start = str(self.root / '_')[:-1]
         read, others = 0, defaultdict(list)
-        for path in files_below(self.root):
-            name = path.relative_to(self.root).as_posix()
+        for name in names_below(self.root):
+            path = start + name
             if path in self._files:
                 read += 1
             elif not (name in known or path in self._with_them
@@ -113,15 +118,15 @@ class Account:
             yield f'Not looked at: {_say(others)}.'
 
 
-def _is_no_data(path: Path) -> bool:
+def _is_no_data(path: str) -> bool:
     """Whether a file holds neither images nor annotations by others."""
-    name = path.name.lower()
+    name = os.path.basename(path).lower()
     if name.startswith(NO_DATA_STARTS) or name.endswith(NO_DATA_ENDS):
         return True
     if not (name.startswith('instances_') and name.endswith('.json')):
         return False
     try:
-        with path.open('rb') as file:
+        with open(path, 'rb') as file:
             return MARK.encode() in file.read(HEAD)
     except OSError:
         return False
@@ -129,8 +134,8 @@ def _is_no_data(path: Path) -> bool:
 
 def _group(name: str) -> str:
     """What a file is counted under, such as ``images/test/*.jpg``."""
-    path = Path(name)
-    return Path(*path.parent.parts[:DEPTH], f'*{path.suffix}').as_posix()
+    *folders, last = name.split('/')
+    return '/'.join([*folders[:DEPTH], f'*{os.path.splitext(last)[1]}'])
 
 
 def _say(groups: dict[str, list[str]]) -> str:

@@ -92,8 +92,9 @@ class Options:
         workers (int): Threads or processes. Defaults to 2.
         overwrite (bool): Whether to replace files that differ. Defaults to
             False.
-        strict (bool): Whether any problem in the data is an error. Defaults
-            to False.
+        strict (bool): Whether any problem in the data is an error; images
+            that no list names and files that are not looked at are none.
+            Defaults to False.
         check (bool): Whether to write nothing and compare what would be
             written with what is there. Defaults to False.
 

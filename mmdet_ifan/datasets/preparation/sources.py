@@ -1,5 +1,6 @@
 """What the readers of the formats have in common."""
 
+import os
 from abc import ABC, abstractmethod
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from typing import Any
 
 from ..disk import DataError
 from ..image_files import IMAGE_SUFFIXES
-from .accounting import files_below
+from .accounting import names_below
 from .boxes import Box
 from .records import LeftOut, Problem
 
@@ -142,13 +143,10 @@ def named_files(folder: Path, suffixes: tuple[str, ...],
         tuple[str, Path]: A file's path under the folder, without suffix and
         with forward slashes, and the file.
     """
-    paths = files_below(folder) if below else (
-        path for path in sorted(folder.iterdir())
-        if not path.name.startswith('.'))
-    for path in paths:
-        if path.suffix.lower() in suffixes:
-            name = path.relative_to(folder).as_posix()
-            yield name[:-len(path.suffix)], path
+    for name in names_below(folder, below):
+        stem, suffix = os.path.splitext(name)
+        if suffix.lower() in suffixes:
+            yield stem, folder / name
 
 
 def any_in(folder: Path, suffixes: tuple[str, ...],
@@ -188,6 +186,6 @@ def read_lines(path: Path) -> list[str]:
         lines = content.decode(
             'utf-16' if is_utf16 else 'utf-8-sig').splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f'{path} is not a readable text file: mend or remove '
-                        'it.') from error
+        raise DataError(f'{path} is not a readable text file in UTF-8: save '
+                        'it so, or remove it.') from error
     return [line.strip() for line in lines if line.strip()]

@@ -269,7 +269,9 @@ def _other_part(base: Path, split: str | None = None) -> Part | None:
 def _images_of(base: Path, annotations: Path) -> Path:
     """Find the folder of the images for one of XML files."""
     there = [base / name for name in IMAGES if (base / name).is_dir()]
-    for folder in there or (annotations, base):
+    # Beside one another, unless the folder is one of XML files by its name.
+    beside = [annotations] if annotations.name not in ANNOTATIONS else []
+    for folder in (*beside, *(there or (annotations, base))):
         if any_in(folder, IMAGE_SUFFIXES, folder != base):
             return folder
     return there[0] if there else base / IMAGES[0]

@@ -3,12 +3,13 @@
 import os
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
 from ..disk import DataError
 from ..image_files import IMAGE_SUFFIXES
-from .accounting import files_below
+from .accounting import names_below
 from .boxes import Box
 from .kitti import has_kitti_lines
 from .records import Problem
@@ -193,8 +194,10 @@ class YoloFolders(Source):
     def _label(self, image: Path) -> Path:
         """Find the label file of an image."""
         path = _labels(self.root, image.parent) / f'{image.stem}.txt'
+        if path.exists():
+            return path
         beside = image.with_suffix('.txt')
-        return beside if not path.exists() and beside.exists() else path
+        return beside if beside.exists() else path
 
     def _note_others(self, seen: set[str]) -> None:
         """Name the images that lie as if they belonged to the data set."""
@@ -204,10 +207,10 @@ class YoloFolders(Source):
         read = ', '.join(map(str, dict.fromkeys(folders)))
         for pattern in ('images', '*/images'):
             for folder in sorted(self.root.glob(pattern)):
-                for path in files_below(folder) if folder.is_dir() else ():
+                for _, path in (named_files(folder, IMAGE_SUFFIXES, True)
+                                if folder.is_dir() else ()):
                     name = self.under_root(path)
-                    if path.suffix.lower() in IMAGE_SUFFIXES and (
-                            name not in seen):
+                    if name not in seen:
                         self.problems.append(Problem(
                             'images that no split holds',
                             f'{path} is in none of the folders that have '
@@ -271,11 +274,11 @@ class YoloFolders(Source):
 
 def _index(root: Path) -> dict[str, str | None]:
     """Images by all that a list may call them; None if several are meant."""
-    images = [path.relative_to(root).as_posix() for path in files_below(root)
-              if path.suffix.lower() in IMAGE_SUFFIXES]
+    images = [name for name in names_below(root)
+              if name.lower().endswith(IMAGE_SUFFIXES)]
     index: dict[str, str | None] = {}
     for image in images:
-        for whole in (image, image[:-len(Path(image).suffix)]):
+        for whole in (image, os.path.splitext(image)[0]):
             parts = whole.split('/')
             for start in range(len(parts)):
                 name = '/'.join(parts[start:])
@@ -322,6 +325,7 @@ def _check_folders(found: list[tuple[str | None, Path]]) -> None:
                 f'{split}: join them, and their labels, or rename one.')
 
 
+@lru_cache
 def _labels(root: Path, images: Path) -> Path:
     """Folder of the labels for a folder of images; perhaps the same."""
     parts = list(images.relative_to(root).parts)

@@ -1,8 +1,10 @@
 """What data.yaml, obj.data and lists say about a data set of YOLO."""
 
 import os
+import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +158,9 @@ def _load(path: Path) -> Any:
     """Read a YAML file."""
     try:
         return yaml.load(path.read_text(encoding='utf-8-sig'), _PlainLoader)
+    except UnicodeDecodeError as error:
+        raise DataError(f'{path} has no readable list of names, for it is '
+                        'not UTF-8: save it so.') from error
     # PyYAML raises much on nonsense, besides an error of its own.
     except Exception as error:
         raise _no_names(path) from error
@@ -230,9 +235,17 @@ def places(text: str, root: Path, bases: list[Path]) -> Iterator[str]:
     """
     text = text.strip().replace('\\', '/')
     for base in bases:
-        path = os.path.relpath(os.path.normpath(base / text), root)
-        if path.partition(os.sep)[0] != os.pardir:
-            yield path.replace(os.sep, '/')
+        path = posixpath.normpath(posixpath.join(_relative(base, root), text))
+        if path.startswith('/'):
+            path = _relative(Path(path), root)
+        if path.partition('/')[0] != '..':
+            yield path
     parts = [part for part in text.split('/') if part not in ('', '.', '..')]
     for start in range(len(parts)):
         yield '/'.join(parts[start:])
+
+
+@lru_cache
+def _relative(path: Path, root: Path) -> str:
+    """Give a path from the root, with forward slashes."""
+    return os.path.relpath(path, root).replace(os.sep, '/')

@@ -1,10 +1,5 @@
-from mmdet_ifan.datasets.preparation.accounting import Account, files_below
+from mmdet_ifan.datasets.preparation.accounting import Account, names_below
 from mmdet_ifan.datasets.preparation.coco_files import MARK
-
-
-def names_below(folder):
-    return [path.relative_to(folder).as_posix()
-            for path in files_below(folder)]
 
 
 def touch(folder, *names):
@@ -15,7 +10,8 @@ def touch(folder, *names):
 
 def test_hidden_files_are_not_listed(tmp_path):
     touch(tmp_path, 'b/2', 'b/1', 'a', '.c', '.d/e', '__MACOSX/f', 'b/._1')
-    assert names_below(tmp_path) == ['a', 'b/1', 'b/2']
+    assert list(names_below(tmp_path)) == ['a', 'b/1', 'b/2']
+    assert list(names_below(tmp_path, below=False)) == ['__MACOSX', 'a', 'b']
 
 
 def test_links_to_folders_are_followed_unless_they_lead_back(tmp_path):
@@ -23,7 +19,7 @@ def test_links_to_folders_are_followed_unless_they_lead_back(tmp_path):
     (tmp_path / 'root/link').symlink_to(tmp_path / 'elsewhere')
     (tmp_path / 'elsewhere/up').symlink_to(tmp_path)
     (tmp_path / 'root/self').symlink_to(tmp_path / 'root')
-    assert names_below(tmp_path / 'root') == ['a', 'link/b']
+    assert list(names_below(tmp_path / 'root')) == ['a', 'link/b']
 
 
 def test_all_is_used(tmp_path):

@@ -238,6 +238,18 @@ def test_folders_below_are_splits_if_all_are(tmp_path, write_voc, read):
     assert len(read(tmp_path, 'all')) == 4
 
 
+def test_images_beside_xml_come_before_other_folders(tmp_path, write_image,
+                                                     write_voc, read):
+    path = write_voc(tmp_path, 'a')
+    path.rename(tmp_path / 'a.xml')
+    path.parent.rmdir()
+    (tmp_path / 'JPEGImages/a.jpg').rename(tmp_path / 'a.jpg')
+    write_image(tmp_path / 'images/icon.png')
+    report = prepare(tmp_path)
+    assert list(read(tmp_path)) == ['a.jpg'] and problems(report) == {}
+    assert 'images/*.png: 1' in report.account[-1]
+
+
 def test_xml_of_another_tool_is_not_taken_for_voc(tmp_path, write_image):
     write_image(tmp_path / 'images/a.jpg')
     (tmp_path / 'annotations').mkdir()

@@ -255,6 +255,13 @@ def test_no_names_at_all(yolo):
         YoloFolders(yolo)
 
 
+def test_yaml_in_another_encoding(yolo):
+    (yolo / 'data.yaml').write_bytes('names: [猫, 狗]'.encode('gbk'))
+    with pytest.raises(DataError, match='data.yaml has no readable list of '
+                       'names, for it is not UTF-8: save it so'):
+        YoloFolders(yolo)
+
+
 def test_names_in_another_yaml(yolo, read):
     (yolo / 'classes.txt').unlink()
     (yolo / 'hyp.yaml').write_text('lr0: 0.01')
