@@ -115,12 +115,10 @@ class Source(ABC):
         for name, path in named_files(folder, IMAGE_SUFFIXES, below):
             first = found.setdefault(name, path)
             if first != path:
-                problem = Problem(
+                self.problems.append(Problem(
                     'images of the same name',
                     f'{first} and {path} have one annotation file: the '
-                    'second is left out.', self.under_root(path))
-                if problem not in self.problems:
-                    self.problems.append(problem)
+                    'second is left out.', self.under_root(path)))
         return found
 
     def unreadable(self, path: Path, what: str) -> LeftOut:

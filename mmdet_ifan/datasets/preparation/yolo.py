@@ -154,6 +154,8 @@ class YoloFolders(Source):
                     yield Item(folder_split if is_other else None, image,
                                labels)
         self._note_others(seen)
+        # A folder may have been listed for data.yaml and by itself.
+        self.problems = list(dict.fromkeys(self.problems))
 
     def _given_by(self, path: Path) -> Iterator[tuple[str, Path]]:
         """Images, and their label files, of a folder, list or image."""

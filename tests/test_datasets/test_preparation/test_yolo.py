@@ -172,6 +172,15 @@ def test_splits_of_the_same_images(flat, read):
         'out.')
 
 
+def test_images_of_the_same_name_in_a_folder_named_twice(yolo, write_image):
+    for name in ('a.jpg', 'a.png'):
+        write_image(yolo / f'train/images/{name}')
+    (yolo / 'train/labels').mkdir()
+    say(yolo, 'train: ./train')
+    assert prepare(yolo).problems.counts == {
+        'images of the same name': 1, 'images that no split holds': 2}
+
+
 def test_list_that_is_missing(flat, read):
     say(flat, 'train: train.txt\nval: val.txt')
     (flat / 'train.txt').write_text('images/a.jpg\n')
