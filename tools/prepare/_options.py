@@ -51,7 +51,9 @@ def make_parser(description: str, epilog: str) -> argparse.ArgumentParser:
                         help='replace files that differ')
     parser.add_argument('--strict', action='store_true',
                         help='fail, and write nothing, if anything in the '
-                        'data would be left out or mended')
+                        'data is damaged, missing, listed twice or mended; '
+                        'files that no list names or that nobody looks at '
+                        'are not meant')
     parser.add_argument('--check', action='store_true',
                         help='write nothing; say whether the files that are '
                         'there are what ROOT gives now')

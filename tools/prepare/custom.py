@@ -12,15 +12,20 @@ if TYPE_CHECKING:
 EPILOG = """
 ROOT holds one of
   voc    Annotations/*.xml, JPEGImages/ and perhaps ImageSets/Main/*.txt,
-         whose lists are the splits
-  yolo   images/ and labels/, with or without a folder for each split, or
-         inside them; data.yaml or classes.txt with the categories
+         whose lists are the splits; VOC2007/ and VOC2012/ (VOCdevkit/) with
+         these are one data set; XML in other usual folders or beside images
+  yolo   images/ and labels/, with or without a folder for each split, inside
+         them, or images and labels together; data.yaml, obj.names or
+         classes.txt with the categories. The splits are what data.yaml or
+         obj.data names (folders or lists), train.txt and val.txt, or folders
   kitti  image_2/ and label_2/, perhaps in training/
   coco   annotations/*.json; the images in ROOT, images/, SPLIT/ or
          images/SPLIT/
 and gets annotations/instances_SPLIT.json, with paths relative to ROOT.
 Images without boxes are kept. What is damaged, missing or listed twice, and
 boxes without area or outside their image, are left out, named and counted.
+The last lines say what became of every file under ROOT: used, left out and
+why, or not looked at (archives, CSV, video, masks, another format's files).
 A target to train on needs no boxes and no preparation.
 
 examples:

@@ -13,7 +13,9 @@ from pathlib import Path
 from ..cityscapes_boxes import CATEGORIES, boxes_from_instances
 from ..disk import DataError
 from ..mini_city.settings import BETAS
+from ..mini_city.writer import MANIFEST
 from ..parallel import map_in_order
+from .accounting import Account
 from .cityscapes_files import (
     CLEAR,
     FOGGY,
@@ -29,7 +31,7 @@ from .cityscapes_files import (
 from .coco_files import MARK, CocoFiles
 from .images import image_size
 from .instance_maps import damaged, read_instances
-from .records import LabelledImage, LeftOut, Options, Problem
+from .records import LabelledImage, LeftOut, Options, Problem, one_file
 from .report import Report
 from .stand_in import check_stand_in, stand_in_counts
 
@@ -62,6 +64,8 @@ def prepare_cityscapes(root: Path, options: Options,
             image cannot be used; nothing is written then.
     """
     counts = stand_in_counts(root)
+    account = Account(root)
+    account.use(files=[root / MANIFEST, root / SYNTHETIC_MARKER])
     frames = {split: find_frames(root, split, CLEAR, LABELS)
               for split in SPLITS}
     if counts is None:
@@ -73,12 +77,15 @@ def prepare_cityscapes(root: Path, options: Options,
                    CATEGORIES, f'{MARK} from Cityscapes', options) as files:
         for problem in _keep_apart(root, frames):
             files.note(problem)
+            if problem.image is not None:
+                account.leave_out(problem.kind, problem.image)
         for split in SPLITS:
             readings = map_in_order(
                 partial(_read, root, versions), frames[split],
                 options.workers, title=f'read {split}')
-            for reading in readings:
+            for frame, reading in zip(frames[split], readings, strict=True):
                 _add(files, split, versions, reading)
+                _account(account, root, frame, versions, reading)
         # A stand-in is rendered whole, or not at all.
         for split in ('val', ) if counts is None else SPLITS:
             _check_whole(files, split, len(frames[split]), versions)
@@ -91,6 +98,7 @@ def prepare_cityscapes(root: Path, options: Options,
         report.notes.append(
             f'The fog in {root / FOGGY_FOLDER} is synthetic, made by '
             'tools/prepare/fog.py: not the official Foggy Cityscapes.')
+    report.account += account.lines()
     return report
 
 
@@ -144,7 +152,8 @@ def _keep_apart(root: Path, frames: dict[str, list[str]]) -> list[Problem]:
             for frame in CLEAR.frames(root, 'val')))
     frames['train'] = sorted(set(frames['train']).difference(both))
     return [Problem('images in two splits', f'{CLEAR.path(frame)} is in val '
-                    'too: kept in val only.') for frame in both]
+                    'too: kept in val only.', CLEAR.path(frame))
+            for frame in both]
 
 
 def _read(root: Path, versions: Versions, frame: str) -> _Reading:
@@ -152,12 +161,13 @@ def _read(root: Path, versions: Versions, frame: str) -> _Reading:
     reading = _Reading()
     path = root / LABELS.path(frame)
     try:
-        instances = read_instances(path)
-        try:
-            annotations = boxes_from_instances(instances)
-        except ValueError as error:
-            raise damaged(path, f'holds {error}, which Cityscapes does not '
-                          'have') from error
+        with one_file(path):
+            instances = read_instances(path)
+            try:
+                annotations = boxes_from_instances(instances)
+            except ValueError as error:
+                raise damaged(path, f'holds {error}, which Cityscapes does '
+                              'not have') from error
     except LeftOut as error:
         reading.problems.append(error.problem)
         return reading
@@ -165,7 +175,8 @@ def _read(root: Path, versions: Versions, frame: str) -> _Reading:
     for kind in dict.fromkeys(sum(versions.values(), [])):
         name = kind.path(frame)
         try:
-            size = image_size(root / name)
+            with one_file(root / name):
+                size = image_size(root / name)
         except LeftOut as error:
             reading.problems.append(error.problem)
             continue
@@ -188,6 +199,18 @@ def _add(files: CocoFiles, split: str, versions: Versions,
         for kind in kinds:
             if kind in reading.images:
                 files.add(_file(split, version), reading.images[kind])
+
+
+def _account(account: Account, root: Path, frame: str, versions: Versions,
+             reading: _Reading) -> None:
+    """Say what became of a frame's files."""
+    labels = [root / LABELS.path(frame)]
+    for kind in dict.fromkeys(sum(versions.values(), [])):
+        if kind in reading.images:
+            account.use(kind.path(frame), labels)
+        else:
+            account.leave_out(reading.problems[-1].kind, kind.path(frame),
+                              labels)
 
 
 def _check_whole(files: CocoFiles, split: str, frames: int,

@@ -183,6 +183,10 @@ class CocoSets(Source):
         """Name the file and the image."""
         return f'{item.labels[0]}, for {item.image},'
 
+    def label_files(self, item: Item) -> list[Path]:
+        """Give the file that lists the image."""
+        return [item.labels[0]]
+
     def boxes(self, item: Item, height: int,
               width: int) -> tuple[list[Box], list[Problem]]:
         """Turn annotations into boxes."""
@@ -225,6 +229,8 @@ def _find(root: Path) -> list[tuple[str, Path]]:
                     'move the file away.') from error
             is_coco = any(f'"{key}"'.encode() in head for key in (
                 'images', 'annotations', 'categories'))
+            # All of the notes that Label Studio puts beside a YOLO export.
+            is_coco &= len(head) == HEAD or b'"images"' in head
             if is_coco and MARK.encode() not in head:
                 name = path.stem.removeprefix('instances_')
                 if name == '_annotations.coco':

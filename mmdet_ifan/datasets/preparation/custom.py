@@ -8,13 +8,14 @@ from pathlib import Path
 from ..disk import DataError
 from ..json_files import is_text
 from ..parallel import map_in_order
+from .accounting import Account
 from .boxes import Box, clean_boxes
 from .categories import Categories
 from .coco import CocoSets
 from .coco_files import MARK, CocoFiles
 from .images import image_size
 from .kitti import KittiFolders
-from .records import LabelledImage, LeftOut, Options, Problem
+from .records import LabelledImage, LeftOut, Options, Problem, one_file
 from .report import SHOWN, Report
 from .sources import Item, Source
 from .splits import choose_splits, gather_splits
@@ -116,10 +117,21 @@ def prepare_custom(source: Source, options: Options,
     names = {split: f'instances_{split}.json' for split, _ in listed}
     out = options.folder(source.root)
     _spare_input(source, [out / name for name in names.values()])
+    account = Account(source.root)
+    account.use(files=source.read)
+    chosen = {item.image for item, _ in images}
+    for item in {item.image: item for item in items}.values():
+        if item.image not in chosen:
+            account.leave_out(
+                'in no split' if item.split is None
+                else 'in splits that were not asked for', item.image,
+                source.label_files(item))
     with CocoFiles(out, list(names.values()), categories.names,
                    f'{MARK} from {source.FORMAT}', options) as files:
         for problem in (*source.problems, *problems):
             files.note(problem)
+            if problem.image is not None:
+                account.leave_out(problem.kind, problem.image)
         readings = map_in_order(
             partial(_read, source), [item for item, _ in images],
             options.workers, source.processes)
@@ -127,7 +139,10 @@ def prepare_custom(source: Source, options: Options,
             for problem in reading.problems:
                 files.note(problem)
             if reading.boxes is None:
+                account.leave_out(reading.problems[-1].kind, item.image,
+                                  source.label_files(item))
                 continue
+            account.use(item.image, source.label_files(item))
             image = LabelledImage(
                 item.image, reading.height, reading.width,
                 list(categories.annotations(reading.boxes)))
@@ -137,7 +152,8 @@ def prepare_custom(source: Source, options: Options,
         if verify is not None:
             verify(files, list(names))
         report = files.publish()
-    report.notes += categories.notes()
+    report.notes += [*source.notes, *categories.notes()]
+    report.account += account.lines()
     return report
 
 
@@ -159,8 +175,10 @@ def _read(source: Source, item: Item) -> _Reading:
             f'{str(source.root / item.image)!r} is not UTF-8 or has control '
             'characters, which training refuses: left out.')])
     try:
-        height, width = image_size(source.root / item.image)
-        boxes, problems = source.boxes(item, height, width)
+        with one_file(source.root / item.image):
+            height, width = image_size(source.root / item.image)
+        with one_file(source.where(item)):
+            boxes, problems = source.boxes(item, height, width)
     except LeftOut as error:
         return _Reading([error.problem])
     boxes, more = clean_boxes(boxes, height, width, source.where(item))

@@ -1,5 +1,7 @@
 """What preparing a data set is told, and what it finds in one image."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,10 +38,13 @@ class Problem:
         kind (str): What it is counted under, a plural such as 'boxes
             without area'.
         sentence (str): Names the file and what became of it.
+        image (str, optional): Path under the data root of an image that is
+            left out for it before it is read. Defaults to None.
     """
 
     kind: str
     sentence: str
+    image: str | None = None
 
 
 class LeftOut(Exception):
@@ -54,6 +59,29 @@ class LeftOut(Exception):
         self.problem = problem
 
 
+@contextmanager
+def one_file(where: object) -> Iterator[None]:
+    """Make whatever reading one file raises the problem of that file.
+
+    Args:
+        where (object): Names the file.
+
+    Raises:
+        LeftOut: If the block raised any exception.
+    """
+    try:
+        yield
+    except LeftOut:
+        raise
+    # A library may raise anything on what it does not know; it should not
+    # end the conversion of all the other files.
+    except Exception as error:
+        raise LeftOut(Problem(
+            'unreadable files', f'{where} cannot be read '
+            f'({type(error).__name__}: {ascii(str(error)[:200])[1:-1]}): its '
+            'image is left out.')) from error
+
+
 @dataclass(frozen=True)
 class Options:
     """What every command that prepares a data set is told.
@@ -64,8 +92,9 @@ class Options:
         workers (int): Threads or processes. Defaults to 2.
         overwrite (bool): Whether to replace files that differ. Defaults to
             False.
-        strict (bool): Whether any problem in the data is an error. Defaults
-            to False.
+        strict (bool): Whether any problem in the data is an error; images
+            that no list names and files that are not looked at are none.
+            Defaults to False.
         check (bool): Whether to write nothing and compare what would be
             written with what is there. Defaults to False.
 

@@ -69,18 +69,25 @@ class Report:
         summaries (list[Summary]): One for each file.
         problems (Problems): What was left out or mended.
         notes (list[str]): Whatever else the user should know.
+        account (list[str]): What became of every file under the root.
     """
 
     summaries: list[Summary]
     problems: Problems
     notes: list[str] = field(default_factory=list)
+    account: list[str] = field(default_factory=list)
 
     def lines(self) -> Iterator[str]:
-        """Say it all, for a terminal: problems, notes, a table of counts."""
+        """Say it all, for a terminal.
+
+        Yields:
+            str: Problems, notes, the account and a table of counts.
+        """
         yield from self.problems.lines()
         if self.problems.counts:
             yield f'Problems in the data - {self.problems.total()}.'
         yield from self.notes
+        yield from self.account
         yield from _table(self.summaries)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..disk import DataError
+from ..mini_city.writer import MANIFEST
 from .coco_files import CocoFiles
 from .custom import prepare_custom
 from .records import Options, Problem
@@ -45,6 +46,7 @@ def prepare_sim10k(root: Path, options: Options,
     # that others made say.
     source = VocFolders(root, use_lists=expected is not None)
     source.names = NAMES
+    source.read.append(root / MANIFEST)
     if expected is None:
         _check_number(root, sum(1 for _ in source.items()))
         # They are listed, and what is wrong with them found, once more.

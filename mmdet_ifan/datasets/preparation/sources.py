@@ -1,13 +1,16 @@
 """What the readers of the formats have in common."""
 
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..disk import DataError
 from ..image_files import IMAGE_SUFFIXES
+from .accounting import names_below
 from .boxes import Box
 from .records import LeftOut, Problem
 
@@ -18,7 +21,7 @@ class Item:
 
     Args:
         split (str, optional): Where it is listed. None if the data set has
-            no splits.
+            no splits, or none of them lists it.
         image (str): Path of the image under the data root.
         labels (Any): Where its boxes are, as the source knows it.
     """
@@ -40,6 +43,8 @@ class Source(ABC):
         processes (bool): Whether reading holds Python's lock.
         names (list[str], optional): Categories, if the data set lists them.
         problems (list[Problem]): What listing the images brought up.
+        notes (list[str]): Whatever else the user should know.
+        read (list[Path]): Files that were read, besides those of an item.
     """
 
     FORMAT: str
@@ -50,6 +55,8 @@ class Source(ABC):
         self.root = root
         self.names: list[str] | None = None
         self.problems: list[Problem] = []
+        self.notes: list[str] = []
+        self.read: list[Path] = []
 
     @classmethod
     @abstractmethod
@@ -85,21 +92,33 @@ class Source(ABC):
         """Name the file that holds an image's boxes."""
         return str(item.labels)
 
+    def label_files(self, item: Item) -> list[Path]:
+        """Give the files that hold an image's boxes; they may be missing."""
+        return [item.labels]
+
     def under_root(self, path: Path) -> str:
         """Give a path relative to the data root, with forward slashes."""
         return path.relative_to(self.root).as_posix()
 
-    def images_in(self, folder: Path) -> dict[str, Path]:
-        """List a folder's images by stem, sorted, without its sub-folders."""
+    def images_in(self, folder: Path, below: bool = False) -> dict[str, Path]:
+        """List a folder's images by their names without suffix, sorted.
+
+        Args:
+            folder (Path): Where to look.
+            below (bool): Whether to look into its sub-folders, which are then
+                part of the names. Defaults to False.
+
+        Returns:
+            dict[str, Path]: The first image of each name.
+        """
         found: dict[str, Path] = {}
-        for path in sorted(folder.iterdir()):
-            if path.suffix.lower() in IMAGE_SUFFIXES:
-                first = found.setdefault(path.stem, path)
-                if first != path:
-                    self.problems.append(Problem(
-                        'images of the same name',
-                        f'{first} and {path} have one annotation file: the '
-                        'second is left out.'))
+        for name, path in named_files(folder, IMAGE_SUFFIXES, below):
+            first = found.setdefault(name, path)
+            if first != path:
+                self.problems.append(Problem(
+                    'images of the same name',
+                    f'{first} and {path} have one annotation file: the '
+                    'second is left out.', self.under_root(path)))
         return found
 
     def unreadable(self, path: Path, what: str) -> LeftOut:
@@ -108,35 +127,63 @@ class Source(ABC):
                                f'{path} {what}: its image is left out.'))
 
 
-def any_in(folder: Path, pattern: str) -> bool:
-    """Whether a folder exists and something in it matches."""
-    return next(folder.glob(pattern), None) is not None
-
-
-def find_folder(root: Path, names: Iterable[str], needed: str) -> Path | None:
-    """Find the data root or the folder below it that holds another one.
+def named_files(folder: Path, suffixes: tuple[str, ...],
+                below: bool = False) -> Iterator[tuple[str, Path]]:
+    """List files of some kinds with their names, without hidden ones.
 
     Args:
-        root (Path): Data root.
-        names (Iterable[str]): Folders below it to look into; '.' is itself.
-        needed (str): What must be there.
+        folder (Path): Where to look.
+        suffixes (tuple[str, ...]): In lower case; those of the files may be
+            in upper case.
+        below (bool): Whether to look into sub-folders. Defaults to False.
+
+    Yields:
+        tuple[str, Path]: A file's path under the folder, without suffix and
+        with forward slashes, and the file.
+    """
+    for name in names_below(folder, below):
+        stem, suffix = os.path.splitext(name)
+        if suffix.lower() in suffixes:
+            yield stem, folder / name
+
+
+def any_in(folder: Path, suffixes: tuple[str, ...],
+           below: bool = False) -> Path | None:
+    """Give the first file of some kinds in a folder, if it exists.
+
+    Args:
+        folder (Path): Where to look.
+        suffixes (tuple[str, ...]): In lower case.
+        below (bool): Whether to look into sub-folders. Defaults to False.
 
     Returns:
-        Path | None: The first of them; None if there is none.
+        Path | None: The file; None if there is none.
     """
-    return next((root / name for name in names
-                 if (root / name / needed).is_dir()), None)
+    if not folder.is_dir():
+        return None
+    return next((path for _, path in named_files(folder, suffixes, below)),
+                None)
 
 
 def read_lines(path: Path) -> list[str]:
     """Read a text file's lines that are not blank.
 
+    Args:
+        path (Path): In UTF-8, or in UTF-16 with a mark at its beginning, as
+            Windows writes it.
+
+    Returns:
+        list[str]: Without blanks around them.
+
     Raises:
         DataError: If it is missing or not text.
     """
     try:
-        lines = path.read_text(encoding='utf-8-sig').splitlines()
+        content = path.read_bytes()
+        is_utf16 = content.startswith((BOM_UTF16_LE, BOM_UTF16_BE))
+        lines = content.decode(
+            'utf-16' if is_utf16 else 'utf-8-sig').splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f'{path} is not a readable text file: mend or remove '
-                        'it.') from error
+        raise DataError(f'{path} is not a readable text file in UTF-8: save '
+                        'it so, or remove it.') from error
     return [line.strip() for line in lines if line.strip()]

@@ -9,6 +9,23 @@ from .sources import Item
 #: Splits that hold others on purpose.
 UNIONS = ('trainval', 'all')
 FIRST = ('train', 'val', 'test')
+#: What folders and lists are called that are splits and nothing else.
+NAMES = (*FIRST, 'trainval', 'training', 'testing')
+ALIASES = {'valid': 'val', 'validation': 'val'}
+#: Folders of lists; in the last one only lists with such a name are meant.
+LISTS = ('ImageSets/Main', 'ImageSets', '.')
+#: What tools call all of a data set that was not split.
+WHOLE = 'default'
+
+
+def split_name(name: str) -> str:
+    """Name a split; 'valid' and 'validation' are written as 'val'."""
+    return ALIASES.get(name.lower(), name)
+
+
+def is_split(name: str) -> bool:
+    """Tell whether a folder or list can only be a split, by its name."""
+    return split_name(name).lower() in NAMES
 
 
 def check_splits(splits: Sequence[str], there: Collection[str]) -> None:
@@ -32,7 +49,8 @@ def choose_splits(items: list[Item], splits: Sequence[str] | None
     """Name each image's split and keep those asked for.
 
     Args:
-        items (list[Item]): All images, at least one.
+        items (list[Item]): All images, at least one. Those without a split
+            are left out if others have one.
         splits (Sequence[str], optional): Those to keep; the name of the only
             one if the images have none. None keeps all, train, val and test
             first, or calls the only one 'train'.
@@ -43,13 +61,14 @@ def choose_splits(items: list[Item], splits: Sequence[str] | None
     Raises:
         DataError: If a split does not exist.
     """
-    if all(item.split is None for item in items):
+    there = dict.fromkeys(item.split for item in items if item.split)
+    if list(there) in ([], [WHOLE]):
         (name, *others) = splits or ['train']
         if others:
             raise DataError('The data set has no splits, so --split can give '
                             'it one name only.')
-        return [(name, item) for item in items]
-    there = dict.fromkeys(item.split for item in items if item.split)
+        return [(name, item) for item in items
+                if not there or item.split == WHOLE]
     if splits is None:
         order = dict.fromkeys(name for name in FIRST if name in there)
         splits = list(order | there)

@@ -303,7 +303,9 @@ def test_files_that_differ_are_kept_unless_overwritten(root):
 
 def test_table_of_counts(root):
     report = prepare_cityscapes(root, Options(workers=1))
-    head, *lines = report.lines()
+    account, head, *lines = report.lines()
+    assert account == (
+        f'Used under {root}: images: 8; annotation files and lists: 4.')
     assert head.split() == [
         'file', 'images', 'empty', 'person', 'rider', 'car', 'truck', 'bus',
         'train', 'motorcycle', 'bicycle', 'boxes', 'crowds', 'state']
@@ -316,6 +318,38 @@ def test_table_of_counts(root):
         assert line.split() == [
             each.path.name, str(len(content['images'])), str(each.empty),
             *map(str, counts), str(len(boxes)), str(crowds), 'written']
+
+
+def test_every_file_is_accounted_for(root):
+    write_frame(root, 'test/bonn/bonn_e', random_instances(5), ())
+    (root / 'gtFine/train/zurich/zurich_a_gtFine_polygons.json').touch()
+    (root / CLEAR.path('train/zurich/zurich_a')).unlink()
+    report = prepare_cityscapes(root, Options(workers=1))
+    assert report.account == [
+        f'Used under {root}: images: 7; annotation files and lists: 4.',
+        'Left out: missing images: 1 (leftImg8bit/train/zurich/'
+        'zurich_a_leftImg8bit.png).',
+        'Not looked at: gtFine/test/*.png: 1 (gtFine/test/bonn/'
+        'bonn_e_gtFine_instanceIds.png); gtFine/train/*.json: 1 '
+        '(gtFine/train/zurich/zurich_a_gtFine_polygons.json); '
+        'leftImg8bit/test/*.png: 1 (leftImg8bit/test/bonn/'
+        'bonn_e_leftImg8bit.png).']
+
+
+def test_reader_that_fails_costs_its_image_alone(root, monkeypatch):
+    def fail(path):
+        if path.name.startswith('zurich_a'):
+            raise ZeroDivisionError('float division by zero')
+        return size(path)
+
+    size = cityscapes.image_size
+    monkeypatch.setattr(cityscapes, 'image_size', fail)
+    report = prepare_cityscapes(root, Options(workers=1))
+    assert report.problems.counts == {'unreadable files': 2}
+    assert next(report.lines()) == (
+        f'{root}/leftImg8bit/train/zurich/zurich_a_leftImg8bit.png cannot be '
+        'read (ZeroDivisionError: float division by zero): its image is left '
+        'out.')
 
 
 # --- Mini City and the real numbers ----------------------------------------

@@ -5,7 +5,7 @@ import pytest
 
 from mmdet_ifan.datasets.disk import DataError
 from mmdet_ifan.datasets.domain_coco_dataset import DomainCocoDataset
-from mmdet_ifan.datasets.preparation import Options
+from mmdet_ifan.datasets.preparation import Options, custom
 from mmdet_ifan.datasets.preparation.custom import open_source, prepare_custom
 from mmdet_ifan.datasets.preparation.voc import VocFolders
 from mmdet_ifan.datasets.preparation.yolo import YoloFolders
@@ -90,6 +90,95 @@ def test_splits_can_be_chosen(voc):
     with pytest.raises(DataError, match='There is no split test; there is '
                        'odd, train, val. Correct --split'):
         prepare(voc, None, None, ['test'])
+
+
+# --- Every file ----------------------------------------------------------
+
+
+def test_splits_that_were_not_asked_for_are_accounted_for(voc):
+    (voc / 'ImageSets/Main').mkdir(parents=True)
+    for name, stem in (('train', 'a'), ('val', 'b'), ('trainval', 'a\nb')):
+        (voc / f'ImageSets/Main/{name}.txt').write_text(stem)
+    report = prepare(voc, None, None, ['val'])
+    assert report.account == [
+        f'Used under {voc}: images: 1; annotation files and lists: 4.',
+        'Left out: in splits that were not asked for: 1 (JPEGImages/a.jpg); '
+        'in no split: 1 (JPEGImages/c.jpg).']
+
+
+def test_every_file_is_accounted_for(voc, write_image):
+    (voc / 'JPEGImages/b.jpg').write_bytes(b'\xff\xd8')
+    write_image(voc / 'JPEGImages/c.png')
+    for i in range(5):
+        write_image(voc / f'more/a/deep/{i}.png')
+    (voc / 'boxes.csv').touch()
+    report = prepare(voc)
+    assert report.account == [
+        f'Used under {voc}: images: 2; annotation files and lists: 2.',
+        'Left out: images of the same name: 1 (JPEGImages/c.png); damaged '
+        'images: 1 (JPEGImages/b.jpg).',
+        'Not looked at: more/a/*.png: 5 (more/a/deep/0.png, '
+        'more/a/deep/1.png, more/a/deep/2.png and 2 more); *.csv: 1 '
+        '(boxes.csv).']
+    # It stands before the table, and what is not looked at is no problem.
+    lines = list(report.lines())
+    assert lines[3:6] == report.account and lines[6].startswith('file ')
+
+
+def test_files_that_nobody_looked_at_are_no_problem(voc, write_image):
+    write_image(voc / 'more/d.jpg')
+    assert len(prepare(voc, strict=True).account) == 2
+
+
+def test_coco_files_are_accounted_for(tmp_path, voc):
+    prepare(voc)
+    made = voc / 'annotations/instances_train.json'
+    content = json.loads(made.read_text())
+    content['info'] = {}
+    content['images'] = content['images'][:2]
+    content['annotations'] = [each for each in content['annotations']
+                              if each['image_id'] < 2]
+    made.write_text(json.dumps(content))
+    source, _ = open_source(voc, 'coco')
+    report = prepare_custom(source, Options(tmp_path / 'out', workers=1))
+    assert report.account == [
+        f'Used under {voc}: images: 2; annotation files and lists: 1.',
+        'Not looked at: Annotations/*.xml: 3 (Annotations/a.xml, '
+        'Annotations/b.xml, Annotations/c.xml); JPEGImages/*.jpg: 1 '
+        '(JPEGImages/c.jpg).']
+
+
+@pytest.mark.parametrize('workers', [1, 2])
+@pytest.mark.parametrize('error', [
+    ZeroDivisionError('by zero'), RecursionError('deep\x1b'),
+    DataError('a.xml is nonsense')])
+def test_reader_that_fails_costs_its_image_alone(voc, read, monkeypatch,
+                                                 error, workers):
+    def fail(source, item, height, width):
+        if item.labels.name == 'b.xml':
+            raise error
+        return boxes(source, item, height, width)
+
+    boxes = VocFolders.boxes
+    monkeypatch.setattr(VocFolders, 'boxes', fail)
+    report = prepare_custom(VocFolders(voc), Options(workers=workers))
+    assert list(read(voc)) == ['JPEGImages/a.jpg', 'JPEGImages/c.jpg']
+    assert report.problems.counts == {'unreadable files': 1}
+    line = next(report.lines())
+    assert line.startswith(f'{voc}/Annotations/b.xml cannot be read ('
+                           f'{type(error).__name__}: ')
+    assert line.endswith('): its image is left out.') and '\x1b' not in line
+
+
+def test_image_library_that_fails_costs_its_image_alone(voc, monkeypatch):
+    def fail(path):
+        if path.name == 'b.jpg':
+            raise IndexError('list index out of range')
+        return image_size(path)
+
+    image_size = custom.image_size
+    monkeypatch.setattr(custom, 'image_size', fail)
+    assert prepare(voc).problems.counts == {'unreadable files': 1}
 
 
 # --- Names ---------------------------------------------------------------

@@ -55,6 +55,7 @@ def test_regions_are_ignored_for_every_category(kitti, read):
 
 
 @pytest.mark.parametrize('text', [
+    LABELS.replace('2.50', 'nan'), LABELS.replace('2.50', '2,50'),
     LABELS[:-30], 'Car 0.00 0 -1.57 2.50', LABELS.replace('2.50', 'left')])
 def test_damaged_labels(kitti, read, text):
     (kitti / 'label_2/000001.txt').write_text(text)
@@ -63,6 +64,24 @@ def test_damaged_labels(kitti, read, text):
     assert '000001.txt is not a whole KITTI label file' in next(
         report.lines())
     assert len(read(root)) == 1
+
+
+def test_scores_and_any_notation(kitti, read):
+    text = LABELS.replace('2.50', '2.5e+00').replace('\n', ' 0.875\r\n')
+    (kitti / 'label_2/000000.txt').write_text(text)
+    root, report = prepare(kitti)
+    assert not report.problems.counts
+    assert next(iter(read(root).values())) == [CAR, ('car', IGNORED, 1)]
+
+
+def test_images_to_test_on_are_accounted_for(kitti, write_image):
+    root = kitti.parent if kitti.name == 'training' else kitti
+    write_image(root / 'testing/image_2/000000.png')
+    _, report = prepare(kitti)
+    assert report.account == [
+        f'Used under {root}: images: 2; annotation files and lists: 2.',
+        'Not looked at: testing/image_2/*.png: 1 '
+        '(testing/image_2/000000.png).']
 
 
 def test_lost_files(kitti):

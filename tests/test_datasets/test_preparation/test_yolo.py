@@ -93,8 +93,146 @@ def test_two_folders_for_a_split(yolo):
         YoloFolders(yolo)
 
 
+# --- Splits that something else than the folders says -----------------------
+
+
+@pytest.fixture
+def flat(yolo, write_image):
+    """Four images in one folder, whose labels are all alike."""
+    (yolo / 'images/b.png').unlink()
+    for name in 'abcd':
+        write_image(yolo / f'images/{name}.jpg')
+        (yolo / f'labels/{name}.txt').write_text(LINE)
+    return yolo
+
+
+def say(root, splits):
+    (root / 'data.yaml').write_text(f'{splits}\nnames: [cat, dog]\n')
+
+
+@pytest.mark.parametrize('line', [
+    './images/{}.jpg', 'images/{}.jpg', '/content/pets/images/{}.jpg',
+    'C:\\pets\\images\\{}.jpg', '../pets/images/{}.jpg', '{}.jpg', '{}',
+    'images/{}'])
+@pytest.mark.parametrize('path', [
+    '', 'path: .', 'path: ../pets', 'path: /content/pets'])
+def test_lists_are_splits(flat, read, line, path):
+    say(flat, f'{path}\ntrain: train.txt\nval: ./val.txt')
+    (flat / 'train.txt').write_text('\r\n'.join(map(line.format, 'ba')))
+    (flat / 'val.txt').write_text(line.format('c') + '\n')
+    report = prepare(flat)
+    assert list(read(flat)) == ['images/b.jpg', 'images/a.jpg']
+    assert read(flat, 'val') == {'images/c.jpg': [BOX]}
+    assert not report.problems.counts
+    assert report.account == [
+        f'Used under {flat}: images: 3; annotation files and lists: 7.',
+        'Left out: in no split: 1 (images/d.jpg).']
+
+
+@pytest.mark.parametrize('place', ['.', 'ImageSets', 'ImageSets/Main'])
+def test_lists_that_nothing_names(flat, read, place):
+    (flat / place).mkdir(parents=True, exist_ok=True)
+    (flat / place / 'train.txt').write_text('a.jpg\nb.jpg\n')
+    (flat / place / 'valid.txt').write_text('c.jpg\n')
+    prepare(flat)
+    assert list(read(flat)) == ['images/a.jpg', 'images/b.jpg']
+    assert list(read(flat, 'val')) == ['images/c.jpg']
+
+
+def test_lists_in_lists(flat, read):
+    say(flat, 'train: [one.txt, images/b.jpg]\nval: [two.txt]')
+    (flat / 'one.txt').write_text('images/a.jpg\n')
+    (flat / 'two.txt').write_text('images/c.jpg\nimages/b.jpg\n')
+    report = prepare(flat)
+    assert list(read(flat)) == ['images/a.jpg', 'images/b.jpg']
+    assert list(read(flat, 'val')) == ['images/c.jpg']
+    assert report.problems.counts == {'images in two splits': 1}
+
+
+def test_folders_in_lists(yolo, write_image, read):
+    for name in ('p/a', 'q/b', 'r/c', 'p/deep/e'):
+        write_image(yolo / f'images/{name}.jpg')
+        (yolo / f'labels/{name}.txt').parent.mkdir(parents=True,
+                                                   exist_ok=True)
+        (yolo / f'labels/{name}.txt').write_text(LINE)
+    say(yolo, 'train: [images/p, images/q]\nval: images/r/')
+    prepare(yolo)
+    assert read(yolo) == {f'images/{name}.jpg': [BOX]
+                          for name in ('p/a', 'p/deep/e', 'q/b')}
+    assert read(yolo, 'val') == {'images/r/c.jpg': [BOX]}
+
+
+def test_splits_of_the_same_images(flat, read):
+    say(flat, 'train: images\nval: images')
+    report = prepare(flat)
+    assert len(read(flat)) == 4
+    assert report.problems.counts == {'splits of the same images': 1}
+    assert next(report.lines()) == (
+        f'{flat}/data.yaml gives train and val the same images: val is left '
+        'out.')
+
+
+def test_images_of_the_same_name_in_a_folder_named_twice(yolo, write_image):
+    for name in ('a.jpg', 'a.png'):
+        write_image(yolo / f'train/images/{name}')
+    (yolo / 'train/labels').mkdir()
+    say(yolo, 'train: ./train')
+    assert prepare(yolo).problems.counts == {
+        'images of the same name': 1, 'images that no split holds': 2}
+
+
+def test_list_that_is_missing(flat, read):
+    say(flat, 'train: train.txt\nval: val.txt')
+    (flat / 'train.txt').write_text('images/a.jpg\n')
+    report = prepare(flat)
+    # Not with what may be the validation images.
+    assert list(read(flat)) == ['images/a.jpg']
+    assert report.notes == [f"{flat}/data.yaml names 'val.txt' for val, which "
+                            f'is not under {flat}: not used.']
+
+
+def test_lists_of_other_images(flat):
+    say(flat, 'train: train.txt')
+    (flat / 'train.txt').write_text('pictures/q.jpg\n')
+    with pytest.raises(DataError, match='train.txt give no image under'):
+        prepare(flat)
+
+
+def test_listed_image_that_is_missing_or_not_known(flat, write_image):
+    write_image(flat / 'images/other/a.jpg')
+    say(flat, 'train: train.txt')
+    (flat / 'train.txt').write_text('images/q.jpg\na.jpg\nb.jpg\n')
+    report = prepare(flat)
+    assert report.problems.counts == {'missing images': 2,
+                                      'images that no split holds': 1}
+    assert next(report.lines()) == (
+        f"{flat}/train.txt names 'images/q.jpg', which no image, or several, "
+        f'under {flat} can be: left out.')
+
+
+def test_split_without_a_path(flat):
+    say(flat, 'train: {images: a}')
+    with pytest.raises(DataError, match='data.yaml has no readable path for '
+                       'train: write such as train: images/train'):
+        YoloFolders(flat)
+
+
+def test_images_outside_the_root_are_never_listed(flat, write_image):
+    write_image(flat.parent / 'secret.jpg')
+    say(flat, 'train: train.txt')
+    (flat / 'train.txt').write_text(
+        f'../secret.jpg\n{flat.parent}/secret.jpg\nimages/a.jpg\n')
+    report = prepare(flat)
+    assert report.problems.counts == {'missing images': 2}
+    assert report.summaries[0].images == 1
+
+
+# --- Names -------------------------------------------------------------------
+
+
 @pytest.mark.parametrize('text', [
-    'names: [cat, dog]', 'names:\n  1: dog\n  0: cat\n',
+    'names: [cat, dog]', 'names: {"0": cat, "1": dog}',
+    'names:\n  1: dog\n  0: cat\n',
     '\ufeffnames:\n- cat\n- dog\n'])
 def test_names_in_yaml(yolo, read, text):
     (yolo / 'classes.txt').unlink()
@@ -104,7 +242,8 @@ def test_names_in_yaml(yolo, read, text):
 
 
 @pytest.mark.parametrize('text', [
-    'nc: 2', 'names: 3', 'names: {0: cat, 2: dog}', 'names: [cat', '',
+    'nc: 2', 'names: 3', 'names: cat', 'names: []',
+    'names: {0: cat, 2: dog}', 'names: [cat', '',
     '!!python/object/apply:os.getcwd []'])
 def test_yaml_without_names(yolo, text):
     (yolo / 'data.yaml').write_text(text)
@@ -125,6 +264,74 @@ def test_no_names_at_all(yolo):
         YoloFolders(yolo)
 
 
+def test_yaml_in_another_encoding(yolo):
+    (yolo / 'data.yaml').write_bytes('names: [猫, 狗]'.encode('gbk'))
+    with pytest.raises(DataError, match='data.yaml has no readable list of '
+                       'names, for it is not UTF-8: save it so'):
+        YoloFolders(yolo)
+
+
+def test_names_in_another_yaml(yolo, read):
+    (yolo / 'classes.txt').unlink()
+    (yolo / 'hyp.yaml').write_text('lr0: 0.01')
+    (yolo / 'pets.yaml').write_text('names: [cat, dog]')
+    prepare(yolo)
+    assert read(yolo)['images/a.jpg'] == [BOX]
+    (yolo / 'others.yaml').write_text('names: [dog, cat]')
+    with pytest.raises(DataError, match='others.yaml and .*pets.yaml list '
+                       'other categories: call the right one data.yaml'):
+        YoloFolders(yolo)
+
+
+def test_other_names_beside_those_used(yolo):
+    (yolo / 'labels/classes.txt').write_text('dog\ncat\n')
+    assert prepare(yolo).notes == [
+        f'{yolo}/labels/classes.txt lists other categories than '
+        f'{yolo}/classes.txt, or in another order: not used.']
+    assert YoloFolders(yolo).names == ['cat', 'dog']
+
+
+def test_splits_of_other_names(tmp_path, write_image):
+    for split, names in (('train', 'cat\ndog'), ('val', 'dog\ncat')):
+        write_image(tmp_path / f'{split}/a.jpg')
+        (tmp_path / f'{split}/a.txt').write_text(LINE)
+        (tmp_path / f'{split}/classes.txt').write_text(names)
+    with pytest.raises(DataError, match='train/classes.txt and .*val/'
+                       'classes.txt list other categories, or in another '
+                       'order: write the right ones into'):
+        YoloFolders(tmp_path)
+
+
+# --- Lines -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('line', [
+    '1.000000000000000000e+00 5e-01 2.5E-01 .4 0.3', '01 0.5 0.25 +0.4 0.3',
+    '1.0\t0.5\t0.25\t0.4\t0.3\r', '\ufeff1 0.5  0.25 0.4 0.3',
+    # Outlines, of any number of points.
+    '1 0.3 0.1 0.7 0.1 0.7 0.4 0.3 0.4', '1 0.3 0.1 0.7 0.3 0.4 0.4'])
+def test_lines_in_any_notation(yolo, read, line):
+    (yolo / 'labels/a.txt').write_text(line)
+    assert not prepare(yolo).problems.counts
+    assert read(yolo)['images/a.jpg'] == [BOX]
+
+
+@pytest.mark.parametrize('encoding', ['utf-16', 'utf-8-sig'])
+def test_labels_of_windows(yolo, read, encoding):
+    (yolo / 'labels/a.txt').write_text(LINE * 2, encoding=encoding)
+    prepare(yolo)
+    assert read(yolo)['images/a.jpg'] == [BOX] * 2
+
+
+@pytest.mark.parametrize('shape, points', [
+    ('[2, 3]', '0.5 0.5 2 0.1 0.9 1'), ('[2, 2]', '0.5 0.5 0.1 0.9')])
+def test_key_points_after_a_box(yolo, read, shape, points):
+    say(yolo, f'kpt_shape: {shape}')
+    (yolo / 'labels/a.txt').write_text(f'{LINE.strip()} {points}\n')
+    prepare(yolo)
+    assert read(yolo)['images/a.jpg'] == [BOX]
+
+
 @pytest.mark.parametrize('line, kind', [
     ('2 0.5 0.5 0.2 0.2', 'boxes of an unknown category'),
     ('-1 0.5 0.5 0.2 0.2', 'boxes of an unknown category'),
@@ -132,6 +339,15 @@ def test_no_names_at_all(yolo):
     ('dog 0.5 0.5 0.2 0.2', 'unreadable boxes'),
     # With a confidence: somebody's detections.
     ('1 0.5 0.5 0.2 0.2 0.9', 'unreadable boxes'),
+    # And the number of a track.
+    ('1 0.5 0.5 0.2 0.2 0.9 7', 'unreadable boxes'),
+    ('1.5 0.5 0.5 0.2 0.2', 'unreadable boxes'),
+    ('2.0 0.5 0.5 0.2 0.2', 'boxes of an unknown category'),
+    ('nan 0.5 0.5 0.2 0.2', 'unreadable boxes'),
+    ('1 0,5 0,5 0,2 0,2', 'unreadable boxes'),
+    ('1,0.5,0.5,0.2,0.2', 'unreadable boxes'),
+    ('1_0 0.5 0.5 0.2 0.2', 'unreadable boxes'),
+    ('1 0.5 0.5 inf 0.2', 'unreadable boxes'),
     ('1 0.5 0.5 0 0.2', 'boxes without area'),
     ('1 1.5 0.5 0.2 0.2', 'boxes outside the image'),
     ('1 0.5 0.5 nan 0.2', 'unreadable boxes')])
