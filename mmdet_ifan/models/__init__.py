@@ -8,6 +8,7 @@ from .alignments import (
     HierarchicalDomainNeck,
     StrongWeakNeck,
 )
+from .assigners import RegionIgnoringAssigner
 from .backbones import TappedVGG, VGG16Init
 from .detectors import DomainFeatures, IFANDetector
 from .layers import DomainClassifier, GradientReversal, LayerNorm2d
@@ -18,5 +19,6 @@ __all__ = [
     'ContextRoIHead', 'CorrelationMetricHead', 'DAFasterHead',
     'DomainClassifier', 'DomainFeatures', 'GlobalDomainHead',
     'GradientReversal', 'HierarchicalDomainNeck', 'IFANDetector',
-    'LayerNorm2d', 'StrongWeakNeck', 'TappedVGG', 'VGG16Init'
+    'LayerNorm2d', 'RegionIgnoringAssigner', 'StrongWeakNeck', 'TappedVGG',
+    'VGG16Init'
 ]
