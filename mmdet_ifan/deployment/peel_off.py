@@ -79,9 +79,9 @@ def plain_model(cfg: Config) -> ConfigDict:
     for part in ('neck', 'alignments'):
         model.pop(part, None)
     # Only training assigns.
-    for part in parts_of(model):
-        if part['type'] == 'RegionIgnoringAssigner':
-            part['type'] = 'MaxIoUAssigner'
+    for each in parts_of(model):
+        if each['type'] == 'RegionIgnoringAssigner':
+            each['type'] = 'MaxIoUAssigner'
     model.update(
         type='FasterRCNN',
         data_preprocessor=model['data_preprocessor']['data_preprocessor'])

@@ -27,9 +27,9 @@ class DomainMetric(VOCMetric):
     ``mAP50`` and ``AP50/{class}`` (area under the VOC precision-recall curve,
     the number of the literature) and ``coco_mAP50`` and
     ``coco_AP50/{class}`` (COCO's 101 points). A class without a box in the
-    data is in no mean and has no key. A detection of which half or more lies in
-    a box marked crowd, and that finds no true box, counts neither way; for
-    VOC one that overlaps the crowd most, at an IoU of 0.5, does not either.
+    data is in no mean and has no key. A detection that finds no true box
+    counts neither way if half of it or more lies in a box marked crowd; for
+    VOC also one that overlaps the crowd most, at an IoU of 0.5.
     Images without objects count: a detection there is a false positive.
 
     Args:
