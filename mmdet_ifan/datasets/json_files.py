@@ -1,5 +1,6 @@
 """Reading JSON, above all COCO files, that others made."""
 import json
+import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -60,6 +61,62 @@ def is_box(value: Any) -> bool:
     """
     return (isinstance(value, list) and len(value) == 4
             and all(map(is_number, value)))
+
+
+def read_id(value: Any) -> str | None:
+    """Read an id as text, so that 7, 7.0, '7' and '7.0' are one.
+
+    Args:
+        value (Any): What a file has for an id.
+
+    Returns:
+        str | None: None if it is none.
+    """
+    if type(value) is int:
+        return str(value)
+    if isinstance(value, bool) or not isinstance(value, float | str):
+        return None
+    text = re.sub(r'^(-?\d+)\.0+$', r'\1', str(value).strip())
+    is_whole = isinstance(value, str) or value.is_integer()
+    return text if is_text(text) and is_whole else None
+
+
+def read_number(value: Any) -> float | None:
+    """Read a number, which may be written as text.
+
+    A decimal comma is not guessed at: it separates thousands, too.
+
+    Args:
+        value (Any): What a file has for a number.
+
+    Returns:
+        float | None: None if it is none, not finite or absurdly large.
+    """
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return None
+    return value if is_number(value) else None
+
+
+def read_flag(value: Any) -> bool | None:
+    """Read yes or no, in any of the notations of common tools.
+
+    Args:
+        value (Any): What a file has; None if it has nothing.
+
+    Returns:
+        bool | None: None if it is neither. Nothing means no.
+    """
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    text = str(value).strip().lower()
+    if text in ('', 'false', 'no', 'n', 'f'):
+        return False
+    if text in ('true', 'yes', 'y', 't'):
+        return True
+    return {0: False, 1: True}.get(read_number(text))  # type: ignore
 
 
 #: What the values of a COCO file must be.

@@ -1,15 +1,38 @@
 """Names of categories to ids, and which of them were asked for."""
 
-from collections import Counter
+import re
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from ..disk import DataError
+from ..image_files import name_some
 from .boxes import Box
 from .records import Annotation
+
+#: Names, letters only, of what is no category but a region in which nothing
+#: counts: KITTI's and HIT-UAV's DontCare, VisDrone's 'ignored regions'.
+REGIONS = ('dontcare', 'ignore', 'ignored', 'ignoredregion', 'ignoredregions',
+           'ignoreregion', 'ignoreregions')
+
+
+def is_region(name: str) -> bool:
+    """Tell whether a name says that nothing in a box counts.
+
+    Args:
+        name (str): Of a category.
+
+    Returns:
+        bool: Whether it is one of `REGIONS`, in whatever case, with whatever
+        spaces and signs.
+    """
+    return re.sub('[^a-z]', '', name.lower()) in REGIONS
 
 
 class Categories:
     """Names to ids, and what was asked for or not.
+
+    A box whose name, renamed, is one of `REGIONS` is ignored for every
+    category, unless that name was asked for.
 
     Args:
         rename (Mapping[str, str]): New names.
@@ -28,26 +51,41 @@ class Categories:
         self.asked = asked
         known = asked if asked is not None else [
             rename.get(name, name) for name in listed or []]
-        self.names = dict(enumerate(dict.fromkeys(known), 1))
+        self.names = dict(enumerate(dict.fromkeys(
+            name for name in known if not self._is_region(name)), 1))
         self._own = set(listed or [])  # The data set's names, not renamed.
         self._ids = {name: key for key, name in self.names.items()}
         self._seen: Counter[str] = Counter()
+        self._regions: Counter[str] = Counter()
+
+    def _is_region(self, name: str) -> bool:
+        """Whether boxes of a name are ignored for every category."""
+        return is_region(name) and name not in (self.asked or ())
 
     def annotations(self, boxes: list[Box]) -> Iterator[Annotation]:
         """Give the annotations of an image's boxes."""
         for box in boxes:
-            if box.name is None:
-                ids = list(self.names)
-            else:
-                self._own.add(box.name)
-                ids = self._id(self.rename.get(box.name, box.name))
+            ids, ignore = self._ids_of(box)
             bbox = box.bbox()
             area = box.area
             if area is None:
                 area = round(bbox[2] * bbox[3], 3)
             for category_id in ids:
                 yield dict(category_id=category_id, bbox=bbox, area=area,
-                           iscrowd=int(box.ignore))
+                           iscrowd=int(ignore))
+
+    def _ids_of(self, box: Box) -> tuple[Sequence[int | None], bool]:
+        """Ids of the categories that a box is for, and whether it is ignored.
+
+        None is every category, as long as more of them may occur.
+        """
+        if box.name is not None:
+            self._own.add(box.name)
+            name = self.rename.get(box.name, box.name)
+            if not self._is_region(name):
+                return self._id(name), box.ignore
+            self._regions[name] += 1
+        return [None] if self.asked is None else list(self.names), True
 
     def _id(self, name: str) -> list[int]:
         """Id of a category; none if it was not asked for."""
@@ -68,11 +106,33 @@ class Categories:
                'with --rename OLD=NEW.')
 
     def notes(self) -> list[str]:
-        """Name what occurs and was not asked for."""
-        others = [f'{name} ({count})'
-                  for name, count in sorted(self._seen.items())
-                  if name not in self._ids]
-        return [f'Not asked for: {", ".join(others)}.'] if others else []
+        """Name what the user may not expect of the categories."""
+        others = {name: count for name, count in sorted(self._seen.items())
+                  if name not in self._ids}
+        unused = [name for name in self._ids if not self._seen[name]]
+        notes = [
+            (others, 'Not asked for: {}.'),
+            (self._regions, 'Ignored for every category, as the name says: '
+             '{}. Name it with --classes if it is one to learn.'),
+            (unused, 'No box is of {}: kept among the categories.')]
+        sentences = [
+            sentence.format(name_some(
+                (f'{name} ({names[name]})' for name in names)
+                if isinstance(names, dict) else names, 20))
+            for names, sentence in notes if names]
+        return sentences + list(_alike({*self._ids, *others}))
+
+
+def _alike(names: Iterable[str]) -> Iterator[str]:
+    """Say which names may stand for one category."""
+    groups = defaultdict(list)
+    for name in sorted(names):
+        groups[re.sub(r'[\s_-]', '', name.casefold())].append(name)
+    for group in groups.values():
+        if len(group) > 1:
+            first, *others = map(repr, group)
+            yield (f'{", ".join(others)} may be the same as {first}: if so, '
+                   'give them one name with --rename OLD=NEW.')
 
 
 def _check(names: Iterable[str], there: Collection[str], mend: str) -> None:

@@ -137,7 +137,7 @@ def prepare_custom(source: Source, options: Options,
         if verify is not None:
             verify(files, list(names))
         report = files.publish()
-    report.notes += categories.notes()
+    report.notes += [*source.notes, *categories.notes()]
     return report
 
 

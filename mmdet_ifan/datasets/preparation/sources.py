@@ -40,6 +40,7 @@ class Source(ABC):
         processes (bool): Whether reading holds Python's lock.
         names (list[str], optional): Categories, if the data set lists them.
         problems (list[Problem]): What listing the images brought up.
+        notes (list[str]): What else it brought up, without harm.
     """
 
     FORMAT: str
@@ -50,6 +51,7 @@ class Source(ABC):
         self.root = root
         self.names: list[str] | None = None
         self.problems: list[Problem] = []
+        self.notes: list[str] = []
 
     @classmethod
     @abstractmethod
