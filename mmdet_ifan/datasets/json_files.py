@@ -130,6 +130,9 @@ USABLE: dict[str, Callable[[Any], bool]] = dict(
     width=is_number,
     bbox=is_box,
     area=is_number)
+#: What to do with a file that training cannot read.
+PREPARE = ('Make it again, or prepare it: tools/prepare/custom.py reads the '
+           'files of many tools.')
 
 
 def read_json(path: str | Path) -> Any:
@@ -154,6 +157,31 @@ def read_json(path: str | Path) -> Any:
                         'copy it again.') from error
 
 
+def read_content(path: str | Path) -> dict[str, Any]:
+    """Read a COCO file, unchecked.
+
+    Args:
+        path (str | Path): The file.
+
+    Returns:
+        dict[str, Any]: What it holds, under the usual keys where it has
+        'annotation' or 'filename'. Empty if it is no object.
+
+    Raises:
+        DataError: If it cannot be read or is no JSON.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict):
+        return {}
+    if 'annotation' in content:
+        content.setdefault('annotations', content['annotation'])
+    images = content.get('images')
+    for image in images if isinstance(images, list) else []:
+        if isinstance(image, dict) and 'filename' in image:
+            image.setdefault('file_name', image['filename'])
+    return content
+
+
 def read_coco(path: str | Path,
               needed: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     """Read a COCO file and check that its parts can be used.
@@ -170,12 +198,11 @@ def read_coco(path: str | Path,
         DataError: If it cannot be read, is no JSON, lacks a part or a key,
             or a value is not of the kind that it should be.
     """
-    content = read_json(path)
-    if isinstance(content, dict):
-        # A file of test images may have none.
-        content.setdefault('annotations', [])
+    content = read_content(path)
+    # A file of test images may have none.
+    content.setdefault('annotations', [])
     for part, keys in needed.items():
-        entries = content.get(part) if isinstance(content, dict) else None
+        entries = content.get(part)
         if not isinstance(entries, list):
             raise DataError(f"{path} is no COCO file: it lacks a list "
                             f"'{part}'.")
@@ -189,5 +216,5 @@ def read_coco(path: str | Path,
                     raise DataError(
                         f"{path} is no COCO file: the '{key}' of entry {i} "
                         f"in its '{part}' is missing or not usable "
-                        f'({value!r:.40}). Make or copy it again.')
+                        f'({value!r:.40}). {PREPARE}')
     return content

@@ -5,27 +5,10 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from ..disk import DataError
+from ..ignored import is_region
 from ..image_files import name_some
 from .boxes import Box
 from .records import Annotation
-
-#: Names, letters only, of what is no category but a region in which nothing
-#: counts: KITTI's and HIT-UAV's DontCare, VisDrone's 'ignored regions'.
-REGIONS = ('dontcare', 'ignore', 'ignored', 'ignoredregion', 'ignoredregions',
-           'ignoreregion', 'ignoreregions')
-
-
-def is_region(name: str) -> bool:
-    """Tell whether a name says that nothing in a box counts.
-
-    Args:
-        name (str): Of a category.
-
-    Returns:
-        bool: Whether it is one of `REGIONS`, in whatever case, with whatever
-        spaces and signs.
-    """
-    return re.sub('[^a-z]', '', name.lower()) in REGIONS
 
 
 class Categories:
@@ -110,17 +93,23 @@ class Categories:
         others = {name: count for name, count in sorted(self._seen.items())
                   if name not in self._ids}
         unused = [name for name in self._ids if not self._seen[name]]
-        notes = [
-            (others, 'Not asked for: {}.'),
-            (self._regions, 'Ignored for every category, as the name says: '
-             '{}. Name it with --classes if it is one to learn.'),
-            (unused, 'No box is of {}: kept among the categories.')]
-        sentences = [
-            sentence.format(name_some(
-                (f'{name} ({names[name]})' for name in names)
-                if isinstance(names, dict) else names, 20))
-            for names, sentence in notes if names]
-        return sentences + list(_alike({*self._ids, *others}))
+        notes = []
+        if others:
+            notes.append(f'Not asked for: {_counts(others)}.')
+        if self._regions:
+            notes.append(
+                'Ignored for every category, as the name says: '
+                f'{_counts(self._regions)}. Name it with --classes to learn '
+                'it.')
+        if unused:
+            notes.append(f'No box is of {name_some(unused, 20)}: kept among '
+                         'the categories.')
+        return notes + list(_alike({*self._ids, *others}))
+
+
+def _counts(names: Mapping[str, int]) -> str:
+    """Write names and how often each occurs."""
+    return ', '.join(f'{name} ({count})' for name, count in names.items())
 
 
 def _alike(names: Iterable[str]) -> Iterator[str]:

@@ -10,11 +10,11 @@ from typing import Any
 
 from ..disk import DataError
 from ..image_files import name_some
+from ..image_names import Place, find_place
 from ..json_files import read_number
 from .boxes import Box
 from .coco_entries import CocoEntries, read_entries
 from .coco_files import MARK
-from .coco_names import Place, find_place
 from .records import LeftOut, Problem
 from .sources import Item, Source
 from .splits import check_splits

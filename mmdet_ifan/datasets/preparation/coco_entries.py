@@ -8,24 +8,18 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from ..disk import DataError
+from ..ignored import FLAGS
 from ..image_files import repeated
 from ..json_files import (
     is_text,
+    read_content,
     read_flag,
     read_id,
-    read_json,
     read_number,
 )
 from .boxes import Box
 from .records import Problem
 
-#: Names of a file's parts and of an image's file, the usual one first.
-IMAGES = ('images', )
-CATEGORIES = ('categories', )
-ANNOTATIONS = ('annotations', 'annotation')
-FILE_NAMES = ('file_name', 'filename')
-#: Any of these says that a box is no object to be learnt.
-FLAGS = ('iscrowd', 'ignore', 'difficult')
 #: What rounding adds to an edge that is a part of the image.
 ROUNDING = 1e-3
 T = TypeVar('T')
@@ -103,26 +97,22 @@ def read_entries(path: Path) -> CocoEntries:
         DataError: If it is no COCO file, no entry of a part of it can be
             used, or categories cannot be told apart.
     """
-    content = read_json(path)
+    content = read_content(path)
     entries = CocoEntries(path)
-    if not isinstance(content, dict):
-        content = {}
     listed = _read_images(entries, content)
     _read_categories(entries, content)
     _read_annotations(entries, content, listed)
     return entries
 
 
-def _parse(entries: CocoEntries, content: dict[str, Any],
-           keys: tuple[str, ...],
+def _parse(entries: CocoEntries, content: dict[str, Any], part: str,
            parse: Callable[[dict[str, Any]], T]) -> list[T]:
     """Parse each entry of a part, which must be a list.
 
     Raises:
         DataError: If it is none, or no entry of it can be used.
     """
-    path, part = entries.path, keys[0]
-    found = _first(content, keys)
+    path, found = entries.path, content.get(part)
     if not isinstance(found, list):
         raise DataError(f"{path} is no COCO file: it lacks a list '{part}'.")
     parsed, failures = [], []
@@ -146,22 +136,16 @@ def _parse(entries: CocoEntries, content: dict[str, Any],
     return parsed
 
 
-def _first(entry: dict[str, Any], keys: tuple[str, ...]) -> Any:
-    """Give the value of the first key that an entry has."""
-    return next((entry[key] for key in keys if key in entry), None)
-
-
-def _needed(entry: dict[str, Any], keys: tuple[str, ...],
+def _needed(entry: dict[str, Any], key: str,
             read: Callable[[Any], T | None]) -> T:
     """Read a value that an entry must have.
 
     Raises:
         _Unusable: If it has none, or not a usable one.
     """
-    found = _first(entry, keys)
-    value = read(found)
+    value = read(entry.get(key))
     if value is None:
-        raise _Unusable(keys[0], found)
+        raise _Unusable(key, entry.get(key))
     return value
 
 
@@ -183,9 +167,9 @@ def _read_images(entries: CocoEntries,
     Returns:
         set[str]: All ids, of those that are left out too.
     """
-    found = _parse(entries, content, IMAGES, lambda each: CocoImage(
-        _needed(each, ('id', ), read_id),
-        _needed(each, FILE_NAMES, lambda name: name if is_text(name) else None
+    found = _parse(entries, content, 'images', lambda each: CocoImage(
+        _needed(each, 'id', read_id),
+        _needed(each, 'file_name', lambda name: name if is_text(name) else None
                 ), (each.get('height'), each.get('width'))))
     files: dict[str, set[str]] = defaultdict(set)
     for image in found:
@@ -207,9 +191,9 @@ def _read_categories(entries: CocoEntries, content: dict[str, Any]) -> None:
     Raises:
         DataError: If one id stands for two of them.
     """
-    found = _parse(entries, content, CATEGORIES, lambda each: CocoCategory(
-        _needed(each, ('id', ), read_id),
-        _needed(each, ('name', ), _read_name), each.get('supercategory')))
+    found = _parse(entries, content, 'categories', lambda each: CocoCategory(
+        _needed(each, 'id', read_id),
+        _needed(each, 'name', _read_name), each.get('supercategory')))
     for each in found:
         if entries.categories.setdefault(each.number, each.name) != each.name:
             raise DataError(f'{entries.path} has two categories of the id '
@@ -227,13 +211,13 @@ def _read_annotations(entries: CocoEntries, content: dict[str, Any],
     Raises:
         DataError: If two categories with boxes have one name.
     """
-    if not any(key in content for key in ANNOTATIONS):
+    if 'annotations' not in content:
         entries.notes.append(
             f"{entries.path} has no list 'annotations': none of its images "
             'has a box.')
         return
     seen = set()
-    for each in _parse(entries, content, ANNOTATIONS, lambda each: each):
+    for each in _parse(entries, content, 'annotations', lambda each: each):
         number, image, category = (
             read_id(each.get(key)) for key in ('id', 'image_id',
                                                'category_id'))

@@ -37,8 +37,7 @@ class Place(NamedTuple):
             Path: That of the spelling that exists, or else as it is written.
         """
         parts = [part for part in SEPARATORS.split(name) if part]
-        short = ('/'.join(parts[-self.kept:]) if self.kept else
-                 name.replace('\\', '/'))
+        short = '/'.join(parts[-self.kept:]) if self.kept else name
         paths = [self.folder / each for each in _spellings(short)]
         return next(filter(os.path.isfile, paths), paths[0])
 
@@ -72,7 +71,8 @@ def find_place(names: Sequence[str], folders: Iterable[Path]) -> Place | None:
 
 def _spellings(name: str) -> Iterable[str]:
     """Spell a name in all ways in which tools and disks do."""
-    plain = unquote(name)
+    slashed = name.replace('\\', '/')
+    plain = unquote(slashed)
     return dict.fromkeys(
-        [name, plain, unicodedata.normalize('NFC', plain),
-         unicodedata.normalize('NFD', plain)])
+        [slashed, plain, unicodedata.normalize('NFC', plain),
+         unicodedata.normalize('NFD', plain), name])
