@@ -199,12 +199,12 @@ class CocoSets(Source):
                     'images of another size',
                     f'{path} gives {item.image} {said[0]} x {said[1]} px, but '
                     f'it has {height} x {width}: left out.'))
-        scales = (width, height, width, height) if as_parts else (1, ) * 4
-        scaled = [replace(box, **{
-            key: edge * scale for key, edge, scale in zip(
-                ('x1', 'y1', 'x2', 'y2'), box.edges(), scales, strict=True)})
-            for box in boxes]
-        return scaled, problems
+        if as_parts:
+            return [Box(box.name, box.x1 * width, box.y1 * height,
+                        box.x2 * width, box.y2 * height, box.ignore)
+                    for box in boxes], problems
+        # They are cut in place.
+        return [replace(box) for box in boxes], problems
 
 
 def _find(root: Path) -> list[tuple[str, Path]]:
