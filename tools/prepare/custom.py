@@ -16,11 +16,12 @@ ROOT holds one of
   yolo   images/ and labels/, with or without a folder for each split, or
          inside them; data.yaml or classes.txt with the categories
   kitti  image_2/ and label_2/, perhaps in training/
-  coco   annotations/*.json; the images in ROOT, images/, SPLIT/ or
-         images/SPLIT/
+  coco   annotations/*.json, *.json or SPLIT/_annotations.coco.json and the
+         like, as any tool exports them; the images anywhere near
 and gets annotations/instances_SPLIT.json, with paths relative to ROOT.
 Images without boxes are kept. What is damaged, missing or listed twice, and
 boxes without area or outside their image, are left out, named and counted.
+Boxes called DontCare or the like are ignored in training and testing.
 A target to train on needs no boxes and no preparation.
 
 examples:
