@@ -1,6 +1,7 @@
 """COCO boxes of a domain, checked against the configured classes."""
 import logging
 import os.path as osp
+from pathlib import Path
 from typing import Any
 
 from mmdet.datasets import CocoDataset
@@ -11,6 +12,7 @@ from mmengine.logging import print_log
 from .disk import DataError
 from .ignored import FLAGS, is_region
 from .image_files import check_images, name_some, repeated
+from .image_names import Place
 from .json_files import PREPARE, read_coco, read_flag
 from .unreadable_images import NamesUnreadableImages
 
@@ -168,6 +170,9 @@ class DomainCocoDataset(NamesUnreadableImages, CocoDataset):
         info = super().parse_data_info(
             dict(raw_data_info, raw_ann_info=annotations))
         self._unusable += len(annotations) - len(info['instances'])
+        if not osp.isfile(info['img_path']):
+            info['img_path'] = str(Place(Path(self.data_prefix['img']), 0).path(
+                raw_data_info['raw_img_info']['file_name']))
         return info
 
     def filter_data(self) -> list[dict]:

@@ -159,6 +159,21 @@ def test_names_of_target_images_in_other_spellings(tmp_path, kind, written):
         tmp_path / there.format(name) for name in 'ab']
 
 
+def test_back_slashes(labelled, tmp_path):
+    labelled()
+    (tmp_path / 'sub').mkdir()
+    for path in tmp_path.glob('*.png'):
+        path.rename(tmp_path / 'sub' / path.name)
+    content = (tmp_path / 'a.json').read_text()
+    for i in range(4):
+        content = content.replace(f'{i}.png', f'sub\\\\{i}.png')
+    (tmp_path / 'a.json').write_text(content)
+    dataset = DomainCocoDataset(
+        data_root=str(tmp_path), ann_file='a.json', pipeline=LOAD,
+        metainfo=dict(classes=CLASSES), test_mode=True)
+    assert len(dataset[0]['data_samples'].gt_instances) == 2
+
+
 def test_other_keys(labelled, tmp_path):
     labelled()
     content = json.loads((tmp_path / 'a.json').read_text())
