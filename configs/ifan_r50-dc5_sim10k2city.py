@@ -6,4 +6,9 @@ _base_ = [
 model = dict(
     roi_head=dict(bbox_head=dict(num_classes=1)),
     # One category: the agnostic instance term.
-    alignments=dict(instance=dict(category_aware=False)))
+    alignments=dict(instance=dict(category_aware=False)),
+    # Groups of objects ("crowds") are background, as in the code that the
+    # literature runs.
+    train_cfg=dict(
+        rpn=dict(assigner=dict(ignore_iof_thr=-1)),
+        rcnn=dict(assigner=dict(ignore_iof_thr=-1))))

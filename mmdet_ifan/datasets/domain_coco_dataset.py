@@ -1,6 +1,7 @@
 """COCO boxes of a domain, checked against the configured classes."""
 import logging
 import os.path as osp
+from pathlib import Path
 from typing import Any
 
 from mmdet.datasets import CocoDataset
@@ -9,8 +10,10 @@ from mmdet.registry import DATASETS
 from mmengine.logging import print_log
 
 from .disk import DataError
+from .ignored import FLAGS, is_region
 from .image_files import check_images, name_some, repeated
-from .json_files import read_coco
+from .image_names import Place
+from .json_files import PREPARE, read_coco, read_flag
 from .unreadable_images import NamesUnreadableImages
 
 #: What training and testing use of a COCO file.
@@ -32,6 +35,7 @@ class _CheckedCOCO(COCO):
         super().__init__()
         self.annotation_file = annotation_file
         self.dataset = read_coco(annotation_file, NEEDED)
+        self._read_flags()
         self.createIndex()
         self.img_ann_map, self.cat_img_map = self.imgToAnns, self.catToImgs
         for part, key in (('images', 'id'), ('annotations', 'id'),
@@ -60,6 +64,21 @@ class _CheckedCOCO(COCO):
                 logger='current',
                 level=logging.WARNING)
 
+    def _read_flags(self) -> None:
+        """Make 'iscrowd' say what is ignored.
+
+        The stock class takes any text, even '0', for yes, and drops what
+        'ignore' says, so that it is trained on as background.
+        """
+        for ann in self.dataset['annotations']:
+            flags = {key: read_flag(ann.pop(key, None)) for key in FLAGS}
+            for key, flag in flags.items():
+                if flag is None:
+                    raise DataError(
+                        f'{self.annotation_file} has annotation {ann["id"]} '
+                        f"whose '{key}' is neither 0 nor 1. {PREPARE}")
+            ann['iscrowd'] = int(any(flags.values()))
+
     def get_cat_ids(self, cat_names: tuple[str, ...]) -> list[int]:
         """Give the ids of the named categories, in the names' order."""
         ids = {cat['name']: cat['id'] for cat in self.dataset['categories']}
@@ -76,6 +95,9 @@ class _CheckedCOCO(COCO):
 @DATASETS.register_module()
 class DomainCocoDataset(NamesUnreadableImages, CocoDataset):
     """mmdet's ``CocoDataset`` that refuses what cannot fit, before training.
+
+    Annotations of a category that is none, such as ``DontCare``, are ignored
+    for every class, unless it is one of the classes.
 
     Args:
         data_prefix (dict[str, str], optional): ``img``: the folder below
@@ -111,16 +133,51 @@ class DomainCocoDataset(NamesUnreadableImages, CocoDataset):
                 f'The annotation file {self.ann_file} does not exist: correct '
                 'data_root or ann_file, or prepare the data set (see '
                 'tools/prepare).')
+        self._unusable = 0
         data_list = super().load_data_list()
         if not data_list:
             raise DataError(f'{self.ann_file} names no image.')
         check_images([info['img_path'] for info in data_list], self.ann_file,
                      "Correct data_root or data_prefix['img'], or get them.",
                      self.skippable)
+        if self._unusable:
+            print_log(
+                f'{self.ann_file} has {self._unusable} boxes without area, '
+                'outside their image or with a side below 1 px: they are not '
+                'used.',
+                logger='current',
+                level=logging.WARNING)
         return data_list
 
+    def parse_data_info(self, raw_data_info: dict) -> dict:
+        """Read the boxes of an image.
+
+        Args:
+            raw_data_info (dict): An image and its annotations, as the file
+                has them.
+
+        Returns:
+            dict: mmdet's data info.
+        """
+        annotations = []
+        for ann in raw_data_info['raw_ann_info']:
+            number = ann['category_id']
+            if number in self.cat_ids:
+                annotations.append(ann)
+            elif is_region(self.coco.cats[number]['name']):
+                annotations += [dict(ann, category_id=each, iscrowd=1)
+                                for each in self.cat_ids]
+        info = super().parse_data_info(
+            dict(raw_data_info, raw_ann_info=annotations))
+        self._unusable += len(annotations) - len(info['instances'])
+        if not osp.isfile(info['img_path']):
+            place = Place(Path(self.data_prefix['img']), 0)
+            info['img_path'] = str(
+                place.path(raw_data_info['raw_img_info']['file_name']))
+        return info
+
     def filter_data(self) -> list[dict]:
-        """Drop images as ``filter_cfg`` says.
+        """Drop images as ``filter_cfg`` says, and say how many.
 
         Returns:
             list[dict]: mmdet's data info of the images that are left.
@@ -134,4 +191,17 @@ class DomainCocoDataset(NamesUnreadableImages, CocoDataset):
                 f'{self.ann_file} has no image with a box of the classes '
                 f'{", ".join(self.metainfo["classes"])}: nothing to learn '
                 "from. Correct ann_file or metainfo['classes'].")
+        ignored = sum(
+            all(each['ignore_flag'] for each in info['instances'])
+            for info in kept if info['instances'])
+        for number, what in (
+            (len(self.data_list) - len(kept),
+             'are left out of training: no box of the classes, or too small'),
+            (0 if self.test_mode else ignored,
+             'have ignored boxes alone: background beside them')):
+            if number:
+                print_log(
+                    f'{number} of the {len(self.data_list)} images of '
+                    f'{self.ann_file} {what}.',
+                    logger='current')
         return kept

@@ -6,6 +6,7 @@ import struct
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import mmengine
@@ -17,6 +18,8 @@ from .json_files import is_text
 
 #: How a whole file begins and ends.
 JPEG = (b'\xff\xd8\xff', b'\xff\xd9')
+TIFF = (b'II*\0', b'MM\0*')
+BITS_PER_SAMPLE = 258  # The TIFF tag.
 PNG = (b'\x89PNG\r\n\x1a\n', b'IEND\xaeB`\x82')
 #: What Pillow raises when a file is damaged or no image.
 PILLOW_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error,
@@ -121,9 +124,38 @@ def is_cut_short(path: str | Path) -> bool | None:
     return ends[0] not in content
 
 
+def bits_per_channel(path: str | Path) -> int:
+    """Read how many bits an image has for a channel of a pixel.
+
+    OpenCV loads the upper 8 of 16 for training, and no image of 32.
+
+    Args:
+        path (str | Path): The image.
+
+    Returns:
+        int: That of a PNG or TIFF; 8 for any other, and for one that cannot
+        be read.
+    """
+    try:
+        with open(path, 'rb') as file:
+            head = file.read(25)
+        if head.startswith(PNG[0]):
+            return 16 if head[24] == 16 else 8
+        if head.startswith(TIFF):
+            with Image.open(path) as image:
+                tags: Any = image
+                return max(tags.tag_v2.get(BITS_PER_SAMPLE, (8, )))
+    except (*PILLOW_ERRORS, IndexError, TypeError):
+        pass
+    return 8
+
+
 def check_images(paths: list[str], named_by: str, mend: str,
                  skippable: int = 0) -> None:
     """Check that every image of a list is there, whole, and once.
+
+    Images of 16 bits are warned of: a thermal camera's may use few of the
+    upper 8, which are all that training sees.
 
     Little more than the ends of a file is read. What that does not show, an
     image that is damaged in the middle or, unless it is a JPEG or PNG, cut
@@ -137,8 +169,8 @@ def check_images(paths: list[str], named_by: str, mend: str,
             Defaults to 0.
 
     Raises:
-        DataError: If an image has an unusable name, is listed twice or
-            damaged.
+        DataError: If an image has an unusable name, is listed twice, damaged
+            or of more than 16 bits.
         FileNotFoundError: If an image does not exist or is empty.
     """
     check_names(paths)
@@ -162,6 +194,27 @@ def check_images(paths: list[str], named_by: str, mend: str,
                             'them out.')
         print_log(f'{sentence} Training skips them.', logger='current',
                   level=logging.WARNING)
+    _check_bits(paths, named_by)
+
+
+def _check_bits(paths: list[str], named_by: str) -> None:
+    """Check that images can be loaded as they are meant.
+
+    Raises:
+        DataError: If OpenCV loads one not at all.
+    """
+    bits = {path: bits_per_channel(path) for path in paths}
+    deep = [path for path in paths if bits[path] > 8]
+    if not deep:
+        return
+    sentence = (f'{len(deep)} of the {len(paths)} images that {named_by} '
+                f'names have more than 8 bits a channel: {name_some(deep)}. ')
+    convert = 'Convert them to 8 bits, those of both domains by one scale'
+    if max(bits.values()) > 16:
+        raise DataError(f'{sentence}OpenCV does not load those of more than '
+                        f'16. {convert}.')
+    print_log(f'{sentence}Training sees the upper 8. {convert}, unless they '
+              'use the whole range.', logger='current', level=logging.WARNING)
 
 
 def _has_content(path: str) -> bool:

@@ -1,10 +1,12 @@
 """Reading JSON, above all COCO files, that others made."""
 import json
+import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from . import values
 from .disk import DataError
 
 
@@ -62,6 +64,60 @@ def is_box(value: Any) -> bool:
             and all(map(is_number, value)))
 
 
+def read_id(value: Any) -> str | None:
+    """Read an id as text, so that 7, 7.0, '7' and '7.0' are one.
+
+    Args:
+        value (Any): What a file has for an id.
+
+    Returns:
+        str | None: None if it is none.
+    """
+    if type(value) is int:
+        return str(value)
+    if isinstance(value, bool) or not isinstance(value, float | str):
+        return None
+    text = re.sub(r'^(-?\d+)\.0+$', r'\1', str(value).strip())
+    is_whole = isinstance(value, str) or value.is_integer()
+    return text if is_text(text) and is_whole else None
+
+
+def read_number(value: Any) -> float | None:
+    """Read a number, which may be written as text.
+
+    A decimal comma is not guessed at: it separates thousands, too.
+
+    Args:
+        value (Any): What a file has for a number.
+
+    Returns:
+        float | None: None if it is none, not finite or absurdly large.
+    """
+    if isinstance(value, str):
+        try:
+            value = values.read_number(value)
+        except ValueError:
+            return None
+    return value if is_number(value) else None
+
+
+def read_flag(value: Any) -> bool | None:
+    """Read yes or no, in any of the notations of common tools.
+
+    Args:
+        value (Any): What a file has; None if it has nothing.
+
+    Returns:
+        bool | None: None if it is neither. Nothing means no.
+    """
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    try:
+        return values.read_flag(str(value))
+    except ValueError:
+        return None
+
+
 #: What the values of a COCO file must be.
 USABLE: dict[str, Callable[[Any], bool]] = dict(
     id=is_id,
@@ -73,6 +129,9 @@ USABLE: dict[str, Callable[[Any], bool]] = dict(
     width=is_number,
     bbox=is_box,
     area=is_number)
+#: What to do with a file that training cannot read.
+PREPARE = ('Make it again, or prepare it: tools/prepare/custom.py reads the '
+           'files of many tools.')
 
 
 def read_json(path: str | Path) -> Any:
@@ -97,6 +156,31 @@ def read_json(path: str | Path) -> Any:
                         'copy it again.') from error
 
 
+def read_content(path: str | Path) -> dict[str, Any]:
+    """Read a COCO file, unchecked.
+
+    Args:
+        path (str | Path): The file.
+
+    Returns:
+        dict[str, Any]: What it holds, under the usual keys where it has
+        'annotation' or 'filename'. Empty if it is no object.
+
+    Raises:
+        DataError: If it cannot be read or is no JSON.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict):
+        return {}
+    if 'annotation' in content:
+        content.setdefault('annotations', content['annotation'])
+    images = content.get('images')
+    for image in images if isinstance(images, list) else []:
+        if isinstance(image, dict) and 'filename' in image:
+            image.setdefault('file_name', image['filename'])
+    return content
+
+
 def read_coco(path: str | Path,
               needed: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     """Read a COCO file and check that its parts can be used.
@@ -113,12 +197,11 @@ def read_coco(path: str | Path,
         DataError: If it cannot be read, is no JSON, lacks a part or a key,
             or a value is not of the kind that it should be.
     """
-    content = read_json(path)
-    if isinstance(content, dict):
-        # A file of test images may have none.
-        content.setdefault('annotations', [])
+    content = read_content(path)
+    # A file of test images may have none.
+    content.setdefault('annotations', [])
     for part, keys in needed.items():
-        entries = content.get(part) if isinstance(content, dict) else None
+        entries = content.get(part)
         if not isinstance(entries, list):
             raise DataError(f"{path} is no COCO file: it lacks a list "
                             f"'{part}'.")
@@ -132,5 +215,5 @@ def read_coco(path: str | Path,
                     raise DataError(
                         f"{path} is no COCO file: the '{key}' of entry {i} "
                         f"in its '{part}' is missing or not usable "
-                        f'({value!r:.40}). Make or copy it again.')
+                        f'({value!r:.40}). {PREPARE}')
     return content

@@ -1,5 +1,6 @@
 """A target domain: images, and nothing but images."""
 import os.path as osp
+from pathlib import Path
 from typing import Any
 
 import mmengine
@@ -8,6 +9,7 @@ from mmdet.registry import DATASETS
 
 from .disk import DataError
 from .image_files import IMAGE_SUFFIXES, check_images, images_below
+from .image_names import Place
 from .json_files import read_coco
 from .unreadable_images import NamesUnreadableImages
 
@@ -52,10 +54,9 @@ class UnlabelledDataset(NamesUnreadableImages, BaseDetDataset):
         if osp.isdir(path):
             paths = [osp.join(path, name) for name in images_below(path)]
         else:
-            paths = [
-                osp.join(self.data_prefix.get('img') or self.data_root, name)
-                for name in _listed_images(path)
-            ]
+            place = Place(
+                Path(self.data_prefix.get('img') or self.data_root or '.'), 0)
+            paths = [str(place.path(name)) for name in _listed_images(path)]
         if not paths:
             raise DataError(f'There is no image in {path} (looked for '
                             f'{", ".join(IMAGE_SUFFIXES)}).')

@@ -78,6 +78,10 @@ def plain_model(cfg: Config) -> ConfigDict:
     roi_head['bbox_head'].pop('init_cfg', None)
     for part in ('neck', 'alignments'):
         model.pop(part, None)
+    # Only training assigns.
+    for each in parts_of(model):
+        if each['type'] == 'RegionIgnoringAssigner':
+            each['type'] = 'MaxIoUAssigner'
     model.update(
         type='FasterRCNN',
         data_preprocessor=model['data_preprocessor']['data_preprocessor'])

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 from mmdet.evaluation import VOCMetric, eval_map
+from mmdet.evaluation.functional import bbox_overlaps
+from mmdet.evaluation.functional.mean_ap import tpfp_default
 from mmdet.registry import METRICS
 from mmengine.logging import MMLogger
 from pycocotools.coco import COCO
@@ -26,9 +28,10 @@ class DomainMetric(VOCMetric):
     ``mAP50`` and ``AP50/{class}`` (area under the VOC precision-recall curve,
     the number of the literature) and ``coco_mAP50`` and
     ``coco_AP50/{class}`` (COCO's 101 points). A class without a box in the
-    data is in no mean and has no key. A detection that matches a box marked
-    crowd (for VOC at IoU 0.5, for COCO by its share inside) counts neither
-    way. Images without objects count: a detection there is a false positive.
+    data is in no mean and has no key. A detection that finds no true box
+    counts neither way if half of it or more lies in a box marked crowd; for
+    VOC also one that overlaps the crowd most, at an IoU of 0.5.
+    Images without objects count: a detection there is a false positive.
     Detections of equal score are ranked in the order of the images, within an
     image in the detector's, so that AP depends on nothing else.
 
@@ -69,6 +72,7 @@ class DomainMetric(VOCMetric):
             truths,
             iou_thr=0.5,
             dataset=classes,
+            tpfp_fn=judge,
             logger='silent',
             nproc=1)
         voc_aps = [100 * float(result['ap']) for result in voc]
@@ -132,6 +136,36 @@ def ranked(
         ends = np.cumsum([len(image) for image in images])
         per_class.append(np.split(boxes, ends[:-1]))
     return [list(image) for image in zip(*per_class, strict=True)]
+
+
+def judge(detections: np.ndarray, boxes: np.ndarray, ignored: np.ndarray,
+          iou_thr: float, *args: Any,
+          **kwargs: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Judge an image's detections of a class; spare those in ignored boxes.
+
+    mmdet's own judge spares one that is as large as the ignored box alone, as
+    VOC does for difficult objects, and takes one inside a large region for
+    false.
+
+    Args:
+        detections (np.ndarray): Corners and score, (M, 5).
+        boxes (np.ndarray): True boxes (N, 4).
+        ignored (np.ndarray): Ignored boxes (K, 4).
+        iou_thr (float): Overlap of a match, and least share of a detection in
+            an ignored box.
+        *args: Further arguments of mmdet's ``tpfp_default``.
+        **kwargs: The same.
+
+    Returns:
+        tuple[np.ndarray, np.ndarray]: 1 for right and 1 for wrong detections,
+        both of shape (1, M).
+    """
+    right, wrong = tpfp_default(detections, boxes, ignored, iou_thr, *args,
+                                **kwargs)
+    if len(ignored):
+        shares = bbox_overlaps(detections[:, :4], ignored, mode='iof')
+        wrong[:, (shares >= iou_thr).any(axis=1)] = 0
+    return right, wrong
 
 
 def coco_ap50(truths: tuple[dict[str, np.ndarray], ...],

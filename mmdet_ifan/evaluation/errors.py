@@ -22,8 +22,8 @@ def judge(truth: Truth, detections: Detections,
     that it overlaps most, as for COCO's AP. An object that none matches is
     confused if one of another class overlaps it by ``iou_thr``, mislocalised
     if one of its own class overlaps it by 0.1, and missed otherwise. A
-    detection is false if it overlaps no object by 0.1 and no crowd by
-    ``iou_thr``.
+    detection is false if it overlaps no object by 0.1 and lies in no
+    crowd by a share of ``iou_thr``.
 
     Args:
         truth (Truth): The objects.
@@ -44,8 +44,8 @@ def judge(truth: Truth, detections: Detections,
     confused = (~same & (ious >= iou_thr)).any(axis=1)
     mislocalised = (same & (ious >= NEAR)).any(axis=1)
     states = np.select([found, confused, mislocalised], [0, 2, 1], default=3)
-    on_crowd = (bbox_overlaps(truth.crowds, detections.boxes) >=
-                iou_thr).any(axis=0)
+    shares = bbox_overlaps(detections.boxes, truth.crowds, mode='iof')
+    on_crowd = (shares >= iou_thr).any(axis=1)
     false = (ious < NEAR).all(axis=0) & ~on_crowd
     return states, detections.labels[false]
 

@@ -8,6 +8,7 @@ from .alignments import (
     GlobalDomainHead,
     HierarchicalDomainHead,
 )
+from .assigners import RegionIgnoringAssigner
 from .backbones import TappedVGG, VGG16Init
 from .detectors import IFANDetector
 from .domain_features import DomainFeatures, Proposals
@@ -20,6 +21,6 @@ __all__ = [
     'ContextBBoxHead', 'ContextRoIHead', 'CorrelationMetricHead',
     'DAFasterHead', 'DomainClassifier', 'DomainFeatures', 'GlobalDomainHead',
     'GradientReversal', 'HierarchicalDomainHead', 'HierarchicalDomainNeck',
-    'IFANDetector', 'LastTap', 'LayerNorm2d', 'Proposals', 'StrongWeakNeck',
-    'TappedVGG', 'VGG16Init'
+    'IFANDetector', 'LastTap', 'LayerNorm2d', 'Proposals',
+    'RegionIgnoringAssigner', 'StrongWeakNeck', 'TappedVGG', 'VGG16Init'
 ]

@@ -114,7 +114,8 @@ def test_nothing_of_ours_is_left(tmp_path):
     assert {path.name for path in (tmp_path / 'out').iterdir()} == {
         'config.py', 'weights.pth'}
     text = (tmp_path / 'out/config.py').read_text()
-    for word in ('ifan', 'IFAN', 'Domain', 'Paired', 'custom_imports'):
+    for word in ('ifan', 'IFAN', 'Domain', 'Paired', 'Region',
+                 'custom_imports'):
         assert word not in text
     # Anyone may load it without running code of ours.
     weights = torch.load(tmp_path / 'out/weights.pth', weights_only=True)

@@ -72,6 +72,8 @@ def test_a_detection_finds_one_object_only():
 def test_crowds_and_empty_images_count_neither_way():
     states, false = judge(truth(crowds=(BOX, )), found((0, CLOSE)))
     assert not len(states) and not len(false)
+    # Nor one that is a small part of a large crowd.
+    assert not len(judge(truth(crowds=(BOX, )), found((0, FAR)))[1])
     states, false = judge(truth(), found((1, CLOSE)))
     assert false.tolist() == [1]
     states, false = judge(truth(), found())

@@ -88,6 +88,8 @@ def stock(tiny_cfg: ConfigDict) -> FasterRCNN:
     cfg.pop('alignments')
     cfg.pop('data_preprocessor')
     cfg.backbone.out_indices = (3, )
+    for part in (cfg.train_cfg.rpn, cfg.train_cfg.rcnn):
+        part.assigner.type = 'MaxIoUAssigner'
     torch.manual_seed(99)
     return MODELS.build(cfg).train()
 

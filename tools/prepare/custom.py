@@ -19,11 +19,12 @@ ROOT holds one of
          classes.txt with the categories. The splits are what data.yaml or
          obj.data names (folders or lists), train.txt and val.txt, or folders
   kitti  image_2/ and label_2/, perhaps in training/
-  coco   annotations/*.json; the images in ROOT, images/, SPLIT/ or
-         images/SPLIT/
+  coco   annotations/*.json, *.json or SPLIT/_annotations.coco.json and the
+         like, as any tool exports them; the images anywhere near
 and gets annotations/instances_SPLIT.json, with paths relative to ROOT.
 Images without boxes are kept. What is damaged, missing or listed twice, and
 boxes without area or outside their image, are left out, named and counted.
+Boxes called DontCare or the like are ignored in training and testing.
 The last lines say what became of every file under ROOT: used, left out and
 why, or not looked at (archives, CSV, video, masks, another format's files).
 A target to train on needs no boxes and no preparation.

@@ -1,15 +1,21 @@
 """Names of categories to ids, and which of them were asked for."""
 
-from collections import Counter
+import re
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from ..disk import DataError
+from ..ignored import is_region
+from ..image_files import name_some
 from .boxes import Box
 from .records import Annotation
 
 
 class Categories:
     """Names to ids, and what was asked for or not.
+
+    A box whose name, renamed, is one of `REGIONS` is ignored for every
+    category, unless that name was asked for.
 
     Args:
         rename (Mapping[str, str]): New names.
@@ -28,26 +34,41 @@ class Categories:
         self.asked = asked
         known = asked if asked is not None else [
             rename.get(name, name) for name in listed or []]
-        self.names = dict(enumerate(dict.fromkeys(known), 1))
+        self.names = dict(enumerate(dict.fromkeys(
+            name for name in known if not self._is_region(name)), 1))
         self._own = set(listed or [])  # The data set's names, not renamed.
         self._ids = {name: key for key, name in self.names.items()}
         self._seen: Counter[str] = Counter()
+        self._regions: Counter[str] = Counter()
+
+    def _is_region(self, name: str) -> bool:
+        """Whether boxes of a name are ignored for every category."""
+        return is_region(name) and name not in (self.asked or ())
 
     def annotations(self, boxes: list[Box]) -> Iterator[Annotation]:
         """Give the annotations of an image's boxes."""
         for box in boxes:
-            if box.name is None:
-                ids = list(self.names)
-            else:
-                self._own.add(box.name)
-                ids = self._id(self.rename.get(box.name, box.name))
+            ids, ignore = self._ids_of(box)
             bbox = box.bbox()
             area = box.area
             if area is None:
                 area = round(bbox[2] * bbox[3], 3)
             for category_id in ids:
                 yield dict(category_id=category_id, bbox=bbox, area=area,
-                           iscrowd=int(box.ignore))
+                           iscrowd=int(ignore))
+
+    def _ids_of(self, box: Box) -> tuple[Sequence[int | None], bool]:
+        """Ids of the categories that a box is for, and whether it is ignored.
+
+        None is every category, as long as more of them may occur.
+        """
+        if box.name is not None:
+            self._own.add(box.name)
+            name = self.rename.get(box.name, box.name)
+            if not self._is_region(name):
+                return self._id(name), box.ignore
+            self._regions[name] += 1
+        return [None] if self.asked is None else list(self.names), True
 
     def _id(self, name: str) -> list[int]:
         """Id of a category; none if it was not asked for."""
@@ -68,11 +89,39 @@ class Categories:
                'with --rename OLD=NEW.')
 
     def notes(self) -> list[str]:
-        """Name what occurs and was not asked for."""
-        others = [f'{name} ({count})'
-                  for name, count in sorted(self._seen.items())
-                  if name not in self._ids]
-        return [f'Not asked for: {", ".join(others)}.'] if others else []
+        """Name what the user may not expect of the categories."""
+        others = {name: count for name, count in sorted(self._seen.items())
+                  if name not in self._ids}
+        unused = [name for name in self._ids if not self._seen[name]]
+        notes = []
+        if others:
+            notes.append(f'Not asked for: {_counts(others)}.')
+        if self._regions:
+            notes.append(
+                'Ignored for every category, as the name says: '
+                f'{_counts(self._regions)}. Name it with --classes to learn '
+                'it.')
+        if unused:
+            notes.append(f'No box is of {name_some(unused, 20)}: kept among '
+                         'the categories.')
+        return notes + list(_alike({*self._ids, *others}))
+
+
+def _counts(names: Mapping[str, int]) -> str:
+    """Write names and how often each occurs."""
+    return ', '.join(f'{name} ({count})' for name, count in names.items())
+
+
+def _alike(names: Iterable[str]) -> Iterator[str]:
+    """Say which names may stand for one category."""
+    groups = defaultdict(list)
+    for name in sorted(names):
+        groups[re.sub(r'[\s_-]', '', name.casefold())].append(name)
+    for group in groups.values():
+        if len(group) > 1:
+            first, *others = map(repr, group)
+            yield (f'{", ".join(others)} may be the same as {first}: if so, '
+                   'give them one name with --rename OLD=NEW.')
 
 
 def _check(names: Iterable[str], there: Collection[str], mend: str) -> None:

@@ -1,32 +1,42 @@
 """COCO files made elsewhere, checked before training trusts them."""
 
+import json
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..disk import DataError
-from ..image_files import repeated
-from ..json_files import is_box, is_id, is_number, read_coco
+from ..image_files import name_some
+from ..image_names import Place, find_place
+from ..json_files import read_number
 from .boxes import Box
+from .coco_entries import CocoEntries, read_entries
 from .coco_files import MARK
 from .records import LeftOut, Problem
 from .sources import Item, Source
 from .splits import check_splits
 
 HEAD = 4096  # Bytes in which a COCO file shows that it is one.
-SAMPLE = 200  # Images looked for to find their folder.
-PLACES = ('annotations/*.json', '*.json', '*/_annotations.coco.json')
+PLACES = ('annotations/*.json', '*.json')
+#: Files that are called so for every split, one folder for each.
+IN_FOLDERS = ('_annotations.coco.json', 'labels.json', 'result.json',
+              'annotations.json', 'dataset.json', 'coco.json')
+#: Folders of images, below the data root and beside the file.
+FOLDERS = ('', 'images', 'data', 'JPEGImages')
 
 
 class CocoSets(Source):
     """COCO files in the data root, in annotations, or beside their images.
 
-    The split is the file's name without 'instances_', or the folder's if it
-    is called _annotations.coco.json. Images are looked for in the data root,
-    in images, SPLIT and images/SPLIT below it and beside the file. What is
-    marked with 'ignore', as other converters do, becomes 'iscrowd'.
+    The split is the file's name without 'instances_', or its folder's if it
+    is called as the tools call it in every folder (`IN_FOLDERS`). Images are
+    looked for in the data root, beside the file, in `FOLDERS` below both, in
+    SPLIT and images/SPLIT, and at last in any folder of the data root; what
+    their names begin with on another computer is cut. What is marked with
+    'ignore' or 'difficult', as other converters do, becomes 'iscrowd'.
 
     Args:
         root (Path): Data root.
@@ -68,116 +78,102 @@ class CocoSets(Source):
         self.files = {split: self.files[split] for split in splits}
 
     def items(self) -> Iterator[Item]:
-        """List the images of each file, each with its annotations."""
-        root = os.path.abspath(self.root)
-        for split, path in self.files.items():
-            content = self._content(split, path)
-            names = {each['id']: each['name']
-                     for each in content['categories']}
-            self.names = list(dict.fromkeys(
-                [*(self.names or []), *names.values()]))
-            images = self._images(path, content['images'])
-            found = self._annotations(
-                path, content['annotations'],
-                {each['id'] for each in content['images']}, names)
-            folder = self._folder(split, path, images)
+        """List the images of each file, each with its boxes."""
+        files = {split: self._read(split, path)
+                 for split, path in self.files.items()}
+        self.names = self._categories(list(files.values()))
+        for split, entries in files.items():
+            self.problems += entries.problems
+            self.notes += entries.notes
             listed: dict[str, Item] = {}
-            for each in images:
-                file_name = os.path.abspath(
-                    folder / each['file_name'].replace('\\', '/'))
-                if not Path(file_name).is_relative_to(root):
-                    self.problems.append(Problem(
-                        'images outside the data root',
-                        f'{path} names {file_name}, which is not under '
-                        f'{self.root}: left out.'))
-                    continue
-                image = os.path.relpath(file_name, root).replace(os.sep, '/')
-                _, sizes, annotations = listed.setdefault(
-                    image, Item(split, image, (path, [], []))).labels
+            for image, number, size in self._images(split, entries):
+                _, sizes, _, boxes = listed.setdefault(image, Item(
+                    split, image, (entries.path, [], entries.as_parts, []))
+                ).labels
                 if sizes:
                     self.problems.append(Problem(
                         'images listed twice',
-                        f'{path} lists {image} twice: kept once, with the '
-                        'boxes of both.'))
-                sizes.append((each.get('height'), each.get('width')))
-                there = [(box['name'], box.get('bbox')) for box in annotations]
-                annotations += [
-                    box for box in found[each['id']]
-                    if (box['name'], box.get('bbox')) not in there]
+                        f'{entries.path} lists {image} twice: kept once, with '
+                        'the boxes of both.'))
+                sizes.append(size)
+                there = [(box.name, box.edges()) for box in boxes]
+                boxes += [box for box in entries.boxes[number]
+                          if (box.name, box.edges()) not in there]
             yield from listed.values()
 
-    def _content(self, split: str, path: Path) -> dict[str, Any]:
+    def _read(self, split: str, path: Path) -> CocoEntries:
         """Read a file; if that fails, say how to do without it."""
         try:
-            return _load(path)
+            return read_entries(path)
         except DataError as error:
             others = ', '.join(each for each in self.files if each != split)
             hint = f' Or leave it out: name others ({others}) with --split.'
             raise DataError(f'{error}{hint * bool(others)}') from error
 
-    def _images(self, path: Path,
-                entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Leave out images of an id that another one has."""
-        files: dict[Any, set[str]] = defaultdict(set)
-        for each in entries:
-            files[each['id']].add(each['file_name'])
-        for number, names in files.items():
-            if len(names) > 1:
-                self.problems.append(Problem(
-                    'image ids that clash',
-                    f'{path} gives id {number} to '
-                    f'{" and to ".join(sorted(names))}: all are left out, for '
-                    'their boxes cannot be told apart.'))
-        return [each for each in entries if len(files[each['id']]) == 1]
+    def _categories(self, files: list[CocoEntries]) -> list[str]:
+        """Name the categories of all files, groups without a box left out."""
+        used = {each.categories[key] for each in files for key in each.used}
+        groups = {name for each in files for name in each.groups} - used
+        if groups:
+            self.notes.append(
+                f'{name_some(sorted(groups))} has no box and only names the '
+                'group that other categories belong to: it is not kept.')
+        return list(dict.fromkeys(
+            name for each in files for name in each.categories.values()
+            if name not in groups))
 
-    def _annotations(self, path: Path, entries: list[dict[str, Any]],
-                     image_ids: set[Any], names: dict[Any, str]
-                     ) -> dict[Any, list[dict[str, Any]]]:
-        """Sort annotations by image, with the category's name in each."""
-        found: dict[Any, list[dict[str, Any]]] = defaultdict(list)
-        seen = set()
-        for each in entries:
-            number, image, category = (
-                each.get(key) if is_id(each.get(key)) else None
-                for key in ('id', 'image_id', 'category_id'))
-            what = f'{path} has annotation {number}'
-            if number in seen:
+    def _images(self, split: str, entries: CocoEntries
+                ) -> Iterator[tuple[str, str, tuple[Any, Any]]]:
+        """Give the path below the data root, id and size of each image."""
+        if not entries.images:
+            return
+        place = self._place(split, entries)
+        root = os.path.abspath(self.root)
+        paths = [os.path.abspath(place.path(each.name))
+                 for each in entries.images]
+        names = defaultdict(set)
+        for path, each in zip(paths, entries.images, strict=True):
+            names[path].add(each.name)
+        for path, each in zip(paths, entries.images, strict=True):
+            if not Path(path).is_relative_to(root):
                 self.problems.append(Problem(
-                    'annotation ids that clash',
-                    f'{what} twice: both are kept, renumbered.'))
-            seen.add(number)
-            name = names.get(category)
-            if name is None:
+                    'images outside the data root',
+                    f'{entries.path} names {path}, which is not under '
+                    f'{self.root}: left out.'))
+            elif place.kept and len(names[path]) > 1:
                 self.problems.append(Problem(
-                    'boxes of an unknown category',
-                    f'{what} of category {category}, which it does not '
-                    'list: left out.'))
-            elif image not in image_ids:
-                self.problems.append(Problem(
-                    'boxes of an unknown image',
-                    f'{what} of image {image}, which it does not list: left '
-                    'out.'))
+                    'images of the same name',
+                    f'{entries.path} names {each.name} and others that would '
+                    f'all be {path}: left out.'))
             else:
-                found[image].append(dict(each, name=name))
-        return found
+                image = os.path.relpath(path, root).replace(os.sep, '/')
+                yield image, each.number, each.size
 
-    def _folder(self, split: str, path: Path,
-                images: list[dict[str, Any]]) -> Path:
-        """Find the folder that the images' names start from."""
-        candidates = [
-            self.root, path.parent, self.root / 'images', self.root / split,
-            self.root / 'images' / split]
-        sample = images[::max(1, len(images) // SAMPLE)]
-        counts = {folder: sum((folder / each['file_name']).exists()
-                              for each in sample) for folder in candidates}
-        best = max(candidates, key=counts.__getitem__)
-        if images and not counts[best]:
-            looked = ', '.join(map(str, counts))
+    def _place(self, split: str, entries: CocoEntries) -> Place:
+        """Find the images of a file.
+
+        Raises:
+            DataError: If none of them is anywhere.
+        """
+        names = [each.name for each in entries.images]
+        beside = entries.path.parent
+        folders = [self.root, beside, self.root / 'images', self.root / split,
+                   self.root / 'images' / split]
+        folders += [base / name for base in (self.root, beside)
+                    for name in FOLDERS]
+        below = sorted(filter(Path.is_dir, self.root.iterdir()))
+        place = find_place(names, folders) or find_place(names, below)
+        if place is None:
+            looked = ', '.join(map(str, dict.fromkeys(folders)))
             raise DataError(
-                f'None of the images that {path} names, such as '
-                f'{images[0]["file_name"]}, exists (looked in {looked}): is '
-                'it the file of another split?')
-        return best
+                f'None of the images that {entries.path} names, such as '
+                f'{names[0]}, exists (looked in {looked} and the folders of '
+                f'{self.root}): is it the file of another split?')
+        if place.kept:
+            self.notes.append(
+                f'{entries.path} names images as {names[0]}: taken for '
+                f'{place.path(names[0])}.')
+        return place
 
     def where(self, item: Item) -> str:
         """Name the file and the image."""
@@ -189,36 +185,37 @@ class CocoSets(Source):
 
     def boxes(self, item: Item, height: int,
               width: int) -> tuple[list[Box], list[Problem]]:
-        """Turn annotations into boxes."""
-        path, sizes, annotations = item.labels
+        """Check the size and give the boxes, in px."""
+        path, sizes, as_parts, boxes = item.labels
+        problems = []
         for said in sizes:
-            if all(said) and said != (height, width):
+            numbers = [number for number in (
+                read_number(side or 0) for side in said) if number is not None]
+            if len(numbers) < len(said):
+                problems.append(Problem(
+                    'unreadable sizes', f'{path} gives {item.image} a size '
+                    f'of {said[0]!r:.40} x {said[1]!r:.40}: that of the image '
+                    'is taken.'))
+            elif all(numbers) and any(
+                    abs(a - b) >= 1 for a, b in zip(
+                        numbers, (height, width), strict=True)):
                 raise LeftOut(Problem(
                     'images of another size',
                     f'{path} gives {item.image} {said[0]} x {said[1]} px, but '
                     f'it has {height} x {width}: left out.'))
-        boxes, problems = [], []
-        for each in annotations:
-            bbox, area = each.get('bbox'), each.get('area')
-            if not is_box(bbox):
-                problems.append(Problem(
-                    'unreadable boxes', f'{path} has annotation '
-                    f'{each.get("id")} without a readable bbox: left out.'))
-                continue
-            x, y, w, h = bbox
-            # MMDetection drops boxes whose area says 0.
-            has_area = is_number(area) and area > 0
-            boxes.append(Box(
-                each['name'], x, y, x + w, y + h,
-                bool(each.get('iscrowd') or each.get('ignore')),
-                area if has_area else None))
-        return boxes, problems
+        if as_parts:
+            return [Box(box.name, box.x1 * width, box.y1 * height,
+                        box.x2 * width, box.y2 * height, box.ignore)
+                    for box in boxes], problems
+        # They are cut in place.
+        return [replace(box) for box in boxes], problems
 
 
 def _find(root: Path) -> list[tuple[str, Path]]:
     """Splits and their COCO files, without those that we wrote."""
+    places = [*PLACES, *(f'*/{name}' for name in IN_FOLDERS)]
     found = []
-    for place in PLACES:
+    for place in places:
         for path in filter(Path.is_file, sorted(root.glob(place))):
             try:
                 with path.open('rb') as file:
@@ -227,30 +224,16 @@ def _find(root: Path) -> list[tuple[str, Path]]:
                 raise DataError(
                     f'{path} cannot be read ({error.strerror}): allow it, or '
                     'move the file away.') from error
-            is_coco = any(f'"{key}"'.encode() in head for key in (
+            text = head.decode(json.detect_encoding(head), 'replace')
+            is_coco = any(f'"{key}"' in text for key in (
                 'images', 'annotations', 'categories'))
             # All of the notes that Label Studio puts beside a YOLO export.
-            is_coco &= len(head) == HEAD or b'"images"' in head
-            if is_coco and MARK.encode() not in head:
+            is_coco &= len(head) == HEAD or '"images"' in text
+            if is_coco and MARK not in text:
                 name = path.stem.removeprefix('instances_')
-                if name == '_annotations.coco':
+                if path.name in IN_FOLDERS and path.parent != root and (
+                        path.parent.name != 'annotations'
+                        or name == '_annotations.coco'):
                     name = path.parent.name
                 found.append((name, path))
-    return found
-
-
-def _load(path: Path) -> dict[str, Any]:
-    """Read a COCO file and check that its parts are there.
-
-    Raises:
-        DataError: If they are not.
-    """
-    content = read_coco(path, dict(
-        images=('id', 'file_name'), categories=('id', 'name'),
-        annotations=()))
-    for what in ('id', 'name'):
-        twice = repeated(each[what] for each in content['categories'])
-        if twice:
-            raise DataError(f'{path} has two categories of the {what} '
-                            f'{twice[0]}: give each its own.')
-    return content
+    return list(dict.fromkeys(found))

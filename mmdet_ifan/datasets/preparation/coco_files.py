@@ -12,7 +12,7 @@ from typing import TextIO
 
 from ..disk import TEMPORARY_SUFFIX, DataError, explain_write_errors
 from .differences import describe_difference
-from .records import LabelledImage, Options, Problem
+from .records import Annotation, LabelledImage, Options, Problem
 from .report import Problems, Report, Summary
 
 #: Begins the description of files that are made from other annotations, so
@@ -171,6 +171,8 @@ class _CocoFile:
         self.path = path
         self.summary = Summary(path)
         self._annotations = 0
+        # Written in the end, when all categories are known.
+        self._regions: list[Annotation] = []
         self._spool = temporary.with_name(f'{temporary.name}.annotations')
         self._main = temporary.open('w')
         self._side = self._spool.open('w')
@@ -197,20 +199,32 @@ class _CocoFile:
                 file_name=image.file_name, height=image.height,
                 width=image.width, id=summary.images))
             for annotation in image.annotations:
-                _append(self._side, self._annotations, dict(
-                    annotation, image_id=summary.images,
-                    id=self._annotations + 1))
-                self._annotations += 1
-                if annotation['iscrowd']:
-                    summary.crowds += 1
+                annotation = dict(annotation, image_id=summary.images)
+                if annotation['category_id'] is None:
+                    self._regions.append(annotation)
                 else:
-                    summary.boxes[categories[annotation['category_id']]] += 1
+                    self._add(annotation, categories)
         summary.images += 1
         summary.empty += not image.annotations
+
+    def _add(self, annotation: Annotation,
+             categories: dict[int, str]) -> None:
+        """Append an annotation and count it."""
+        _append(self._side, self._annotations,
+                dict(annotation, id=self._annotations + 1))
+        self._annotations += 1
+        if annotation['iscrowd']:
+            self.summary.crowds += 1
+        else:
+            self.summary.boxes[categories[annotation['category_id']]] += 1
 
     def finish(self, categories: dict[int, str]) -> None:
         """Join images, categories and annotations."""
         with explain_write_errors(self.path):
+            for region in self._regions:
+                for category_id in categories:
+                    self._add(dict(region, category_id=category_id),
+                              categories)
             self._side.close()
             listed = json.dumps([dict(id=key, name=name)
                                  for key, name in categories.items()])

@@ -13,7 +13,7 @@ from .boxes import Box, clean_boxes
 from .categories import Categories
 from .coco import CocoSets
 from .coco_files import MARK, CocoFiles
-from .images import image_size
+from .images import image_size, lost_pixels
 from .kitti import KittiFolders
 from .records import LabelledImage, LeftOut, Options, Problem, one_file
 from .report import SHOWN, Report
@@ -182,7 +182,9 @@ def _read(source: Source, item: Item) -> _Reading:
     except LeftOut as error:
         return _Reading([error.problem])
     boxes, more = clean_boxes(boxes, height, width, source.where(item))
-    return _Reading(problems + more, height, width, boxes)
+    lost = lost_pixels(source.root / item.image)
+    return _Reading([*problems, *more, *filter(None, [lost])], height, width,
+                    boxes)
 
 
 def _spare_input(source: Source, paths: list[Path]) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..image_files import PILLOW_ERRORS, is_cut_short
+from ..image_files import PILLOW_ERRORS, bits_per_channel, is_cut_short
 from .records import LeftOut, Problem
 
 ORIENTATION = 0x0112  # The EXIF tag; 5 to 8 swap height and width.
@@ -25,7 +25,8 @@ def image_size(path: Path) -> tuple[int, int]:
         EXIF orientation asks for.
 
     Raises:
-        LeftOut: If the file is missing or damaged.
+        LeftOut: If the file is missing, damaged or of more than 16 bits a
+            channel, which training cannot load.
     """
     try:
         with Image.open(path) as image:
@@ -48,4 +49,39 @@ def image_size(path: Path) -> tuple[int, int]:
         raise LeftOut(Problem(
             'damaged images', f'{path} is not a whole image: left out.'
         )) from error
+    bits = bits_per_channel(path)
+    if bits > 16:
+        raise LeftOut(Problem(
+            'images that training cannot load',
+            f'{path} has {bits} bits a channel, which OpenCV does not load: '
+            'left out. Convert it to 8 bits.'))
     return height, width
+
+
+def lost_pixels(path: Path) -> Problem | None:
+    """Say what training does not see of an image.
+
+    Args:
+        path (Path): A whole image.
+
+    Returns:
+        Problem | None: None if it sees everything.
+    """
+    if bits_per_channel(path) > 8:
+        return Problem(
+            'images of 16 bits',
+            f'{path} has 16 bits a channel, of which training sees the upper '
+            '8: convert it to 8 bits, as all others by one scale, unless it '
+            'uses the whole range.')
+    try:
+        with Image.open(path) as image:
+            if 'A' not in image.getbands() and 'transparency' not in (
+                    image.info):
+                return None
+            least, _ = image.convert('RGBA').getchannel('A').getextrema()
+    except PILLOW_ERRORS:
+        return None
+    return None if least == 255 else Problem(
+        'transparent images',
+        f'{path} is transparent in places, where training sees the colours '
+        'that it hides: fill them.')

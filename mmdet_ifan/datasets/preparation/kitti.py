@@ -6,10 +6,10 @@ from pathlib import Path
 
 from ..disk import DataError
 from ..json_files import is_text
+from ..values import NUMBER, read_number
 from .boxes import Box
 from .records import LeftOut, Problem
 from .sources import Item, Source, any_in, named_files, read_lines
-from .values import NUMBER, read_number
 
 FIELDS = 15  # Type, truncation, occlusion, angle, box, and what is 3D.
 #: Folders of images and labels: KITTI's own, DIGITS' and FiftyOne's.

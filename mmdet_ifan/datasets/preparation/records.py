@@ -9,7 +9,8 @@ from typing import Any
 from ..disk import check_workers
 
 #: A COCO annotation without its ids: 'category_id', 'bbox' (x, y, width,
-#: height in px), 'area' in px and 'iscrowd'.
+#: height in px), 'area' in px and 'iscrowd'. A 'category_id' of None stands
+#: for every category.
 Annotation = dict[str, Any]
 
 

@@ -11,11 +11,11 @@ from xml.parsers import expat
 from ..disk import DataError
 from ..image_files import IMAGE_SUFFIXES
 from ..json_files import is_text
+from ..values import read_flag, read_number
 from .boxes import Box
 from .records import LeftOut, Problem
 from .sources import Item, Source, any_in, named_files, read_lines
 from .splits import LISTS, is_split, split_name
-from .values import read_flag, read_number
 
 #: Where VOC's own folders are: years are parts of one data set.
 YEARS = ('VOC*', 'VOC*/VOC*', '*/VOC*/VOC*')

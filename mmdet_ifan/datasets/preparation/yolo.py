@@ -9,13 +9,13 @@ from pathlib import Path
 
 from ..disk import DataError
 from ..image_files import IMAGE_SUFFIXES
+from ..values import read_index, read_number
 from .accounting import names_below
 from .boxes import Box
 from .kitti import has_kitti_lines
 from .records import Problem
 from .sources import Item, Source, any_in, named_files, read_lines
 from .splits import LISTS, is_split, split_name
-from .values import read_index, read_number
 from .yolo_files import describe, has_description, places
 
 #: Folders of images and labels together, whose name is no split.

@@ -12,9 +12,9 @@ import yaml
 
 from ..disk import DataError
 from ..json_files import is_text
+from ..values import read_index
 from .sources import any_in, named_files, read_lines
 from .splits import WHOLE, is_split, split_name
-from .values import read_index
 
 YAML_NAMES = ('data.yaml', 'data.yml', 'dataset.yaml')
 YAML_SUFFIXES = ('.yaml', '.yml')

@@ -284,7 +284,7 @@ def test_file_of_another_split(write):
     (content(annotations=[3]), "entry 0 in its 'annotations' is no object"),
     (content(categories=[dict(id=1, name='a'), dict(id=1, name='b')]),
      'two categories of the id 1'),
-    (content(categories=[dict(id=1, name='a'), dict(id=2, name='a')]),
+    (content(categories=[dict(id=7, name='a'), dict(id=3, name='a')]),
      'two categories of the name a')])
 def test_damaged_files(write, value, message):
     root = write(value)

@@ -70,6 +70,21 @@ def test_splits_have_the_same_categories(voc):
     assert dict(val.boxes) == dict(cat=1, dog=1)
 
 
+def test_region_is_for_categories_that_occur_later_too(voc, read, write_voc):
+    write_voc(voc, 'a', [('DontCare', (3, 4, 12, 14))])
+    report = prepare(voc)
+    assert read(voc)['JPEGImages/a.jpg'] == [('cat', [2, 3, 10, 11], 1)]
+    write_voc(voc, 'd', [('dog', (1, 1, 10, 20))])
+    report = prepare(voc, overwrite=True)
+    assert read(voc)['JPEGImages/a.jpg'] == [
+        ('cat', [2, 3, 10, 11], 1), ('dog', [2, 3, 10, 11], 1)]
+    assert dict(report.summaries[0].boxes) == dict(cat=1, dog=1)
+    assert report.summaries[0].crowds == 2
+    assert report.notes == [
+        'Ignored for every category, as the name says: DontCare (1). Name it '
+        'with --classes to learn it.']
+
+
 # --- Splits ------------------------------------------------------------------
 
 

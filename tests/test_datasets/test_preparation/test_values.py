@@ -1,6 +1,6 @@
 import pytest
 
-from mmdet_ifan.datasets.preparation.values import (
+from mmdet_ifan.datasets.values import (
     read_flag,
     read_index,
     read_number,
