@@ -73,8 +73,10 @@ class Warnings(logging.Handler):
 def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict]:
     """Trains, resumes where told, and gives the settings by iteration."""
 
-    # It asks every compiler for its version.
+    # It asks every compiler for its version; pretty printing takes seconds.
     monkeypatch.setattr(Runner, '_log_env', lambda self, env_cfg: None)
+    monkeypatch.setattr('yapf.yapflib.yapf_api.FormatCode',
+                        lambda text, **_: (text, True))
 
     def run(name: str,
             optimizer: dict = SGD,
@@ -107,7 +109,9 @@ def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict
             experiment_name=uuid4().hex,
             train_dataloader=dict(
                 dataset=Numbers(),
-                sampler=dict(type='DefaultSampler', shuffle=False),
+                sampler=dict(
+                    type='DefaultSampler' if by_epoch else 'InfiniteSampler',
+                    shuffle=False),
                 batch_size=batch_size,
                 num_workers=0),
             default_hooks=dict(

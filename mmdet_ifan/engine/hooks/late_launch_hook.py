@@ -194,13 +194,13 @@ class LateLaunchHook(Hook):
                    name in self.bounds
                    and self.bounds[name][0] < runner.iter)
             if was != now:
-                words = {True: 'launched', False: 'not launched'}
+                words = {True: 'is launched', False: 'is not launched'}
                 runner.logger.warning(
-                    f'At iteration {runner.iter} the alignment {name} should '
-                    f'already be {words[now]} by this config, but in the run '
-                    f'of the checkpoint it was {words[was]}: the config is '
-                    'followed from here on. Resume with the launches of the '
-                    'checkpoint unless it is meant.')
+                    f'Before iteration {runner.iter} the alignment {name} '
+                    f'{words[now]} by this config, but {words[was]} in the '
+                    'run of the checkpoint: from here on the config is '
+                    'followed. Resume with the launches of that run unless '
+                    'it is meant.')
 
     def _starts(self, iteration: int) -> dict[str, int]:
         """Give the iterations at which alignments start, as far as known."""
