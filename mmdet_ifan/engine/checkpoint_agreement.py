@@ -22,8 +22,6 @@ COMPUTING = ('data_preprocessor', 'backbone', 'rpn_head', 'roi_head')
 #: Settings of training, and ``out_indices``, of which the last tap goes on.
 TRAINING = ('frozen_stages', 'init_cfg', 'norm_eval', 'out_indices',
             'pretrained', 'with_cp', 'test_cfg', 'train_cfg')
-#: What resuming needs of a checkpoint, besides the weights.
-RESUMED = ('message_hub', 'optimizer', 'param_schedulers')
 
 
 def weights_of(loaded: dict) -> dict[str, Tensor]:
@@ -229,11 +227,11 @@ def agree_in_resuming(model: nn.Module,
             'the config its EMAHook (configs/_base_/recipes/strong.py), or '
             'give the checkpoint as load_from without --resume, to start a '
             'run from the averaged weights.')
-    absent = [part for part in RESUMED if loaded.get(part) is None]
-    if absent:
+    if loaded.get('optimizer') is None:
         words.append(
-            f'{name} has no {", ".join(absent)}: momenta and the like begin '
-            'anew, and the run will differ from an uninterrupted one.')
+            f'{name} has no state of an optimizer: what that remembers of '
+            'earlier steps begins anew, and the run will differ from an '
+            'uninterrupted one.')
     return words + differing_settings(loaded, name, settings)
 
 

@@ -70,7 +70,8 @@ class Warnings(logging.Handler):
 
 
 @pytest.fixture
-def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict]:
+def train(tmp_path: Path,
+          monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict]:
     """Trains, resumes where told, and gives the settings by iteration."""
 
     # It asks every compiler for its version; pretty printing takes seconds.
@@ -229,7 +230,8 @@ def test_nothing_changes_where_the_config_says_the_same(train, options):
     train.cut('run')
     rest = train('run', resume=True, **options)
     assert rest == {i: whole[i] for i in range(CUT, LENGTH)}
-    assert not train.warnings
+    assert not any(word in text for text in train.all_warnings
+                   for word in ('This config', 'no state'))
 
 
 def test_without_the_hook_the_rate_stays(train):
@@ -266,14 +268,16 @@ def test_another_batch_size_that_scales_the_rate(train):
     assert 'initial_lr 0.1 -> 0.2' in train.warnings[0]
 
 
-@pytest.mark.parametrize('part', ['optimizer', 'param_schedulers'])
-def test_a_checkpoint_without_their_state(train, part):
+@pytest.mark.parametrize(('part', 'words'), [
+    ('optimizer', 'it has no state of an optimizer'),
+    ('param_schedulers', '0 schedulers -> 2')])
+def test_a_checkpoint_without_their_state(train, part, words):
     whole = train('whole')
     train('cut', **SHORT)
     rest = train('cut', resume=True,
                  change=lambda content: content.pop(part))
     assert rest == {i: whole[i] for i in range(CUT, LENGTH)}
-    assert f'has no {part}:' in ' '.join(train.all_warnings)
+    assert words in train.warnings[0]
 
 
 def test_what_follows_a_metric_stays(train):

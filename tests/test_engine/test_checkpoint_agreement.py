@@ -282,7 +282,7 @@ def test_resuming_averaged_weights_without_averaging(model, loaded):
 def test_resuming_without_an_optimizer(model, loaded):
     del loaded['optimizer']
     sentence, = agree_in_resuming(model, loaded, 'a.pth')
-    assert 'a.pth has no optimizer: momenta' in sentence
+    assert 'a.pth has no state of an optimizer: what that' in sentence
 
 
 # --- Through the runner ------------------------------------------------------

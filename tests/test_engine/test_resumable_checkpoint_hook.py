@@ -273,7 +273,9 @@ def test_another_batch_size(train, batch_sizes):
     assert pairs == draw_pairs(len(pairs))
     assert pairs[:ITERATIONS] == whole
     assert 'an iteration has 2' in train.log
-    assert 'The first 8 iterations had 16 pairs, not 2 each' in train.log
+    first, second = batch_sizes
+    assert (f'The first 4 iterations had {4 * first} pairs, not {second} each'
+            in train.log)
 
 
 def test_a_checkpoint_without_states_is_named(train):

@@ -65,7 +65,11 @@ class FitCheckHook(Hook):
         """Compare a checkpoint with the config before it is used."""
         name = str(runner._load_from or 'The latest checkpoint')
         loops = runner._train_loop, runner._test_loop, runner._val_loop
-        loop = next(part for part in loops if isinstance(part, BaseLoop))
+        loop = next(
+            (part for part in loops if isinstance(part, BaseLoop)), None)
+        if loop is None:
+            # Loaded by hand, for whatever it may be.
+            return
         about = (runner.model, checkpoint, name,
                  classes_of_dataset(loop.dataloader.dataset),
                  runner.cfg.get('model'))
