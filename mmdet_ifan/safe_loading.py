@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer, print_log
+from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 from mmengine.runner import CheckpointLoader, checkpoint
 
 #: torch's own switches. The second one turns all of this off.
@@ -26,6 +27,8 @@ FORCE = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
 TRUST = 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
 #: Methods that a history of logged values refers to.
 STATISTICS = ('min', 'max', 'mean', 'current')
+#: Functions that the state of a one-cycle schedule refers to.
+ANNEALINGS = ('_annealing_cos', '_annealing_linear')
 #: How torch's RuntimeError of a torn file begins, today's format and the old.
 TORN = ('PytorchStreamReader', 'unexpected EOF')
 
@@ -39,6 +42,8 @@ def load_safely() -> None:
     allowed: list[Any] = [
         HistoryBuffer,
         (_statistics, 'builtins.getattr'),
+        (_OneCycle, f'{OneCycleParamScheduler.__module__}.'
+                    f'{OneCycleParamScheduler.__qualname__}'),
         np.ndarray,
         np.dtype,
         *(type(np.dtype(kind)) for kind in '?bBhHiIlLqQefd'),
@@ -59,9 +64,15 @@ def load_safely() -> None:
 
 def _statistics(owner: Any, name: Any) -> Callable:
     """Stand in for ``getattr``: a history names its mean, minimum, etc."""
+    if owner is _OneCycle and name in ANNEALINGS:
+        return getattr(OneCycleParamScheduler, name)
     if owner is not HistoryBuffer or name not in STATISTICS:
         raise UnpicklingError(f'GLOBAL builtins.getattr({owner!r}, {name!r})')
     return vars(HistoryBuffer)[name]
+
+
+class _OneCycle:
+    """Stand in for the one-cycle scheduler: nothing else of it is needed."""
 
 
 class _SafeLoader:

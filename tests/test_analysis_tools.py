@@ -64,6 +64,29 @@ def test_errors(folder):
     assert cv2.imread(str(folder / 'errors/errors.png')) is not None
 
 
+@pytest.mark.parametrize(('tool', 'name', 'sentence'), [
+    ('errors.py', 'swapped', 'has them in another order: person'),
+    ('features.py', 'swapped', 'has them in another order: person'),
+    ('detections.py', 'swapped', 'has them in another order: person'),
+    ('features.py', 'less', 'does not fit the config: 1 weights'),
+])
+def test_checkpoints_that_say_otherwise(folder, tool, name, sentence):
+    content = torch.load(folder / '0.pth')
+    if name == 'swapped':
+        classes = content['meta']['dataset_meta']['classes']
+        content['meta']['dataset_meta']['classes'] = classes[::-1]
+    else:
+        del content['state_dict']['rpn_head.rpn_reg.bias']
+    torch.save(content, folder / f'{name}.pth')
+    checkpoints = (f'{name}.pth', '0.pth') if tool == 'errors.py' else (
+        f'a={name}.pth', 'b=0.pth')
+    said = run(folder, tool, str(CONFIG), *checkpoints, '--out', 'no.png',
+               code=2)
+    assert f'error: {name}.pth ' in said and sentence in said
+    assert 'Traceback' not in said
+    assert not (folder / 'no.png').exists()
+
+
 def test_features_without_an_object(folder):
     path = folder / 'data/mini_city/annotations/instances_val.json'
     content = json.loads(path.read_text())

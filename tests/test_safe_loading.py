@@ -12,6 +12,7 @@ import torch
 from mmdet.apis import init_detector
 from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
+from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 from mmengine.runner import CheckpointLoader, Runner
 
 from mmdet_ifan.datasets.disk import DataError
@@ -138,10 +139,11 @@ def test_wherever_it_is_loaded(write, cfg, tiny_cfg, tmp_path, way):
     assert not (tmp_path / 'out').exists()
 
 
-def test_getattr_reaches_no_further_than_the_statistics(write, tmp_path):
+@pytest.mark.parametrize('owner', [HistoryBuffer, OneCycleParamScheduler])
+def test_getattr_reaches_no_further_than_what_is_named(write, owner):
     class Reach:
         def __reduce__(self) -> tuple:
-            return getattr, (HistoryBuffer, '__init__')
+            return getattr, (owner, '__init__')
 
     with pytest.raises(UnsafeCheckpointError, match=r'builtins.getattr'):
         load(write(anything=Reach()))

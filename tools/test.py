@@ -46,17 +46,18 @@ def main() -> int:
     from mmengine.runner import Runner
 
     from mmdet_ifan.datasets.disk import DataError
-    from mmdet_ifan.deployment import load_fitting
     from mmdet_ifan.engine import end_workers_with_this_process
     from mmdet_ifan.safe_loading import UnsafeCheckpointError
     end_workers_with_this_process()
-    runner = Runner.from_cfg(cfg)
+    # It compares the checkpoint with the config, whatever hooks that has.
+    hooks = cfg.get('default_hooks', {})
+    cfg.default_hooks = dict(
+        hooks, fit_check=hooks.get('fit_check') or dict(type='FitCheckHook'))
     try:
-        load_fitting(runner.model, args.checkpoint)
+        metrics = Runner.from_cfg(cfg).test()
     except (DataError, UnsafeCheckpointError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
-    metrics = runner.test()
     if args.out is not None and is_main_process():
         dump(metrics, args.out, indent=2)
     return 0

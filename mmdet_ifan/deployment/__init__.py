@@ -1,7 +1,8 @@
 """Taking the trained detector away."""
+from ..engine.checkpoint_agreement import load_fitting, plain_state
 from .checkpoint_config import checkpoint_config
 from .onnx_graph import to_onnx
-from .peel_off import export, load_fitting, plain_config, plain_state
+from .peel_off import export, plain_config
 from .predict import find_images, load_detector, predict
 
 __all__ = [

@@ -4,7 +4,6 @@ mmengine runs it: a config is a Python program, and a ``type`` in it may be
 any function by its path. So neither is done with what a stranger may have
 written.
 """
-import ast
 from collections.abc import Iterator
 
 from mmdet import registry as mmdet_registry
@@ -14,6 +13,7 @@ from mmengine.config import Config
 from mmengine.registry import Registry
 from mmengine.runner import CheckpointLoader
 
+from ..config_values import read_values
 from ..datasets.disk import DataError
 from .peel_off import COMPANIONS, parts_of
 
@@ -58,17 +58,7 @@ def checkpoint_config(checkpoint: str) -> Config:
 
 def _read(text: str) -> Config:
     """Read a config without running it; a KeyError is a part missing."""
-    values = {}
-    for statement in ast.parse(text).body:
-        if not isinstance(statement, ast.Assign):
-            raise ValueError(f'line {statement.lineno} is no value')
-        (target, ) = statement.targets
-        name = ast.unparse(target)
-        # The others may hold infinities, which are written as a name.
-        if name in (*PARTS, 'custom_imports'):
-            value = ast.literal_eval(_DictCalls().visit(statement.value))
-            if value is not None:
-                values[name] = value
+    values = read_values(text, (*PARTS, 'custom_imports'))
     parts = {key: values[key] for key in PARTS}
     for module in values.get('custom_imports', {}).get('imports', []):
         if module not in IMPORTS:
@@ -82,27 +72,6 @@ def _read(text: str) -> Config:
             raise ValueError(f'{name!r} is no registered class')
         part['type'] = OURS.get(name, name)
     return Config(parts)
-
-
-class _DictCalls(ast.NodeTransformer):
-    """``dict(a=1)`` and ``dict({'b.c': 1})`` to ``{...}``.
-
-    Configs write the second where a key is no name.
-    """
-
-    def visit_Call(self, node: ast.Call) -> ast.AST:
-        """Replace a call; any other call stays, and is refused."""
-        self.generic_visit(node)
-        keys = [keyword.arg for keyword in node.keywords]
-        if ast.unparse(node.func) != 'dict' or None in keys:
-            return node
-        match node.args:
-            case []:
-                return ast.Dict([ast.Constant(key) for key in keys],
-                                [keyword.value for keyword in node.keywords])
-            case [ast.Dict() as argument] if not keys:
-                return argument
-        return node
 
 
 def _registered() -> Iterator[str]:

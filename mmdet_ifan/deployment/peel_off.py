@@ -8,18 +8,20 @@ from typing import Any, NamedTuple
 import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config, ConfigDict
-from mmengine.model import is_model_wrapper
 from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader
-from torch import Tensor, nn
+from torch import nn
 
-from ..datasets.disk import DataError
+from ..engine.checkpoint_agreement import (
+    agree_in_testing,
+    classes_of,
+    plain_state,
+    warn,
+    weights_of,
+)
 from ..models.backbones import tapped_vgg
 from ..models.layers import position_norm
 from .onnx_graph import check_onnx, to_onnx
-
-#: Parts of a stock detector's state dict.
-PARTS = ('backbone.', 'rpn_head.', 'roi_head.')
 
 
 class Companion(NamedTuple):
@@ -155,67 +157,6 @@ def parts_of(node: Any) -> Iterator[dict]:
             yield from parts_of(value)
 
 
-def plain_state(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Keep a stock detector's part of a state dict.
-
-    Args:
-        state_dict (dict[str, Tensor]): An ``IFANDetector``'s.
-
-    Returns:
-        dict[str, Tensor]: What a ``FasterRCNN`` has, nothing of an alignment.
-    """
-    return {
-        key: value
-        for key, value in state_dict.items() if key.startswith(PARTS)
-    }
-
-
-def load_fitting(model: nn.Module, checkpoint: str) -> dict:
-    """Load a checkpoint; refuse one that does not fit the detector.
-
-    mmengine loads what fits and leaves the rest as random as it was. A weight
-    of an alignment may be missing or too many.
-
-    Args:
-        model (nn.Module): The detector, which is not changed.
-        checkpoint (str): File or address.
-
-    Returns:
-        dict: The checkpoint.
-
-    Raises:
-        DataError: If a weight of the stock detector's parts is missing, too
-            many or of another shape.
-    """
-    loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
-    detector: Any = model.module if is_model_wrapper(model) else model
-    expected, found = (
-        {key: value.shape for key, value in plain_state(state).items()}
-        for state in (detector.state_dict(), weights_of(loaded)))
-    wrong = sorted(dict(expected.items() ^ found.items()))
-    if wrong:
-        raise DataError(
-            f'{checkpoint} does not fit the config: {len(wrong)} weights are '
-            'missing, too many or of another shape, the first of them '
-            f'{wrong[0]}. Give the config that it was trained with.')
-    return loaded
-
-
-def weights_of(loaded: dict) -> dict[str, Tensor]:
-    """Find the weights in a checkpoint where mmengine does.
-
-    Args:
-        loaded (dict): The checkpoint, which may be nothing but weights.
-
-    Returns:
-        dict[str, Tensor]: Its state dict, without the name of a wrapper.
-    """
-    return {
-        key.removeprefix('module.'): value
-        for key, value in loaded.get('state_dict', loaded).items()
-    }
-
-
 def export(cfg: Config,
            checkpoint: str,
            out: Path,
@@ -236,20 +177,23 @@ def export(cfg: Config,
 
     Raises:
         ValueError: If the detector is no plain Faster R-CNN when it predicts,
-            or the checkpoint does not fit the config or does not name its
-            classes; see also :func:`to_onnx`.
+            or the checkpoint does not fit the config, has other classes or
+            does not name them; see also :func:`to_onnx`.
     """
     init_default_scope('mmdet')
     plain = plain_config(cfg)
     model = MODELS.build(plain_model(cfg))
-    loaded = load_fitting(model, checkpoint)
+    loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
+    state = plain_state(weights_of(loaded))
+    warn(
+        agree_in_testing(model, dict(loaded, state_dict=state), checkpoint,
+                         classes_of(cfg), cfg.model.to_dict()))
     dataset_meta = loaded.get('meta', {}).get('dataset_meta')
     if dataset_meta is None:
         raise ValueError(f'{checkpoint} does not name its classes (it has no '
                          'dataset_meta): take a checkpoint of a training.')
     if onnx_size is not None:
         check_onnx(model, onnx_size)
-    state = plain_state(weights_of(loaded))
     model.load_state_dict(state)
     out.mkdir(parents=True, exist_ok=True)
     plain.dump(out / 'config.py')

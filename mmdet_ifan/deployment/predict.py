@@ -1,4 +1,5 @@
 """Detect in images, folders and videos; draw and write what was found."""
+import copy
 import glob
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -10,13 +11,14 @@ import mmcv
 import numpy as np
 from mmdet.apis import DetInferencer
 from mmdet.models import BBoxHead
+from mmengine.config import Config
 from mmengine.structures import InstanceData
 from tqdm import tqdm
 
 from ..datasets.disk import DataError, write_atomically
 from ..datasets.image_files import IMAGE_SUFFIXES, check_names, images_below
+from ..engine.checkpoint_agreement import load_fitting
 from .checkpoint_config import checkpoint_config
-from .peel_off import load_fitting
 
 VIDEO_SUFFIXES = ('.avi', '.m4v', '.mkv', '.mov', '.mp4', '.webm')
 
@@ -41,16 +43,18 @@ def load_detector(weights: str,
         DetInferencer: The detector.
 
     Raises:
-        DataError: If the checkpoint does not fit the config, or does not name
-            as many classes as the detector has; see also
-            :func:`checkpoint_config`.
+        DataError: If the checkpoint does not fit the config, has other
+            classes than the config or in another order, or does not name as
+            many as the detector has; see also :func:`checkpoint_config`.
     """
+    cfg = Config.fromfile(config) if config else checkpoint_config(weights)
+    # It rewrites the pipeline of the config that it is given.
     detector = DetInferencer(
-        config or checkpoint_config(weights),
-        weights,
-        device=device,
-        show_progress=False)
-    meta = load_fitting(detector.model, weights).get('meta', {})
+        copy.deepcopy(cfg), weights, device=device, show_progress=False)
+    # The names of the classes are the checkpoint's own unless a config is
+    # given.
+    meta = load_fitting(detector.model, weights,
+                        cfg if config else None).get('meta', {})
     # The second is what mmdet 2 wrote.
     if 'dataset_meta' not in meta and 'CLASSES' not in meta:
         raise DataError(

@@ -19,6 +19,9 @@ from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader, Runner
 
+from .checkpoint_agreement import agree_in_starting, classes_of_dataset
+from .schedule_warnings import schedule_warnings
+
 LIBRARIES = ('torch', 'mmengine', 'mmcv', 'mmdet', 'onedl-mmengine',
              'onedl-mmcv', 'onedl-mmdetection')
 
@@ -63,6 +66,7 @@ class Doctor:
             ('model', self.build_model, ()),
             ('start', self.start, ()),
             ('launches', self.launches, ('model', )),
+            ('schedule', self.schedule, ()),
             ('disk', self.disk, ('model', )),
             ('training data', self.training_data, ()),
             ('test data', self.test_data, ('train', )),
@@ -119,8 +123,16 @@ class Doctor:
             raise FileNotFoundError(
                 f'load_from names {path}, which does not exist: train it '
                 'first, or correct load_from.')
-        CheckpointLoader.load_checkpoint(path, 'cpu', logger='silent')
-        return f'from {path}.'
+        loaded = CheckpointLoader.load_checkpoint(path, 'cpu', logger='silent')
+        words = [f'from {path}.']
+        if self.model is not None:
+            source = dict(
+                self.cfg.train_dataloader.dataset.source, lazy_init=True)
+            words += agree_in_starting(
+                self.model, loaded, path,
+                classes_of_dataset(DATASETS.build(source)),
+                self.cfg.model.to_dict())
+        return ' '.join(words)
 
     def launches(self) -> str:
         """Check the launches against the alignments and the run."""
@@ -132,6 +144,14 @@ class Doctor:
                 texts += [f'{k} at {v}' for k, v in hook.launch.items()]
         return (f'{", ".join(texts) or "nothing"}, of '
                 f'{self.cfg.train_cfg.max_iters} iterations.')
+
+    def schedule(self) -> str:
+        """Check that the schedulers take their steps within the run."""
+        schedulers = self.cfg.get('param_scheduler')
+        wrong = schedule_warnings(schedulers, self.cfg.train_cfg)
+        if wrong:
+            raise ValueError(' '.join(wrong))
+        return 'the schedulers end with the run or before.'
 
     def disk(self) -> str:
         """Check that the checkpoints find room."""

@@ -10,6 +10,8 @@ from mmdet.registry import DATASETS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from ..engine.checkpoint_agreement import load_fitting
+
 
 @dataclass
 class Truth:
@@ -86,11 +88,17 @@ def detect(config: Config | Path,
 
     Returns:
         list[Detections]: Those of each image, best first.
+
+    Raises:
+        DataError: If the checkpoint does not fit the config or has other
+            classes or in another order.
     """
+    if not isinstance(config, Config):
+        config = Config.fromfile(config)
     # DetInferencer rewrites a config's pipeline.
-    config = copy.deepcopy(config) if isinstance(
-        config, Config) else str(config)
-    inferencer = DetInferencer(config, str(checkpoint), device=device)
+    inferencer = DetInferencer(
+        copy.deepcopy(config), str(checkpoint), device=device)
+    load_fitting(inferencer.model, str(checkpoint), config)
     inferencer.show_progress = len(paths) > 20
     results = inferencer(
         list(paths), return_datasamples=True, no_save_vis=True)

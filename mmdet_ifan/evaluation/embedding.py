@@ -21,6 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
 from ..datasets.disk import DataError
+from ..engine.checkpoint_agreement import load_fitting
 
 #: Dimensions to which the features are reduced before anything is measured.
 DIMENSIONS = 50
@@ -58,10 +59,12 @@ def roi_features(cfg: Config,
         dict[str, Objects]: Those of ``source`` and ``target``.
 
     Raises:
-        DataError: If a domain's test images have no object.
+        DataError: If a domain's test images have no object, or the checkpoint
+            does not fit the config or has other classes or in another order.
     """
     # It rewrites parts of the config that it is given.
     model = init_detector(copy.deepcopy(cfg), checkpoint, device=device)
+    load_fitting(model, checkpoint, cfg)
     test = cfg.test_dataloader.dataset
     objects = {}
     for domain in MARKERS:

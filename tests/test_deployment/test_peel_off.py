@@ -148,6 +148,21 @@ def test_refuses_the_checkpoint_of_another_config(tmp_path):
     assert not (tmp_path / 'out').exists()
 
 
+@pytest.mark.parametrize(('change', 'sentence'), [
+    (lambda names: names[::-1], 'another order: bicycle, motorcycle'),
+    (lambda names: ['pedestrian', *names[1:]], 'the names of the checkpoint'),
+])
+def test_refuses_the_checkpoint_of_other_classes(tmp_path, change, sentence):
+    cfg = config_of('ifan_mini-city', tmp_path)
+    trained(cfg, tmp_path / 'iter_1.pth')
+    for domain in ('source', 'target'):
+        metainfo = cfg.test_dataloader.dataset[domain].metainfo
+        metainfo.classes = change(list(metainfo.classes))
+    with pytest.raises(ValueError, match=f'iter_1.pth was tr.*{sentence}'):
+        export(cfg, str(tmp_path / 'iter_1.pth'), tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
+
+
 def test_refuses_what_has_no_test_data(tmp_path):
     cfg = config_of('ifan_mini-city', tmp_path)
     cfg.test_dataloader = None
@@ -235,3 +250,13 @@ def test_command_tests_only_weights_that_fit(tmp_path, write_coco):
     assert result.returncode == 2
     assert result.stderr.splitlines()[-1].startswith(
         'error: student.pth does not fit the config: ')
+    # Also where the config has none of our hooks.
+    for domain in (dataset.source, dataset.target):
+        domain.metainfo.classes = classes[::-1]
+    cfg.default_hooks.fit_check = None
+    cfg.dump(tmp_path / 'config.py')
+    result = test('iter_1.pth')
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1].startswith(
+        'error: iter_1.pth was trained with the classes person, rider, ')
+    assert 'Traceback' not in result.stderr

@@ -172,6 +172,23 @@ def test_refuses_names_of_other_classes(weights, meta, sentence):
         load_detector(str(weights), device='cpu')
 
 
+@pytest.mark.parametrize(('classes', 'sentence'), [
+    (CLASSES[::-1], 'in another order: bicycle'),
+    (('pedestrian', *CLASSES[1:]), 'the 8 classes pedestrian'),
+])
+def test_refuses_a_config_of_other_classes(weights, classes, sentence):
+    cfg = Config.fromfile(weights.with_name('config.py'))
+    cfg.test_dataloader.dataset.metainfo.classes = classes
+    path = weights.with_name('other.py')
+    cfg.dump(path)
+    with pytest.raises(DataError, match=f'weights.pth was .*{sentence}'):
+        load_detector(str(weights), str(path), 'cpu')
+    # mmdet's own inferencer has the names of the checkpoint.
+    detector = DetInferencer(
+        str(path), str(weights), device='cpu', show_progress=False)
+    assert tuple(detector.model.dataset_meta['classes']) == CLASSES
+
+
 def test_refuses_weights_that_do_not_fit(weights):
     """mmdet would leave a head of two classes random, under eight names."""
     cfg = Config.fromfile(weights.with_name('config.py'))

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mmdet.registry import MODELS
 from mmengine.config import Config
 
 from mmdet_ifan.datasets.mini_city import MiniCity, write_mini_city
@@ -15,8 +16,8 @@ from mmdet_ifan.datasets.preparation.cityscapes import prepare_cityscapes
 from mmdet_ifan.engine.doctor import Doctor, Finding
 
 ROOT = Path(__file__).resolve().parents[2]
-EXAMINATIONS = ['environment', 'model', 'start', 'launches', 'disk',
-                'training data', 'test data', 'one step']
+EXAMINATIONS = ['environment', 'model', 'start', 'launches', 'schedule',
+                'disk', 'training data', 'test data', 'one step']
 
 
 @pytest.fixture(scope='module')
@@ -67,6 +68,8 @@ def test_a_healthy_config(cfg, tmp_path):
      'instance at iteration 2000, but the run has only 2000'),
     ('custom_hooks.0.launch.agnostic', 0, 'launches',
      'launches agnostic, but the model has'),
+    ('param_scheduler.0.by_epoch', True, 'schedule', 'never takes a step'),
+    ('param_scheduler.1.end', 3000, 'schedule', 'ends at 3000 iterations'),
     ('model.neck.taps', [0, 0], 'model', 'each at most once'),
     ('model.backbone.out_indices', (2, 3), 'model', 'gives 2'),
     ('model.roi_head.bbox_head.num_classes', 3, 'training data',
@@ -106,6 +109,23 @@ def test_weights_that_cannot_be_loaded(cfg, tmp_path, content):
     assert [f.name for f in found.values() if f.ok is False] == ['start']
     assert str(path) in found['start'].text
     assert 'checkpoint' in found['start'].text
+
+
+def test_weights_of_other_classes(cfg, tmp_path):
+    path = tmp_path / 'start.pth'
+    classes = list(cfg.train_dataloader.dataset.source.metainfo.classes)
+    state = MODELS.build(cfg.model).state_dict()
+    cfg.load_from = str(path)
+    for names, ok, text in ((classes, True, f'from {path}.'),
+                            (classes[::-1], False, 'in another order'),
+                            (list('abcdefgh'), True, 'other classes')):
+        torch.save(
+            dict(
+                meta=dict(dataset_meta=dict(classes=names)),
+                state_dict=state), path)
+        found = findings(cfg)['start']
+        assert found.ok is ok
+        assert text in found.text
 
 
 def test_a_target_without_labels(cfg):

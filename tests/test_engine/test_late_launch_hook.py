@@ -7,6 +7,7 @@ import pytest
 import torch
 from mmdet.registry import HOOKS
 from mmengine.hooks import LoggerHook
+from mmengine.logging import HistoryBuffer
 from mmengine.registry import MODEL_WRAPPERS
 from mmengine.runner import get_priority
 from torch import nn
@@ -325,3 +326,55 @@ def test_plateau_of_a_warm_start_is_not_ours(long_runner):
 def test_refuses_plateaus_that_cannot_be_meant(arguments, sentence):
     with pytest.raises(ValueError, match=sentence):
         LateLaunchHook(**arguments)
+
+
+# --- A resumed run whose config launches otherwise ---------------------------
+
+
+def resumed(runner: Mock, hook: LateLaunchHook, start: int,
+            *launched: str) -> list[str]:
+    """Resume where some had been launched; what is warned of."""
+    histories = {}
+    for name in NAMES:
+        histories[f'train/{name}/launched'] = history = HistoryBuffer()
+        for _ in range(start):
+            history.update(float(name in launched))
+    runner.message_hub.log_scalars = histories
+    runner.iter = start
+    hook.before_train(runner)
+    return [call.args[0] for call in runner.logger.warning.call_args_list]
+
+
+@pytest.mark.parametrize('start', range(10))
+def test_nothing_is_said_where_launches_are_the_same(runner, start):
+    before = expected(start - 1) if start else []
+    assert resumed(runner, LateLaunchHook(LAUNCH), start, *before) == []
+
+
+def test_a_launch_that_lies_in_the_past_is_said(runner):
+    """The config launches at 3 what the interrupted run had at 8."""
+    warning, = resumed(runner, LateLaunchHook(LAUNCH), 4, 'image')
+    assert ('Before iteration 4 the alignment instance is launched by this '
+            'config, but is not launched in the run of the checkpoint: '
+            in warning)
+
+
+def test_what_is_switched_off_again_is_said(runner):
+    hook = LateLaunchHook(dict(image=0, instance=8))
+    warnings = resumed(runner, hook, 6, *NAMES)
+    assert len(warnings) == 2
+    for warning, name in zip(warnings, ('instance', 'correlation'),
+                             strict=True):
+        assert (f'the alignment {name} is not launched by this config'
+                in warning)
+
+
+def test_a_plateau_of_a_run_without_one_is_said(long_runner):
+    hook = LateLaunchHook(BOUNDS, **WATCH)
+    warnings = resumed(long_runner, hook, 6, 'image')
+    assert len(warnings) == 1 and 'alignment image' in warnings[0]
+
+
+def test_nothing_is_said_of_a_start(runner):
+    """Its checkpoint is another run's."""
+    assert resumed(runner, LateLaunchHook(dict(image=0)), 0, *NAMES) == []

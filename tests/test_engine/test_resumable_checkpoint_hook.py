@@ -205,6 +205,7 @@ def test_resumes_as_if_nothing_had_been(train, options):
         part = train('stopped', stop, **options)
         assert all(part[i] == whole[i] for i in part if i != 'weights')
     rest = train('stopped', **options)
+    assert 'iterations had' not in train.log
     assert 0 < len(rest) < ITERATIONS
     assert rest == {key: whole[key] for key in rest}
 
@@ -272,6 +273,9 @@ def test_another_batch_size(train, batch_sizes):
     assert pairs == draw_pairs(len(pairs))
     assert pairs[:ITERATIONS] == whole
     assert 'an iteration has 2' in train.log
+    first, second = batch_sizes
+    assert (f'The first 4 iterations had {4 * first} pairs, not {second} each'
+            in train.log)
 
 
 def test_a_checkpoint_without_states_is_named(train):

@@ -233,11 +233,13 @@ def test_resumed_by_two(folder, whole):
 
 
 def test_resumed_by_one(folder, two):
-    """The learning rate is the checkpoint's, 0.01, scaled as it was."""
+    """The learning rate is that of two pairs, 0.01, as it was."""
     rest = folder.one(
         'scaled', 'resumed_by_one', resume=True,
         load_from=str(folder.path / 'two/iter_3.pth'),
+        auto_scale_lr=dict(enable=True),
         train_dataloader=dict(batch_size=2))
+    assert 'another optimizer' not in folder.log('resumed_by_one')
     assert list(rest) == [3, 4, 5, 6]
     for i in (3, 4, 5):
         assert images(rest[i]) == images(two[i])

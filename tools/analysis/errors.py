@@ -57,6 +57,7 @@ def main() -> int:
         require_file('checkpoint', checkpoint)
     cfg = read_config(args.config, args.cfg_options)
 
+    from mmdet_ifan.datasets.disk import DataError
     from mmdet_ifan.evaluation import to_markdown
     from mmdet_ifan.evaluation.detections import detect, read_truth
     from mmdet_ifan.evaluation.errors import (
@@ -68,9 +69,13 @@ def main() -> int:
     for domain in ('source', 'target'):
         truths, classes = read_truth(cfg, domain)
         paths = [truth.path for truth in truths]
-        before, after = (
-            detect(cfg, checkpoint, paths, args.score_thr, args.device)
-            for checkpoint in (args.before, args.after))
+        try:
+            before, after = (
+                detect(cfg, checkpoint, paths, args.score_thr, args.device)
+                for checkpoint in (args.before, args.after))
+        except DataError as error:
+            print(f'error: {error}', file=sys.stderr)
+            return 2
         domains[domain] = compare_errors(truths, before, after, classes)
     text = '\n'.join(
         f'## {domain}: {" → ".join(args.names)}\n\n'

@@ -1,4 +1,4 @@
-"""Whether the parts of the detector fit each other, before training."""
+"""Whether detector, checkpoint and schedule fit each other."""
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -6,12 +6,21 @@ from typing import Any
 import torch
 from mmdet.registry import HOOKS
 from mmdet.structures import DetDataSample
-from mmengine.hooks import Hook
+from mmengine.hooks import EMAHook, Hook
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from mmengine.structures import InstanceData
 
 from ...models import DomainFeatures
+from ..asked_schedule import AskedSchedule
+from ..checkpoint_agreement import (
+    agree_in_resuming,
+    agree_in_starting,
+    agree_in_testing,
+    classes_of_dataset,
+    warn,
+)
+from ..schedule_warnings import schedule_warnings
 
 #: Side in pixels of the image that is tried; every stride divides it.
 SIDE = 64
@@ -25,14 +34,60 @@ class FitCheckHook(Hook):
     computed: a width that is wrong fails then, a stride that is wrong pools
     beside the object and never fails.
 
+    A checkpoint, in testing, resuming and as ``load_from``, is compared with
+    the config that uses it, and the schedule with the length of the run. A
+    resumed run gets the optimizer and schedule that its config asks for,
+    which mmengine would take from the checkpoint.
+
     Raises:
         ValueError: Before training, if a part does not fit; the sentence
             names it.
+        DataError: If a checkpoint does not fit; see
+            :mod:`mmdet_ifan.engine.checkpoint_agreement`.
     """
+
+    def __init__(self) -> None:
+        self._asked: AskedSchedule | None = None
+
+    def before_run(self, runner: Runner) -> None:
+        """Look at the schedule while it is as the config asks."""
+        if not isinstance(runner._train_loop, BaseLoop):
+            return
+        warn(
+            schedule_warnings(
+                runner.cfg.get('param_scheduler'),
+                runner.cfg.get('train_cfg') or {},
+                len(runner.train_dataloader)))
+        if runner._resume:
+            self._asked = AskedSchedule(runner)
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Compare a checkpoint with the config before it is used."""
+        name = str(runner._load_from or 'The latest checkpoint')
+        loops = runner._train_loop, runner._test_loop, runner._val_loop
+        loop = next(
+            (part for part in loops if isinstance(part, BaseLoop)), None)
+        if loop is None:
+            # Loaded by hand, for whatever it may be.
+            return
+        about = (runner.model, checkpoint, name,
+                 classes_of_dataset(loop.dataloader.dataset),
+                 runner.cfg.get('model'))
+        if loop is not runner._train_loop:
+            warn(agree_in_testing(*about))
+        elif not runner._resume:
+            warn(agree_in_starting(*about))
+        else:
+            averages = any(isinstance(h, EMAHook) for h in runner.hooks)
+            warn(agree_in_resuming(*about, averages))
+            if self._asked is not None:
+                self._asked.compare(checkpoint, name)
 
     @torch.no_grad()
     def before_train(self, runner: Runner) -> None:
-        """Try each part; nothing is changed by it."""
+        """Try each part; of the run, only a resumed schedule is changed."""
+        if runner.iter:
+            self._after_resuming(runner)
         model = runner.model
         model = model.module if is_model_wrapper(model) else model
         if not hasattr(model, 'all_alignments'):
@@ -43,6 +98,16 @@ class FitCheckHook(Hook):
             self._try(model)
         for module, mode in training.items():
             module.training = mode
+
+    def _after_resuming(self, runner: Runner) -> None:
+        """Give the run its schedule; say if nothing is left of it."""
+        if self._asked is not None:
+            self._asked.apply(runner)
+        if runner.iter >= runner.max_iters:
+            runner.logger.warning(
+                f'Nothing is left to train: the checkpoint is that of '
+                f'iteration {runner.iter}, and the run has {runner.max_iters}.'
+                ' Raise train_cfg.max_iters, or max_epochs, to go on.')
 
     def _try(self, model: Any) -> None:
         """Go through the parts, the later on what the earlier give."""

@@ -131,6 +131,8 @@ class LateLaunchHook(Hook):
             alignment.launched = False
             if name not in self.launch:
                 runner.logger.info(f'Alignment {name} is never launched.')
+        if runner.iter:
+            self._compare_with_checkpoint(runner)
 
     def before_train_iter(self,
                           runner: Runner,
@@ -178,6 +180,27 @@ class LateLaunchHook(Hook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Remember what the plateau of an interrupted run had seen."""
         self._saved = checkpoint.get(self.STATE)
+
+    def _compare_with_checkpoint(self, runner: Runner) -> None:
+        """Say which alignments were not as this config has them."""
+        scalars = runner.message_hub.log_scalars
+        for name in self._alignments(runner):
+            logged = scalars.get(f'train/{name}/launched')
+            if logged is None:
+                continue
+            was = bool(logged.current())
+            # As of the checkpoint's last iteration.
+            now = (name in self.launched_at if self.plateau is not None else
+                   name in self.bounds
+                   and self.bounds[name][0] < runner.iter)
+            if was != now:
+                words = {True: 'is launched', False: 'is not launched'}
+                runner.logger.warning(
+                    f'Before iteration {runner.iter} the alignment {name} '
+                    f'{words[now]} by this config, but {words[was]} in the '
+                    'run of the checkpoint: from here on the config is '
+                    'followed. Resume with the launches of that run unless '
+                    'it is meant.')
 
     def _starts(self, iteration: int) -> dict[str, int]:
         """Give the iterations at which alignments start, as far as known."""

@@ -188,6 +188,12 @@ class ResumableCheckpointHook(CheckpointHook):
         sampler.seed, sampler.start = state['seed'], self.pairs
         runner.logger.info(f'The draw goes on after {self.pairs} pairs; an '
                            f'iteration has {each}.')
+        if self.pairs != runner.iter * each:
+            runner.logger.warning(
+                f'The first {runner.iter} iterations had {self.pairs} pairs, '
+                f'not {each} each, as from now on: schedule and launches go '
+                'on counting iterations, and the learning rate is that of '
+                'the config.')
         before = len(self._loaded), len(state['workers'])
         now = get_world_size(), loader.num_workers
         if before == now:

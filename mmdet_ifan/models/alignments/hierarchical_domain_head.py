@@ -46,6 +46,8 @@ class HierarchicalDomainHead(BaseAlignment):
             backbone does not have, or ``tap_weights`` is of another length or
             holds anything but finite numbers >= 0.
     """
+    #: Whether what it hands on is computed with its weights.
+    predicts = False
 
     def __init__(self,
                  in_channels: Sequence[int],

@@ -94,6 +94,7 @@ class StrongWeakNeck(HierarchicalDomainNeck):
     """
     #: Length of each classifier's context.
     CONTEXT_CHANNELS = 128
+    predicts = True
 
     def __init__(self,
                  in_channels: Sequence[int],
