@@ -5,6 +5,7 @@ from .hooks import (
     LateLaunchHook,
     PairCheckHook,
     ResumableCheckpointHook,
+    RunCheckHook,
     UnreadableImagesHook,
 )
 from .interruptions import (
@@ -15,6 +16,6 @@ from .plateau import Plateau
 
 __all__ = [
     'FiniteCheckHook', 'FitCheckHook', 'LateLaunchHook', 'PairCheckHook',
-    'Plateau', 'ResumableCheckpointHook', 'UnreadableImagesHook',
-    'end_workers_with_this_process', 'explain_interruption'
+    'Plateau', 'ResumableCheckpointHook', 'RunCheckHook',
+    'UnreadableImagesHook', 'end_workers_with_this_process', 'explain_interruption'
 ]

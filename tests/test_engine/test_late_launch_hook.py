@@ -47,6 +47,7 @@ def runner() -> Mock:
     runner.model = Aligned()
     runner.iter = 0
     runner.max_iters = 10
+    runner.hooks = []
     return runner
 
 

@@ -10,6 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmengine.structures import InstanceData
+from torch import nn
 
 from ...models import DomainFeatures
 
@@ -30,13 +31,23 @@ class FitCheckHook(Hook):
             names it.
     """
 
-    @torch.no_grad()
     def before_train(self, runner: Runner) -> None:
         """Try each part; nothing is changed by it."""
         model = runner.model
         model = model.module if is_model_wrapper(model) else model
-        if not hasattr(model, 'all_alignments'):
-            return
+        if hasattr(model, 'all_alignments'):
+            self.check(model)
+
+    @torch.no_grad()
+    def check(self, model: nn.Module) -> None:
+        """Try each part of a detector with alignments.
+
+        Args:
+            model (nn.Module): The detector.
+
+        Raises:
+            ValueError: If a part does not fit.
+        """
         training = {m: m.training for m in model.modules()}
         model.eval()
         with torch.random.fork_rng():
