@@ -75,26 +75,16 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
     """
     apply_options(cfg, args)
 
-    from mmengine.runner import Runner
-
     from mmdet_ifan.engine import (
-        RunCheckHook,
+        checked_runner,
         end_workers_with_this_process,
         explain_interruption,
     )
-    from mmdet_ifan.engine.run_checks import check_config, check_folder
-    check_config(cfg)
+    from mmdet_ifan.engine.run_checks import check_folder
     check_folder(cfg.work_dir)
     end_workers_with_this_process()
-
-    def run() -> None:
-        runner = Runner.from_cfg(cfg)
-        # Some configs leave out all default_hooks of their base.
-        if not any(isinstance(hook, RunCheckHook) for hook in runner.hooks):
-            runner.register_hook(RunCheckHook())
-        runner.train()
-
-    explain_interruption(run, cfg.work_dir)
+    explain_interruption(
+        lambda: checked_runner(cfg).train(), cfg.work_dir)
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from .hooks import (
     ResumableCheckpointHook,
     RunCheckHook,
     UnreadableImagesHook,
+    checked_runner,
 )
 from .interruptions import (
     end_workers_with_this_process,
@@ -17,5 +18,6 @@ from .plateau import Plateau
 __all__ = [
     'FiniteCheckHook', 'FitCheckHook', 'LateLaunchHook', 'PairCheckHook',
     'Plateau', 'ResumableCheckpointHook', 'RunCheckHook',
-    'UnreadableImagesHook', 'end_workers_with_this_process', 'explain_interruption'
+    'UnreadableImagesHook', 'checked_runner', 'end_workers_with_this_process',
+    'explain_interruption'
 ]

@@ -4,6 +4,7 @@ A list in a config replaces that of its base, and ``_delete_=True`` leaves out
 a dictionary: what a run cannot do without is looked for here. Hook and doctor
 call the same functions.
 """
+import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -52,6 +53,37 @@ def counts_epochs(train_cfg: dict) -> bool:
     if 'type' not in train_cfg:
         return bool(train_cfg.get('by_epoch', True))
     return 'EpochBasedTrainLoop' in str(train_cfg['type'])
+
+
+def length_of(cfg: Config, images: int) -> tuple[int, int]:
+    """Count the iterations and the epochs of a run in one process.
+
+    Args:
+        cfg (Config): Its config.
+        images (int): Number of source images; it matters if the run counts
+            epochs.
+
+    Returns:
+        tuple[int, int]: Iterations and epochs; a run that counts iterations
+        is one epoch.
+    """
+    train_cfg, loader = cfg.train_cfg, cfg.train_dataloader
+    if not counts_epochs(train_cfg):
+        return train_cfg.max_iters, 1
+    whole = math.floor if loader.get('drop_last') else math.ceil
+    each = whole(images / loader.get('batch_size', 1))
+    return train_cfg.max_epochs * each, train_cfg.max_epochs
+
+
+def flat(schedulers: Any) -> list:
+    """Give the schedulers of one optimizer or of several in a list.
+
+    Args:
+        schedulers (list or dict[str, list] or None): As a runner has them.
+    """
+    if isinstance(schedulers, dict):
+        return [s for each in schedulers.values() for s in each]
+    return list(schedulers or ())
 
 
 def check_config(cfg: Config) -> None:
@@ -268,10 +300,7 @@ def _units(runner: Runner) -> Iterator[str]:
                    f'of default_hooks.checkpoint is {hook.interval} and the '
                    f'run has {length} {unit}: a run that is killed starts '
                    'again. Lower interval.')
-    schedulers = runner.param_schedulers or []
-    if isinstance(schedulers, dict):
-        schedulers = [s for each in schedulers.values() for s in each]
-    for scheduler in schedulers:
+    for scheduler in flat(runner.param_schedulers):
         if scheduler.by_epoch and not by_epoch:
             yield (f'{type(scheduler).__name__} of param_scheduler counts '
                    f'{other}, which is the default, but train_cfg {unit}: it '

@@ -79,10 +79,11 @@ def find_weights(place: str, name: str) -> tuple[Path | None, str]:
             size = int(answer.headers.get('Content-Length') or 0)
     except (OSError, ValueError) as error:
         reason = getattr(error, 'reason', None) or error
+        setting = place if place == 'load_from' else f'{place}.checkpoint'
         raise RuntimeError(
-            f'{place} wants {url}, which is not at {path} and cannot be '
+            f'{place} names {url}, which is not at {path} and cannot be '
             f'downloaded ({reason}). Get the file elsewhere and put it there, '
-            f'or let {place} name it where it is.') from error
+            f'or set {setting} to its path.') from error
     return None, (f'{url}, which training downloads'
                   f'{f" ({size / 2**20:.0f} MiB)" if size else ""}')
 

@@ -4,6 +4,7 @@ from itertools import count
 from typing import Any
 
 from mmdet.registry import HOOKS
+from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.hooks.hook import DATA_BATCH
 from mmengine.model import is_model_wrapper
@@ -274,6 +275,20 @@ def launching_hook(hooks: Iterable[Hook]) -> LateLaunchHook | None:
         (hook for hook in hooks if isinstance(hook, LateLaunchHook)),
         key=lambda hook: hook._number,
         default=None)
+
+
+def launching_config(cfg: Config) -> dict | None:
+    """Give the config of the hook that counts; None if there is none.
+
+    Args:
+        cfg (Config): The config of a run.
+    """
+    hooks = [
+        hook for hook in (*cfg.get('default_hooks', {}).values(),
+                          *(cfg.get('custom_hooks') or ()))
+        if hook and hook.get('type') == 'LateLaunchHook'
+    ]
+    return hooks[-1] if hooks else None
 
 
 def _bounds(name: str, value: Any) -> tuple[int, int]:

@@ -1,11 +1,12 @@
 """Whether a run has all that it needs, before training."""
 from mmdet.registry import HOOKS
+from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 
 from ..epochs import end_with_the_epoch
-from ..run_checks import check_run, warnings_of
+from ..run_checks import check_config, check_run, warnings_of
 from ..weights import find_weights, initial_weights
 
 
@@ -13,7 +14,7 @@ from ..weights import find_weights, initial_weights
 class RunCheckHook(Hook):
     """Look for what a run cannot do without; let epochs end.
 
-    ``tools/train.py`` adds it to a config that has lost it.
+    :func:`checked_runner` adds it to a config that has lost it.
 
     Raises:
         ValueError: Before training, see
@@ -43,3 +44,20 @@ class RunCheckHook(Hook):
         check_run(runner)
         for warning in warnings_of(runner):
             runner.logger.warning(warning)
+
+
+def checked_runner(cfg: Config) -> Runner:
+    """Build the runner of a config; it checks itself before training.
+
+    Args:
+        cfg (Config): The config.
+
+    Returns:
+        Runner: The runner.
+    """
+    check_config(cfg)
+    runner = Runner.from_cfg(cfg)
+    # Some configs leave out all default_hooks of their base.
+    if not any(isinstance(hook, RunCheckHook) for hook in runner.hooks):
+        runner.register_hook(RunCheckHook())
+    return runner
