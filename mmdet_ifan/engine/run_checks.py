@@ -14,6 +14,7 @@ from typing import Any
 from mmdet.engine.hooks import NumClassCheckHook
 from mmdet.evaluation import MultiDatasetsEvaluator
 from mmdet.models import MultiBranchDataPreprocessor
+from mmdet.registry import OPTIMIZERS
 from mmengine.config import Config
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.registry import FUNCTIONS
@@ -41,6 +42,8 @@ USEFUL: dict[type[Hook], str] = {
     NumClassCheckHook: 'comparing num_classes with the data',
     UnreadableImagesHook: 'counting the images that were skipped',
 }
+#: Settings of a data loader that need workers, and their values without.
+NEED_WORKERS = dict(persistent_workers=False, prefetch_factor=None, timeout=0)
 DOMAINS = ('source', 'target')
 
 
@@ -94,7 +97,8 @@ def check_config(cfg: Config) -> None:
 
     Raises:
         ValueError: If ``custom_hooks`` is no list, ``train_cfg`` mixes epochs
-            with iterations, or the training data have no sampler.
+            with iterations, or settings of a data loader contradict each
+            other.
     """
     hooks = cfg.get('custom_hooks') or []
     if not isinstance(hooks, Sequence) or isinstance(hooks, str):
@@ -107,14 +111,37 @@ def check_config(cfg: Config) -> None:
         unit = 'epochs' if wrong == 'max_iters' else 'iterations'
         raise ValueError(
             f'train_cfg counts {unit}, but has {wrong}, perhaps from its base '
-            'config: write train_cfg=dict(_delete_=True, …) and all of it '
-            'anew, val_interval too.')
-    loader = cfg.get('train_dataloader') or {}
-    if loader and not loader.get('sampler'):
+            'config: _delete_=True in train_cfg leaves all of the base out, '
+            'val_interval too.')
+    optimizer = (cfg.get('optim_wrapper') or {}).get('optimizer') or {}
+    kind = optimizer.get('type')
+    if isinstance(kind, str) and OPTIMIZERS.get(kind) is None:
+        raise ValueError(
+            f'optim_wrapper.optimizer.type is {kind!r}, which is no optimizer '
+            'that is known here: correct it.')
+    for name in ('train_dataloader', 'val_dataloader'):
+        _check_loader(name, cfg.get(name) or {})
+
+
+def _check_loader(name: str, loader: dict) -> None:
+    """Check the settings of a data loader against each other."""
+    train = name == 'train_dataloader'
+    if train and not loader.get('sampler'):
         raise ValueError(
             "train_dataloader has no sampler: add sampler=dict(type='Paired"
             "DomainSampler') and collate_fn=dict(type='collate_with_random_"
             "state').")
+    for key, without in NEED_WORKERS.items():
+        if loader.get(key) and not loader.get('num_workers'):
+            raise ValueError(
+                f'{name}.{key} is {loader[key]}, but there are no workers: '
+                f'raise {name}.num_workers, or set {key}={without}.')
+    batch_sampler = str((loader.get('batch_sampler') or {}).get('type', ''))
+    if train and 'AspectRatio' in batch_sampler:
+        raise ValueError(
+            f'train_dataloader.batch_sampler is {batch_sampler}, which sorts '
+            'single images by their shape; here pairs are drawn. Set '
+            'batch_sampler=None.')
 
 
 def check_folder(folder: str) -> Path:
@@ -167,12 +194,12 @@ def check_preprocessor(model: nn.Module) -> None:
         model (nn.Module): The detector.
 
     Raises:
-        TypeError: If it cannot.
+        ValueError: If it cannot.
     """
     found = getattr(model, 'data_preprocessor', None)
     if hasattr(model, 'all_alignments') and not isinstance(
             found, MultiBranchDataPreprocessor):
-        raise TypeError(
+        raise ValueError(
             'model.data_preprocessor must be a MultiBranchDataPreprocessor, '
             f'but is a {type(found).__name__}: what you set belongs into '
             'model.data_preprocessor.data_preprocessor.')
@@ -314,9 +341,9 @@ def check_run(runner: Runner) -> None:
         runner (Runner): The run, all its parts built.
 
     Raises:
-        ValueError: If alignments have no hook that launches them, a domain is
-            not measured, or an epoch has no iteration.
-        TypeError: If the detector cannot take the batches.
+        ValueError: If alignments have no hook that launches them, the
+            detector cannot take the batches, a domain is not measured, or an
+            epoch has no iteration.
     """
     model = getattr(runner.model, 'module', runner.model)
     check_launches(model, runner.hooks)
