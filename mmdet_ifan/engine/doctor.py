@@ -14,7 +14,6 @@ import torch
 from mmdet.registry import DATASETS, HOOKS, MODELS
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader
@@ -183,7 +182,7 @@ class Doctor:
             HOOKS.build(cfg) for cfg in (
                 *self.cfg.get('default_hooks', {}).values(),
                 *(self.cfg.get('custom_hooks') or ()))
-            if cfg and issubclass(_hook_type(cfg), LateLaunchHook)
+            if cfg and _launches(cfg)
         ]
         check_launches(self.model, hooks)
         hook = launching_hook(hooks)
@@ -336,9 +335,8 @@ def _try_operators(device: str) -> None:
             'for it, or train on another device.') from error
 
 
-def _hook_type(cfg: Any) -> type:
-    """Give the class of a hook's config, which may be the hook."""
-    if isinstance(cfg, Hook):
-        return type(cfg)
+def _launches(cfg: dict) -> bool:
+    """Tell whether a hook's config is of one that launches."""
     kind = cfg.get('type')
-    return HOOKS.get(kind) if isinstance(kind, str) else kind
+    kind = HOOKS.get(kind) if isinstance(kind, str) else kind
+    return isinstance(kind, type) and issubclass(kind, LateLaunchHook)

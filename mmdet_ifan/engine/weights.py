@@ -103,5 +103,6 @@ def _long(place: str, name: str) -> str | None:
             raise FileNotFoundError(
                 f'{place} names {name}, but mmengine knows no such weights: '
                 f'correct {model!r}.')
-        return urls[model]
+        # A table of one's own may name files.
+        return urls[model] if '://' in urls[model] else None
     return None
