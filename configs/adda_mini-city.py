@@ -6,4 +6,4 @@ model = dict(
         _delete_=True,
         adda=dict(
             type='GlobalDomainHead', in_channels=128, hidden_channels=64)))
-custom_hooks = [dict(type='LateLaunchHook', launch=dict(adda=0))]
+default_hooks = dict(late_launch=dict(launch=dict(_delete_=True, adda=0)))

@@ -4,4 +4,4 @@ model = dict(
     neck=dict(_delete_=True, type='LastTap'),
     alignments=dict(
         _delete_=True, adda=dict(type='GlobalDomainHead', in_channels=512)))
-custom_hooks = [dict(type='LateLaunchHook', launch=dict(adda=0))]
+default_hooks = dict(late_launch=dict(launch=dict(_delete_=True, adda=0)))

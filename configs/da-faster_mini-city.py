@@ -10,4 +10,4 @@ model = dict(
             instance_channels=256,
             image_channels=128,
             hidden_channels=256)))
-custom_hooks = [dict(type='LateLaunchHook', launch=dict(da_faster=0))]
+default_hooks = dict(late_launch=dict(launch=dict(_delete_=True, da_faster=0)))

@@ -6,4 +6,4 @@ model = dict(
         _delete_=True,
         da_faster=dict(
             type='DAFasterHead', in_channels=512, instance_channels=4096)))
-custom_hooks = [dict(type='LateLaunchHook', launch=dict(da_faster=0))]
+default_hooks = dict(late_launch=dict(launch=dict(_delete_=True, da_faster=0)))

@@ -7,4 +7,4 @@ model = dict(
     roi_head=dict(
         type='ContextRoIHead',
         bbox_head=dict(type='ContextBBoxHead', context_channels=256)))
-custom_hooks = [dict(type='LateLaunchHook', launch=dict(image=0))]
+default_hooks = dict(late_launch=dict(launch=dict(_delete_=True, image=0)))

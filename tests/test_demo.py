@@ -22,11 +22,8 @@ train_dataloader = dict(
 val_dataloader = dict(num_workers=0, persistent_workers=False)
 """
 LAUNCH = """
-custom_hooks = [
-    dict(
-        type='LateLaunchHook',
-        launch=dict(image=0, instance=1, correlation=2))
-]
+default_hooks.update(
+    late_launch=dict(launch=dict(image=0, instance=1, correlation=2)))
 """
 
 

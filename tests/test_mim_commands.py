@@ -21,8 +21,8 @@ OPTIONS = [
     'train_dataloader.batch_size=1',
     'default_hooks.checkpoint.interval=2',
     'default_hooks.logger.interval=1',
-    'custom_hooks.0.launch.instance=1',
-    'custom_hooks.0.launch.correlation=2',
+    'default_hooks.late_launch.launch.instance=1',
+    'default_hooks.late_launch.launch.correlation=2',
     'param_scheduler.0.end=2',
     'param_scheduler.1.begin=2',
 ] + [

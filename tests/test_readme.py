@@ -47,8 +47,8 @@ SMALL = [
 ]
 SHORT = [
     f'train_cfg.max_iters={ITERATIONS}',
-    'custom_hooks.0.launch.instance=0',
-    'custom_hooks.0.launch.correlation=1',
+    'default_hooks.late_launch.launch.instance=0',
+    'default_hooks.late_launch.launch.correlation=1',
 ]
 
 
@@ -160,7 +160,7 @@ def test_configs_of_the_pages(own_pair: Path, page: str, block: str) -> None:
         for step in part.pipeline if step.type == 'Resize'
     }
     assert len(scales) == 1
-    launch = cfg.custom_hooks[0].launch
+    launch = cfg.default_hooks.late_launch.launch
     assert all(start < cfg.train_cfg.max_iters for start in launch.values())
 
 

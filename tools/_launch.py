@@ -120,8 +120,24 @@ def load_config(args: argparse.Namespace) -> Config:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
         cfg.work_dir = os.path.join('work_dirs', Path(args.config).stem)
+    import_package(cfg)
     join_processes_without_gpu(cfg)
     return cfg
+
+
+def import_package(cfg: Config) -> None:
+    """Let whoever reads a run's config import this package.
+
+    A config with modules of its own replaces the list of its base.
+
+    Args:
+        cfg (Config): Config of the run, changed in place.
+    """
+    imports = cfg.get('custom_imports') or {}
+    names = imports.get('imports') or []
+    names = [names] if isinstance(names, str) else list(names)
+    if 'mmdet_ifan' not in names:
+        cfg.custom_imports = dict(imports, imports=['mmdet_ifan', *names])
 
 
 def join_processes_without_gpu(cfg: Config) -> None:

@@ -10,7 +10,9 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from mmdet.registry import DATASETS
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -22,6 +24,13 @@ KEEP_MEMORY = dict(
 # installed; beside the installed tools lies no package.
 sys.path.insert(0, str(ROOT))
 
+from mmdet_ifan.engine.hooks.late_launch_hook import (  # noqa: E402
+    launching_config,
+)
+from mmdet_ifan.engine.run_checks import (  # noqa: E402
+    counts_epochs,
+    length_of,
+)
 from mmdet_ifan.evaluation.curves import read_scalars  # noqa: E402
 from mmdet_ifan.processes import end_with_parent  # noqa: E402
 
@@ -45,19 +54,27 @@ class Training:
         self.process: subprocess.Popen | None = None
         self.path = config
         cfg = Config.fromfile(config)
-        self.max_iters: int = cfg.train_cfg.max_iters
         self.batch_size: int = cfg.train_dataloader.batch_size
-        hook, = (h for h in cfg.custom_hooks if h.type == 'LateLaunchHook')
+        by_epoch = counts_epochs(cfg.train_cfg)
+        images = 0
+        if by_epoch:
+            init_default_scope('mmdet')
+            images = len(DATASETS.build(cfg.train_dataloader.dataset))
+        self.max_iters, epochs = length_of(cfg, images)
+        hook = launching_config(cfg) or dict(launch={})
         # Of bounds, the later: the cost is an estimate.
         self.launches = [
-            start if isinstance(start, int) else start[1]
-            for start in hook.launch.values()
+            (start if isinstance(start, int) else start[1]) *
+            (self.max_iters // epochs if hook.get('by_epoch') else 1)
+            for start in hook['launch'].values()
         ]
         self.folder = folder
         self.log = folder / 'console.log'
         self.cost_file = folder / 'cost.json'
         self.started = 0.
-        self.checkpoint = folder / f'iter_{self.max_iters}.pth'
+        self.checkpoint = folder / (
+            f'epoch_{epochs}.pth' if by_epoch else f'iter_{self.max_iters}.pth'
+        )
         self.arguments = [
             str(self.path), '--work-dir',
             str(folder), '--seed',

@@ -8,9 +8,10 @@ import sys
 from _launch import add_common_options, load_config
 
 EPILOG = """
-It builds the detector, checks launches, disk and both domains' files, and
-computes every loss and gradient of one batch. Nothing is written. The exit
-code is 1 if something is wrong.
+It builds the detector, checks launches, disk, weights and both domains' files,
+starts the run with its own settings up to the first batch, and computes every
+loss and gradient of it. Nothing is downloaded, and nothing stays written. The
+exit code is 1 if something is wrong.
 
 example:
   python tools/doctor.py configs/ifan_mini-city.py
@@ -28,12 +29,16 @@ def main() -> int:
     cfg = load_config(parser.parse_args())
 
     from mmdet_ifan.engine.doctor import Doctor
-    wrong = 0
+    wrong = warnings = 0
     for finding in Doctor(cfg).examine():
         mark = {True: 'ok   ', False: 'WRONG', None: '-    '}[finding.ok]
         print(f'{mark} {finding.name}: {finding.text}', flush=True)
+        for warning in finding.warnings:
+            print(f'warn  {finding.name}: {warning}', flush=True)
         wrong += finding.ok is False
-    print('Nothing is wrong.' if not wrong else f'{wrong} wrong.')
+        warnings += len(finding.warnings)
+    print((f'{wrong} wrong' if wrong else 'Nothing is wrong') +
+          (f', {warnings} warned of.' if warnings else '.'))
     return min(wrong, 1)
 
 

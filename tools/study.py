@@ -82,12 +82,21 @@ NO_INFLUENCE = ('default_hooks', 'log_level', 'log_processor', 'vis_backends',
 
 def fingerprint(*configs: Path | None) -> str:
     """Hash the settings in some configs that make a difference."""
-    settings = [
-        {key: value for key, value in Config.fromfile(path).to_dict().items()
-         if key not in NO_INFLUENCE
-         and (key != 'auto_scale_lr' or value.get('enable'))}
-        for path in configs if path is not None
-    ]
+    settings = []
+    for path in configs:
+        if path is None:
+            continue
+        cfg = Config.fromfile(path).to_dict()
+        launch = cfg.get('default_hooks', {}).get('late_launch')
+        if launch:
+            # Of all default hooks this one makes a difference. It stands
+            # where figures made so far had it.
+            cfg['custom_hooks'] = [launch, *cfg.get('custom_hooks', [])]
+        settings.append({
+            key: value for key, value in cfg.items()
+            if key not in NO_INFLUENCE
+            and (key != 'auto_scale_lr' or value.get('enable'))
+        })
     text = json.dumps(settings, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 

@@ -75,15 +75,16 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
     """
     apply_options(cfg, args)
 
-    from mmengine.runner import Runner
-
     from mmdet_ifan.engine import (
+        checked_runner,
         end_workers_with_this_process,
         explain_interruption,
     )
+    from mmdet_ifan.engine.run_checks import check_folder
+    check_folder(cfg.work_dir)
     end_workers_with_this_process()
     explain_interruption(
-        lambda: Runner.from_cfg(cfg).train(), cfg.work_dir)
+        lambda: checked_runner(cfg).train(), cfg.work_dir)
 
 
 def main() -> None:

@@ -15,7 +15,8 @@ default_hooks = dict(
         interval=5000,
         max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'),
-    # Say what is wrong with a pair before the first iteration.
+    # Say what is wrong with a run or a pair before the first iteration.
+    run_check=dict(type='RunCheckHook'),
     num_class_check=dict(type='NumClassCheckHook'),
     pair_check=dict(type='PairCheckHook'),
     unreadable_images=dict(type='UnreadableImagesHook'),

@@ -1,12 +1,10 @@
 _base_ = '../ifan_vgg16_sim10k2city.py'
 # Each alignment as soon as those before it have gone stable.
-custom_hooks = [
-    dict(
-        type='LateLaunchHook',
+default_hooks = dict(
+    late_launch=dict(
         when='plateau',
         window=1000,
         launch=dict(
             image=0,
             instance=(5000, 40000),
-            correlation=(10000, 60000)))
-]
+            correlation=(10000, 60000))))

@@ -1,3 +1,4 @@
 _base_ = '../ifan_mini-city.py'
 # The category-aware instance term from iteration 0 on.
-custom_hooks = [dict(type='LateLaunchHook', launch=dict(image=0, instance=0))]
+default_hooks = dict(
+    late_launch=dict(launch=dict(_delete_=True, image=0, instance=0)))

@@ -1,5 +1,4 @@
 _base_ = '../ifan_mini-city.py'
 # Image level and the category-aware instance term.
-custom_hooks = [
-    dict(type='LateLaunchHook', launch=dict(image=0, instance=400))
-]
+default_hooks = dict(
+    late_launch=dict(launch=dict(_delete_=True, image=0, instance=400)))

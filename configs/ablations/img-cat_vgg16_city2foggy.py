@@ -1,5 +1,4 @@
 _base_ = '../ifan_vgg16_city2foggy.py'
 # Image level and the category-aware instance term: the paper's Table 3.
-custom_hooks = [
-    dict(type='LateLaunchHook', launch=dict(image=0, instance=30000))
-]
+default_hooks = dict(
+    late_launch=dict(launch=dict(_delete_=True, image=0, instance=30000)))

@@ -1,5 +1,4 @@
 _base_ = '../ifan_vgg16_sim10k2city.py'
 # Image level and correlation: the paper's Table 2.
-custom_hooks = [
-    dict(type='LateLaunchHook', launch=dict(image=0, correlation=50000))
-]
+default_hooks = dict(
+    late_launch=dict(launch=dict(_delete_=True, image=0, correlation=50000)))

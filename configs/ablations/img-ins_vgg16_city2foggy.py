@@ -2,6 +2,5 @@ _base_ = '../ifan_vgg16_city2foggy.py'
 # Image level and the agnostic instance term: the paper's Table 3.
 model = dict(
     alignments=dict(instance=dict(category_aware=False, loss_weight=0.1)))
-custom_hooks = [
-    dict(type='LateLaunchHook', launch=dict(image=0, instance=30000))
-]
+default_hooks = dict(
+    late_launch=dict(launch=dict(_delete_=True, image=0, instance=30000)))

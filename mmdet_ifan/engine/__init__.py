@@ -5,7 +5,9 @@ from .hooks import (
     LateLaunchHook,
     PairCheckHook,
     ResumableCheckpointHook,
+    RunCheckHook,
     UnreadableImagesHook,
+    checked_runner,
 )
 from .interruptions import (
     end_workers_with_this_process,
@@ -15,6 +17,7 @@ from .plateau import Plateau
 
 __all__ = [
     'FiniteCheckHook', 'FitCheckHook', 'LateLaunchHook', 'PairCheckHook',
-    'Plateau', 'ResumableCheckpointHook', 'UnreadableImagesHook',
-    'end_workers_with_this_process', 'explain_interruption'
+    'Plateau', 'ResumableCheckpointHook', 'RunCheckHook',
+    'UnreadableImagesHook', 'checked_runner', 'end_workers_with_this_process',
+    'explain_interruption'
 ]

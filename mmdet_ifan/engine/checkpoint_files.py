@@ -1,5 +1,6 @@
 """Checkpoint files: written whole or not at all, told whole from torn."""
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
@@ -10,7 +11,7 @@ from ..datasets.disk import TEMPORARY_SUFFIX, write_atomically
 
 ATOMIC = 'mmdet_ifan_atomic'
 #: How checkpoints are called unless the config says otherwise.
-TEMPLATE = 'iter_{}.pth'
+TEMPLATES = ('iter_{}.pth', 'epoch_{}.pth')
 
 
 @register_backend(ATOMIC)
@@ -118,5 +119,10 @@ def latest_in(work_dir: str) -> str | None:
         return str(own) if own.is_file() else noted
     # Only the checkpoints were copied, or a process was killed before it had
     # noted down the first one.
-    latest = next(named_and_before('', TEMPLATE, folder), None)
-    return noted if latest is None else str(latest)
+    latest = [
+        path for template in TEMPLATES
+        for path in islice(named_and_before('', template, folder), 1)
+    ]
+    if not latest:
+        return noted
+    return str(max(latest, key=lambda path: path.stat().st_mtime))

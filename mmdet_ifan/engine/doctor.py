@@ -5,11 +5,10 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 import torch
 from mmdet.registry import DATASETS, HOOKS, MODELS
@@ -17,10 +16,28 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
-from mmengine.runner import CheckpointLoader, Runner
+from mmengine.runner import CheckpointLoader
 
+from ..datasets import DomainTestDataset, PairedDomainDataset
 from .checkpoint_agreement import agree_in_starting, classes_of_dataset
+from .hooks import (
+    FitCheckHook,
+    LateLaunchHook,
+    PairCheckHook,
+)
+from .hooks.late_launch_hook import launching_hook
+from .launch_weights import weigh_alignments
+from .run_checks import (
+    check_config,
+    check_folder,
+    check_launches,
+    counts_epochs,
+    flat,
+    length_of,
+)
 from .schedule_warnings import schedule_warnings
+from .trial_run import KeptWarnings, first_batch
+from .weights import find_weights, initial_weights
 
 LIBRARIES = ('torch', 'mmengine', 'mmcv', 'mmdet', 'onedl-mmengine',
              'onedl-mmcv', 'onedl-mmdetection')
@@ -34,10 +51,12 @@ class Finding:
         name (str): What was examined.
         text (str): What was found, or what is wrong and how to mend it.
         ok (bool | None): None if it could not be examined.
+        warnings (list[str]): What may be meant, or not.
     """
     name: str
     text: str
     ok: bool | None = True
+    warnings: list[str] = field(default_factory=list)
 
 
 class Doctor:
@@ -50,9 +69,18 @@ class Doctor:
     def __init__(self, cfg: Config) -> None:
         self.cfg = cfg
         self.device = get_device()
-        self.logger = MMLogger('doctor', log_level='WARNING')
+        # Of this name alone, it is the one that data sets warn through.
+        self.logger = MMLogger.get_instance(
+            f'doctor-{uuid4().hex}', log_level='WARNING')
+        self.warnings = KeptWarnings()
+        self.logger.addHandler(self.warnings)
         self.model: Any = None
         self.train: Any = None
+        #: What the run that was tried trains with.
+        self.optim_wrapper: Any = None
+        self.batch: Any = None
+        #: Weights that need not be downloaded.
+        self.at_hand: set[str] = set()
 
     def examine(self) -> Iterator[Finding]:
         """Examine everything; what is wrong stops nothing.
@@ -61,21 +89,32 @@ class Doctor:
             Finding: What each examination says.
         """
         init_default_scope('mmdet')
+        by_epoch = counts_epochs(self.cfg.train_cfg)
+        wrong: set[str] = set()
         for name, examination, needed in (
             ('environment', self.environment, ()),
+            ('config', self.config, ()),
             ('model', self.build_model, ()),
             ('start', self.start, ()),
-            ('launches', self.launches, ('model', )),
-            ('schedule', self.schedule, ()),
-            ('disk', self.disk, ('model', )),
             ('training data', self.training_data, ()),
-            ('test data', self.test_data, ('train', )),
-            ('one step', self.one_step, ('model', 'train')),
+            ('test data', self.test_data, ('training data', )),
+            ('launches', self.launches,
+             ('config', 'model', *(['training data'] if by_epoch else []))),
+            ('schedule', self.schedule, ('config', )),
+            ('disk', self.disk, ('config', 'model')),
+            ('run', self.try_run,
+             ('environment', 'config', 'model', 'training data', 'test data',
+              'launches', 'disk')),
+            ('one step', self.one_step, ('run', )),
+            ('launch weights', self.launch_weights, ('start', 'one step')),
         ):
-            if any(getattr(self, part) is None for part in needed):
-                yield Finding(name, 'not examined, for the above.', None)
-                continue
-            yield _finding(name, examination)
+            if wrong.intersection(needed):
+                finding = Finding(name, 'not examined, for the above.', None)
+            else:
+                finding = self._finding(name, examination)
+            if not finding.ok:
+                wrong.add(name)
+            yield finding
 
     def environment(self) -> str:
         """Name versions and device; the operators must be there."""
@@ -92,10 +131,19 @@ class Doctor:
                 f'mmcv has no compiled operators ({error}): "MMCV_WITH_OPS=1 '
                 'pip install --force-reinstall --no-build-isolation --no-deps '
                 "'mmcv==2.1.0'\" builds them.") from error
+        _try_operators(self.device)
         device = self.device
         if device == 'cuda':
             device = torch.cuda.get_device_name()
         return f'{", ".join(versions)}; trains on {device}.'
+
+    def config(self) -> str:
+        """Check what a runner could not be built from."""
+        check_config(self.cfg)
+        train_cfg = self.cfg.train_cfg
+        if counts_epochs(train_cfg):
+            return f'trains for {train_cfg.max_epochs} epochs.'
+        return f'trains for {train_cfg.max_iters} iterations.'
 
     def build_model(self) -> str:
         """Build the detector and name its alignments."""
@@ -103,9 +151,7 @@ class Doctor:
         if not hasattr(model, 'all_alignments'):
             raise TypeError(f'{type(model).__name__} has no alignments: the '
                             'type of the model must be IFANDetector.')
-        runner = self._runner()
-        runner.model = model
-        HOOKS.build(dict(type='FitCheckHook')).before_train(runner)
+        FitCheckHook().check(model)
         self.model = model
         parameters = sum(p.numel() for p in model.parameters())
         return (f'{parameters / 1e6:.1f} million parameters, '
@@ -113,37 +159,65 @@ class Doctor:
                 f'{", ".join(model.all_alignments) or "none"}.')
 
     def start(self) -> str:
-        """Check that the weights to start from can be loaded."""
-        path = self.cfg.get('load_from')
-        if path is None:
-            return 'from the initialisation of the model.'
-        if '://' in path:
-            return f'from {path}, which is not looked into.'
-        if not Path(path).is_file():
-            raise FileNotFoundError(
-                f'load_from names {path}, which does not exist: train it '
-                'first, or correct load_from.')
-        loaded = CheckpointLoader.load_checkpoint(path, 'cpu', logger='silent')
-        words = [f'from {path}.']
+        """Find the weights to start from; load those on the disk."""
+        places = {}
         if self.model is not None:
-            source = dict(
-                self.cfg.train_dataloader.dataset.source, lazy_init=True)
-            words += agree_in_starting(
-                self.model, loaded, path,
+            places = {name: place for place, name in initial_weights(
+                self.model)}
+        if self.cfg.get('load_from') is not None:
+            places[self.cfg.load_from] = 'load_from'
+        texts, errors = [], []
+        for name, place in places.items():
+            try:
+                path, text = find_weights(place, name)
+                texts.append(text)
+                if path is None:
+                    continue
+                loaded = CheckpointLoader.load_checkpoint(
+                    str(path), 'cpu', logger='silent')
+                self.at_hand.add(name)
+                if place == 'load_from':
+                    self._compare_start(loaded, name)
+            except Exception as error:  # noqa: BLE001  # Each is examined.
+                errors.append(str(error))
+        if errors:
+            raise RuntimeError(' '.join(errors))
+        return f'from {", ".join(texts) or "the initialisation of the model"}.'
+
+    def _compare_start(self, loaded: dict, name: str) -> None:
+        """Compare the checkpoint to start from with the config."""
+        if self.model is None:
+            return
+        source = dict(self.cfg.train_dataloader.dataset.source, lazy_init=True)
+        for sentence in agree_in_starting(
+                self.model, loaded, name,
                 classes_of_dataset(DATASETS.build(source)),
-                self.cfg.model.to_dict())
-        return ' '.join(words)
+                self.cfg.model.to_dict()):
+            self.logger.warning(sentence)
 
     def launches(self) -> str:
         """Check the launches against the alignments and the run."""
-        texts = []
-        for hook_cfg in self.cfg.get('custom_hooks', []):
-            hook = HOOKS.build(hook_cfg)
-            if hook_cfg['type'] == 'LateLaunchHook':
-                hook.before_train(self._runner())
-                texts += [f'{k} at {v}' for k, v in hook.launch.items()]
-        return (f'{", ".join(texts) or "nothing"}, of '
-                f'{self.cfg.train_cfg.max_iters} iterations.')
+        hooks = [
+            HOOKS.build(cfg) for cfg in (
+                *self.cfg.get('default_hooks', {}).values(),
+                *(self.cfg.get('custom_hooks') or ()))
+            if cfg and _launches(cfg)
+        ]
+        check_launches(self.model, hooks)
+        hook = launching_hook(hooks)
+        by_epoch = counts_epochs(self.cfg.train_cfg)
+        iterations, epochs = length_of(self.cfg, len(self.train or ()))
+        length = f'{epochs} epochs, ' if by_epoch else ''
+        if hook is None:
+            return f'no hook, and no alignments; {length}{iterations} iters.'
+        if hook.by_epoch and not by_epoch:
+            raise ValueError('launch counts epochs (by_epoch=True), but the '
+                             'run iterations: give it in iterations.')
+        hook.check(self.model.all_alignments,
+                   epochs if hook.by_epoch else iterations)
+        others = (f'; of {len(hooks)} LateLaunchHooks the last counts'
+                  if len(hooks) > 1 else '')
+        return f'{hook}, of {length}{iterations} iterations{others}.'
 
     def schedule(self) -> str:
         """Check that the schedulers take their steps within the run."""
@@ -154,17 +228,23 @@ class Doctor:
         return 'the schedulers end with the run or before.'
 
     def disk(self) -> str:
-        """Check that the checkpoints find room."""
+        """Check that the checkpoints can be written and find room."""
         # Weights, and at most two states of the optimiser for each.
         size = 3 * 4 * sum(p.numel() for p in self.model.parameters())
-        kept = self.cfg.default_hooks.checkpoint.get('max_keep_ckpts', -1)
-        interval = self.cfg.default_hooks.checkpoint.get('interval', 1)
-        made = math.ceil(self.cfg.train_cfg.max_iters / interval)
+        checkpoint = self.cfg.get('default_hooks', {}).get('checkpoint') or {}
+        kept = checkpoint.get('max_keep_ckpts', -1)
+        interval = checkpoint.get('interval', 1)
+        made = 1
+        if counts_epochs(self.cfg.train_cfg):
+            # One that counts iterations is written after each epoch.
+            by_epoch = checkpoint.get('by_epoch', True)
+            made = math.ceil(
+                self.cfg.train_cfg.max_epochs / (interval if by_epoch else 1))
+        elif interval > 0:
+            made = math.ceil(self.cfg.train_cfg.max_iters / interval)
         # The oldest goes before a new one is written.
         needed = size * (made if kept < 0 else min(made, kept))
-        folder = Path(self.cfg.work_dir).absolute()
-        while not folder.exists():
-            folder = folder.parent
+        folder = check_folder(self.cfg.work_dir)
         free = shutil.disk_usage(folder).free
         text = (f'the checkpoints need up to {needed / 2**30:.1f} GiB, '
                 f'{folder} has {free / 2**30:.1f}')
@@ -177,6 +257,10 @@ class Doctor:
     def training_data(self) -> str:
         """Read both lists and count the boxes."""
         train = DATASETS.build(self.cfg.train_dataloader.dataset)
+        if not isinstance(train, PairedDomainDataset):
+            raise TypeError(
+                'train_dataloader.dataset must be a PairedDomainDataset, but '
+                f'is a {type(train).__name__}.')
         classes = train.metainfo['classes']
         counts = train.count_boxes()
         if self.model is not None:
@@ -196,25 +280,42 @@ class Doctor:
         if self.cfg.get('val_dataloader') is None:
             return 'none; nothing is measured while training.'
         test = DATASETS.build(self.cfg.val_dataloader.dataset)
-        runner = self._runner(
-            val_loop=True,
-            train_dataloader=SimpleNamespace(dataset=self.train),
-            val_dataloader=SimpleNamespace(dataset=test))
-        HOOKS.build(dict(type='PairCheckHook')).before_train(runner)
+        if not isinstance(test, DomainTestDataset):
+            raise TypeError('val_dataloader.dataset must be a '
+                            'DomainTestDataset, but is a '
+                            f'{type(test).__name__}.')
+        for warning in PairCheckHook().compare(self.train, test):
+            self.logger.warning(warning)
         source, target = test.datasets
         return f'{len(source)} source and {len(target)} target images.'
 
+    def try_run(self) -> str:
+        """Build and start all of the run, up to its first batch.
+
+        It is the run that training makes of the config, in a folder that is
+        removed. What would have to be downloaded is left out.
+        """
+        start = time.perf_counter()
+        runner, self.batch = first_batch(self.cfg, self.at_hand, self.warnings)
+        seconds = time.perf_counter() - start
+        self.model, self.optim_wrapper = runner.model, runner.optim_wrapper
+        schedules = ', '.join(
+            type(s).__name__ for s in flat(runner.param_schedulers))
+        workers = runner.train_dataloader.num_workers
+        return (f'{type(self.optim_wrapper).__name__}, '
+                f'{schedules or "no schedule"}, {len(runner.hooks)} hooks; '
+                f'{workers or "no"} workers gave the first batch '
+                f'{seconds:.1f} s after the start.')
+
     def one_step(self) -> str:
         """Compute every loss of one batch, and its gradients."""
-        cfg = self.cfg.train_dataloader.to_dict()
-        cfg.update(num_workers=0, persistent_workers=False)
-        batch = next(iter(Runner.build_dataloader(cfg, seed=0)))
-        model = self.model.to(self.device).train()
+        batch, model = self.batch, self.model.train()
         for alignment in model.all_alignments.values():
             alignment.launched = True
         start = time.perf_counter()
         data = model.data_preprocessor(batch, True)
-        losses = model(**data, mode='loss')
+        with self.optim_wrapper.optim_context(model):
+            losses = model(**data, mode='loss')
         total, values = model.parse_losses(losses)
         wrong = [k for k, v in values.items() if not torch.isfinite(v).all()]
         if wrong:
@@ -235,21 +336,50 @@ class Doctor:
                 f'launched, finite gradients; {seconds:.1f} s for the first '
                 f'batch on {self.device}.')
 
-    def _runner(self, **parts: Any) -> Any:
-        """Show hooks what they look at before training."""
-        return SimpleNamespace(
-            model=self.model,
-            iter=0,
-            max_iters=self.cfg.train_cfg.max_iters,
-            logger=self.logger,
-            **parts)
+    def launch_weights(self) -> str:
+        """Weigh each alignment against the detection loss."""
+        data = self.model.data_preprocessor(self.batch, True)
+        with self.optim_wrapper.optim_context(self.model):
+            weights = weigh_alignments(self.model, data)
+        text = ', '.join(f'{name} {weight}' for name, weight in
+                         weights.items()) or 'no alignment'
+        text = (f'{text}, in detection losses (and in the gradient that these '
+                'send into the backbone)')
+        heavy = [name for name, weight in weights.items() if weight.dominates]
+        if heavy:
+            raise RuntimeError(
+                f'{text}. {", ".join(heavy)} would dominate the detector from '
+                'its launch on: lower its loss_weight or grl_weight.')
+        return f'{text}.'
+
+    def _finding(self, name: str, examination: Callable[[], str]) -> Finding:
+        """Examine; an error is what is wrong."""
+        try:
+            # pycocotools tells what it is doing, and so does a run.
+            with redirect_stdout(io.StringIO()):
+                text, ok = examination(), True
+        except Exception as error:  # noqa: BLE001  # Whatever is provoked.
+            text, ok = f'{error or type(error).__name__}', False
+        return Finding(name, text, ok, self.warnings.take())
 
 
-def _finding(name: str, examination: Callable[[], str]) -> Finding:
-    """Examine; an error is what is wrong."""
+def _try_operators(device: str) -> None:
+    """Compute with mmcv's operators on the device of training."""
+    from mmcv.ops import RoIAlign, nms
+    boxes = torch.tensor([[0., 0., 4., 4.]], device=device)
     try:
-        # pycocotools tells what it is doing.
-        with redirect_stdout(io.StringIO()):
-            return Finding(name, examination())
-    except Exception as error:  # noqa: BLE001  # Whatever a config provokes.
-        return Finding(name, f'{error or type(error).__name__}', False)
+        nms(boxes, boxes[:, 0], 0.5)
+        RoIAlign(2)(
+            torch.zeros(1, 1, 8, 8, device=device),
+            torch.cat([boxes[:, :1], boxes], 1))
+    except Exception as error:  # noqa: BLE001  # Whatever the build lacks.
+        raise RuntimeError(
+            f"mmcv's operators do not run on {device} ({error}): build mmcv "
+            'for it, or train on another device.') from error
+
+
+def _launches(cfg: dict) -> bool:
+    """Tell whether a hook's config is of one that launches."""
+    kind = cfg.get('type')
+    kind = HOOKS.get(kind) if isinstance(kind, str) else kind
+    return isinstance(kind, type) and issubclass(kind, LateLaunchHook)

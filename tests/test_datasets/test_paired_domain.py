@@ -144,6 +144,40 @@ def test_skipping_leaves_out_the_beginning(monkeypatch, world_size):
     assert list(islice(sampler, 36)) == whole[4:]
 
 
+@pytest.mark.parametrize('world_size', [1, 2, 3])
+def test_epochs_are_pieces_of_the_stream(monkeypatch, world_size):
+    """Each as long as source, filled up to whole turns; none left out."""
+    whole = iter(draw((7, 5), 100))
+    length = -(-7 // world_size)
+    samplers = []
+    for rank in range(world_size):
+        monkeypatch.setattr(f'{SAMPLER}.get_dist_info',
+                            lambda rank=rank: (rank, world_size))
+        samplers.append(PairedDomainSampler(Sizes(7, 5), seed=0))
+        samplers[-1].by_epoch = True
+    for epoch in range(4):
+        shares = []
+        for sampler in samplers:
+            sampler.set_epoch(epoch)
+            shares.append(list(sampler))
+        assert {len(share) for share in shares} == {length}
+        assert [pair for turn in zip(*shares, strict=True) for pair in turn
+                ] == list(islice(whole, length * world_size))
+    assert samplers[0].span == (3 * length * world_size,
+                                4 * length * world_size)
+
+
+def test_a_resumed_epoch_begins_where_the_last_ended():
+    """By another number of processes, whose epochs were longer."""
+    sampler = PairedDomainSampler(Sizes(5, 4), seed=3)
+    whole = list(islice(sampler, 40))
+    sampler.by_epoch, sampler.start, sampler.first_epoch = True, 18, 3
+    for epoch in (3, 4, 5):
+        sampler.set_epoch(epoch)
+        begin = 18 + 5 * (epoch - 3)
+        assert list(sampler) == whole[begin:begin + 5]
+
+
 def test_unseeded_samplers_ask_for_the_shared_seed(monkeypatch):
     monkeypatch.setattr(f'{SAMPLER}.sync_random_seed', lambda: 77)
     assert draw((5, 5), 20, seed=None) == draw((5, 5), 20, seed=77)

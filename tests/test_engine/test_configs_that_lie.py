@@ -95,7 +95,7 @@ def load(name: str, key: str = '', value: object = None) -> Config:
     if key:
         of_hook = key.split('.')[0] in ('launch', 'when', 'window',
                                         'tolerance')
-        place = 'custom_hooks.0' if of_hook else 'model'
+        place = 'default_hooks.late_launch' if of_hook else 'model'
         cfg.merge_from_dict({f'{place}.{key}': value})
     return cfg
 
@@ -104,8 +104,9 @@ def check(cfg: Config) -> None:
     """Do what comes before training."""
     runner = Mock(model=MODELS.build(cfg.model))
     runner.max_iters, runner.iter = cfg.train_cfg.max_iters, 0
-    for hook in (cfg.default_hooks.fit_check, *cfg.custom_hooks):
-        HOOKS.build(hook).before_train(runner)
+    runner.hooks = []
+    for name in ('fit_check', 'late_launch'):
+        HOOKS.build(cfg.default_hooks[name]).before_train(runner)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 """What the doctor finds, and that it finds nothing where all is well."""
+import json
 import shutil
 import subprocess
 import sys
@@ -16,8 +17,10 @@ from mmdet_ifan.datasets.preparation.cityscapes import prepare_cityscapes
 from mmdet_ifan.engine.doctor import Doctor, Finding
 
 ROOT = Path(__file__).resolve().parents[2]
-EXAMINATIONS = ['environment', 'model', 'start', 'launches', 'schedule',
-                'disk', 'training data', 'test data', 'one step']
+EXAMINATIONS = ['environment', 'config', 'model', 'start', 'training data',
+                'test data', 'launches', 'schedule', 'disk', 'run', 'one step',
+                'launch weights']
+EPOCHS = dict(type='EpochBasedTrainLoop', max_epochs=3, val_interval=1)
 
 
 @pytest.fixture(scope='module')
@@ -37,6 +40,7 @@ def cfg(data: Path, tmp_path: Path) -> Config:
         'load_from': None,
         'work_dir': str(tmp_path / 'work'),
         'train_dataloader.batch_size': 1,
+        'train_dataloader.num_workers': 1,
         **{
             f'{loader}.dataset.{domain}.data_root': str(data)
             for loader in ('train_dataloader', 'val_dataloader')
@@ -59,17 +63,43 @@ def test_a_healthy_config(cfg, tmp_path):
     assert 'image, instance, correlation' in found['model'].text
     assert 'instance at 400' in found['launches'].text
     assert '6 target images' in found['training data'].text
+    assert 'OptimWrapper, LinearLR, CosineAnnealingLR, ' in found['run'].text
+    assert '1 workers gave the first batch' in found['run'].text
+    assert not any(finding.warnings for finding in found.values())
     # Nothing is written.
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(('option', 'value', 'name', 'sentence'), [
-    ('custom_hooks.0.launch.instance', 2000, 'launches',
+    ('default_hooks.late_launch.launch.instance', 2000, 'launches',
      'instance at iteration 2000, but the run has only 2000'),
-    ('custom_hooks.0.launch.agnostic', 0, 'launches',
+    ('default_hooks.late_launch.launch.agnostic', 0, 'launches',
      'launches agnostic, but the model has'),
     ('param_scheduler.0.by_epoch', True, 'schedule', 'never takes a step'),
     ('param_scheduler.1.end', 3000, 'schedule', 'ends at 3000 iterations'),
+    ('default_hooks.late_launch.by_epoch', True, 'launches',
+     'counts epochs (by_epoch=True), but the run iterations'),
+    ('default_hooks', dict(_delete_=True), 'launches',
+     'but no LateLaunchHook launches them'),
+    ('train_cfg.max_epochs', 3, 'config', 'iterations, but has max_epochs'),
+    ('train_dataloader.num_workers', 0, 'config',
+     'persistent_workers is True, but there are no workers'),
+    ('train_dataloader.batch_sampler', dict(type='NoSampler'), 'run',
+     'NoSampler'),
+    ('train_dataloader.drop_lost', True, 'run', 'drop_lost'),
+    ('visualizer.vis_backends', [dict(type='NoVisBackend')], 'run',
+     'NoVisBackend'),
+    ('val_evaluator.metrics', [dict(type='NoMetric')], 'run', 'NoMetric'),
+    ('val_evaluator.dataset_prefixes', ['target', 'source'], 'run',
+     'the first for source'),
+    ('param_scheduler', [dict(type='NoLR')], 'run', 'NoLR'),
+    ('custom_hooks', [dict(type='NoHook')], 'run', 'NoHook'),
+    ('model.backbone.init_cfg',
+     dict(type='Pretrained', checkpoint='absent.pth'), 'start',
+     'model.backbone.init_cfg names absent.pth, which does not exist'),
+    ('train_dataloader.dataset', dict(
+        _delete_=True, type='BaseDetDataset', lazy_init=True),
+     'training data', 'must be a PairedDomainDataset'),
     ('model.neck.taps', [0, 0], 'model', 'each at most once'),
     ('model.backbone.out_indices', (2, 3), 'model', 'gives 2'),
     ('model.roi_head.bbox_head.num_classes', 3, 'training data',
@@ -88,9 +118,8 @@ def test_what_is_wrong_is_named(cfg, option, value, name, sentence):
     assert found[name].ok is False
     assert sentence in found[name].text
     assert [f.name for f in found.values() if f.ok is False] == [name]
-    # What builds on it is not examined.
-    if name in ('model', 'training data'):
-        assert found['one step'].ok is None
+    # What builds on it is not examined; weights may still come.
+    assert found['one step'].ok is {'start': True, 'one step': False}.get(name)
 
 
 @pytest.mark.parametrize('content', [
@@ -126,6 +155,88 @@ def test_weights_of_other_classes(cfg, tmp_path):
         found = findings(cfg)['start']
         assert found.ok is ok
         assert text in found.text
+
+
+def test_weights_without_a_network(cfg, monkeypatch, tmp_path):
+    """They are named, and everything else is examined all the same."""
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
+
+    def refuse(*_, **__):
+        raise OSError('no network')
+
+    monkeypatch.setattr('mmdet_ifan.engine.weights.urlopen', refuse)
+    cfg.load_from = 'https://example.com/start.pth'
+    cfg.model.backbone.init_cfg = dict(
+        type='Pretrained', checkpoint='https://example.com/trunk.pth')
+    found = findings(cfg)
+    assert [f.name for f in found.values() if f.ok is False] == ['start']
+    for name in ('start', 'trunk'):
+        assert (f'{tmp_path}/hub/checkpoints/{name}.pth and cannot be '
+                'downloaded (no network)') in found['start'].text
+    assert found['one step'].ok
+
+
+def test_weights_on_the_disk_are_those_of_the_step(cfg, tmp_path):
+    """The run that is tried starts from them, as training does."""
+    model = MODELS.build(cfg.model)
+    weights = {key: torch.zeros_like(value)
+               for key, value in model.backbone.state_dict().items()}
+    cfg.load_from = str(tmp_path / 'start.pth')
+    torch.save(
+        dict(state_dict={f'backbone.{k}': v for k, v in weights.items()}),
+        cfg.load_from)
+    doctor = Doctor(cfg)
+    assert all(finding.ok for finding in doctor.examine())
+    assert not any(p.any() for p in doctor.model.backbone.parameters())
+
+
+def test_a_run_of_epochs(cfg):
+    cfg.train_cfg, cfg.param_scheduler = EPOCHS, []
+    cfg.merge_from_dict({'default_hooks.late_launch': dict(
+        by_epoch=True, launch=dict(instance=1, correlation=2))})
+    found = findings(cfg)
+    assert all(finding.ok for finding in found.values()), found
+    assert ('correlation at epoch 2, of 3 epochs, 18 iterations'
+            in found['launches'].text)
+    warning, = found['run'].warnings
+    assert 'a checkpoint is written after each epoch' in warning
+    cfg.merge_from_dict(
+        {'default_hooks.late_launch.launch.correlation': 3})
+    assert 'has only 3 epochs' in findings(cfg)['launches'].text
+
+
+def test_a_hook_of_ones_own_beside_ours(cfg):
+    cfg.custom_hooks = [
+        dict(type='LateLaunchHook', launch=dict(image=0, instance=7)),
+        dict(type='EMAHook')
+    ]
+    text = findings(cfg)['launches'].text
+    assert 'image at 0, instance at 7, of 2000 iterations' in text
+    assert 'of 2 LateLaunchHooks the last counts' in text
+
+
+def test_what_may_be_meant_is_warned_of(cfg):
+    """Once, though the data sets are read again for the run."""
+    source = cfg.train_dataloader.dataset.source
+    source.metainfo = dict(classes=[*source.metainfo.classes, 'kiwi'])
+    path = Path(source.data_root, source.ann_file)
+    content = json.loads(path.read_text())
+    content['categories'].append(dict(id=99, name='kiwi'))
+    other = path.with_name('kiwi.json')
+    other.write_text(json.dumps(content))
+    source.ann_file = f'annotations/{other.name}'
+    cfg.model.roi_head.bbox_head.num_classes = 9
+    for domain in ('source', 'target'):
+        test = cfg.val_dataloader.dataset[domain]
+        test.metainfo, test.ann_file = source.metainfo, source.ann_file
+    found = findings(cfg)
+    assert all(finding.ok for finding in found.values()), found
+    text, = found['training data'].warnings
+    assert 'has no box of' in text and 'kiwi' in text
+    for domain, text in zip(('source', 'target'),
+                            found['test data'].warnings, strict=True):
+        assert f'test images of {domain} are trained on too' in text
+    assert not found['run'].warnings
 
 
 def test_a_target_without_labels(cfg):

@@ -48,6 +48,18 @@ custom_hooks = [
 FIXED = 'launch=dict(image=0, instance=5, correlation=9)'
 PLATEAU = ("when='plateau', window=2, tolerance=0.5, "
            'launch=dict(image=0, instance=(4, 8), correlation=(7, 12))')
+#: Six epochs of a batch of four pairs and one of two.
+EPOCHS = """
+train_cfg = dict(
+    _delete_=True, type='EpochBasedTrainLoop', max_epochs=6, val_interval=2)
+param_scheduler = [
+    dict(type='LinearLR', by_epoch=False, start_factor=0.1, end=4),
+    dict(type='MultiStepLR', by_epoch=True, milestones=[3, 5])
+]
+default_hooks.update(checkpoint=dict(by_epoch=True, interval=1))
+train_dataloader.update(batch_size=4)
+"""
+BY_EPOCH = 'by_epoch=True, launch=dict(image=0, instance=2, correlation=4)'
 #: Writes down what each iteration computes, and dies where KILL_AT says.
 RECORDER = """
 import json, os, pathlib, signal
@@ -65,7 +77,7 @@ def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
 def write_half(path, content):
-    if path.name.startswith(f'iter_{STEP}.pth'):
+    if path.name.startswith((f'iter_{STEP}.pth', f'epoch_{STEP}.pth')):
         write(path, content[:len(content) // 2])
         die()
     return write(path, content)
@@ -129,11 +141,15 @@ class Folder:
 
     def __init__(self, path: Path, launch: str, data: Path) -> None:
         self.path = path
+        by_epoch = launch == BY_EPOCH
+        self.iterations = 12 if by_epoch else ITERATIONS
+        self.last = 'epoch_6' if by_epoch else f'iter_{ITERATIONS}'
         path.mkdir()
         (path / 'data').symlink_to(data)
         (path / 'recorder.py').write_text(RECORDER)
         (path / 'leaf.py').write_text(
-            CONFIG.format(launch=launch, iterations=ITERATIONS))
+            CONFIG.format(launch=launch, iterations=ITERATIONS) +
+            (EPOCHS if by_epoch else ''))
         (path / 'seen.jsonl').touch()
 
     @property
@@ -152,7 +168,7 @@ class Folder:
     def result(self) -> dict:
         """The last checkpoint."""
         return torch.load(
-            self.path / f'work/iter_{ITERATIONS}.pth', weights_only=False)
+            self.path / f'work/{self.last}.pth', weights_only=False)
 
 
 @pytest.fixture(scope='module')
@@ -216,7 +232,7 @@ def uninterrupted(server: Server, data: Path,
 
 def assert_varied(seen: dict[int, dict]) -> None:
     """Flips and colours vary, alignments are launched on the way."""
-    launched = [len(seen[i]['launched']) for i in range(ITERATIONS)]
+    launched = [len(seen[i]['launched']) for i in range(len(seen))]
     assert launched[0] == 1 and launched[-1] == 3
     images = [
         tuple(image) for values in seen.values() for image in values['images']
@@ -245,7 +261,7 @@ def assert_same(one, other) -> None:
 def assert_equal_trainings(folder: Folder, whole: Folder) -> None:
     """Compare every iteration and all that the last checkpoint keeps."""
     expected = dict(whole.seen)
-    assert sorted(expected) == list(range(ITERATIONS))
+    assert sorted(expected) == list(range(folder.iterations))
     seen = list(folder.seen)
     assert {iteration for iteration, _ in seen} == set(expected)
     for iteration, values in seen:
@@ -278,6 +294,31 @@ def test_kills_where_it_hurts(server, uninterrupted, data, tmp_path, launch):
     assert f'Checkpoint {torn} is torn' in folder.log
     assert f'Load checkpoint from {work}/iter_6.pth' in folder.log
     assert_equal_trainings(folder, whole)
+
+
+def test_kills_in_epochs(server, uninterrupted, data, tmp_path):
+    """In an epoch, in its checkpoint, in its validation; one that is torn."""
+    whole = uninterrupted(BY_EPOCH)
+    seen = dict(whole.seen)
+    assert_varied(seen)
+    assert [len(seen[i]['launched']) for i in (3, 4, 7, 8)] == [1, 2, 2, 3]
+    assert [len(seen[i]['images']) for i in (0, 1)] == [8, 4]
+    folder = Folder(tmp_path / 'run', BY_EPOCH, data)
+    for kill_at in ('iteration:3', 'write:3', 'validation:8'):
+        assert server.train(folder, kill_at) == -signal.SIGKILL, folder.log
+    assert 'Removed epoch_3.pth.' in folder.log
+    work = folder.path / 'work'
+    torn = work / 'epoch_4.pth'
+    torn.write_bytes(torn.read_bytes()[:-100])
+    # Only the checkpoints were copied.
+    (work / 'last_checkpoint').unlink()
+
+    assert server.train(folder) == 0, folder.log
+    assert f'Checkpoint {torn} is torn' in folder.log
+    assert f'Load checkpoint from {work}/epoch_3.pth' in folder.log
+    assert_equal_trainings(folder, whole)
+    assert sorted(path.name for path in work.glob('*.pth')) == [
+        'epoch_5.pth', 'epoch_6.pth']
 
 
 @pytest.mark.skipif(not KILLS, reason='takes minutes; give KILLS')

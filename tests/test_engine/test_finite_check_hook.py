@@ -101,7 +101,7 @@ def make_runner(write_coco: Callable, tmp_path: Path, configs: Path):
         cfg.param_scheduler = []
         cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
         cfg.test_dataloader = cfg.test_cfg = cfg.test_evaluator = None
-        cfg.custom_hooks = [dict(type='LateLaunchHook', launch=dict(image=0))]
+        cfg.default_hooks.late_launch.launch = dict(image=0)
         runner = Runner.from_cfg(cfg)
         runner.register_hook(poison, 'VERY_HIGH')
         made.append(runner)

@@ -9,7 +9,11 @@ from mmdet.registry import HOOKS
 from mmengine.hooks import LoggerHook
 from mmengine.logging import HistoryBuffer
 from mmengine.registry import MODEL_WRAPPERS
-from mmengine.runner import get_priority
+from mmengine.runner import (
+    EpochBasedTrainLoop,
+    IterBasedTrainLoop,
+    get_priority,
+)
 from torch import nn
 
 from mmdet_ifan.engine import LateLaunchHook
@@ -48,6 +52,7 @@ def runner() -> Mock:
     runner.model = Aligned()
     runner.iter = 0
     runner.max_iters = 10
+    runner.hooks = []
     return runner
 
 
@@ -205,6 +210,94 @@ def test_refuses_a_model_without_alignments(runner):
     runner.model = nn.Linear(1, 1)
     with pytest.raises(ValueError, match='got Linear'):
         LateLaunchHook({}).before_train(runner)
+
+
+# Several hooks
+
+
+@pytest.mark.parametrize('priority', ['ABOVE_NORMAL', 'HIGHEST'])
+def test_the_last_of_several_counts(runner, priority):
+    """That of custom_hooks, whatever its priority; only it is checked."""
+    first = LateLaunchHook(dict(image=0, absent=10**9), when='plateau')
+    last = LateLaunchHook(dict(instance=2))
+    last.priority = priority
+    runner.hooks = sorted([first, last],
+                          key=lambda hook: get_priority(hook.priority))
+    for hook in runner.hooks:
+        hook.before_train(runner)
+    history = []
+    for i in range(4):
+        runner.iter = i
+        for hook in runner.hooks:
+            hook.before_train_iter(runner, batch_idx=i)
+            hook.after_train_iter(runner, batch_idx=i, outputs=dict(loss=0))
+        history.append(runner.model.launched)
+    assert history == [[], [], ['instance'], ['instance']]
+    checkpoint: dict = {}
+    for hook in runner.hooks:
+        hook.before_save_checkpoint(runner, checkpoint)
+    assert checkpoint == {}
+    said, = (line for line in log_lines(runner) if 'steps aside' in line)
+    assert 'the last counts, which launches instance at 2' in said
+    assert 'image at 0, absent at 1000000000' in said
+
+
+# Launch by epochs
+
+
+@pytest.fixture
+def epoch_runner(runner):
+    """Four epochs of three iterations."""
+    runner.train_loop = Mock(spec=EpochBasedTrainLoop)
+    runner.max_epochs, runner.max_iters = 4, 12
+    return runner
+
+
+def train_epochs(hook: LateLaunchHook, runner: Mock,
+                 start: int) -> list[list[str]]:
+    """Go through epochs; tell what was launched in each iteration."""
+    runner.epoch = start
+    hook.before_train(runner)
+    history = []
+    for i in range(3 * start, 12):
+        runner.iter, runner.epoch = i, i // 3
+        hook.before_train_iter(runner, batch_idx=i % 3)
+        history.append(runner.model.launched)
+    return history
+
+
+@pytest.mark.parametrize('start', [0, 1, 2, 3])
+def test_launches_by_epochs(epoch_runner, start):
+    hook = LateLaunchHook(
+        dict(image=0, instance=1, correlation=3), by_epoch=True)
+    assert train_epochs(hook, epoch_runner, start) == [
+        list(NAMES[:n]) for n in [1] * 3 + [2] * 6 + [3] * 3][3 * start:]
+    assert any('correlation is launched (at epoch 3; now 3)' in line
+               for line in log_lines(epoch_runner))
+
+
+def test_launches_by_iterations_in_a_run_of_epochs(epoch_runner):
+    hook = LateLaunchHook(LAUNCH)
+    assert train_epochs(hook, epoch_runner, 0) == [
+        expected(i) for i in range(12)]
+
+
+def test_bounds_of_a_plateau_in_epochs(epoch_runner):
+    """As soon as it is stable, at the latest with its epoch."""
+    hook = LateLaunchHook(
+        dict(image=0, instance=(1, 2), correlation=3),
+        when='plateau', window=10, by_epoch=True)
+    train_epochs(hook, epoch_runner, 0)
+    assert hook.launched_at == dict(image=0, instance=2, correlation=3)
+
+
+def test_refuses_epochs_that_the_run_has_not(epoch_runner):
+    hook = LateLaunchHook(dict(image=4), by_epoch=True)
+    with pytest.raises(ValueError, match='at epoch 4, but .*only 4 epochs'):
+        hook.before_train(epoch_runner)
+    epoch_runner.train_loop = Mock(spec=IterBasedTrainLoop)
+    with pytest.raises(ValueError, match='but the run counts iterations'):
+        LateLaunchHook({}, by_epoch=True).before_train(epoch_runner)
 
 
 # Launch at a plateau

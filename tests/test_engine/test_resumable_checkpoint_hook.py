@@ -71,6 +71,23 @@ class OtherSampler(Sampler):
         return iter(self.sampler)
 
 
+class FiniteSampler(Sampler):
+    """One that mmengine tells the epoch."""
+
+    def __init__(self, dataset: Pairs, seed: int) -> None:
+        self.seed, self.epoch = seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return 5
+
+    def __iter__(self) -> Iterator:
+        rng = random.Random(self.seed + self.epoch)
+        return iter([(rng.randrange(5), rng.randrange(7)) for _ in range(5)])
+
+
 class Model(BaseModel):
     """Adds noise, as a sampler of proposals does."""
 
@@ -131,6 +148,8 @@ def train(tmp_path: Path) -> Callable[..., dict[int, float]]:
             val_interval: int = 5,
             checkpoint: str | None = None,
             hook: type = ResumableCheckpointHook,
+            max_epochs: int | None = None,
+            persistent: bool = True,
             **kwargs) -> dict[int, float]:
         losses: dict[int, float] = {}
         pairs: list[tuple[int, int]] = []
@@ -146,11 +165,12 @@ def train(tmp_path: Path) -> Callable[..., dict[int, float]]:
                 collate_fn=dict(type=collate_with_random_state),
                 batch_size=batch_size,
                 num_workers=num_workers,
-                persistent_workers=num_workers > 0),
+                persistent_workers=num_workers > 0 and persistent),
             train_cfg=dict(
                 by_epoch=False,
                 max_iters=ITERATIONS,
-                val_interval=val_interval),
+                val_interval=val_interval) if max_epochs is None else dict(
+                    by_epoch=True, max_epochs=max_epochs, val_interval=2),
             optim_wrapper=dict(
                 optimizer=dict(type='SGD', lr=.1, momentum=.9)),
             val_dataloader=dict(
@@ -163,13 +183,11 @@ def train(tmp_path: Path) -> Callable[..., dict[int, float]]:
             default_hooks=dict(
                 logger=None,
                 timer=None,
-                sampler_seed=None,
+                sampler_seed=dict(type='DistSamplerSeedHook'),
                 checkpoint=dict(
                     type=hook,
-                    by_epoch=False,
-                    interval=2,
                     max_keep_ckpts=3,
-                    **kwargs)),
+                    **{**dict(by_epoch=False, interval=2), **kwargs})),
             custom_hooks=[Stop(losses, pairs, stop)],
             randomness=dict(seed=seed),
             resume=bool(checkpoint) or (folder / 'last_checkpoint').exists(),
@@ -208,6 +226,55 @@ def test_resumes_as_if_nothing_had_been(train, options):
     assert 'iterations had' not in train.log
     assert 0 < len(rest) < ITERATIONS
     assert rest == {key: whole[key] for key in rest}
+
+
+#: Six epochs of a batch of three pairs and one of two.
+EPOCHS = dict(max_epochs=6, by_epoch=True, interval=1)
+
+
+@pytest.mark.parametrize('options', [
+    dict(),
+    dict(num_workers=3),
+    dict(num_workers=3, persistent=False),
+    dict(num_workers=2, save_best='figure', rule='greater'),
+    dict(num_workers=2, sampler=FiniteSampler),
+    # Two inherited settings count iterations: after each epoch, then.
+    dict(by_epoch=False, interval=5000),
+])
+def test_resumes_epochs_as_if_nothing_had_been(train, tmp_path, options):
+    """Stopped in epochs, and before a validation."""
+    options = {**EPOCHS, **options}
+    whole = train('whole', **options)
+    assert len(whole) == ITERATIONS + 1
+    if 'sampler' not in options:
+        assert train.pairs == draw_pairs(6 * 5)
+    for stop in (3, 9):
+        part = train('stopped', stop, **options)
+        assert all(part[i] == whole[i] for i in part if i != 'weights')
+    assert sorted(path.name for path in (tmp_path / 'stopped').glob('e*.pth')
+                  ) == ['epoch_2.pth', 'epoch_3.pth', 'epoch_4.pth']
+    rest = train('stopped', **options)
+    assert rest == {key: whole[key] for key in [*range(8, 12), 'weights']}
+    assert ('a checkpoint is written after each epoch' in train.log) == (
+        not options['by_epoch'])
+
+
+def test_epochs_with_another_batch_size(train):
+    """No pair twice or left out, whatever the batches are."""
+    train('stopped', 5, **EPOCHS)
+    pairs = train.pairs[:10]
+    train('stopped', batch_size=1, **EPOCHS)
+    assert pairs + train.pairs == draw_pairs(30)
+
+
+def test_epochs_do_not_resume_iterations(train):
+    """Nor the reverse: the counts would mean something else."""
+    train('iterations', 5)
+    with pytest.raises(RuntimeError, match='run that counts iterations, but'):
+        train('iterations', **EPOCHS)
+    train('epochs', 5, **EPOCHS)
+    with pytest.raises(RuntimeError, match='a run that counts epochs, but'):
+        train('epochs')
 
 
 def test_without_the_hook_it_differs(train):

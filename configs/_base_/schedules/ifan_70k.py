@@ -1,6 +1,7 @@
 # The paper's schedule: SGD, 50k iterations at 0.001 and 20k at 0.0001, one
 # source and one target image a step. The alignments start one after the
 # other.
+_base_ = '../default_runtime.py'
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=70000, val_interval=5000)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
@@ -10,9 +11,8 @@ optim_wrapper = dict(
 param_scheduler = [
     dict(type='MultiStepLR', by_epoch=False, milestones=[50000], gamma=0.1)
 ]
-custom_hooks = [
-    dict(
+default_hooks = dict(
+    late_launch=dict(
         type='LateLaunchHook',
-        launch=dict(image=0, instance=30000, correlation=50000))
-]
+        launch=dict(image=0, instance=30000, correlation=50000)))
 auto_scale_lr = dict(enable=False, base_batch_size=1)

@@ -1,6 +1,7 @@
 # For a small detector from scratch: AdamW learns in a thousand steps what SGD
 # does not. The classifiers step faster than the detector, or they have
 # nothing to tell it (docs/mini_city_study.md).
+_base_ = '../default_runtime.py'
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=2000, val_interval=2000)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
@@ -14,9 +15,9 @@ param_scheduler = [
     dict(type='LinearLR', by_epoch=False, start_factor=0.1, end=50),
     dict(type='CosineAnnealingLR', by_epoch=False, begin=50)
 ]
-custom_hooks = [
-    dict(
+default_hooks = dict(
+    checkpoint=dict(interval=200),
+    late_launch=dict(
         type='LateLaunchHook',
-        launch=dict(image=0, instance=400, correlation=1400))
-]
+        launch=dict(image=0, instance=400, correlation=1400)))
 auto_scale_lr = dict(enable=False, base_batch_size=4)

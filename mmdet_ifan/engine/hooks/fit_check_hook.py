@@ -10,6 +10,7 @@ from mmengine.hooks import EMAHook, Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 from mmengine.structures import InstanceData
+from torch import nn
 
 from ...models import DomainFeatures
 from ..asked_schedule import AskedSchedule
@@ -83,15 +84,25 @@ class FitCheckHook(Hook):
             if self._asked is not None:
                 self._asked.compare(checkpoint, name)
 
-    @torch.no_grad()
     def before_train(self, runner: Runner) -> None:
         """Try each part; of the run, only a resumed schedule is changed."""
         if runner.iter:
             self._after_resuming(runner)
         model = runner.model
         model = model.module if is_model_wrapper(model) else model
-        if not hasattr(model, 'all_alignments'):
-            return
+        if hasattr(model, 'all_alignments'):
+            self.check(model)
+
+    @torch.no_grad()
+    def check(self, model: nn.Module) -> None:
+        """Try each part of a detector with alignments.
+
+        Args:
+            model (nn.Module): The detector.
+
+        Raises:
+            ValueError: If a part does not fit.
+        """
         training = {m: m.training for m in model.modules()}
         model.eval()
         with torch.random.fork_rng():

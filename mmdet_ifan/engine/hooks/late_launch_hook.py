@@ -1,12 +1,14 @@
 """Late launch of the alignments (iFAN, Training and Inference)."""
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import count
 from typing import Any
 
 from mmdet.registry import HOOKS
+from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.hooks.hook import DATA_BATCH
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from ..plateau import Plateau
 
@@ -28,52 +30,61 @@ class LateLaunchHook(Hook):
 
     An alignment that is not launched costs nothing.
 
+    Our configs have the hook under ``default_hooks``, where a config of your
+    own cannot drop it by accident, as it would from the list
+    ``custom_hooks``. A second one may still stand there: of several the one
+    that was registered last counts.
+
     Args:
         launch (dict[str, int | tuple[int, int]]): Iteration, counted from 0,
             at which each alignment starts; for ``when='plateau'`` the
             earliest and the latest, or one number for both. An alignment of
             the model that is not named here never starts: the dictionary *is*
-            the ablation.
+            the ablation. It is merged with that of the base config, as all
+            dictionaries are; ``_delete_=True`` in it leaves the base's out.
         when (str): ``iteration`` or ``plateau``. Defaults to ``iteration``.
         window (int): Iterations over which a plateau averages the losses.
             Defaults to 100.
         tolerance (float): Relative change from one window to the next that
             is still a plateau. Defaults to 0.05.
+        by_epoch (bool): Whether ``launch`` counts epochs instead, in a run by
+            ``EpochBasedTrainLoop``. Defaults to False.
 
     Raises:
         ValueError: If an iteration is not an integer >= 0, bounds are given
             in the wrong order or without ``when='plateau'``, and, before
             training, if the model has no alignment of a name, its weight is
-            0, or an iteration lies outside the run.
+            0, an iteration lies outside the run, or ``launch`` counts epochs
+            and the run does not.
 
     Examples:
-        >>> custom_hooks = [
-        ...     dict(
+        >>> default_hooks = dict(
+        ...     late_launch=dict(
         ...         type='LateLaunchHook',
         ...         launch=dict(
-        ...             image=0, instance=30000, correlation=50000))
-        ... ]
-        >>> custom_hooks = [
-        ...     dict(
+        ...             image=0, instance=30000, correlation=50000)))
+        >>> default_hooks = dict(
+        ...     late_launch=dict(
         ...         type='LateLaunchHook',
         ...         when='plateau',
         ...         launch=dict(
         ...             image=0,
         ...             instance=(5000, 40000),
-        ...             correlation=(10000, 60000)))
-        ... ]
+        ...             correlation=(10000, 60000))))
     """
 
     # Before the loggers: they show this iteration's state.
     priority = 'ABOVE_NORMAL'
     #: Where the checkpoint keeps what a plateau has seen.
     STATE = 'late_launch'
+    _numbers = count()
 
     def __init__(self,
                  launch: Mapping[str, int | tuple[int, int]],
                  when: str = 'iteration',
                  window: int = 100,
-                 tolerance: float = 0.05) -> None:
+                 tolerance: float = 0.05,
+                 by_epoch: bool = False) -> None:
         if when not in ('iteration', 'plateau'):
             raise ValueError("when must be 'iteration' or 'plateau', but got "
                              f'{when!r}.')
@@ -94,28 +105,71 @@ class LateLaunchHook(Hook):
                         f'The launch of {name} has bounds, '
                         f"{self.launch[name]}: give when='plateau', or one "
                         'iteration.')
+        self.by_epoch = by_epoch
+        self.unit = 'epoch' if by_epoch else 'iteration'
         #: With a plateau, when each alignment was launched.
         self.launched_at: dict[str, int] = {}
         self._saved: dict[str, Any] | None = None
+        # Hooks are built as they are registered; their list is in the order
+        # of their priorities.
+        self._number = next(self._numbers)
+        #: Whether another one counts.
+        self.aside = False
 
-    def before_train(self, runner: Runner) -> None:
-        """Check the names and iterations against the model and the run."""
-        alignments = self._alignments(runner)
+    def __str__(self) -> str:
+        """Tell what is launched when, for a log."""
+        starts = ', '.join(
+            f'{name} at {"epoch " if self.by_epoch else ""}{start}'
+            for name, start in self.launch.items())
+        return starts or 'nothing'
+
+    def check(self, alignments: Mapping[str, Any], length: int) -> None:
+        """Check the names and iterations against the model and the run.
+
+        Args:
+            alignments (Mapping[str, BaseAlignment]): The model's, by name.
+            length (int): Iterations of the run, epochs if ``by_epoch``.
+
+        Raises:
+            ValueError: If they do not fit.
+        """
         unknown = sorted(set(self.launch) - set(alignments))
         if unknown:
             raise ValueError(
                 f'LateLaunchHook launches {", ".join(unknown)}, but the model '
-                f'has the alignments {", ".join(alignments)}.')
+                f'has the alignments {", ".join(alignments) or "none"}. If '
+                'the base config names it, _delete_=True in launch leaves it '
+                'out.')
         for name in self.launch:
             if not alignments[name].loss_weight:
                 raise ValueError(
                     f'LateLaunchHook launches {name}, whose loss_weight is 0:'
                     ' take it out of launch, or give it a weight.')
         for name, (_, latest) in self.bounds.items():
-            if latest >= runner.max_iters:
+            if latest >= length:
                 raise ValueError(
-                    f'LateLaunchHook launches {name} at iteration {latest},'
-                    f' but the run has only {runner.max_iters} iterations.')
+                    f'LateLaunchHook launches {name} at {self.unit} {latest},'
+                    f' but the run has only {length} {self.unit}s.')
+
+    def before_train(self, runner: Runner) -> None:
+        """Step aside for another one, or check what is launched."""
+        counts = launching_hook(runner.hooks)
+        self.aside = counts not in (None, self)
+        if self.aside:
+            runner.logger.info(
+                'Of several LateLaunchHooks the last counts, which launches '
+                f'{counts}; one that launches {self} steps aside.')
+            return
+        alignments = self._alignments(runner)
+        if not self.by_epoch:
+            self.check(alignments, runner.max_iters)
+        elif isinstance(runner.train_loop, EpochBasedTrainLoop):
+            self.check(alignments, runner.max_epochs)
+        else:
+            raise ValueError(
+                'LateLaunchHook counts epochs (by_epoch=True), but the run '
+                'counts iterations: let train_cfg be an EpochBasedTrainLoop, '
+                'or give launch in iterations.')
         # A checkpoint to start from has a state, too, of another run.
         if self.plateau is not None and self._saved and runner.iter > 0:
             self.launched_at = {
@@ -139,13 +193,16 @@ class LateLaunchHook(Hook):
                           batch_idx: int,
                           data_batch: DATA_BATCH = None) -> None:
         """Set this iteration's gates; log them and the weights."""
-        starts = self._starts(runner.iter)
+        if self.aside:
+            return
+        now = runner.epoch if self.by_epoch else runner.iter
+        starts = self._starts(now)
         for name, alignment in self._alignments(runner).items():
-            launched = name in starts and runner.iter >= starts[name]
+            launched = name in starts and now >= starts[name]
             if launched and not alignment.launched:
                 runner.logger.info(
-                    f'Alignment {name} is launched (at iteration '
-                    f'{starts[name]}; now {runner.iter}) with '
+                    f'Alignment {name} is launched (at {self.unit} '
+                    f'{starts[name]}; now {now}) with '
                     f'loss_weight {alignment.loss_weight} and grl_weight '
                     f'{alignment.reverse.weight}.')
             alignment.launched = launched
@@ -163,7 +220,7 @@ class LateLaunchHook(Hook):
                          data_batch: DATA_BATCH = None,
                          outputs: Mapping[str, Any] | None = None) -> None:
         """Show the plateau the losses of what is launched."""
-        if self.plateau is not None and outputs:
+        if self.plateau is not None and outputs and not self.aside:
             self.plateau.update({
                 key: value
                 for key, value in outputs.items() if 'loss' in key
@@ -172,7 +229,7 @@ class LateLaunchHook(Hook):
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Keep what the plateau has seen."""
-        if self.plateau is not None:
+        if self.plateau is not None and not self.aside:
             checkpoint[self.STATE] = dict(
                 launched_at=dict(self.launched_at),
                 plateau=self.plateau.state_dict())
@@ -184,6 +241,7 @@ class LateLaunchHook(Hook):
     def _compare_with_checkpoint(self, runner: Runner) -> None:
         """Say which alignments were not as this config has them."""
         scalars = runner.message_hub.log_scalars
+        reached = runner.epoch if self.by_epoch else runner.iter
         for name in self._alignments(runner):
             logged = scalars.get(f'train/{name}/launched')
             if logged is None:
@@ -192,7 +250,7 @@ class LateLaunchHook(Hook):
             # As of the checkpoint's last iteration.
             now = (name in self.launched_at if self.plateau is not None else
                    name in self.bounds
-                   and self.bounds[name][0] < runner.iter)
+                   and self.bounds[name][0] < reached)
             if was != now:
                 words = {True: 'is launched', False: 'is not launched'}
                 runner.logger.warning(
@@ -202,8 +260,8 @@ class LateLaunchHook(Hook):
                     'followed. Resume with the launches of that run unless '
                     'it is meant.')
 
-    def _starts(self, iteration: int) -> dict[str, int]:
-        """Give the iterations at which alignments start, as far as known."""
+    def _starts(self, now: int) -> dict[str, int]:
+        """Give when alignments start, as far as it is known by now."""
         if self.plateau is None:
             return {name: start for name, (start, _) in self.bounds.items()}
         waiting = False
@@ -212,9 +270,8 @@ class LateLaunchHook(Hook):
                 continue
             # The first has none before it that could be unstable.
             stable = self.plateau.stable or not self.launched_at
-            if iteration >= latest or (iteration >= earliest and stable
-                                       and not waiting):
-                self.launched_at[name] = iteration
+            if now >= latest or (now >= earliest and stable and not waiting):
+                self.launched_at[name] = now
                 self.plateau.restart()
             else:
                 # The next ones wait for it, unless their own time has come.
@@ -230,6 +287,32 @@ class LateLaunchHook(Hook):
                 f'LateLaunchHook needs a model with alignments, such as '
                 f'IFANDetector, but got {type(model).__name__}.')
         return model.all_alignments
+
+
+def launching_hook(hooks: Iterable[Hook]) -> LateLaunchHook | None:
+    """Give the hook that counts: of several, the one registered last.
+
+    Args:
+        hooks (Iterable[Hook]): The hooks of a run.
+    """
+    return max(
+        (hook for hook in hooks if isinstance(hook, LateLaunchHook)),
+        key=lambda hook: hook._number,
+        default=None)
+
+
+def launching_config(cfg: Config) -> dict | None:
+    """Give the config of the hook that counts; None if there is none.
+
+    Args:
+        cfg (Config): The config of a run.
+    """
+    hooks = [
+        hook for hook in (*cfg.get('default_hooks', {}).values(),
+                          *(cfg.get('custom_hooks') or ()))
+        if hook and hook.get('type') == 'LateLaunchHook'
+    ]
+    return hooks[-1] if hooks else None
 
 
 def _bounds(name: str, value: Any) -> tuple[int, int]:

@@ -1,5 +1,6 @@
 """What training and testing say of each other, before the first iteration."""
 import os.path as osp
+from collections.abc import Iterator
 
 from mmdet.registry import HOOKS
 from mmengine.dataset import BaseDataset
@@ -29,9 +30,26 @@ class PairCheckHook(Hook):
             return
         train = runner.train_dataloader.dataset
         test = runner.val_dataloader.dataset
-        if not (isinstance(train, PairedDomainDataset)
+        if (isinstance(train, PairedDomainDataset)
                 and isinstance(test, DomainTestDataset)):
-            return
+            for warning in self.compare(train, test):
+                runner.logger.warning(warning)
+
+    def compare(self, train: PairedDomainDataset,
+                test: DomainTestDataset) -> Iterator[str]:
+        """Compare two data sets.
+
+        Args:
+            train (PairedDomainDataset): What is trained on.
+            test (DomainTestDataset): What is tested on.
+
+        Yields:
+            str: For each domain with test images that are trained on too, a
+            sentence.
+
+        Raises:
+            DataError: If the classes or their order differ.
+        """
         trained, tested = (
             tuple(dataset.metainfo['classes']) for dataset in (train, test))
         if trained != tested:
@@ -45,7 +63,7 @@ class PairCheckHook(Hook):
             test_paths = _paths(dataset)
             shared = sorted(test_paths & train_paths)
             if shared:
-                runner.logger.warning(
+                yield (
                     f'{len(shared)} of the {len(test_paths)} test images of '
                     f'{domain} are trained on too: {name_some(shared)}. Its '
                     'figures are not those of unseen images; correct ann_file '

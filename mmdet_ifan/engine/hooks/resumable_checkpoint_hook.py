@@ -14,7 +14,8 @@ from mmengine.dist import (
 from mmengine.fileio import LocalBackend
 from mmengine.hooks import CheckpointHook
 from mmengine.hooks.hook import DATA_BATCH
-from mmengine.runner import Runner
+from mmengine.runner import EpochBasedTrainLoop, Runner
+from torch import Generator
 from torch.utils.data import DataLoader
 
 from ...datasets import PairedDomainSampler
@@ -31,6 +32,7 @@ from ..checkpoint_files import (
     remove_unfinished,
     what_is_wrong,
 )
+from ..epochs import end_with_the_epoch, sampler_of
 
 
 @HOOKS.register_module()
@@ -53,6 +55,10 @@ class ResumableCheckpointHook(CheckpointHook):
     draw goes on with the next pair all the same. Workers then begin their
     random numbers anew, and processes that had none take another's.
 
+    A run that counts epochs resumes at the end of one. If its config has left
+    ``by_epoch=False``, a checkpoint is therefore written after each epoch
+    instead, and the log says so.
+
     Args:
         *args: See :class:`mmengine.hooks.CheckpointHook`.
         **kwargs: See there.
@@ -60,12 +66,16 @@ class ResumableCheckpointHook(CheckpointHook):
     Raises:
         ValueError: If ``max_keep_ckpts`` is 1: mmengine removes the oldest
             checkpoint before it writes a new one.
-        RuntimeError: Before a resumed training, if no checkpoint is whole.
+        RuntimeError: Before a resumed training, if no checkpoint is whole, or
+            its run counted iterations and this one counts epochs, or the
+            reverse.
     """
 
     #: Where ``meta`` of a checkpoint keeps the states, a list by rank.
     STATES = 'random_states'
     backend_args: dict | None
+    by_epoch: bool
+    filename_tmpl: str
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -79,11 +89,14 @@ class ResumableCheckpointHook(CheckpointHook):
         self.pairs = 0
         self._loaded: list[dict] = []
         self._training_state: RandomState = {}
+        #: What the main process of a resumed epoch begins with.
+        self._first_state: RandomState | None = None
 
     def before_run(self, runner: Runner) -> None:
         """Choose the checkpoint to resume: the latest whole one."""
         if not runner._resume:
             return
+        self._count_as(runner)
         named = runner._load_from
         if named is None:
             named = latest_in(runner.work_dir)
@@ -108,6 +121,7 @@ class ResumableCheckpointHook(CheckpointHook):
 
     def before_train(self, runner: Runner) -> None:
         """Prepare the disk and, in a resumed run, the batches."""
+        self._count_as(runner)
         super().before_train(runner)
         if self.backend_args is None and isinstance(self.file_backend,
                                                     LocalBackend):
@@ -119,8 +133,14 @@ class ResumableCheckpointHook(CheckpointHook):
                         f'Removed {name}, a checkpoint that was being written '
                         'when its process was stopped.')
         # None: as it was started.
-        self.workers = dict.fromkeys(
-            range(runner.train_dataloader.num_workers))
+        loader = runner.train_dataloader
+        self.workers = dict.fromkeys(range(loader.num_workers))
+        by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
+        if by_epoch:
+            end_with_the_epoch(runner)
+            # So that starting workers, as a resumed run does in an epoch in
+            # which another does not, draws no number of the training.
+            loader.generator = Generator()
         if not runner.iter:
             return
         if not self._loaded:
@@ -129,8 +149,22 @@ class ResumableCheckpointHook(CheckpointHook):
                 'from an uninterrupted one.')
             return
         state = self._loaded[get_rank() % len(self._loaded)]
+        if by_epoch != state.get('by_epoch', False):
+            units = ('epochs', 'iterations')
+            raise RuntimeError(
+                'The checkpoint is of a run that counts '
+                f'{units[by_epoch]}, but train_cfg counts '
+                f'{units[not by_epoch]}: resume it with the train_cfg that it '
+                'was trained with, or only start from its weights, by '
+                'load_from without resume.')
         loop = runner.train_loop
-        if self._skip(runner, state):
+        ours = self._skip(runner, state)
+        if by_epoch:
+            self._first_state = state['process']
+            self._restore_workers(runner, state, 0)
+            return
+        if ours:
+            self._restore_workers(runner, state, runner.iter)
             batches = _start(loop.dataloader, state['process'])
         else:
             runner.logger.warning(
@@ -140,6 +174,12 @@ class ResumableCheckpointHook(CheckpointHook):
                               state['process'])
         loop.dataloader_iterator = _Rest(runner.iter, batches)
 
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Begin a resumed epoch with the random state after the last one."""
+        if self._first_state is not None:
+            set_random_state(self._first_state)
+            self._first_state = None
+
     def before_train_iter(self,
                           runner: Runner,
                           batch_idx: int,
@@ -148,8 +188,16 @@ class ResumableCheckpointHook(CheckpointHook):
         loader = runner.train_dataloader
         self.pairs += _pairs_of_an_iteration(loader)
         if hasattr(data_batch, 'random_state'):
-            self.workers[runner.iter % loader.num_workers] = (
+            # Each epoch begins with the first worker.
+            self.workers[batch_idx % loader.num_workers] = (
                 data_batch.random_state)
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Go to the end of the epoch: its last batch may not be full."""
+        sampler = sampler_of(runner.train_dataloader)
+        if isinstance(sampler, PairedDomainSampler) and sampler.by_epoch:
+            self.pairs = sampler.span[1]
+        super().after_train_epoch(runner)
 
     def before_val_epoch(self, runner: Runner) -> None:
         """Remember the random state of training."""
@@ -168,9 +216,23 @@ class ResumableCheckpointHook(CheckpointHook):
             process=get_random_state(),
             workers=self.workers,
             pairs=self.pairs,
+            by_epoch=isinstance(runner.train_loop, EpochBasedTrainLoop),
             seed=getattr(runner.train_dataloader.sampler, 'seed', None))
         super()._save_checkpoint_with_step(
             runner, step, {**meta, self.STATES: all_gather_object(state)})
+
+    def _count_as(self, runner: Runner) -> None:
+        """Count epochs if the run does, whatever was inherited."""
+        if self.by_epoch or not isinstance(runner.train_loop,
+                                           EpochBasedTrainLoop):
+            return
+        self.by_epoch, self.interval = True, 1
+        self.filename_tmpl = self.filename_tmpl.replace('iter', 'epoch')
+        runner.logger.warning(
+            'default_hooks.checkpoint counts iterations, but train_cfg '
+            'epochs, and a run resumes at the end of one: a checkpoint is '
+            'written after each epoch. To choose, set by_epoch=True and '
+            'interval of default_hooks.checkpoint.')
 
     def _skip(self, runner: Runner, state: dict) -> bool:
         """Let the data loader begin after the pairs that are done.
@@ -179,7 +241,7 @@ class ResumableCheckpointHook(CheckpointHook):
             bool: Whether that is possible.
         """
         loader = runner.train_dataloader
-        sampler = loader.sampler
+        sampler = sampler_of(loader)
         if (not isinstance(sampler, PairedDomainSampler)
                 or loader.batch_size is None):
             return False
@@ -188,12 +250,25 @@ class ResumableCheckpointHook(CheckpointHook):
         sampler.seed, sampler.start = state['seed'], self.pairs
         runner.logger.info(f'The draw goes on after {self.pairs} pairs; an '
                            f'iteration has {each}.')
-        if self.pairs != runner.iter * each:
+        if not sampler.by_epoch and self.pairs != runner.iter * each:
             runner.logger.warning(
                 f'The first {runner.iter} iterations had {self.pairs} pairs, '
                 f'not {each} each, as from now on: schedule and launches go '
                 'on counting iterations, and the learning rate is that of '
                 'the config.')
+        sampler.first_epoch = runner.epoch
+        return True
+
+    def _restore_workers(self, runner: Runner, state: dict,
+                         done: int) -> None:
+        """Let each worker begin with the state that it had.
+
+        Args:
+            runner (Runner): The run.
+            state (dict): What the checkpoint has of this process.
+            done (int): Batches that the workers have given in turn.
+        """
+        loader = runner.train_dataloader
         before = len(self._loaded), len(state['workers'])
         now = get_world_size(), loader.num_workers
         if before == now:
@@ -204,15 +279,18 @@ class ResumableCheckpointHook(CheckpointHook):
                 f'with {before[1]} workers each, not of {now[0]} with '
                 f'{now[1]}: augmentation and the sampling of proposals will '
                 'differ from those of an uninterrupted run.')
+        if (isinstance(runner.train_loop, EpochBasedTrainLoop)
+                and not loader.persistent_workers):
+            # Each epoch starts new ones.
+            return
         # The first batch is the first worker's, whoever's turn it is.
-        turns = [(runner.iter + i) % loader.num_workers
+        turns = [(done + i) % loader.num_workers
                  for i in range(loader.num_workers)]
         states = [(turn, self.workers[turn]) for turn in turns]
         loader.worker_init_fn = partial(start_worker_from, states,
                                         loader.worker_init_fn)
         # Persistent workers have started already, from the beginning.
         loader._iterator = None
-        return True
 
 
 def _pairs_of_an_iteration(loader: DataLoader) -> int:
