@@ -132,7 +132,7 @@ class AskedSchedule:
         if not self.differing:
             return
         groups = runner.optim_wrapper.param_groups
-        before = groups[-1]['lr']
+        before = groups[0]['lr']
         if any(getattr(s, 'need_val_args', False) for s in self.schedulers):
             runner.logger.warning(
                 'This config asks for another optimizer or schedule than the '
@@ -153,7 +153,7 @@ class AskedSchedule:
             f'checkpoint has: {name_some(self.differing, 8)}. Those of the '
             'config are used, as if the run had had them from the start. At '
             f'iteration {runner.iter} the learning rate is '
-            f'{groups[-1]["lr"]:.6g}; in the checkpoint it was {before:.6g}.')
+            f'{groups[0]["lr"]:.6g}; in the checkpoint it was {before:.6g}.')
 
     def _replay(self, runner: Runner) -> None:
         """Take the steps of the schedulers up to where the run is."""

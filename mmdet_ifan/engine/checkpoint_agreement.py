@@ -296,7 +296,10 @@ def agree_in_starting(model: nn.Module,
     if left_out:
         words.append(f'{name} also has {_layers(left_out)}, which the '
                      'config lacks: left out.')
-    return words + differing_settings(loaded, name, settings)
+    # What starts anew is another detector anyway.
+    if not reshaped:
+        words += differing_settings(loaded, name, settings)
+    return words
 
 
 def differing_settings(loaded: dict, name: str,
@@ -384,7 +387,7 @@ def _unused_prefixes(model: nn.Module) -> tuple[str, ...]:
     """Name the parts of a detector that testing computes nothing with."""
     detector: Any = model.module if is_model_wrapper(model) else model
     neck = getattr(detector, 'neck', None)
-    if neck is None or not getattr(neck, 'predicts', True):
+    if not (neck and neck.state_dict() and getattr(neck, 'predicts', True)):
         return 'alignments.', 'neck.'
     return ('alignments.', )
 
@@ -411,10 +414,10 @@ def _check_classes(loaded: dict, name: str,
         return []
     _check_order(name, trained, classes)
     raise DataError(
-        f'{name} was trained with the {len(trained)} classes '
-        f'{name_some(trained, 20)}, but the config has the {len(classes)} '
-        f"classes {name_some(classes, 20)}: give metainfo['classes'] the "
-        'names of the checkpoint, or take the config that it was trained '
+        f'The classes of {name} ({len(trained)}) are '
+        f'{name_some(trained, 20)}, but those of the config '
+        f"({len(classes)}) {name_some(classes, 20)}: give metainfo['classes'] "
+        'the names of the checkpoint, or take the config that it was trained '
         'with.')
 
 

@@ -149,8 +149,8 @@ def test_refuses_the_checkpoint_of_another_config(tmp_path):
 
 
 @pytest.mark.parametrize(('change', 'sentence'), [
-    (lambda names: names[::-1], 'another order: bicycle, motorcycle'),
-    (lambda names: ['pedestrian', *names[1:]], 'the names of the checkpoint'),
+    (lambda names: names[::-1], 'iter_1.pth .* order: bicycle, motorcycle'),
+    (lambda names: ['pedestrian', *names[1:]], r'iter_1.pth \(8\) are person'),
 ])
 def test_refuses_the_checkpoint_of_other_classes(tmp_path, change, sentence):
     cfg = config_of('ifan_mini-city', tmp_path)
@@ -158,7 +158,7 @@ def test_refuses_the_checkpoint_of_other_classes(tmp_path, change, sentence):
     for domain in ('source', 'target'):
         metainfo = cfg.test_dataloader.dataset[domain].metainfo
         metainfo.classes = change(list(metainfo.classes))
-    with pytest.raises(ValueError, match=f'iter_1.pth was tr.*{sentence}'):
+    with pytest.raises(ValueError, match=sentence):
         export(cfg, str(tmp_path / 'iter_1.pth'), tmp_path / 'out')
     assert not (tmp_path / 'out').exists()
 

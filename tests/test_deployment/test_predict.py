@@ -173,15 +173,15 @@ def test_refuses_names_of_other_classes(weights, meta, sentence):
 
 
 @pytest.mark.parametrize(('classes', 'sentence'), [
-    (CLASSES[::-1], 'in another order: bicycle'),
-    (('pedestrian', *CLASSES[1:]), 'the 8 classes pedestrian'),
+    (CLASSES[::-1], 'weights.pth was .*in another order: bicycle'),
+    (('pedestrian', *CLASSES[1:]), r'weights.pth .*\(8\) pedestrian'),
 ])
 def test_refuses_a_config_of_other_classes(weights, classes, sentence):
     cfg = Config.fromfile(weights.with_name('config.py'))
     cfg.test_dataloader.dataset.metainfo.classes = classes
     path = weights.with_name('other.py')
     cfg.dump(path)
-    with pytest.raises(DataError, match=f'weights.pth was .*{sentence}'):
+    with pytest.raises(DataError, match=sentence):
         load_detector(str(weights), str(path), 'cpu')
     # mmdet's own inferencer has the names of the checkpoint.
     detector = DetInferencer(

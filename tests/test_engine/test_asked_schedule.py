@@ -213,7 +213,7 @@ def test_the_config_is_followed(train, before, now, word):
             assert {k: group[k] for k in expected} == expected
     warning, = train.warnings
     assert word in warning
-    rate = whole[CUT][-1]['lr']
+    rate = whole[CUT][0]['lr']
     assert f'iteration {CUT} the learning rate is {rate:.6g};' in warning
 
 

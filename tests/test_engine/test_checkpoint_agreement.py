@@ -80,14 +80,15 @@ def test_another_order_is_refused(use, model, loaded, classes):
 
 @pytest.mark.parametrize('use', ['test', 'resume'])
 @pytest.mark.parametrize(('classes', 'words'), [
-    (('cat', 'dog', 'fish'), '3 classes cat, dog, bird, .*cat, dog, fish:'),
-    (('cat', 'dog', 'Bird'), 'the 3 classes cat, dog, Bird:'),
-    (('cat', 'dog'), 'the 2 classes cat, dog:'),
-    (('cat', 'dog', 'bird', 'fish'), 'the 4 classes'),
-    (('cat', 'cat', 'bird'), 'the 3 classes'),
+    (('cat', 'dog', 'fish'), r'config \(3\) cat, dog, fish:'),
+    (('cat', 'dog', 'Bird'), r'config \(3\) cat, dog, Bird:'),
+    (('cat', 'dog'), r'config \(2\) cat, dog:'),
+    (('cat', 'dog', 'bird', 'fish'), r'config \(4\) cat'),
+    (('cat', 'cat', 'bird'), r'config \(3\) cat'),
 ])
 def test_other_classes_are_refused(use, model, loaded, classes, words):
-    with pytest.raises(DataError, match=f'a.pth was trained with .*{words}'):
+    with pytest.raises(DataError, match=(
+            rf'The classes of a.pth \(3\) are cat, dog, bird, but .*{words}')):
         USES[use](model, loaded, 'a.pth', classes)
 
 
@@ -103,7 +104,8 @@ def test_starting_with_more_classes_is_said(model, loaded, tiny_cfg):
     tiny_cfg.roi_head.bbox_head.num_classes = 4
     tiny_cfg.alignments.instance.num_classes = 4
     sentence, = agree_in_starting(
-        MODELS.build(tiny_cfg), loaded, 'a.pth', (*CLASSES, 'cow'))
+        MODELS.build(tiny_cfg), loaded, 'a.pth', (*CLASSES, 'cow'),
+        tiny_cfg.to_dict())
     assert sentence.startswith(
         'alignments.instance, roi_head.bbox_head.fc_cls, '
         'roi_head.bbox_head.fc_reg are of another shape in a.pth (it was '
@@ -206,6 +208,21 @@ def test_a_neck_that_testing_uses():
     assert agree_in_testing(model, loaded, 'a.pth') == []
     with pytest.raises(DataError, match='first of them neck.global_trunk'):
         agree_in_testing(model, without(loaded, 'neck.global_trunk'), 'a.pth')
+
+
+def test_alignments_in_the_neck_of_the_checkpoint(model, loaded):
+    """Testing has no use for them, whatever the neck is."""
+    class Hand(nn.Module):
+        def forward(self, taps):
+            return taps[-1:]
+
+    model.neck = Hand()
+    sentence, = agree_in_testing(model, loaded, 'a.pth')
+    assert 'a.pth also has neck, which the config lacks' in sentence
+    # One with weights computes something.
+    model.neck = nn.Conv2d(2, 2, 1)
+    with pytest.raises(DataError, match='first of them neck.bias'):
+        agree_in_testing(model, loaded, 'a.pth')
 
 
 def test_none_of_the_weights_fits(model, loaded):
@@ -372,7 +389,7 @@ def test_a_run_says_what_starts_anew(run, checkpoint):
         if key.startswith('alignments.correlation'):
             del other['state_dict'][key]
     torch.save(other, checkpoint)
-    with pytest.raises(DataError, match='the 8 classes a, b, c'):
+    with pytest.raises(DataError, match=r'iter_1.pth \(8\) are a, b, c'):
         run('train', checkpoint, resume=True)
     said = run('train', checkpoint)
     assert 'with as many, but other classes' in said

@@ -86,8 +86,8 @@ class FitCheckHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Try each part; of the run, only a resumed schedule is changed."""
-        if runner.iter:
-            self._after_resuming(runner)
+        if self._asked is not None:
+            self._after_resuming(runner, self._asked)
         model = runner.model
         model = model.module if is_model_wrapper(model) else model
         if hasattr(model, 'all_alignments'):
@@ -110,13 +110,12 @@ class FitCheckHook(Hook):
         for module, mode in training.items():
             module.training = mode
 
-    def _after_resuming(self, runner: Runner) -> None:
+    def _after_resuming(self, runner: Runner, asked: AskedSchedule) -> None:
         """Give the run its schedule; say if nothing is left of it."""
-        if self._asked is not None:
-            self._asked.apply(runner)
+        asked.apply(runner)
         if runner.iter >= runner.max_iters:
             runner.logger.warning(
-                f'Nothing is left to train: the checkpoint is that of '
+                'Nothing is left to train: the checkpoint is that of '
                 f'iteration {runner.iter}, and the run has {runner.max_iters}.'
                 ' Raise train_cfg.max_iters, or max_epochs, to go on.')
 
