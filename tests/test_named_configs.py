@@ -10,8 +10,7 @@ from mmengine.config import Config
 from mmdet_ifan.named_configs import config_path
 
 ROOT = Path(__file__).resolve().parents[1]
-PARTS = ('models/ifan_mini', 'datasets/domain_pair', 'schedules/mini',
-         'default_runtime')
+PARTS = ('models/ifan_mini', 'datasets/domain_pair', 'schedules/mini')
 LEAF = f"""
 _base_ = {[f'mmdet_ifan::_base_/{part}.py' for part in PARTS]}
 train_cfg = dict(max_iters=7)

@@ -160,8 +160,10 @@ def test_configs_of_the_pages(own_pair: Path, page: str, block: str) -> None:
         for step in part.pipeline if step.type == 'Resize'
     }
     assert len(scales) == 1
-    launch = cfg.default_hooks.late_launch.launch
-    assert all(start < cfg.train_cfg.max_iters for start in launch.values())
+    hook = cfg.default_hooks.late_launch
+    length = cfg.train_cfg[
+        'max_epochs' if hook.get('by_epoch') else 'max_iters']
+    assert all(start < length for start in hook.launch.values())
 
 
 @pytest.mark.parametrize('path', sorted(

@@ -99,6 +99,30 @@ def test_pair_written_from_the_template(tmp_path, monkeypatch, capsys):
     assert '| own_pair' in capsys.readouterr().out
 
 
+LAUNCHES = {
+    'merged': 'default_hooks = dict(late_launch=dict(launch=dict('
+              'instance=500)))',
+    'fewer': 'default_hooks = dict(late_launch=dict(launch=dict('
+             '_delete_=True, image=0)))',
+    'own': "custom_hooks = [dict(type='LateLaunchHook', launch={})]",
+    'watching': 'default_hooks = dict(logger=dict(interval=3))',
+}
+
+
+def test_launches_are_settings_that_matter(tmp_path, monkeypatch):
+    """They stand among hooks that only watch."""
+    monkeypatch.syspath_prepend(str(ROOT / 'tools'))
+    tool = runpy.run_path(str(ROOT / 'tools/study.py'))
+    config = ROOT / 'configs/ifan_mini-city.py'
+    prints = {'': tool['fingerprint'](config)}
+    for name, text in LAUNCHES.items():
+        path = tmp_path / f'{name}.py'
+        path.write_text(f'_base_ = {str(config)!r}\n{text}\n')
+        prints[name] = tool['fingerprint'](path)
+    assert prints.pop('watching') == prints['']
+    assert len(set(prints.values())) == 4
+
+
 def study(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     """Run the tool in a folder."""
     return subprocess.run(

@@ -14,6 +14,9 @@ from mmengine.optim import AmpOptimWrapper, build_optim_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
+from mmdet_ifan.datasets.disk import DataError
+from mmdet_ifan.engine import RunCheckHook, checked_runner
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -63,6 +66,55 @@ def test_latest_in_the_work_folder(apply_options, tmp_path, note, files,
     assert cfg.load_from == (
         'warm.pth' if expected is None else str(tmp_path / expected))
     assert cfg.get('resume', False) == (expected is not None)
+
+
+@pytest.mark.parametrize(('imports', 'expected'), [
+    (dict(imports=['mmdet_ifan', 'json']), ['mmdet_ifan', 'json']),
+    # A list replaces that of the base.
+    (dict(imports=['json']), ['mmdet_ifan', 'json']),
+    (dict(imports='json'), ['mmdet_ifan', 'json']),
+    (None, ['mmdet_ifan']),
+])
+def test_a_runs_config_imports_the_package(tmp_path, monkeypatch, imports,
+                                           expected):
+    """So that whoever reads it from the work folder can use it."""
+    monkeypatch.syspath_prepend(str(ROOT / 'tools'))
+    path = tmp_path / 'leaf.py'
+    path.write_text(
+        f"_base_ = {str(ROOT / 'configs/ifan_mini-city.py')!r}\n"
+        f'custom_imports = {imports!r}\n')
+    load = runpy.run_path(str(ROOT / 'tools/_launch.py'))['load_config']
+    cfg = load(Namespace(config=str(path), cfg_options={}, launcher='none',
+                         work_dir=str(tmp_path), local_rank=0))
+    assert cfg.custom_imports.imports == expected
+
+
+def test_a_run_is_refused_before_anything_is_written(tmp_path, monkeypatch):
+    """All default hooks of the base are gone, and with them the launches."""
+    monkeypatch.syspath_prepend(str(ROOT / 'tools'))
+    train = runpy.run_path(str(ROOT / 'tools/train.py'))['train']
+    options = Namespace(amp=False, auto_scale_lr=False, seed=None, resume=None)
+    cfg = Config.fromfile(ROOT / 'configs/ifan_mini-city.py')
+    (tmp_path / 'file').touch()
+    cfg.work_dir = str(tmp_path / 'file/work')
+    with pytest.raises(DataError, match='file is no folder'):
+        train(cfg, options)
+    cfg.work_dir = str(tmp_path / 'work')
+    cfg.train_dataloader.num_workers = 0
+    with pytest.raises(ValueError, match='there are no workers'):
+        train(cfg, options)
+    assert [path.name for path in tmp_path.iterdir()] == ['file']
+
+
+@pytest.mark.parametrize('default_hooks', [
+    dict(_delete_=True), dict(run_check=dict(type='RunCheckHook'))])
+def test_every_run_checks_itself(tmp_path, default_hooks):
+    cfg = Config.fromfile(ROOT / 'configs/ifan_mini-city.py')
+    cfg.merge_from_dict(dict(
+        default_hooks=default_hooks, work_dir=str(tmp_path),
+        experiment_name=tmp_path.name, visualizer=dict(name=tmp_path.name)))
+    hooks = checked_runner(cfg).hooks
+    assert sum(isinstance(hook, RunCheckHook) for hook in hooks) == 1
 
 
 class Model(BaseModel):

@@ -14,6 +14,10 @@ import torch
 from mmengine.config import Config
 from tqdm import tqdm
 
+from mmdet_ifan.datasets.mini_city import MiniCity, write_mini_city
+from mmdet_ifan.datasets.preparation import Options
+from mmdet_ifan.datasets.preparation.cityscapes import prepare_cityscapes
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -54,6 +58,44 @@ def options_of(command: list[str]) -> dict:
             option.split('=')
             for option in command[command.index('--cfg-options') + 1:]))
     return cfg.to_dict()
+
+
+CONFIG = """
+_base_ = {base!r}
+train_dataloader = dict(batch_size=4, dataset=dict(
+    source=dict(data_root={root!r}), target=dict(data_root={root!r})))
+"""
+EPOCHS = """
+train_cfg = dict(_delete_=True, type='EpochBasedTrainLoop', max_epochs=3)
+"""
+BY_EPOCH = 'by_epoch=True, launch=dict(instance=1, correlation=2)'
+
+
+@pytest.mark.parametrize(('more', 'iterations', 'launches', 'checkpoint'), [
+    ('', 2000, [0, 400, 1400], 'iter_2000'),
+    ("custom_hooks = [dict(type='LateLaunchHook', launch=dict(image=7))]",
+     2000, [7], 'iter_2000'),
+    # Ten scenes, four a step.
+    (EPOCHS + f'default_hooks = dict(late_launch=dict({BY_EPOCH}))',
+     9, [0, 3, 6], 'epoch_3'),
+    (EPOCHS + 'default_hooks = dict(late_launch=dict(launch=dict('
+     '_delete_=True, image=5)))', 9, [5], 'epoch_3'),
+])
+def test_cost_and_result_of_a_training(tmp_path, more, iterations, launches,
+                                       checkpoint):
+    root = tmp_path / 'mini_city'
+    write_mini_city(root, MiniCity(train=10, val=1), 1)
+    prepare_cityscapes(root, Options(workers=1))
+    config = tmp_path / 'leaf.py'
+    config.write_text(CONFIG.format(
+        base=str(ROOT / 'configs/ifan_mini-city.py'), root=str(root)) + more)
+    tool = runpy.run_path(str(ROOT / 'tools/_trainings.py'))
+    training = tool['Training'](config, tmp_path / 'run', 0)
+    assert training.max_iters == iterations
+    assert training.launches == launches
+    assert training.work == iterations + sum(
+        (iterations - start) / 2 for start in launches)
+    assert training.checkpoint == tmp_path / f'run/{checkpoint}.pth'
 
 
 @pytest.mark.parametrize(('cores', 'jobs', 'processes', 'threads'), [

@@ -272,7 +272,7 @@ def warnings_of(runner: Runner) -> Iterator[str]:
     names = [[str(backend.get('type')) for backend in backends or ()]
              for backends in (cfg.get('vis_backends'),
                               cfg.get('visualizer', {}).get('vis_backends'))]
-    if cfg.get('vis_backends') is not None and names[0] != names[1]:
+    if not set(names[0]) <= set(names[1]):
         yield (f'vis_backends of the config ({", ".join(names[0])}) is not '
                f'used, but that of visualizer ({", ".join(names[1])}): set '
                'visualizer.vis_backends.')

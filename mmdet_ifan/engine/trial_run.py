@@ -1,6 +1,7 @@
 """Start a run as training does, and end it at its first batch."""
 import copy
 import logging
+from importlib.util import find_spec
 from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
@@ -11,6 +12,15 @@ from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import Runner
 
 from .hooks import checked_runner
+
+#: Backends that would tell a server of the trial, and the package of each.
+REMOTE = dict(
+    AimVisBackend='aim',
+    ClearMLVisBackend='clearml',
+    DVCLiveVisBackend='dvclive',
+    MLflowVisBackend='mlflow',
+    NeptuneVisBackend='neptune',
+    WandbVisBackend='wandb')
 
 
 class KeptWarnings(logging.Handler):
@@ -66,6 +76,11 @@ def first_batch(cfg: Config, at_hand: set[str],
             log_level='WARNING',
             resume=False))
     cfg.setdefault('visualizer', dict(type='Visualizer')).name = name
+    for part in (cfg, cfg.visualizer):
+        backends = part.get('vis_backends') or []
+        local = [backend for backend in backends if not _is_remote(backend)]
+        if len(local) < len(backends):
+            part.vis_backends = local or None
     first = _FirstBatch(at_hand, warnings)
     with TemporaryDirectory(prefix='trial-') as folder:
         cfg.work_dir = folder
@@ -77,6 +92,17 @@ def first_batch(cfg: Config, at_hand: set[str],
             return runner, first.batch
     raise RuntimeError('The run has no iteration: raise max_iters or '
                        'max_epochs of train_cfg.')
+
+
+def _is_remote(backend: dict) -> bool:
+    """Tell whether a backend is left out; its package must be there."""
+    kind = str(backend.get('type'))
+    package = REMOTE.get(kind)
+    if package is not None and find_spec(package) is None:
+        raise ImportError(
+            f'{kind} of visualizer.vis_backends needs the package {package}: '
+            f'"pip install {package}" installs it.')
+    return package is not None
 
 
 class _Ready(Exception):

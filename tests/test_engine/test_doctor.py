@@ -239,6 +239,19 @@ def test_what_may_be_meant_is_warned_of(cfg):
     assert not found['run'].warnings
 
 
+def test_servers_are_not_told_of_the_trial(cfg, monkeypatch):
+    cfg.visualizer.vis_backends.append(dict(type='WandbVisBackend'))
+    monkeypatch.setattr('mmdet_ifan.engine.trial_run.find_spec',
+                        lambda package: None)
+    found = findings(cfg)
+    assert found['run'].ok is False
+    assert '"pip install wandb" installs it' in found['run'].text
+    # The package is not there, so to start the backend would be an error.
+    monkeypatch.setattr('mmdet_ifan.engine.trial_run.find_spec',
+                        lambda package: package == 'wandb')
+    assert findings(cfg)['run'].ok
+
+
 def test_a_target_without_labels(cfg):
     for name in ('dataloader', 'evaluator', 'cfg'):
         cfg[f'val_{name}'] = cfg[f'test_{name}'] = None

@@ -251,6 +251,8 @@ def test_settings_that_are_not_used(runner):
     runner.cfg.vis_backends = [dict(type='TensorboardVisBackend')]
     assert ('vis_backends of the config (TensorboardVisBackend) is not used, '
             'but that of visualizer (LocalVisBackend)') in warning(runner)
+    runner.cfg.visualizer.vis_backends += runner.cfg.vis_backends
+    assert list(warnings_of(runner)) == []
 
 
 def test_scalars_that_nobody_writes(runner):
