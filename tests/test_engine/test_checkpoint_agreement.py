@@ -353,7 +353,7 @@ def run(data: Path, tmp_path: Path,
             },
             **options
         })
-        cfg.custom_hooks[0].launch = dict(image=0)
+        cfg.default_hooks.late_launch.launch = dict(image=0)
         runner = Runner.from_cfg(cfg)
         texts: list[str] = []
         handler = logging.Handler(logging.WARNING)
