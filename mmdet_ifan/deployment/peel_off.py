@@ -19,8 +19,10 @@ from ..engine.checkpoint_agreement import (
     warn,
     weights_of,
 )
+from ..models.alignments import AdaptationTerm
 from ..models.backbones import tapped_vgg
 from ..models.layers import position_norm
+from ..models.necks import LastTap
 from .onnx_graph import check_onnx, to_onnx
 
 
@@ -72,14 +74,17 @@ def plain_model(cfg: Config) -> ConfigDict:
             f'R-CNN once it is trained, but this is a {types[0]} with a '
             f'{types[1]}.')
     backbone = model['backbone']
-    default = inspect.signature(
-        MODELS.get(backbone['type'])).parameters['out_indices'].default
-    # The last tap alone goes on; the weights are not to be downloaded again.
-    backbone.update(
-        out_indices=backbone.get('out_indices', default)[-1:], init_cfg=None)
+    # The weights are not to be downloaded again.
+    backbone['init_cfg'] = None
     roi_head['bbox_head'].pop('init_cfg', None)
-    for part in ('neck', 'alignments'):
-        model.pop(part, None)
+    if issubclass(MODELS.get(model['neck']['type']),
+                  (AdaptationTerm, LastTap)):
+        # The last tap alone goes on.
+        default = inspect.signature(
+            MODELS.get(backbone['type'])).parameters['out_indices'].default
+        backbone['out_indices'] = backbone.get('out_indices', default)[-1:]
+        del model['neck']
+    model.pop('alignments', None)
     # Only training assigns.
     for each in parts_of(model):
         if each['type'] == 'RegionIgnoringAssigner':
@@ -184,7 +189,7 @@ def export(cfg: Config,
     plain = plain_config(cfg)
     model = MODELS.build(plain_model(cfg))
     loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
-    state = plain_state(weights_of(loaded))
+    state = plain_state(weights_of(loaded), model.with_neck)
     warn(
         agree_in_testing(model, dict(loaded, state_dict=state), checkpoint,
                          classes_of(cfg), cfg.model.to_dict()))

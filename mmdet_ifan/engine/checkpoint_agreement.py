@@ -39,18 +39,22 @@ def weights_of(loaded: dict) -> dict[str, Tensor]:
     }
 
 
-def plain_state(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
+def plain_state(state_dict: dict[str, Tensor],
+                with_neck: bool = False) -> dict[str, Tensor]:
     """Keep a stock detector's part of a state dict.
 
     Args:
         state_dict (dict[str, Tensor]): An ``IFANDetector``'s.
+        with_neck (bool): Whether its neck is a stock one, such as an FPN.
+            Defaults to False.
 
     Returns:
         dict[str, Tensor]: What a ``FasterRCNN`` has, nothing of an alignment.
     """
+    parts = (*PARTS, 'neck.') if with_neck else PARTS
     return {
         key: value
-        for key, value in state_dict.items() if key.startswith(PARTS)
+        for key, value in state_dict.items() if key.startswith(parts)
     }
 
 

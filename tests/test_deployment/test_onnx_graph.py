@@ -16,7 +16,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SIZE = (64, 96)
 
 
-@pytest.fixture(params=['ifan_mini-city', 'ifan_vgg16_sim10k2city'])
+@pytest.fixture(params=['ifan_mini-city', 'ifan_vgg16_sim10k2city',
+                        'ifan_r50-fpn_city2foggy'])
 def cfg(request: pytest.FixtureRequest) -> Config:
     cfg = Config.fromfile(ROOT / f'configs/{request.param}.py')
     cfg.merge_from_dict({
