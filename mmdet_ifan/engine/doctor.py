@@ -73,7 +73,7 @@ class Doctor:
         self.logger = MMLogger.get_instance(
             f'doctor-{uuid4().hex}', log_level='WARNING')
         self.warnings = KeptWarnings()
-        self.logger.addHandler(self.warnings)
+        self.logger.handlers = [self.warnings]
         self.model: Any = None
         self.train: Any = None
         #: What the run that was tried trains with.
@@ -89,7 +89,7 @@ class Doctor:
             Finding: What each examination says.
         """
         init_default_scope('mmdet')
-        by_epoch = counts_epochs(self.cfg.train_cfg)
+        by_epoch = counts_epochs(self.cfg.get('train_cfg') or {})
         wrong: set[str] = set()
         for name, examination, needed in (
             ('environment', self.environment, ()),
@@ -104,7 +104,7 @@ class Doctor:
             ('disk', self.disk, ('config', 'model')),
             ('run', self.try_run,
              ('environment', 'config', 'model', 'training data', 'test data',
-              'launches', 'disk')),
+              'launches')),
             ('one step', self.one_step, ('run', )),
             ('launch weights', self.launch_weights, ('start', 'one step')),
         ):

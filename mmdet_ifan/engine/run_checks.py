@@ -96,16 +96,20 @@ def check_config(cfg: Config) -> None:
         cfg (Config): The config of a run.
 
     Raises:
-        ValueError: If ``custom_hooks`` is no list, ``train_cfg`` mixes epochs
-            with iterations, or settings of a data loader contradict each
-            other.
+        ValueError: If the config trains nothing, ``custom_hooks`` is no list,
+            ``train_cfg`` mixes epochs with iterations, the optimizer is
+            unknown, or settings of a data loader contradict each other.
     """
     hooks = cfg.get('custom_hooks') or []
     if not isinstance(hooks, Sequence) or isinstance(hooks, str):
         raise ValueError(
             f'custom_hooks must be a list of hooks, but is {hooks!r}. '
             'Launches are set by default_hooks.late_launch.launch.')
-    train_cfg = cfg.get('train_cfg') or {}
+    for name in ('train_cfg', 'train_dataloader', 'optim_wrapper'):
+        if not cfg.get(name):
+            raise ValueError(f'The config has no {name}, so it trains '
+                             'nothing: let it inherit from one of ours.')
+    train_cfg = cfg.train_cfg
     wrong = 'max_iters' if counts_epochs(train_cfg) else 'max_epochs'
     if wrong in train_cfg:
         unit = 'epochs' if wrong == 'max_iters' else 'iterations'
@@ -113,7 +117,7 @@ def check_config(cfg: Config) -> None:
             f'train_cfg counts {unit}, but has {wrong}, perhaps from its base '
             'config: _delete_=True in train_cfg leaves all of the base out, '
             'val_interval too.')
-    optimizer = (cfg.get('optim_wrapper') or {}).get('optimizer') or {}
+    optimizer = cfg.optim_wrapper.get('optimizer') or {}
     kind = optimizer.get('type')
     if isinstance(kind, str) and OPTIMIZERS.get(kind) is None:
         raise ValueError(

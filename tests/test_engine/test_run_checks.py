@@ -75,6 +75,7 @@ def runner(cfg: Config) -> Mock:
 @pytest.mark.parametrize(('settings', 'sentence'), [
     (dict(custom_hooks={'0': dict(launch=dict(image=3))}),
      'custom_hooks must be a list.*default_hooks.late_launch.launch'),
+    (dict(train_cfg=None), 'has no train_cfg, so it trains nothing'),
     (dict(train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=3)),
      'counts epochs, but has max_iters.*_delete_=True'),
     (dict(train_cfg=dict(max_epochs=3)),
