@@ -17,7 +17,7 @@ from mmengine.runner import (
 from torch import nn
 
 from mmdet_ifan.engine import LateLaunchHook
-from mmdet_ifan.models import BaseAlignment
+from mmdet_ifan.models import AdaptationTerm, BaseAlignment
 
 NAMES = ('image', 'instance', 'correlation')
 LAUNCH = dict(image=0, instance=3, correlation=5)
@@ -92,6 +92,49 @@ def test_resumed_run_equals_the_uninterrupted_one(runner, start):
     # A new process: new hook, new model.
     runner.model = Aligned()
     assert train(LateLaunchHook(LAUNCH), runner, start, 10) == whole[start:]
+
+
+def test_progress_goes_from_the_launch_to_the_end(runner):
+    hook = LateLaunchHook(LAUNCH)
+    hook.before_train(runner)
+    for i in range(10):
+        runner.iter = i
+        hook.before_train_iter(runner, batch_idx=i)
+        for name, part in runner.model.all_alignments.items():
+            start = LAUNCH[name]
+            assert part.progress == pytest.approx(
+                max(0, i - start) / (10 - start))
+
+
+def test_progress_of_a_launch_by_epochs(runner):
+    runner.train_loop = Mock(spec=EpochBasedTrainLoop)
+    runner.max_epochs, runner.max_iters = 5, 20
+    hook = LateLaunchHook(dict(image=0, instance=3), by_epoch=True)
+    hook.before_train(runner)
+    for i in range(20):
+        runner.iter, runner.epoch = i, i // 4
+        hook.before_train_iter(runner, batch_idx=i)
+        assert runner.model.all_alignments['instance'].progress == max(
+            0, i - 12) / 8
+
+
+def test_a_term_without_reversal_is_launched(runner):
+    class Term(AdaptationTerm):
+        """A term that the detector does not fool."""
+
+        def loss(self, source: object, target: object) -> dict:
+            return {}
+
+    runner.model.all_alignments['teacher'] = Term(loss_weight=.5)
+    hook = LateLaunchHook(dict(teacher=2))
+    train(hook, runner, 0, 4)
+    assert runner.model.launched == ['teacher']
+    assert any('teacher is launched (at iteration 2; now 2) with loss_weight '
+               '0.5.' in line for line in log_lines(runner))
+    logged = {call.args[0] for call in
+              runner.message_hub.update_scalar.call_args_list}
+    assert 'train/teacher/weight' in logged
+    assert 'train/teacher/reversal_weight' not in logged
 
 
 def test_order_of_the_iterations_does_not_matter(runner):

@@ -10,6 +10,7 @@ from mmengine.hooks.hook import DATA_BATCH
 from mmengine.model import is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
+from ...models import BaseAlignment
 from ..plateau import Plateau
 
 
@@ -28,7 +29,9 @@ class LateLaunchHook(Hook):
     :class:`mmdet_ifan.engine.Plateau`), at the latest at its upper bound. It
     is the same in every process, and what it has seen is in the checkpoint.
 
-    An alignment that is not launched costs nothing.
+    An alignment that is not launched costs nothing. One that is knows its
+    ``progress``, the share of the iterations from its launch to the end that
+    are done.
 
     Our configs have the hook under ``default_hooks``, where a config of your
     own cannot drop it by accident, as it would from the list
@@ -199,18 +202,26 @@ class LateLaunchHook(Hook):
         starts = self._starts(now)
         for name, alignment in self._alignments(runner).items():
             launched = name in starts and now >= starts[name]
+            # Keys with "loss" in them are averaged and added up as losses.
+            values = dict(launched=launched, weight=alignment.loss_weight)
+            weights = f'loss_weight {alignment.loss_weight}'
+            # A term need not be one that the detector learns to fool.
+            if isinstance(alignment, BaseAlignment):
+                values['reversal_weight'] = alignment.reverse.weight
+                weights += f' and grl_weight {alignment.reverse.weight}'
             if launched and not alignment.launched:
                 runner.logger.info(
                     f'Alignment {name} is launched (at {self.unit} '
-                    f'{starts[name]}; now {now}) with '
-                    f'loss_weight {alignment.loss_weight} and grl_weight '
-                    f'{alignment.reverse.weight}.')
+                    f'{starts[name]}; now {now}) with {weights}.')
             alignment.launched = launched
-            # Keys with "loss" in them are averaged and added up as losses.
-            for key, value in dict(
-                    launched=launched,
-                    weight=alignment.loss_weight,
-                    reversal_weight=alignment.reverse.weight).items():
+            alignment.progress = 0.
+            if launched:
+                begin = starts[name] * (
+                    runner.max_iters / runner.max_epochs
+                    if self.by_epoch else 1)
+                alignment.progress = (runner.iter - begin) / (
+                    runner.max_iters - begin)
+            for key, value in values.items():
                 runner.message_hub.update_scalar(f'train/{name}/{key}',
                                                  float(value))
 
