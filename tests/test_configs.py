@@ -349,7 +349,7 @@ def test_method_builds_and_takes_a_step_with_everything_launched(name):
     assert len(classes) == detector.roi_head.bbox_head.num_classes
     # The names that the leaf launches are those of the detector.
     runner = Mock(
-        model=detector, max_iters=cfg.train_cfg.max_iters, hooks=[])
+        model=detector, max_iters=cfg.train_cfg.max_iters, iter=0, hooks=[])
     LateLaunchHook(launch_of(cfg)).before_train(runner)
 
 

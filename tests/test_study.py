@@ -25,7 +25,11 @@ train_dataloader = dict(
     batch_size=2, num_workers=0, persistent_workers=False)
 val_dataloader = dict(num_workers=0, persistent_workers=False)
 """
-BROKEN = 'model = dict(neck=dict(taps=(7, )))\n'
+BROKEN = """
+model = dict(neck=dict(
+    _delete_=True, type='HierarchicalDomainNeck',
+    in_channels=(16, 32, 64, 128), taps=(7, )))
+"""
 
 
 def metrics(target: float, source: float = 60.) -> dict[str, float]:

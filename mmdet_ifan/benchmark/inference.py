@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.device import get_device
 
 from ..deployment import export
+from ..engine.checkpoint_agreement import classes_of
 from .detectors import Size, TestStep, build_stock, build_untrained
 from .timing import ratios, time_in_turn
 
@@ -32,7 +33,7 @@ def inference_cost(cfg: Config, size: Size,
         checkpoint, out = Path(folder, 'weights.pth'), Path(folder, 'out')
         torch.save(
             dict(
-                meta=dict(dataset_meta=dict(classes=())),
+                meta=dict(dataset_meta=dict(classes=classes_of(cfg))),
                 state_dict=ifan.state_dict()), checkpoint)
         export(cfg, str(checkpoint), out)
         # Where the export keeps a backbone that mmdet has not.

@@ -183,7 +183,7 @@ def detector_cfg(tiny_cfg, method: str):
         tiny_cfg.roi_head.bbox_head.type = 'ContextBBoxHead'
         tiny_cfg.roi_head.bbox_head.context_channels = 256
     elif method == 'others':
-        tiny_cfg.neck.taps = ()
+        tiny_cfg.neck = dict(type='LastTap')
         tiny_cfg.alignments = dict(
             adda=dict(
                 type='GlobalDomainHead', in_channels=last, hidden_channels=8),

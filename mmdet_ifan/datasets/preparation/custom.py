@@ -18,7 +18,7 @@ from .kitti import KittiFolders
 from .records import LabelledImage, LeftOut, Options, Problem, one_file
 from .report import SHOWN, Report
 from .sources import Item, Source
-from .splits import choose_splits, gather_splits
+from .splits import WHOLE, choose_splits, gather_splits
 from .voc import VocFolders
 from .yolo import YoloFolders
 
@@ -112,7 +112,9 @@ def prepare_custom(source: Source, options: Options,
             *(each.sentence for each in source.problems[:SHOWN])]))
     # Not before: COCO files name their categories when they are listed.
     categories = Categories(rename or {}, classes, source.names)
-    listed = choose_splits(items, splits)
+    # A COCO file keeps its name.
+    listed = choose_splits(
+        items, splits, None if source.FORMAT == 'coco' else WHOLE)
     images, problems = gather_splits(listed)
     names = {split: f'instances_{split}.json' for split, _ in listed}
     out = options.folder(source.root)

@@ -44,8 +44,8 @@ def check_splits(splits: Sequence[str], there: Collection[str]) -> None:
                             f'{", ".join(there)}. Correct --split.')
 
 
-def choose_splits(items: list[Item], splits: Sequence[str] | None
-                  ) -> list[tuple[str, Item]]:
+def choose_splits(items: list[Item], splits: Sequence[str] | None,
+                  whole: str | None = WHOLE) -> list[tuple[str, Item]]:
     """Name each image's split and keep those asked for.
 
     Args:
@@ -54,6 +54,8 @@ def choose_splits(items: list[Item], splits: Sequence[str] | None
         splits (Sequence[str], optional): Those to keep; the name of the only
             one if the images have none. None keeps all, train, val and test
             first, or calls the only one 'train'.
+        whole (str, optional): A split of this name alone is none. Defaults
+            to what tools call all of a data set.
 
     Returns:
         list[tuple[str, Item]]: Split by split.
@@ -62,13 +64,13 @@ def choose_splits(items: list[Item], splits: Sequence[str] | None
         DataError: If a split does not exist.
     """
     there = dict.fromkeys(item.split for item in items if item.split)
-    if list(there) in ([], [WHOLE]):
+    if list(there) in ([], [whole]):
         (name, *others) = splits or ['train']
         if others:
             raise DataError('The data set has no splits, so --split can give '
                             'it one name only.')
         return [(name, item) for item in items
-                if not there or item.split == WHOLE]
+                if not there or item.split == whole]
     if splits is None:
         order = dict.fromkeys(name for name in FIRST if name in there)
         splits = list(order | there)

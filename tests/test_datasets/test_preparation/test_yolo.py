@@ -187,8 +187,9 @@ def test_list_that_is_missing(flat, read):
     report = prepare(flat)
     # Not with what may be the validation images.
     assert list(read(flat)) == ['images/a.jpg']
-    assert report.notes == [f"{flat}/data.yaml names 'val.txt' for val, which "
-                            f'is not under {flat}: not used.']
+    assert report.notes == [
+        f"{flat}/data.yaml names 'val.txt' for val, which is not under "
+        f'{flat}: not used.', 'No box is of cat: kept among the categories.']
 
 
 def test_lists_of_other_images(flat):
@@ -287,7 +288,8 @@ def test_other_names_beside_those_used(yolo):
     (yolo / 'labels/classes.txt').write_text('dog\ncat\n')
     assert prepare(yolo).notes == [
         f'{yolo}/labels/classes.txt lists other categories than '
-        f'{yolo}/classes.txt, or in another order: not used.']
+        f'{yolo}/classes.txt, or in another order: not used.',
+        'No box is of cat: kept among the categories.']
     assert YoloFolders(yolo).names == ['cat', 'dog']
 
 
