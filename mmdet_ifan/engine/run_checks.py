@@ -11,7 +11,6 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-from mmdet.engine.hooks import NumClassCheckHook
 from mmdet.evaluation import MultiDatasetsEvaluator
 from mmdet.models import MultiBranchDataPreprocessor
 from mmdet.registry import OPTIMIZERS
@@ -26,22 +25,17 @@ from torch.utils.data import Dataset
 from ..datasets import DomainTestDataset, PairedDomainDataset
 from ..datasets.disk import DataError, explain_write_errors
 from ..datasets.random_states import collate_with_random_state
-from .hooks.finite_check_hook import FiniteCheckHook
-from .hooks.fit_check_hook import FitCheckHook
 from .hooks.late_launch_hook import launching_hook
-from .hooks.pair_check_hook import PairCheckHook
 from .hooks.resumable_checkpoint_hook import ResumableCheckpointHook
-from .hooks.unreadable_images_hook import UnreadableImagesHook
 
 #: What our configs have under ``default_hooks``, and what is lost without.
-USEFUL: dict[type[Hook], str] = {
-    ResumableCheckpointHook: 'resuming exactly',
-    FiniteCheckHook: 'stopping at losses that are not finite',
-    FitCheckHook: 'checking that the parts of the model fit',
-    PairCheckHook: 'comparing the data of training with those of the tests',
-    NumClassCheckHook: 'comparing num_classes with the data',
-    UnreadableImagesHook: 'counting the images that were skipped',
-}
+USEFUL = dict(
+    ResumableCheckpointHook='resuming exactly',
+    FiniteCheckHook='stopping at losses that are not finite',
+    FitCheckHook='checking that the parts of the model fit',
+    PairCheckHook='comparing the data of training with those of the tests',
+    NumClassCheckHook='comparing num_classes with the data',
+    UnreadableImagesHook='counting the images that were skipped')
 #: Settings of a data loader that need workers, and their values without.
 NEED_WORKERS = dict(persistent_workers=False, prefetch_factor=None, timeout=0)
 DOMAINS = ('source', 'target')
@@ -285,10 +279,9 @@ def warnings_of(runner: Runner) -> Iterator[str]:
 
 def _lost_hooks(hooks: Sequence[Hook]) -> Iterator[str]:
     """Name what default_hooks of our base config has and this run lacks."""
-    lost = {
-        kind.__name__: use for kind, use in USEFUL.items()
-        if not any(isinstance(hook, kind) for hook in hooks)
-    }
+    present = {
+        kind.__name__ for hook in hooks for kind in type(hook).__mro__}
+    lost = {name: use for name, use in USEFUL.items() if name not in present}
     if lost:
         yield (f'default_hooks has no {", ".join(lost)}: this run goes '
                f'without {"; ".join(lost.values())}. Perhaps _delete_=True '
