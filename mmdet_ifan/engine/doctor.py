@@ -198,7 +198,7 @@ class Doctor:
                    epochs if hook.by_epoch else iterations)
         others = (f'; of {len(hooks)} LateLaunchHooks the last counts'
                   if len(hooks) > 1 else '')
-        return f'{hook}, of {length}{iterations} iterations{others}.'
+        return f'{hook.text}, of {length}{iterations} iterations{others}.'
 
     def disk(self) -> str:
         """Check that the checkpoints can be written and find room."""
