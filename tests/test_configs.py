@@ -108,6 +108,21 @@ def test_loads(path):
     assert len(Config.fromfile(FOLDER / path)) > 0
 
 
+@pytest.mark.parametrize('path', [
+    path for path in FILES if 'schedules' in str(path) or path.stem.endswith(
+        '_pair') and 'datasets' not in str(path) or '_base_' not in str(path)
+], ids=str)
+def test_hooks_of_ones_own_leave_the_launches(tmp_path, path):
+    """A list in a child config replaces that of its base."""
+    (tmp_path / 'own.py').write_text(
+        f'_base_ = {str(FOLDER / path)!r}\n'
+        "custom_hooks = [dict(type='EMAHook')]\n"
+        "default_hooks = dict(mine=dict(type='EmptyCacheHook'))\n")
+    launch = Config.fromfile(tmp_path / 'own.py').default_hooks.late_launch
+    assert launch.type == 'LateLaunchHook'
+    assert launch == Config.fromfile(FOLDER / path).default_hooks.late_launch
+
+
 @pytest.mark.parametrize('name', METHOD)
 def test_source_only_differs_in_the_launch_alone(name):
     method = load(name)

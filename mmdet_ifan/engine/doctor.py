@@ -217,7 +217,7 @@ class Doctor:
                    epochs if hook.by_epoch else iterations)
         others = (f'; of {len(hooks)} LateLaunchHooks the last counts'
                   if len(hooks) > 1 else '')
-        return f'{hook}, of {length}{iterations} iterations{others}.'
+        return f'{hook.text}, of {length}{iterations} iterations{others}.'
 
     def schedule(self) -> str:
         """Check that the schedulers take their steps within the run."""

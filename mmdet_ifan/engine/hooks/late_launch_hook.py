@@ -119,8 +119,9 @@ class LateLaunchHook(Hook):
         #: Whether another one counts.
         self.aside = False
 
-    def __str__(self) -> str:
-        """Tell what is launched when, for a log."""
+    @property
+    def text(self) -> str:
+        """str: What is launched when, for a log."""
         starts = ', '.join(
             f'{name} at {"epoch " if self.by_epoch else ""}{start}'
             for name, start in self.launch.items())
@@ -157,11 +158,11 @@ class LateLaunchHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Step aside for another one, or check what is launched."""
         counts = launching_hook(runner.hooks)
-        self.aside = counts not in (None, self)
-        if self.aside:
+        self.aside = counts is not None and counts is not self
+        if counts is not None and self.aside:
             runner.logger.info(
                 'Of several LateLaunchHooks the last counts, which launches '
-                f'{counts}; one that launches {self} steps aside.')
+                f'{counts.text}; one that launches {self.text} steps aside.')
             return
         alignments = self._alignments(runner)
         if not self.by_epoch:
