@@ -341,15 +341,13 @@ class Doctor:
         data = self.model.data_preprocessor(self.batch, True)
         with self.optim_wrapper.optim_context(self.model):
             weights = weigh_alignments(self.model, data)
-        text = ', '.join(f'{name} {weight}' for name, weight in
-                         weights.items()) or 'no alignment'
-        text = (f'{text}, in detection losses (and in the gradient that these '
-                'send into the backbone)')
+        text = 'loss (gradient in the backbone), over those of detection: ' + (
+            ', '.join(f'{name} {w}' for name, w in weights.items()) or 'none')
         heavy = [name for name, weight in weights.items() if weight.dominates]
         if heavy:
             raise RuntimeError(
                 f'{text}. {", ".join(heavy)} would dominate the detector from '
-                'its launch on: lower its loss_weight or grl_weight.')
+                'the launch on: lower its loss_weight or grl_weight.')
         return f'{text}.'
 
     def _finding(self, name: str, examination: Callable[[], str]) -> Finding:

@@ -94,6 +94,10 @@ def test_a_healthy_config(cfg, tmp_path):
      'the first for source'),
     ('param_scheduler', [dict(type='NoLR', by_epoch=False)], 'run', 'NoLR'),
     ('custom_hooks', [dict(type='NoHook')], 'run', 'NoHook'),
+    ('model.neck.loss_weight', 100., 'launch weights',
+     'image would dominate the detector'),
+    ('model.neck.grl_weight', 1000., 'launch weights',
+     'image would dominate the detector'),
     ('model.backbone.init_cfg',
      dict(type='Pretrained', checkpoint='absent.pth'), 'start',
      'model.backbone.init_cfg names absent.pth, which does not exist'),
@@ -121,7 +125,8 @@ def test_what_is_wrong_is_named(cfg, option, value, name, sentence):
     # What builds on it is not examined; weights may still come, and a step
     # does not depend on the schedule.
     assert found['one step'].ok is {
-        'start': True, 'schedule': True, 'one step': False}.get(name)
+        'start': True, 'schedule': True, 'launch weights': True,
+        'one step': False}.get(name)
 
 
 @pytest.mark.parametrize('content', [
