@@ -256,6 +256,44 @@ def test_domains_of_one_shape_share_a_backbone_pass(detector, make_batch):
     torch.testing.assert_close(*results, rtol=1e-4, atol=1e-5)
 
 
+def test_alike_proposals_are_the_rpns_first_in_both_domains(
+        tiny_cfg, make_batch):
+    """True boxes, which only source has, are not among them."""
+    tiny_cfg.alike_proposals = True
+    tiny_cfg.test_cfg.rpn.max_per_img = 7
+    detector = MODELS.build(tiny_cfg).train()
+    launch(detector, 'instance')
+    inputs, samples = make_batch()
+    loss_and_predict = detector.rpn_head.loss_and_predict
+    made = []
+
+    def spy(*args: object, **kwargs: object) -> tuple:
+        losses, proposals = loss_and_predict(*args, **kwargs)
+        made.extend(proposal.bboxes.clone() for proposal in proposals)
+        return losses, proposals
+
+    with patch.object(detector.rpn_head, 'loss_and_predict',
+                      spy), patch.object(
+                          detector.alignments['instance'], 'loss',
+                          return_value={}) as instance:
+        losses = seeded_loss(detector, inputs, samples)
+        source, target = instance.call_args.args
+        assert source.proposals.num_per_img == [7, 7]
+        assert target.proposals.num_per_img == [7, 7]
+    assert torch.equal(source.proposals.rois[:, 1:],
+                       torch.cat([boxes[:7] for boxes in made]))
+    for domain in (source, target):
+        assert not domain.proposals.cls_score.requires_grad
+        assert domain.proposals.roi_feats.requires_grad
+    # The detection loss samples as ever.
+    tiny_cfg.alike_proposals = False
+    stock = MODELS.build(tiny_cfg).train()
+    stock.load_state_dict(detector.state_dict())
+    launch(stock)
+    for name, value in seeded_loss(stock, inputs, samples).items():
+        torch.testing.assert_close(value, losses[name], rtol=0, atol=0)
+
+
 def test_source_proposals_are_those_of_the_detection_loss(
         detector, make_batch):
     launch(detector, 'instance')
