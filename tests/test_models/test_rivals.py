@@ -204,6 +204,32 @@ def test_classifiers_of_vectors_drop_half_out(classifier, layers):
             if isinstance(module, nn.Dropout)} == {.5}
 
 
+@pytest.mark.parametrize('scale', [.1, 10., 100.])
+def test_strong_weaks_global_term_takes_features_of_any_scale(
+        make_domain, scale):
+    """Its first convolution has no bias and is normalised over the batch."""
+    neck = StrongWeakNeck(CHANNELS)
+    taps = [[torch.randn(4, channels, 512 // stride, 512 // stride).abs_()
+             for channels, stride in zip(CHANNELS, STRIDES, strict=True)]
+            for _ in range(2)]
+    results = []
+    for factor in (1., scale):
+        last = [(factor * domain[-1]).requires_grad_() for domain in taps]
+        torch.manual_seed(0)  # Of the dropout.
+        losses = neck.loss(*[
+            make_domain([(512, 512)] * 4, (512, 512),
+                        taps=[*domain[:-1], tap])
+            for domain, tap in zip(taps, last, strict=True)])
+        gradients = torch.autograd.grad(losses['loss_global'], last)
+        results.append((losses['loss_global'],
+                        torch.cat([factor * g.flatten() for g in gradients])))
+    (loss, gradient), (other_loss, other_gradient) = results
+    torch.testing.assert_close(other_loss, loss, rtol=5e-3, atol=0)
+    assert gradient.any()
+    # But for the little number that is added to the variance.
+    assert (other_gradient - gradient).norm() < .2 * gradient.norm()
+
+
 # In the detector
 
 
