@@ -270,8 +270,8 @@ def agree_in_starting(model: nn.Module,
             "backbone.init_cfg=dict(type='Pretrained', checkpoint=…).")
     words = []
     trained = classes_in(loaded)
-    if None not in (trained, classes) and trained != tuple(classes or ()):
-        assert trained is not None and classes is not None
+    if (trained is not None and classes is not None
+            and trained != tuple(classes)):
         _check_order(name, trained, classes)
         if len(trained) == len(classes):
             pairs = name_some(

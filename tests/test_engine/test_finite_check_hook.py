@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from mmdet_ifan.datasets.random_states import set_random_state
-from mmdet_ifan.engine import FiniteCheckHook
+from mmdet_ifan.engine import FiniteCheckHook, LateLaunchHook
 from mmdet_ifan.engine.divergence import history
 
 CLASSES = ('person', 'rider', 'car', 'truck', 'bus', 'train', 'motorcycle',
@@ -266,6 +266,18 @@ def test_a_fall_on_source_names_what_was_launched(make_runner):
     hook.after_val_epoch(runner, {'target/mAP50': 0.})
     hook.after_val_epoch(runner, None)
     assert len(warnings) == 1
+
+
+def test_a_launch_between_accumulated_steps(make_runner):
+    """One step of an update has terms that the other has not."""
+    runner = make_runner(
+        Poison('neck', '', range(0)),
+        optim_wrapper=dict(accumulative_counts=2))
+    hook, = (h for h in runner.hooks if isinstance(h, LateLaunchHook)
+             and list(h.launch) == ['image'])
+    hook.launch['image'], hook.bounds['image'] = 1, (1, 1)
+    runner.train()
+    assert runner.iter == 5
 
 
 def test_accumulated_steps_are_dropped_together(make_runner, tmp_path):

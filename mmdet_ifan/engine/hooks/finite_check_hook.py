@@ -3,6 +3,7 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import fmean
 from types import MappingProxyType
 from typing import Any
 
@@ -157,19 +158,22 @@ class FiniteCheckHook(Hook):
 
     def _check(self, runner: Runner, norm: Tensor) -> None:
         """Stop or skip if a number is not finite or sane in any process."""
-        steps = torch.stack([
-            torch.stack([value.float() for value in step.losses.values()])
-            for step in self.steps
-        ])
+        # A launch may come between steps that are accumulated.
+        names = [name for step in self.steps for name in step.losses]
+        values = torch.stack(
+            [v.float() for step in self.steps for v in step.losses.values()])
         *losses, grad_norm = torch.cat(
-            [steps.mean(dim=0), norm.float().to(steps.device)[None]]).tolist()
+            [values, norm.float().to(values.device)[None]]).tolist()
         found = []
         if all(map(math.isfinite, (*losses, grad_norm))):
             grad_norm = _log_norm(runner, grad_norm)
             if self.divergence is not None:
+                parts: dict[str, list[float]] = {}
+                for name, value in zip(names, losses, strict=True):
+                    parts.setdefault(name, []).append(value)
                 found = self.divergence.find(
                     runner.message_hub,
-                    dict(zip(self.steps[-1].losses, losses, strict=True)),
+                    {name: fmean(part) for name, part in parts.items()},
                     grad_norm)
         flags = torch.tensor(
             [not all(map(math.isfinite, losses)),
