@@ -1,23 +1,9 @@
-_base_ = './ifan_faster-rcnn.py'
+_base_ = './ifan_r50.py'
 tap_channels = (256, 512, 1024, 2048)
 model = dict(
     # The paper taps res5c as a feature map of the whole image: the last stage
     # is dilated instead of strided (DC5).
-    backbone=dict(
-        type='ResNet',
-        depth=50,
-        strides=(1, 2, 2, 1),
-        dilations=(1, 1, 1, 2),
-        out_indices=(0, 1, 2, 3),
-        # The stem alone: the first tap must stay trainable.
-        frozen_stages=0,
-        norm_cfg=dict(type='BN', requires_grad=False),
-        norm_eval=True,
-        style='pytorch',
-        init_cfg=dict(
-            type='Pretrained',
-            checkpoint='https://download.pytorch.org/models/'
-            'resnet50-0676ba61.pth')),
+    backbone=dict(strides=(1, 2, 2, 1), dilations=(1, 1, 1, 2)),
     neck=dict(in_channels=tap_channels),
     rpn_head=dict(in_channels=2048, feat_channels=2048),
     roi_head=dict(

@@ -1,22 +1,9 @@
 # ResNet-50 with a feature pyramid. Image level and correlation align what the
 # backbone gives, C2 to C5; RPN and RoI head work on the pyramid.
-_base_ = './ifan_faster-rcnn.py'
+_base_ = './ifan_r50.py'
 tap_channels = [256, 512, 1024, 2048]
 strides = [4, 8, 16, 32]
 model = dict(
-    backbone=dict(
-        type='ResNet',
-        depth=50,
-        out_indices=(0, 1, 2, 3),
-        # The stem alone: the first tap must stay trainable.
-        frozen_stages=0,
-        norm_cfg=dict(type='BN', requires_grad=False),
-        norm_eval=True,
-        style='pytorch',
-        init_cfg=dict(
-            type='Pretrained',
-            checkpoint='https://download.pytorch.org/models/'
-            'resnet50-0676ba61.pth')),
     neck=dict(
         _delete_=True,
         type='FPN',
