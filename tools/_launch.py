@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from mmengine.config import Config
 
 
+#: What the config of a run imports.
+MODULES = ('mmdet_ifan', 'mmdet_ifan.patch_mmengine')
+
+
 class LazyDictAction(argparse.Action):
     """mmengine's ``DictAction``, imported only when the option is given."""
 
@@ -72,12 +76,13 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_package() -> None:
-    """Let a checkout's tools import the checkout's package.
+    """Import the package and what it changes in mmengine.
 
-    Not an older copy that is installed; beside the installed tools lies no
-    package.
+    The tools of a checkout take the package of the checkout, not an installed
+    one; beside the installed tools there is none.
     """
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    import mmdet_ifan.patch_mmengine  # noqa: F401
 
 
 def read_config(path: str, options: dict[str, Any]) -> Config:
@@ -94,8 +99,6 @@ def read_config(path: str, options: dict[str, Any]) -> Config:
     add_package()
 
     from mmengine.config import Config
-
-    import mmdet_ifan  # noqa: F401  # Makes the names of its configs known.
     cfg = Config.fromfile(path)
     cfg.merge_from_dict(options)
     return cfg
@@ -136,8 +139,8 @@ def import_package(cfg: Config) -> None:
     imports = cfg.get('custom_imports') or {}
     names = imports.get('imports') or []
     names = [names] if isinstance(names, str) else list(names)
-    if 'mmdet_ifan' not in names:
-        cfg.custom_imports = dict(imports, imports=['mmdet_ifan', *names])
+    others = [name for name in names if name not in MODULES]
+    cfg.custom_imports = dict(imports, imports=[*MODULES, *others])
 
 
 def join_processes_without_gpu(cfg: Config) -> None:

@@ -11,8 +11,8 @@ from mmdet.utils import register_all_modules
 from mmengine import registry as mmengine_registry
 from mmengine.config import Config
 from mmengine.registry import Registry
-from mmengine.runner import CheckpointLoader
 
+from ..engine.robustness.safe_loading import load_checkpoint
 from ..utils.config_values import read_values
 from ..utils.errors import DataError
 from .peel_off import COMPANIONS, parts_of
@@ -20,7 +20,8 @@ from .peel_off import COMPANIONS, parts_of
 #: What running a detector needs of a config.
 PARTS = ('default_scope', 'model', 'test_dataloader', 'visualizer')
 #: What a config may import: this package, and the files that it exports.
-IMPORTS = ('mmdet_ifan', *(companion.file for companion in COMPANIONS))
+IMPORTS = ('mmdet_ifan', 'mmdet_ifan.patch_mmengine',
+           *(companion.file for companion in COMPANIONS))
 #: Ours instead of what is in these files, which may be anybody's.
 OURS = {companion.plain: companion.ours for companion in COMPANIONS}
 #: mmcv's operators, which are in no registry.
@@ -40,7 +41,7 @@ def checkpoint_config(checkpoint: str) -> Config:
         DataError: If it holds none, one without such a part, or one that is
             more than values and names of registered classes.
     """
-    loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
+    loaded = load_checkpoint(checkpoint)
     text = loaded.get('meta', {}).get('cfg')
     if not isinstance(text, str):
         raise DataError(f'{checkpoint} holds no config: give one with '

@@ -16,6 +16,7 @@ from mmengine.structures import InstanceData
 from tqdm import tqdm
 
 from ..engine.checks.checkpoint_agreement import load_fitting
+from ..engine.robustness.safe_loading import load_safely
 from ..utils.errors import DataError
 from ..utils.files import write_atomically
 from ..utils.image_files import IMAGE_SUFFIXES, check_names, images_below
@@ -33,6 +34,7 @@ def load_detector(weights: str,
     """Load a detector with its own weights and the names of its classes.
 
     mmdet fills in random weights and COCO's names where they are missing.
+    From here on this process loads checkpoints as data.
 
     Args:
         weights (str): Checkpoint, a file or an address.
@@ -48,6 +50,7 @@ def load_detector(weights: str,
             classes than the config or in another order, or does not name as
             many as the detector has; see also :func:`checkpoint_config`.
     """
+    load_safely()
     cfg = Config.fromfile(config) if config else checkpoint_config(weights)
     # It rewrites the pipeline of the config that it is given.
     detector = DetInferencer(

@@ -60,7 +60,6 @@ def main() -> int:
     checkpoints = {name: Path(path) for name, path in args.checkpoints}
     add_package()
 
-    import mmdet_ifan  # noqa: F401  # Makes the names of its configs known.
     from mmdet_ifan.analysis.detection_figure import draw_comparison
     from mmdet_ifan.utils.errors import DataError
     try:

@@ -8,12 +8,12 @@ from mmdet.registry import DATASETS
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
-from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
 from ...utils.config_values import read_values
 from ...utils.errors import DataError
 from ...utils.text import name_some
+from ..robustness.safe_loading import load_checkpoint
 
 #: Parts of a stock detector's state dict.
 PARTS = ('backbone.', 'rpn_head.', 'roi_head.')
@@ -120,7 +120,7 @@ def load_fitting(model: nn.Module,
     Raises:
         DataError: See :func:`agree_in_testing`.
     """
-    loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
+    loaded = load_checkpoint(checkpoint)
     words = agree_in_testing(
         model, loaded, checkpoint,
         None if cfg is None else classes_of(cfg),

@@ -16,9 +16,9 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
-from mmengine.runner import CheckpointLoader
 
 from ...datasets import DomainTestDataset, PairedDomainDataset
+from ..robustness.safe_loading import load_checkpoint
 from ..schedule.late_launch_hook import LateLaunchHook, launching_hook
 from .checkpoint_agreement import agree_in_starting, classes_of_dataset
 from .fit_check_hook import FitCheckHook
@@ -170,8 +170,7 @@ class Doctor:
                 texts.append(text)
                 if path is None:
                     continue
-                loaded = CheckpointLoader.load_checkpoint(
-                    str(path), 'cpu', logger='silent')
+                loaded = load_checkpoint(str(path), logger='silent')
                 self.at_hand.add(name)
                 if place == 'load_from':
                     self._compare_start(loaded, name)
