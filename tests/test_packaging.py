@@ -146,7 +146,7 @@ def test_missing_file_is_named(arguments, named):
         [sys.executable, ROOT / 'tools' / script, *rest],
         capture_output=True,
         text=True)
-    assert result.returncode != 0
+    assert result.returncode == 2
     assert 'Traceback' not in result.stderr
     assert 'error: ' in result.stderr and named in result.stderr
 

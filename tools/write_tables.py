@@ -1,20 +1,23 @@
-"""Write the pages' tables again, from the files that they come from."""
+"""Write the tables of README and docs again, from their sources."""
 import json
 import sys
 from functools import partial
 from pathlib import Path
 
 import yaml
+from _launch import run
 from benchmark.tables import make_tables
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / 'docs'
 sys.path.insert(0, str(ROOT))
 
-from mmdet_ifan.runs.study_table import PAPER  # noqa: E402
-
-from mmdet_ifan.analysis.comparison import comparison_table, to_markdown  # noqa: E402
+from mmdet_ifan.analysis.comparison import (  # noqa: E402
+    comparison_table,
+    to_markdown,
+)
 from mmdet_ifan.analysis.page_tables import put_tables  # noqa: E402
+from mmdet_ifan.runs.study_table import PAPER  # noqa: E402
 
 
 def demo_table() -> str:
@@ -79,6 +82,11 @@ TABLES = {
 }
 
 
-if __name__ == '__main__':
+def main() -> None:
+    """Write every table."""
     for name, (page, make) in TABLES.items():
         put_tables({name: make()}, page)
+
+
+if __name__ == '__main__':
+    run(main)

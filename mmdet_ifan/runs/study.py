@@ -16,6 +16,8 @@ from .training_run import TrainingRun, progress_bar, train_all
 #: Settings that show, watch or keep a run, but do not change it.
 NO_INFLUENCE = ('default_hooks', 'log_level', 'log_processor', 'vis_backends',
                 'visualizer')
+#: Module that changes how configs and checkpoints are read.
+PATCHES = 'mmdet_ifan.patch_mmengine'
 
 
 def fingerprint(*configs: Path | None) -> str:
@@ -32,6 +34,11 @@ def fingerprint(*configs: Path | None) -> str:
         if path is None:
             continue
         cfg = Config.fromfile(path).to_dict()
+        imports = (cfg.get('custom_imports') or {}).get('imports')
+        if isinstance(imports, list) and PATCHES in imports:
+            # It changes no metrics, and the configs of earlier studies had
+            # no such module.
+            imports.remove(PATCHES)
         launch = cfg.get('default_hooks', {}).get('late_launch')
         settings.append({
             key: value for key, value in cfg.items()

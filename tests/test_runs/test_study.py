@@ -212,9 +212,9 @@ def test_study_resumes_where_it_stopped(pair):
     (('absent.py', ), 'there is no config absent.py'),
     ((str(ROOT / 'configs/ifan_mini-city.py'), ) * 2, 'the same name'),
     ((str(ROOT / 'configs/ifan_mini-city.py'), '--jobs', '0'),
-     '--jobs must be at least 1, but got 0'),
+     '--jobs must be at least 1, but is 0'),
     ((str(ROOT / 'configs/ifan_mini-city.py'), '--processes', '0'),
-     '--processes must be at least 1, but got 0'),
+     '--processes must be at least 1, but is 0'),
 ])
 def test_refuses_what_cannot_be_meant(tmp_path, arguments, sentence):
     result = run_study(tmp_path, *arguments, '--out', 'figures')
@@ -223,20 +223,22 @@ def test_refuses_what_cannot_be_meant(tmp_path, arguments, sentence):
     assert not (tmp_path / 'figures').exists()
 
 
-def test_refuses_more_processes_than_gpus(monkeypatch):
+def test_refuses_more_processes_than_gpus(monkeypatch, capsys):
     monkeypatch.setattr('torch.cuda.device_count', lambda: 2)
     command = ['study.py', str(ROOT / 'configs/ifan_mini-city.py'), '--out',
                'figures', '--processes', '4']
     monkeypatch.setattr(sys, 'argv', command)
-    with pytest.raises(SystemExit, match='--processes 4 needs a GPU for each, '
-                       'but there are 2'):
+    with pytest.raises(SystemExit, match='2'):
         runpy.run_path(str(ROOT / 'tools/study.py'), run_name='__main__')
+    assert capsys.readouterr().err == (
+        'error: --processes 4 needs a GPU for each process, but there are 2: '
+        'lower it.\n')
 
 
 def test_refuses_processes_that_cannot_share_out_a_batch(tmp_path):
     result = run_study(tmp_path, str(ROOT / 'configs/ifan_mini-city.py'),
                    '--processes', '3', '--out', 'figures')
-    assert result.returncode == 1
-    assert '--processes 3 cannot share out the batches of' in result.stderr
+    assert result.returncode == 2
+    assert 'error: --processes 3 cannot share out the batches of' in result.stderr
     assert 'which are of 4' in result.stderr
     assert not (tmp_path / 'figures').exists()
