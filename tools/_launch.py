@@ -47,7 +47,7 @@ def run(main: Callable[[], int | None], again: str = '') -> NoReturn:
         again (str): How to continue after Ctrl-C. Defaults to ''.
     """
     try:
-        sys.exit(main())
+        sys.exit(main() or 0)
     except KeyboardInterrupt:
         # Python still ends by the signal, which also ends a loop of a shell.
         if not debugging():
@@ -351,6 +351,18 @@ def read_config(path: str, options: dict[str, Any]) -> Config:
     return cfg
 
 
+def set_environment(args: argparse.Namespace) -> None:
+    """Set variables that torch and mmengine read, before they are imported.
+
+    Args:
+        args (argparse.Namespace): Arguments with the common options.
+    """
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    # Threads that spin while they wait made a step on two busy cores take 28
+    # seconds instead of 2.
+    os.environ.setdefault('OMP_WAIT_POLICY', 'passive')
+
+
 def load_config(args: argparse.Namespace) -> Config:
     """Read the config of a run that the command line names.
 
@@ -360,10 +372,7 @@ def load_config(args: argparse.Namespace) -> Config:
     Returns:
         Config: The config, ready for a ``Runner``.
     """
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    # Threads that spin while they wait made a step on two busy cores take 28
-    # seconds instead of 2. It is read when torch is imported.
-    os.environ.setdefault('OMP_WAIT_POLICY', 'passive')
+    set_environment(args)
     cfg = read_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
     if args.work_dir is not None:

@@ -16,6 +16,7 @@ from _launch import (
     load_config,
     make_parser,
     run,
+    set_environment,
 )
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ def parse_args() -> argparse.Namespace:
         '--resume',
         nargs='?',
         const='auto',
-        type=existing('checkpoint'),
         metavar='CHECKPOINT',
         help='resume from this checkpoint; without a name, from the latest '
         'one in the work folder')
@@ -43,7 +43,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--seed', type=int, help='seed of every random number generator')
     add_common_options(parser)
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.resume not in (None, 'auto'):
+        existing('checkpoint')(args.resume)
+    return args
 
 
 def apply_options(cfg: Config, args: argparse.Namespace) -> None:
@@ -101,13 +104,13 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
 def main() -> None:
     """Train the detector that the command line names."""
     args = parse_args()
-    cfg = load_config(args)
+    set_environment(args)
 
     from torch.distributed.elastic.multiprocessing.errors import record
 
     # Of several processes, torchrun tells at its end which failed and, if it
     # was recorded, why.
-    record(train)(cfg, args)
+    record(lambda: train(load_config(args), args))()
 
 
 if __name__ == '__main__':

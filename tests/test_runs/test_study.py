@@ -110,6 +110,17 @@ LAUNCHES = {
 }
 
 
+@pytest.mark.parametrize(('imports', 'same'), [
+    # As configs had it before patch_mmengine was a module.
+    (['mmdet_ifan'], True), (['mmdet_ifan', 'json'], False)])
+def test_patches_are_no_setting_that_matters(tmp_path, imports, same):
+    config = ROOT / 'configs/ifan_mini-city.py'
+    path = tmp_path / 'own.py'
+    path.write_text(f'_base_ = {str(config)!r}\n'
+                    f'custom_imports = dict(imports={imports!r})\n')
+    assert (fingerprint(path) == fingerprint(config)) == same
+
+
 def test_launches_are_settings_that_matter(tmp_path):
     """They stand among hooks that only watch."""
     config = ROOT / 'configs/ifan_mini-city.py'
@@ -185,7 +196,7 @@ def test_study_resumes_where_it_stopped(pair):
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout == second.stdout
     none = run_study(pair, *arguments, '--seeds', '1', '--no-train')
-    assert none.returncode == 1
+    assert none.returncode == 2
     assert 'has no metrics of these configs and seeds' in none.stderr
     assert not any(work.glob('*_seed-1'))
 
@@ -193,7 +204,7 @@ def test_study_resumes_where_it_stopped(pair):
     with (pair / 'source-only.py').open('a') as config:
         config.write('optim_wrapper = dict(optimizer=dict(lr=1.0))\n')
     third = run_study(pair, *arguments)
-    assert third.returncode == 1
+    assert third.returncode == 2
     assert 'made with other settings of source-only.py' in third.stderr
     assert json.loads(path.read_text()) == finished
 
@@ -209,7 +220,7 @@ def test_study_resumes_where_it_stopped(pair):
 
 
 @pytest.mark.parametrize(('arguments', 'sentence'), [
-    (('absent.py', ), 'there is no config absent.py'),
+    (('absent.py', ), "there is no config 'absent.py'"),
     ((str(ROOT / 'configs/ifan_mini-city.py'), ) * 2, 'the same name'),
     ((str(ROOT / 'configs/ifan_mini-city.py'), '--jobs', '0'),
      '--jobs must be at least 1, but is 0'),
@@ -239,6 +250,6 @@ def test_refuses_processes_that_cannot_share_out_a_batch(tmp_path):
     result = run_study(tmp_path, str(ROOT / 'configs/ifan_mini-city.py'),
                    '--processes', '3', '--out', 'figures')
     assert result.returncode == 2
-    assert 'error: --processes 3 cannot share out the batches of' in result.stderr
+    assert 'error: --processes 3 cannot share out the batch' in result.stderr
     assert 'which are of 4' in result.stderr
     assert not (tmp_path / 'figures').exists()
