@@ -40,7 +40,7 @@ bench: setup ## Measure time and memory beside stock Faster R-CNN's (two hours)
 	$(VENV)/python tools/bench.py --page docs/performance.md
 
 tables: setup ## Write the tables of README and docs from their sources
-	$(VENV)/python docs/write_tables.py
+	$(VENV)/python tools/write_tables.py
 
 test: setup ## Run the tests
 	$(VENV)/python -m pytest
@@ -52,9 +52,10 @@ compat: ## Run the tests on the OneDL forks, in .venv-onedl
 lint: setup ## Check style, types and spelling
 	$(VENV)/ruff check .
 	$(VENV)/mypy
+	$(VENV)/lint-imports --no-logo
 	$(VENV)/codespell
 
 clean: ## Remove what builds and checks leave behind (.venv stays)
 	rm -rf build dist *.egg-info .hypothesis .mypy_cache .pytest_cache \
-		.ruff_cache
+		.ruff_cache .import_linter_cache
 	find . -name .venv -prune -o -name __pycache__ -exec rm -rf {} +

@@ -6,8 +6,8 @@ hooks and metric with MMDetection's registries; a config does so with
 may inherit from ours by name: ``_base_ = 'mmdet_ifan::ifan_mini-city.py'``.
 """
 from . import datasets, engine, evaluation, models
-from .named_configs import resolve_names
-from .safe_loading import load_safely
+from .engine.robustness.safe_loading import load_safely
+from .utils.named_configs import resolve_names
 from .version import __version__
 
 __all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'models']

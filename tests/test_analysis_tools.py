@@ -12,9 +12,9 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmdet_ifan.datasets.mini_city import MiniCity, write_mini_city
-from mmdet_ifan.datasets.preparation import Options
-from mmdet_ifan.datasets.preparation.cityscapes import prepare_cityscapes
+from mmdet_ifan.mini_city import MiniCity, write_mini_city
+from mmdet_ifan.preparation import Options
+from mmdet_ifan.preparation.cityscapes import prepare_cityscapes
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / 'configs/ifan_mini-city.py'

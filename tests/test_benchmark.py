@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from benchmark.detectors import Load
+from benchmark.growth import growth
+from benchmark.inference import inference_cost
+from benchmark.loading import loading_cost
+from benchmark.profiling import profile_parts
+from benchmark.tables import make_tables
+from benchmark.timing import ratios, time_in_turn
+from benchmark.training import _steps, training_cost
 from mmengine.config import Config
 from torch import nn
 
-from mmdet_ifan.benchmark.detectors import Load
-from mmdet_ifan.benchmark.growth import growth
-from mmdet_ifan.benchmark.inference import inference_cost
-from mmdet_ifan.benchmark.loading import loading_cost
-from mmdet_ifan.benchmark.profiling import profile_parts
-from mmdet_ifan.benchmark.tables import make_tables
-from mmdet_ifan.benchmark.timing import ratios, time_in_turn
-from mmdet_ifan.benchmark.training import _steps, training_cost
-from mmdet_ifan.evaluation.page_tables import put_tables
+from mmdet_ifan.analysis.page_tables import put_tables
 
 ROOT = Path(__file__).resolve().parents[1]
 LOAD = Load((64, 96), batch=1, instances=2)

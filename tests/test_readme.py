@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
-from mmdet_ifan.evaluation.page_tables import with_table
+from mmdet_ifan.analysis.page_tables import with_table
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / 'README.md').read_text()
 OWN_PAIR, = re.findall(
     r'^## A pair of your own\n(.*?)^## ', README, re.DOTALL | re.MULTILINE)
-TABLES = runpy.run_path(str(ROOT / 'docs/write_tables.py'))
+TABLES = runpy.run_path(str(ROOT / 'tools/write_tables.py'))
 CONFIG, = re.findall(r'```python\n(.*?)```', OWN_PAIR, re.DOTALL)
 #: How the README runs Python and mim, and how this environment does.
 PROGRAMS = {

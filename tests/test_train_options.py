@@ -14,8 +14,8 @@ from mmengine.optim import AmpOptimWrapper, build_optim_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
-from mmdet_ifan.datasets.disk import DataError
 from mmdet_ifan.engine import RunCheckHook, checked_runner
+from mmdet_ifan.utils.errors import DataError
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -50,11 +50,11 @@ def main() -> int:
     add_package()
 
     import torch
+    from benchmark.sections import sections
+    from benchmark.tables import make_tables
     from mmengine.logging import MMLogger
 
-    from mmdet_ifan.benchmark.sections import sections
-    from mmdet_ifan.benchmark.tables import make_tables
-    from mmdet_ifan.evaluation.page_tables import put_tables
+    from mmdet_ifan.analysis.page_tables import put_tables
     plan = {
         name: measure
         for name, measure in sections().items()

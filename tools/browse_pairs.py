@@ -67,8 +67,8 @@ def main() -> int:
     from mmengine.visualization import Visualizer
     from tqdm import tqdm
 
-    from mmdet_ifan.datasets.disk import write_atomically
-    from mmdet_ifan.datasets.pair_pictures import draw_pairs
+    from mmdet_ifan.analysis.pair_pictures import draw_pairs
+    from mmdet_ifan.utils.files import write_atomically
     try:
         pairs = tqdm(islice(draw_pairs(cfg), args.n), 'draw', args.n,
                      unit='pair')

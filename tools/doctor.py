@@ -28,7 +28,7 @@ def main() -> int:
     add_common_options(parser)
     cfg = load_config(parser.parse_args())
 
-    from mmdet_ifan.engine.doctor import Doctor
+    from mmdet_ifan.engine.checks.doctor import Doctor
     wrong = warnings = 0
     for finding in Doctor(cfg).examine():
         mark = {True: 'ok   ', False: 'WRONG', None: '-    '}[finding.ok]

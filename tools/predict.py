@@ -65,9 +65,9 @@ def main() -> int:
         require_file('config', args.config)
     add_package()
 
-    from mmdet_ifan.datasets.disk import DataError
     from mmdet_ifan.deployment import load_detector, predict
-    from mmdet_ifan.safe_loading import UnsafeCheckpointError
+    from mmdet_ifan.engine.robustness.safe_loading import UnsafeCheckpointError
+    from mmdet_ifan.utils.errors import DataError
     try:
         detector = load_detector(args.weights, args.config, args.device)
         unreadable = predict(detector, args.inputs, args.out, args.score_thr,

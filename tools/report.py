@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from demo import write_page
+from _launch import add_package
 
 
 def main() -> None:
@@ -25,6 +25,9 @@ def main() -> None:
     if not (folder / 'results.json').is_file():
         sys.exit(f'error: {folder} has no results.json of a demo: run "make '
                  'demo", or name the folder.')
+    add_package()
+
+    from mmdet_ifan.runs.demo import write_page
     print(f'The page is {write_page(folder)}.')
 
 

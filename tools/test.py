@@ -45,9 +45,11 @@ def main() -> int:
     from mmengine.fileio import dump
     from mmengine.runner import Runner
 
-    from mmdet_ifan.datasets.disk import DataError
-    from mmdet_ifan.engine import end_workers_with_this_process
-    from mmdet_ifan.safe_loading import UnsafeCheckpointError
+    from mmdet_ifan.engine.robustness.interruptions import (
+        end_workers_with_this_process,
+    )
+    from mmdet_ifan.engine.robustness.safe_loading import UnsafeCheckpointError
+    from mmdet_ifan.utils.errors import DataError
     end_workers_with_this_process()
     # It compares the checkpoint with the config, whatever hooks that has.
     hooks = cfg.get('default_hooks', {})

@@ -59,7 +59,7 @@ def apply_options(cfg: Config, args: argparse.Namespace) -> None:
     if args.resume == 'auto':
         # Without a checkpoint yet, the run starts as the config says; an
         # automatic resume of the runner would forget its load_from.
-        from mmdet_ifan.engine.checkpoint_files import latest_in
+        from mmdet_ifan.engine.robustness.checkpoint_files import latest_in
         args.resume = latest_in(cfg.work_dir)
     if args.resume is not None:
         cfg.resume = True
@@ -75,12 +75,12 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
     """
     apply_options(cfg, args)
 
-    from mmdet_ifan.engine import (
-        checked_runner,
+    from mmdet_ifan.engine import checked_runner
+    from mmdet_ifan.engine.checks.run_checks import check_folder
+    from mmdet_ifan.engine.robustness.interruptions import (
         end_workers_with_this_process,
         explain_interruption,
     )
-    from mmdet_ifan.engine.run_checks import check_folder
     check_folder(cfg.work_dir)
     end_workers_with_this_process()
     explain_interruption(

@@ -9,11 +9,12 @@ from mmdet.datasets.api_wrappers import COCO
 from mmdet.registry import DATASETS
 from mmengine.logging import print_log
 
-from .disk import DataError
-from .ignored import FLAGS, is_region
-from .image_files import check_images, name_some, repeated
-from .image_names import Place
-from .json_files import PREPARE, read_coco, read_flag
+from ..utils.errors import DataError
+from ..utils.ignored import FLAGS, is_region
+from ..utils.image_files import check_images
+from ..utils.image_names import Place
+from ..utils.json_files import PREPARE, read_coco, read_flag
+from ..utils.text import name_some, repeated
 from .unreadable_images import NamesUnreadableImages
 
 #: What training and testing use of a COCO file.

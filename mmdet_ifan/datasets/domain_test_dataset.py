@@ -4,7 +4,7 @@ from mmdet.datasets import ConcatDataset
 from mmdet.registry import DATASETS
 from mmdet.utils import ConfigType
 
-from .disk import DataError
+from ..utils.errors import DataError
 
 
 @DATASETS.register_module()

@@ -10,7 +10,7 @@ from mmengine.dataset import Compose
 from mmengine.logging import print_log
 from torch.utils.data import Dataset
 
-from .disk import DataError
+from ..utils.errors import DataError
 from .unlabelled_dataset import UnlabelledDataset
 
 

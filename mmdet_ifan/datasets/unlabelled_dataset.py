@@ -7,10 +7,10 @@ import mmengine
 from mmdet.datasets import BaseDetDataset
 from mmdet.registry import DATASETS
 
-from .disk import DataError
-from .image_files import IMAGE_SUFFIXES, check_images, images_below
-from .image_names import Place
-from .json_files import read_coco
+from ..utils.errors import DataError
+from ..utils.image_files import IMAGE_SUFFIXES, check_images, images_below
+from ..utils.image_names import Place
+from ..utils.json_files import read_coco
 from .unreadable_images import NamesUnreadableImages
 
 

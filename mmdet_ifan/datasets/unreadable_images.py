@@ -7,8 +7,8 @@ import cv2
 import torch
 from mmengine.logging import print_log
 
-from .disk import DataError
-from .image_files import name_some
+from ..utils.errors import DataError
+from ..utils.text import name_some
 
 
 class NamesUnreadableImages:

@@ -13,8 +13,8 @@ from mmengine.config import Config
 from mmengine.registry import Registry
 from mmengine.runner import CheckpointLoader
 
-from ..config_values import read_values
-from ..datasets.disk import DataError
+from ..utils.config_values import read_values
+from ..utils.errors import DataError
 from .peel_off import COMPANIONS, parts_of
 
 #: What running a detector needs of a config.

@@ -12,7 +12,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader
 from torch import nn
 
-from ..engine.checkpoint_agreement import (
+from ..engine.checks.checkpoint_agreement import (
     agree_in_testing,
     classes_of,
     plain_state,

@@ -15,9 +15,10 @@ from mmengine.config import Config
 from mmengine.structures import InstanceData
 from tqdm import tqdm
 
-from ..datasets.disk import DataError, write_atomically
-from ..datasets.image_files import IMAGE_SUFFIXES, check_names, images_below
-from ..engine.checkpoint_agreement import load_fitting
+from ..engine.checks.checkpoint_agreement import load_fitting
+from ..utils.errors import DataError
+from ..utils.files import write_atomically
+from ..utils.image_files import IMAGE_SUFFIXES, check_names, images_below
 from .checkpoint_config import checkpoint_config
 
 VIDEO_SUFFIXES = ('.avi', '.m4v', '.mkv', '.mov', '.mp4', '.webm')

@@ -17,8 +17,8 @@ from mmdet_ifan.datasets import (
     PairedDomainDataset,
     UnlabelledDataset,
 )
-from mmdet_ifan.datasets.disk import DataError
-from mmdet_ifan.datasets.image_files import name_some, repeated
+from mmdet_ifan.utils.errors import DataError
+from mmdet_ifan.utils.text import name_some, repeated
 
 CLASSES = ('car', 'person')
 IMAGES = [(f'{i}.png', (16, 24)) for i in range(9)]

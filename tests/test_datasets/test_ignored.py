@@ -11,10 +11,10 @@ from mmengine.logging import MMLogger
 from PIL import Image
 
 from mmdet_ifan.datasets import DomainCocoDataset, UnlabelledDataset
-from mmdet_ifan.datasets.disk import DataError
-from mmdet_ifan.datasets.ignored import is_region
-from mmdet_ifan.datasets.preparation import LeftOut
-from mmdet_ifan.datasets.preparation.images import image_size, lost_pixels
+from mmdet_ifan.preparation import LeftOut
+from mmdet_ifan.preparation.images import image_size, lost_pixels
+from mmdet_ifan.utils.errors import DataError
+from mmdet_ifan.utils.ignored import is_region
 
 CLASSES = ('car', 'person')
 IMAGES = [(f'{i}.png', (16, 24)) for i in range(4)]

@@ -27,11 +27,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mmdet_ifan.datasets import DomainCocoDataset, UnlabelledDataset
-from mmdet_ifan.datasets.disk import DataError
-from mmdet_ifan.datasets.preparation import Options, Report
-from mmdet_ifan.datasets.preparation.cityscapes import prepare_cityscapes
-from mmdet_ifan.datasets.preparation.custom import open_source, prepare_custom
-from mmdet_ifan.datasets.preparation.synthetic_fog import make_fog
+from mmdet_ifan.preparation import Options, Report
+from mmdet_ifan.preparation.cityscapes import prepare_cityscapes
+from mmdet_ifan.preparation.custom import open_source, prepare_custom
+from mmdet_ifan.preparation.synthetic_fog import make_fog
+from mmdet_ifan.utils.errors import DataError
 
 MANY = os.environ.get('FUZZ_EXAMPLES')
 FUZZ = settings(

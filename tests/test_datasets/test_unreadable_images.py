@@ -16,8 +16,8 @@ from mmdet_ifan.datasets import (
     PairedDomainDataset,
     UnlabelledDataset,
 )
-from mmdet_ifan.datasets.disk import DataError
 from mmdet_ifan.engine import UnreadableImagesHook
+from mmdet_ifan.utils.errors import DataError
 
 SIZE = (8, 12)
 LOAD = [dict(type='LoadImageFromFile'),
@@ -150,7 +150,7 @@ def test_they_are_counted_at_the_end(pair, tmp_path, monkeypatch):
             found[2] = 1
 
     monkeypatch.setattr(
-        'mmdet_ifan.engine.hooks.unreadable_images_hook.all_reduce',
+        'mmdet_ifan.engine.robustness.unreadable_images_hook.all_reduce',
         all_reduce)
     said = []
     UnreadableImagesHook().after_train(SimpleNamespace(

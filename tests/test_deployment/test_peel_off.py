@@ -10,8 +10,8 @@ from mmdet.apis import DetInferencer
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
-from mmdet_ifan.datasets.disk import DataError
 from mmdet_ifan.deployment import export, load_fitting, plain_config
+from mmdet_ifan.utils.errors import DataError
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Detects, and scores its own annotations, without this package.

@@ -14,8 +14,8 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 from pycocotools.coco import COCO
 
-from mmdet_ifan.datasets.disk import DataError
 from mmdet_ifan.deployment import export, find_images, load_detector, predict
+from mmdet_ifan.utils.errors import DataError
 
 ROOT = Path(__file__).resolve().parents[2]
 CLASSES = ('person', 'rider', 'car', 'truck', 'bus', 'train', 'motorcycle',

@@ -12,8 +12,8 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import Dataset
 
-from mmdet_ifan.datasets.disk import DataError
 from mmdet_ifan.engine import FitCheckHook
+from mmdet_ifan.utils.errors import DataError
 
 SGD = dict(type='SGD', lr=.1, momentum=.9, weight_decay=.01)
 ADAMW = dict(type='AdamW', lr=.01, weight_decay=.05)

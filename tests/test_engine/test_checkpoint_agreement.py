@@ -13,11 +13,7 @@ from mmengine.model import BaseModule
 from mmengine.runner import Runner
 from torch import nn
 
-from mmdet_ifan.datasets.disk import DataError
-from mmdet_ifan.datasets.mini_city import MiniCity, write_mini_city
-from mmdet_ifan.datasets.preparation import Options
-from mmdet_ifan.datasets.preparation.cityscapes import prepare_cityscapes
-from mmdet_ifan.engine.checkpoint_agreement import (
+from mmdet_ifan.engine.checks.checkpoint_agreement import (
     agree_in_resuming,
     agree_in_starting,
     agree_in_testing,
@@ -25,6 +21,10 @@ from mmdet_ifan.engine.checkpoint_agreement import (
     classes_of,
     differing_settings,
 )
+from mmdet_ifan.mini_city import MiniCity, write_mini_city
+from mmdet_ifan.preparation import Options
+from mmdet_ifan.preparation.cityscapes import prepare_cityscapes
+from mmdet_ifan.utils.errors import DataError
 
 ROOT = Path(__file__).resolve().parents[2]
 CLASSES = ('cat', 'dog', 'bird')

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmdet_ifan.engine.checkpoint_files import (
+from mmdet_ifan.engine.robustness.checkpoint_files import (
     named_and_before,
     remove_unfinished,
     what_is_wrong,

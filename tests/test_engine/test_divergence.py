@@ -2,7 +2,7 @@
 import pytest
 from mmengine.logging import MessageHub
 
-from mmdet_ifan.engine.divergence import DivergenceCheck, launches
+from mmdet_ifan.engine.robustness.divergence import DivergenceCheck, launches
 
 SANE = {'loss_cls': .4, 'loss_bbox': .3, 'image/loss_phi1': .02,
         'loss': .72, 'acc': 90.}

@@ -11,10 +11,10 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
-from mmdet_ifan.datasets.mini_city import MiniCity, write_mini_city
-from mmdet_ifan.datasets.preparation import Options
-from mmdet_ifan.datasets.preparation.cityscapes import prepare_cityscapes
-from mmdet_ifan.engine.doctor import Doctor, Finding
+from mmdet_ifan.engine.checks.doctor import Doctor, Finding
+from mmdet_ifan.mini_city import MiniCity, write_mini_city
+from mmdet_ifan.preparation import Options
+from mmdet_ifan.preparation.cityscapes import prepare_cityscapes
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMINATIONS = ['environment', 'config', 'model', 'start', 'training data',
@@ -171,7 +171,7 @@ def test_weights_without_a_network(cfg, monkeypatch, tmp_path):
     def refuse(*_, **__):
         raise OSError('no network')
 
-    monkeypatch.setattr('mmdet_ifan.engine.weights.urlopen', refuse)
+    monkeypatch.setattr('mmdet_ifan.engine.checks.weights.urlopen', refuse)
     cfg.load_from = 'https://example.com/start.pth'
     cfg.model.backbone.init_cfg = dict(
         type='Pretrained', checkpoint='https://example.com/trunk.pth')
@@ -248,13 +248,13 @@ def test_what_may_be_meant_is_warned_of(cfg):
 
 def test_servers_are_not_told_of_the_trial(cfg, monkeypatch):
     cfg.visualizer.vis_backends.append(dict(type='WandbVisBackend'))
-    monkeypatch.setattr('mmdet_ifan.engine.trial_run.find_spec',
+    monkeypatch.setattr('mmdet_ifan.engine.checks.trial_run.find_spec',
                         lambda package: None)
     found = findings(cfg)
     assert found['run'].ok is False
     assert '"pip install wandb" installs it' in found['run'].text
     # The package is not there, so to start the backend would be an error.
-    monkeypatch.setattr('mmdet_ifan.engine.trial_run.find_spec',
+    monkeypatch.setattr('mmdet_ifan.engine.checks.trial_run.find_spec',
                         lambda package: package == 'wandb')
     assert findings(cfg)['run'].ok
 

@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmdet_ifan.datasets.mini_city import MiniCity, write_mini_city
-from mmdet_ifan.datasets.preparation import Options
-from mmdet_ifan.datasets.preparation.cityscapes import prepare_cityscapes
+from mmdet_ifan.mini_city import MiniCity, write_mini_city
+from mmdet_ifan.preparation import Options
+from mmdet_ifan.preparation.cityscapes import prepare_cityscapes
 
 ROOT = Path(__file__).resolve().parents[2]
 KILLS = int(os.environ.get('KILLS', '0'))

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mmdet_ifan.datasets.random_states import set_random_state
 from mmdet_ifan.engine import FiniteCheckHook, LateLaunchHook
-from mmdet_ifan.engine.divergence import history
+from mmdet_ifan.engine.robustness.divergence import history
 
 CLASSES = ('person', 'rider', 'car', 'truck', 'bus', 'train', 'motorcycle',
            'bicycle')

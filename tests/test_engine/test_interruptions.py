@@ -13,7 +13,7 @@ import torch
 from mmengine.runner import save_checkpoint
 from torch.utils.data import DataLoader, Dataset
 
-from mmdet_ifan.engine import explain_interruption
+from mmdet_ifan.engine.robustness.interruptions import explain_interruption
 
 
 class Deadly(Dataset):

@@ -7,8 +7,8 @@ import pytest
 from mmengine.config import Config
 
 from mmdet_ifan.datasets import DomainTestDataset, PairedDomainDataset
-from mmdet_ifan.datasets.disk import DataError
 from mmdet_ifan.engine import PairCheckHook
+from mmdet_ifan.utils.errors import DataError
 
 CLASSES = ('car', 'person')
 SIZE = (16, 24)

@@ -19,9 +19,9 @@ from torch.utils.data import Dataset, Sampler
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from mmdet_ifan.datasets import PairedDomainDataset, PairedDomainSampler
-from mmdet_ifan.datasets.disk import DataError
 from mmdet_ifan.datasets.random_states import collate_with_random_state
 from mmdet_ifan.engine import ResumableCheckpointHook
+from mmdet_ifan.utils.errors import DataError
 
 ITERATIONS = 12
 

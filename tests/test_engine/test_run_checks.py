@@ -19,10 +19,8 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from mmdet_ifan.datasets import DomainTestDataset, PairedDomainSampler
-from mmdet_ifan.datasets.disk import DataError
 from mmdet_ifan.engine import LateLaunchHook, RunCheckHook
-from mmdet_ifan.engine.epochs import end_with_the_epoch
-from mmdet_ifan.engine.run_checks import (
+from mmdet_ifan.engine.checks.run_checks import (
     check_config,
     check_epoch,
     check_evaluator,
@@ -33,7 +31,9 @@ from mmdet_ifan.engine.run_checks import (
     length_of,
     warnings_of,
 )
+from mmdet_ifan.engine.schedule.epochs import end_with_the_epoch
 from mmdet_ifan.evaluation import DomainMetric
+from mmdet_ifan.utils.errors import DataError
 
 EPOCHS = dict(_delete_=True, type='EpochBasedTrainLoop', max_epochs=3)
 

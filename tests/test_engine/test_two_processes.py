@@ -16,9 +16,9 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from torch.testing import assert_close
 
-from mmdet_ifan.datasets.mini_city import MiniCity, write_mini_city
-from mmdet_ifan.datasets.preparation import Options
-from mmdet_ifan.datasets.preparation.cityscapes import prepare_cityscapes
+from mmdet_ifan.mini_city import MiniCity, write_mini_city
+from mmdet_ifan.preparation import Options
+from mmdet_ifan.preparation.cityscapes import prepare_cityscapes
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = """

@@ -10,8 +10,8 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
-from mmdet_ifan.engine import weights
-from mmdet_ifan.engine.weights import find_weights, initial_weights
+from mmdet_ifan.engine.checks import weights
+from mmdet_ifan.engine.checks.weights import find_weights, initial_weights
 
 VGG = 'https://download.pytorch.org/models/vgg16-397923af.pth'
 PLACE = 'model.backbone.init_cfg'

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 import torch
+from benchmark.detectors import Load
+from benchmark.training import STOCK, _steps
 from mmengine.config import Config
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import mmdet_ifan
-from mmdet_ifan.benchmark.detectors import Load
-from mmdet_ifan.benchmark.training import STOCK, _steps
 
 OURS = str(Path(mmdet_ifan.__file__).parent / 'models')
 LIBRARIES = ('/mmdet/', '/mmcv/', '/mmengine/')

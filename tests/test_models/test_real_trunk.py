@@ -5,7 +5,7 @@ import pytest
 import torch
 from mmdet.registry import MODELS
 
-from mmdet_ifan.engine.launch_weights import weigh_alignments
+from mmdet_ifan.engine.checks.launch_weights import weigh_alignments
 
 #: Root mean squares of the four taps of a VGG-16 in Caffe's convention.
 SCALES = (35., 16., 5., 10.)

@@ -42,7 +42,7 @@ def main() -> int:
     args = parse_args()
     add_package()
 
-    from mmdet_ifan.evaluation.curves import plot_curves, read_scalars
+    from mmdet_ifan.analysis.curves import plot_curves, read_scalars
     names = [folder.name for folder in args.runs]
     runs = {}
     for folder in args.runs:

@@ -61,8 +61,8 @@ def main() -> int:
     add_package()
 
     import mmdet_ifan  # noqa: F401  # Makes the names of its configs known.
-    from mmdet_ifan.datasets.disk import DataError
-    from mmdet_ifan.evaluation.detection_figure import draw_comparison
+    from mmdet_ifan.analysis.detection_figure import draw_comparison
+    from mmdet_ifan.utils.errors import DataError
     try:
         draw_comparison(
             dict.fromkeys(checkpoints, args.config), checkpoints, args.out,

@@ -57,14 +57,14 @@ def main() -> int:
         require_file('checkpoint', checkpoint)
     cfg = read_config(args.config, args.cfg_options)
 
-    from mmdet_ifan.datasets.disk import DataError
-    from mmdet_ifan.evaluation import to_markdown
-    from mmdet_ifan.evaluation.detections import detect, read_truth
-    from mmdet_ifan.evaluation.errors import (
+    from mmdet_ifan.analysis.comparison import to_markdown
+    from mmdet_ifan.analysis.detections import detect, read_truth
+    from mmdet_ifan.analysis.errors import (
         compare_errors,
         errors_table,
         plot_errors,
     )
+    from mmdet_ifan.utils.errors import DataError
     domains = {}
     for domain in ('source', 'target'):
         truths, classes = read_truth(cfg, domain)

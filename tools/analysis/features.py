@@ -57,12 +57,12 @@ def main() -> int:
     args = parse_args()
     cfg = read_config(args.config, args.cfg_options)
 
-    from mmdet_ifan.datasets.disk import DataError
-    from mmdet_ifan.evaluation.embedding import (
+    from mmdet_ifan.analysis.embedding import (
         in_words,
         plot_embedding,
         roi_features,
     )
+    from mmdet_ifan.utils.errors import DataError
     try:
         detectors = {
             name: roi_features(cfg, checkpoint, args.max_per_class,

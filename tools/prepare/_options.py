@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 if TYPE_CHECKING:
-    from mmdet_ifan.datasets.preparation import Options, Report
+    from mmdet_ifan.preparation import Options, Report
 
 EPILOG = """
 The command writes all its files or none, and running it again is harmless:
@@ -71,7 +71,7 @@ def run(prepare: Callable[[argparse.Namespace, Options], Report],
     Returns:
         int: The exit code.
     """
-    from mmdet_ifan.datasets.preparation import Options
+    from mmdet_ifan.preparation import Options
 
     def work() -> None:
         options = Options(args.out, args.workers, args.overwrite, args.strict,
@@ -95,7 +95,7 @@ def exit_code(work: Callable[[], object], interrupted: str) -> int:
         int: 0; 2 after an error, which is printed; 130 after Ctrl-C; 143
         after SIGTERM.
     """
-    from mmdet_ifan.datasets.disk import DataError
+    from mmdet_ifan.utils.errors import DataError
 
     def terminate(number: int, _: object) -> None:
         raise KeyboardInterrupt(128 + number)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from _options import exit_code
 
-from mmdet_ifan.datasets.mini_city import write_mini_city
-from mmdet_ifan.datasets.mini_city.data_sets import RenderedSet
+from mmdet_ifan.mini_city import write_mini_city
+from mmdet_ifan.mini_city.data_sets import RenderedSet
 
 
 def parse_args(kind: type[RenderedSet], out: str, description: str | None,

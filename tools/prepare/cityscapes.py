@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from _options import make_parser, run
 
 if TYPE_CHECKING:
-    from mmdet_ifan.datasets.preparation import Options, Report
+    from mmdet_ifan.preparation import Options, Report
 
 EPILOG = """
 ROOT holds what Cityscapes' archives unpack to:
@@ -40,7 +40,7 @@ def parse_args() -> argparse.Namespace:
 
 def prepare(args: argparse.Namespace, options: 'Options') -> 'Report':
     """Convert and check the counts."""
-    from mmdet_ifan.datasets.preparation.cityscapes import prepare_cityscapes
+    from mmdet_ifan.preparation.cityscapes import prepare_cityscapes
     return prepare_cityscapes(args.root, options, args.beta)
 
 

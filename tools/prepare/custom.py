@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from _options import make_parser, run
 
 if TYPE_CHECKING:
-    from mmdet_ifan.datasets.preparation import Options, Report
+    from mmdet_ifan.preparation import Options, Report
 
 EPILOG = """
 ROOT holds one of
@@ -70,10 +70,7 @@ def parse_args() -> argparse.Namespace:
 
 def prepare(args: argparse.Namespace, options: 'Options') -> 'Report':
     """Recognise the format and convert."""
-    from mmdet_ifan.datasets.preparation.custom import (
-        open_source,
-        prepare_custom,
-    )
+    from mmdet_ifan.preparation.custom import open_source, prepare_custom
     source, shown = open_source(args.root, args.format)
     print(f'{args.root} has the format {source.FORMAT}, as {shown} shows.',
           flush=True)

@@ -49,8 +49,8 @@ def parse_args() -> argparse.Namespace:
 def main() -> int:
     """Make the fog; returns the exit code."""
     args = parse_args()
-    from mmdet_ifan.datasets.preparation import Options
-    from mmdet_ifan.datasets.preparation.synthetic_fog import make_fog
+    from mmdet_ifan.preparation import Options
+    from mmdet_ifan.preparation.synthetic_fog import make_fog
 
     def work() -> None:
         options = Options(workers=args.workers, strict=args.strict,

@@ -4,7 +4,7 @@ import sys
 
 from _rendering import render_set
 
-from mmdet_ifan.datasets.mini_city import MiniCity
+from mmdet_ifan.mini_city import MiniCity
 
 EPILOG = """
 The folder gets the layout of Cityscapes (leftImg8bit, leftImg8bit_foggy,

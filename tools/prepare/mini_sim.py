@@ -4,7 +4,7 @@ import sys
 
 from _rendering import render_set
 
-from mmdet_ifan.datasets.mini_city import MiniSim
+from mmdet_ifan.mini_city import MiniSim
 
 EPILOG = """
 The folder gets the layout of SIM10K (VOC2012 with JPEGImages, Annotations and

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from _options import exit_code
 
-from mmdet_ifan.datasets.restyle import NewLook, restyle
+from mmdet_ifan.preparation.restyle import NewLook, restyle
 
 EPILOG = """
 To try an adaptation on photographs of your own before you have a second set:

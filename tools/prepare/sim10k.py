@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from _options import make_parser, run
 
 if TYPE_CHECKING:
-    from mmdet_ifan.datasets.preparation import Options, Report
+    from mmdet_ifan.preparation import Options, Report
 
 EPILOG = """
 ROOT holds what SIM10K's archives unpack to:
@@ -36,7 +36,7 @@ def parse_args() -> argparse.Namespace:
 
 def prepare(args: argparse.Namespace, options: 'Options') -> 'Report':
     """Convert and check the counts."""
-    from mmdet_ifan.datasets.preparation.sim10k import prepare_sim10k
+    from mmdet_ifan.preparation.sim10k import prepare_sim10k
     return prepare_sim10k(args.root, options, args.classes)
 
 

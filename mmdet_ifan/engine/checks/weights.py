@@ -1,0 +1,113 @@
+"""Find the weights that a run starts from, before it needs them."""
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlparse
+from urllib.request import Request, urlopen
+
+import torch
+from mmengine.runner import checkpoint
+from torch import nn
+
+from ...models.backbones.package_weights import SCHEME, package_file
+
+#: Short names of addresses, and where mmengine has a table of each kind.
+SHORT = {
+    'torchvision://': 'get_torchvision_models',
+    'modelzoo://': 'get_torchvision_models',
+    'open-mmlab://': 'get_external_models',
+    'openmmlab://': 'get_external_models',
+    'mmcls://': 'get_mmcls_models',
+}
+#: Seconds within which an address must answer.
+TIMEOUT = 5.
+
+
+def initial_weights(model: nn.Module) -> Iterator[tuple[str, str]]:
+    """Name the checkpoints that the parts of a model are initialised from.
+
+    Args:
+        model (nn.Module): The model.
+
+    Yields:
+        tuple[str, str]: Place in the config, such as
+        ``model.backbone.init_cfg``, and file or address.
+    """
+    for name, module in model.named_modules():
+        cfgs = getattr(module, 'init_cfg', None) or []
+        for cfg in cfgs if isinstance(cfgs, (list, tuple)) else [cfgs]:
+            if isinstance(cfg, dict) and cfg.get('checkpoint'):
+                place = f'model.{name}' if name else 'model'
+                yield f'{place}.init_cfg', cfg['checkpoint']
+
+
+def find_weights(place: str, name: str) -> tuple[Path | None, str]:
+    """Find weights on the disk, or see that they can be downloaded.
+
+    Nothing is downloaded. Of an address that is neither of the web nor short
+    for one, such as ``s3://…``, nothing is known.
+
+    Args:
+        place (str): Place in the config, for the message.
+        name (str): File or address.
+
+    Returns:
+        tuple[Path | None, str]: The file, if it is on the disk, and a text
+        that says where the weights come from.
+
+    Raises:
+        FileNotFoundError: If the file does not exist, or there are no weights
+            of a short name.
+        RuntimeError: If the address has not been downloaded and cannot be
+            reached.
+    """
+    if name.startswith(SCHEME):
+        path = package_file(name)
+        return path, str(path)
+    if '://' not in name:
+        path = Path(name).expanduser()
+        if not path.is_file():
+            raise FileNotFoundError(
+                f'{place} names {name}, which does not exist: train it '
+                f'first, or correct {place}.')
+        return path, str(name)
+    url = _long(place, name)
+    if url is None:
+        return None, f'{name}, which is not looked into'
+    path = Path(
+        torch.hub.get_dir(), 'checkpoints', Path(urlparse(url).path).name)
+    if path.is_file():
+        return path, str(path)
+    try:
+        # What torch.hub says of itself; some servers refuse urllib.
+        request = Request(url, headers={'User-Agent': 'torch.hub'})
+        with urlopen(request, timeout=TIMEOUT) as answer:
+            size = int(answer.headers.get('Content-Length') or 0)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, 'reason', None) or error
+        setting = place if place == 'load_from' else f'{place}.checkpoint'
+        raise RuntimeError(
+            f'{place} names {url}, which is not at {path} and cannot be '
+            f'downloaded ({reason}). Get the file elsewhere and put it there, '
+            f'or set {setting} to its path.') from error
+    return None, (f'{url}, which training downloads'
+                  f'{f" ({size / 2**20:.0f} MiB)" if size else ""}')
+
+
+def _long(place: str, name: str) -> str | None:
+    """Give the address that a name is short for, None if unknown."""
+    if name.startswith(('http://', 'https://')):
+        return name
+    for prefix, table in SHORT.items():
+        if not name.startswith(prefix):
+            continue
+        urls = getattr(checkpoint, table)()
+        model = name.removeprefix(prefix)
+        if table == 'get_external_models':
+            model = checkpoint.get_deprecated_model_names().get(model, model)
+        if model not in urls:
+            raise FileNotFoundError(
+                f'{place} names {name}, but mmengine knows no such weights: '
+                f'correct {model!r}.')
+        # A table of one's own may name files.
+        return urls[model] if '://' in urls[model] else None
+    return None

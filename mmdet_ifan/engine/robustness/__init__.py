@@ -1,0 +1,1 @@
+"""Runs that survive: resume, finite steps, unreadable images."""

@@ -1,0 +1,128 @@
+"""Checkpoint files: written whole or not at all, told whole from torn."""
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from zipfile import BadZipFile, ZipFile
+
+from mmengine.fileio import LocalBackend, register_backend
+from mmengine.runner import find_latest_checkpoint
+
+from ...utils.files import TEMPORARY_SUFFIX, write_atomically
+
+ATOMIC = 'mmdet_ifan_atomic'
+#: How checkpoints are called unless the config says otherwise.
+TEMPLATES = ('iter_{}.pth', 'epoch_{}.pth')
+
+
+@register_backend(ATOMIC)
+class AtomicLocalBackend(LocalBackend):
+    """The local disk, where a file has its name only once it is whole."""
+
+    def put(self, obj: bytes, filepath: str | Path) -> None:
+        """Write aside, then rename.
+
+        Args:
+            obj (bytes): The whole file.
+            filepath (str or Path): Where to.
+
+        Raises:
+            DataError: If the file cannot be written.
+        """
+        write_atomically(Path(filepath), obj)
+
+
+def remove_unfinished(folder: Path, pattern: str) -> list[str]:
+    """Remove what a killed process has left of a checkpoint.
+
+    Args:
+        folder (Path): Folder of the checkpoints.
+        pattern (str): Glob pattern of their names.
+
+    Returns:
+        list[str]: Names of the files that are gone.
+    """
+    # Between them stands the number of the process.
+    unfinished = sorted(folder.glob(f'{pattern}.*{TEMPORARY_SUFFIX}'))
+    for path in unfinished:
+        path.unlink()
+    return [path.name for path in unfinished]
+
+
+def what_is_wrong(path: Path) -> str | None:
+    """Say why a checkpoint cannot be read; None if it is whole.
+
+    ``torch.save`` writes a zip file. Its end is the list of what is inside,
+    with a checksum of each; all are computed anew. Nothing is unpickled.
+
+    Args:
+        path (Path): The file.
+    """
+    if not path.is_file():
+        return 'is missing'
+    try:
+        with ZipFile(path) as archive:
+            damaged = archive.testzip()
+    # What zipfile raises where it reads something else than a zip file.
+    except (BadZipFile, NotImplementedError, OSError, ValueError) as error:
+        return f'is torn ({error})'
+    return None if damaged is None else f'is damaged (at {damaged})'
+
+
+def named_and_before(named: str, template: str,
+                     folder: Path) -> Iterator[Path]:
+    """Give a checkpoint and those before it, the latest first.
+
+    Args:
+        named (str): The checkpoint. It is empty if a process was killed
+            while it noted down which one it had written.
+        template (str): How checkpoints are called, such as ``iter_{}.pth``.
+        folder (Path): Where they are, if the folder of ``named`` is gone.
+
+    Yields:
+        Path: ``named``, there or not, then files that are there.
+    """
+    if named and Path(named).parent.is_dir():
+        folder = Path(named).parent
+    prefix, suffix = template.split('{}')
+
+    def number(path: Path) -> int:
+        digits = path.name.removeprefix(prefix).removesuffix(suffix)
+        return int(digits) if digits.isdecimal() else -1
+
+    paths = sorted((path for path in folder.glob(template.format('*'))
+                    if number(path) >= 0), key=number, reverse=True)
+    if named:
+        latest = folder / Path(named).name
+    elif paths:
+        # By time: those of an earlier, longer run may be there, too.
+        latest = max(paths, key=lambda path: path.stat().st_mtime)
+    else:
+        return
+    yield latest
+    yield from (path for path in paths if number(path) < number(latest))
+
+
+def latest_in(work_dir: str) -> str | None:
+    """Name the checkpoint that a run in a work folder goes on from.
+
+    Args:
+        work_dir (str): The work folder.
+
+    Returns:
+        str | None: Its path, there or not. None if there is none yet.
+    """
+    folder = Path(work_dir).absolute()
+    noted = find_latest_checkpoint(work_dir)
+    if noted:
+        # A copy of the folder still notes down the original's.
+        own = folder / Path(noted).name
+        return str(own) if own.is_file() else noted
+    # Only the checkpoints were copied, or a process was killed before it had
+    # noted down the first one.
+    latest = [
+        path for template in TEMPLATES
+        for path in islice(named_and_before('', template, folder), 1)
+    ]
+    if not latest:
+        return noted
+    return str(max(latest, key=lambda path: path.stat().st_mtime))

@@ -1,0 +1,226 @@
+"""Cityscapes' instance maps to COCO boxes, clear and foggy.
+
+Boxes only: the tightest rectangle of each instance mask, as every paper on
+Cityscapes -> Foggy Cityscapes uses them. Categories, boxes, areas and crowds
+equal those of MMDetection's own converter, which also writes masks.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from ..utils.errors import DataError
+from ..utils.parallel import map_in_order
+from .accounting import Account
+from .cityscapes_boxes import CATEGORIES, boxes_from_instances
+from .cityscapes_files import (
+    CLEAR,
+    FOGGY,
+    FOGGY_FOLDER,
+    LABELS,
+    SPLITS,
+    SYNTHETIC_MARKER,
+    Kind,
+    find_frames,
+    fog_levels,
+    mend,
+)
+from .coco_files import MARK, CocoFiles
+from .fog import DENSE_BETA, OFFICIAL_BETAS
+from .images import image_size
+from .instance_maps import damaged, read_instances
+from .records import LabelledImage, LeftOut, Options, Problem, one_file
+from .report import Report
+from .stand_in import MANIFEST, check_stand_in, stand_in_counts
+
+REAL_IMAGES = {'train': 2975, 'val': 500}
+REAL_IF_MORE_THAN = 2000  # Training images; no Mini City is that large.
+#: What a file's images are, by the part of its name after the split.
+Versions = dict[str, list[Kind]]
+
+
+def prepare_cityscapes(root: Path, options: Options,
+                       betas: Iterable[float | str] | None = None) -> Report:
+    """Write the COCO files of a Cityscapes root.
+
+    A damaged or missing file costs the training files its image, and is
+    reported; test images are never left out, so in 'val' it is an error.
+
+    Args:
+        root (Path): Holds leftImg8bit, gtFine and perhaps
+            leftImg8bit_foggy; Cityscapes or Mini City.
+        options (Options): Of the command.
+        betas (Iterable[float | str], optional): Fog levels, or 'all', the
+            official three, which also gives a file with all of them.
+            Defaults to None: 0.02, and 0.05 of Mini City, where there are
+            foggy images.
+
+    Returns:
+        Report: What was made.
+
+    Raises:
+        DataError: If nothing can be made of it, images are missing or a test
+            image cannot be used; nothing is written then.
+    """
+    counts = stand_in_counts(root)
+    account = Account(root)
+    account.use(files=[root / MANIFEST, root / SYNTHETIC_MARKER])
+    frames = {split: find_frames(root, split, CLEAR, LABELS)
+              for split in SPLITS}
+    if counts is None:
+        _check_numbers(root, frames)
+    if betas is None and (root / FOGGY_FOLDER).is_dir():
+        betas = [0.02] if counts is None else [0.02, DENSE_BETA]
+    versions = _versions(root, betas or [])
+    with CocoFiles(options.folder(root),
+                   [_file(split, version) for split in SPLITS
+                    for version in versions],
+                   CATEGORIES, f'{MARK} from Cityscapes', options) as files:
+        for problem in _keep_apart(root, frames):
+            files.note(problem)
+            if problem.image is not None:
+                account.leave_out(problem.kind, problem.image)
+        for split in SPLITS:
+            readings = map_in_order(
+                partial(_read, root, versions), frames[split],
+                options.workers, title=f'read {split}')
+            for frame, reading in zip(frames[split], readings, strict=True):
+                _add(files, split, versions, reading)
+                _account(account, root, frame, versions, reading)
+        # A stand-in is rendered whole, or not at all.
+        for split in ('val', ) if counts is None else SPLITS:
+            _check_whole(files, split, len(frames[split]), versions)
+        if counts is not None:
+            found = {each.path.name: each for each in files.summaries()}
+            check_stand_in(root, counts, {
+                split: found[_file(split, '')] for split in SPLITS})
+        report = files.publish()
+    if (root / SYNTHETIC_MARKER).exists():
+        report.notes.append(
+            f'The fog in {root / FOGGY_FOLDER} is synthetic, made by '
+            'tools/prepare/fog.py: not the official Foggy Cityscapes.')
+    report.account += account.lines()
+    return report
+
+
+@dataclass
+class _Reading:
+    """What one frame gave: its usable images, each with the boxes."""
+
+    images: dict[Kind, LabelledImage] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def _file(split: str, version: str) -> str:
+    """Name of a COCO file."""
+    return f'instances_{split}{version}.json'
+
+
+def _versions(root: Path, betas: Iterable[float | str]) -> Versions:
+    """Which files to write of each split."""
+    levels = fog_levels(betas)
+    if levels and not (root / FOGGY_FOLDER).is_dir():
+        raise DataError(
+            f'{root} has no {FOGGY_FOLDER}: {mend(FOGGY[levels[0]])}, make '
+            'fog with tools/prepare/fog.py, or leave out --beta.')
+    versions = {'': [CLEAR]}
+    versions |= {f'_foggy_beta_{beta}': [FOGGY[beta]] for beta in levels}
+    if set(OFFICIAL_BETAS) <= set(levels):
+        versions['_foggy_all'] = [FOGGY[beta] for beta in OFFICIAL_BETAS]
+    return versions
+
+
+def _check_numbers(root: Path, frames: dict[str, list[str]]) -> None:
+    """Compare the numbers of images with those of Cityscapes."""
+    if len(frames['train']) <= REAL_IF_MORE_THAN:
+        return
+    for split, expected in REAL_IMAGES.items():
+        if len(frames[split]) != expected:
+            raise DataError(
+                f'{root}/leftImg8bit/{split} holds {len(frames[split])} '
+                f'images, but Cityscapes has {expected}: unpack '
+                f'{CLEAR.archive} and {LABELS.archive} again.')
+
+
+def _keep_apart(root: Path, frames: dict[str, list[str]]) -> list[Problem]:
+    """Take images that are in both splits out of 'train'."""
+    both = sorted(
+        CLEAR.frames(root, 'train').intersection(
+            frame.replace('val', 'train', 1)
+            for frame in CLEAR.frames(root, 'val')))
+    frames['train'] = sorted(set(frames['train']).difference(both))
+    return [Problem('images in two splits', f'{CLEAR.path(frame)} is in val '
+                    'too: kept in val only.', CLEAR.path(frame))
+            for frame in both]
+
+
+def _read(root: Path, versions: Versions, frame: str) -> _Reading:
+    """Read a frame's boxes and check that its images are whole."""
+    reading = _Reading()
+    path = root / LABELS.path(frame)
+    try:
+        with one_file(path):
+            instances = read_instances(path)
+            try:
+                annotations = boxes_from_instances(instances)
+            except ValueError as error:
+                raise damaged(path, f'holds {error}, which Cityscapes does '
+                              'not have') from error
+    except LeftOut as error:
+        reading.problems.append(error.problem)
+        return reading
+    height, width = instances.shape
+    for kind in dict.fromkeys(sum(versions.values(), [])):
+        name = kind.path(frame)
+        try:
+            with one_file(root / name):
+                size = image_size(root / name)
+        except LeftOut as error:
+            reading.problems.append(error.problem)
+            continue
+        if size != (height, width):
+            reading.problems.append(Problem(
+                'images of another size',
+                f'{root / name} has {size[0]} x {size[1]} px, but its label '
+                f'file {height} x {width}: left out.'))
+            continue
+        reading.images[kind] = LabelledImage(name, height, width, annotations)
+    return reading
+
+
+def _add(files: CocoFiles, split: str, versions: Versions,
+         reading: _Reading) -> None:
+    """Append a frame to the files of its split."""
+    for problem in reading.problems:
+        files.note(problem)
+    for version, kinds in versions.items():
+        for kind in kinds:
+            if kind in reading.images:
+                files.add(_file(split, version), reading.images[kind])
+
+
+def _account(account: Account, root: Path, frame: str, versions: Versions,
+             reading: _Reading) -> None:
+    """Say what became of a frame's files."""
+    labels = [root / LABELS.path(frame)]
+    for kind in dict.fromkeys(sum(versions.values(), [])):
+        if kind in reading.images:
+            account.use(kind.path(frame), labels)
+        else:
+            account.leave_out(reading.problems[-1].kind, kind.path(frame),
+                              labels)
+
+
+def _check_whole(files: CocoFiles, split: str, frames: int,
+                 versions: Versions) -> None:
+    """Check that no image of a split was left out."""
+    found = {each.path.name: each.images for each in files.summaries()}
+    for version, kinds in versions.items():
+        name, expected = _file(split, version), frames * len(kinds)
+        if found[name] != expected:
+            raise DataError('\n'.join([
+                f'{name} would hold {found[name]} of {expected} images, and '
+                'none may be left out, since scores on fewer compare with '
+                f'nothing: {mend(LABELS)}, and likewise the archive of any '
+                'image named here.', *files.problems.lines()]))

@@ -1,0 +1,251 @@
+"""What data.yaml, obj.data and lists say about a data set of YOLO."""
+
+import os
+import posixpath
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..utils.errors import DataError
+from ..utils.json_files import is_text
+from ..utils.values import read_index
+from .sources import any_in, named_files, read_lines
+from .splits import WHOLE, is_split, split_name
+
+YAML_NAMES = ('data.yaml', 'data.yml', 'dataset.yaml')
+YAML_SUFFIXES = ('.yaml', '.yml')
+#: Files of names, one a line, where Darknet and labelling tools put them.
+NAME_FILES = ('classes.txt', 'labels/classes.txt', '*.names', 'data/*.names',
+              '*/classes.txt', '*/labels/classes.txt', 'labels/*/classes.txt',
+              '_darknet.labels', '*/_darknet.labels')
+
+
+@dataclass
+class Description:
+    """What a data set says about itself.
+
+    Args:
+        names (list[str]): Categories, in the order of their numbers.
+        splits (dict[str, list[str]]): Folders, lists or images of each split
+            as they are written; empty if nothing is said.
+        path (Path, optional): The file that says it. Defaults to None.
+        bases (list[Path]): What relative paths may start from.
+        keypoints (int): Numbers that follow each box. Defaults to 0.
+        read (list[Path]): All files that were read.
+        notes (list[str]): Whatever the user should know.
+    """
+
+    names: list[str]
+    splits: dict[str, list[str]] = field(default_factory=dict)
+    path: Path | None = None
+    bases: list[Path] = field(default_factory=list)
+    keypoints: int = 0
+    read: list[Path] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def describe(root: Path) -> Description:
+    """Read what a data set says about itself.
+
+    Args:
+        root (Path): Data root.
+
+    Returns:
+        Description: From data.yaml or another YAML file with names, else from
+        obj.data and a file of names.
+
+    Raises:
+        DataError: If there are no readable names, or several.
+    """
+    found = _find_yaml(root)
+    if found is not None:
+        about = _describe_yaml(*found)
+        others = name_files(root)
+    else:
+        about, others = _describe_darknet(root)
+    for path in others:
+        try:
+            if _read_names(path) != about.names:
+                about.notes.append(
+                    f'{path} lists other categories than {about.read[0]}, or '
+                    'in another order: not used.')
+        except DataError:
+            continue  # It is no list of names, and none is needed.
+        about.read.append(path)
+    return about
+
+
+def _describe_darknet(root: Path) -> tuple[Description, list[Path]]:
+    """Take names and splits from obj.data and a file of names.
+
+    Returns:
+        tuple[Description, list[Path]]: What they say, and other files of
+        names, which may be of something else.
+    """
+    data = any_in(root, ('.data', )) or any_in(root / 'data', ('.data', ))
+    entries = dict(_read_entries(data)) if data else {}
+    splits = {split_name(key): [value] for key, value in entries.items()
+              if is_split(key)}
+    # It may say data/obj.names of the file beside it.
+    own = [place for place in places(entries.get('names', ''), root, [root])
+           if os.path.isfile(root / place)]
+    paths = list(dict.fromkeys(
+        [*(root / place for place in own), *name_files(root)]))
+    if not paths:
+        raise DataError(f'{root} has neither data.yaml nor classes.txt: write '
+                        'the categories into classes.txt, one a line, in the '
+                        'order of their numbers.')
+    names = _read_names(paths[0])
+    if paths[0].parent != root and not own:
+        # None of them is above the others.
+        for path in paths[1:]:
+            if _read_names(path) != names:
+                raise DataError(
+                    f'{paths[0]} and {path} list other categories, or in '
+                    f'another order: write the right ones into {root}'
+                    '/classes.txt.')
+    return Description(names, splits, data, [root], read=[
+        paths[0], *([data] if data else [])]), paths[1:]
+
+
+def name_files(root: Path) -> list[Path]:
+    """Find the files of names, one a line."""
+    return list(dict.fromkeys(
+        path for pattern in NAME_FILES for path in sorted(root.glob(pattern))
+        if path.is_file()))
+
+
+def has_description(root: Path) -> bool:
+    """Tell whether something gives the categories names."""
+    return bool(name_files(root)) or _find_yaml(root, strict=False) is not None
+
+
+def _find_yaml(root: Path, strict: bool = True) -> tuple[Path, Any] | None:
+    """Find the YAML file that lists the names, and read it."""
+    for name in YAML_NAMES:
+        if (root / name).exists():
+            return root / name, _load(root / name) if strict else None
+    found = []
+    for _, path in named_files(root, YAML_SUFFIXES):
+        try:
+            content = _load(path)
+        except DataError:
+            continue  # Of something else.
+        if isinstance(content, dict) and 'names' in content:
+            found.append((path, content))
+    for path, content in found[1:] if strict else ():
+        if content['names'] != found[0][1]['names']:
+            raise DataError(f'{found[0][0]} and {path} list other categories: '
+                            'call the right one data.yaml.')
+    return found[0] if found else None
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """YAML without aliases: a few lines of them stand for gigabytes."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """Compose what is no alias."""
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError('aliases')
+        return super().compose_node(parent, index)
+
+
+def _load(path: Path) -> Any:
+    """Read a YAML file."""
+    try:
+        return yaml.load(path.read_text(encoding='utf-8-sig'), _PlainLoader)
+    except UnicodeDecodeError as error:
+        raise DataError(f'{path} has no readable list of names, for it is '
+                        'not UTF-8: save it so.') from error
+    # PyYAML raises much on nonsense, besides an error of its own.
+    except Exception as error:
+        raise _no_names(path) from error
+
+
+def _no_names(path: Path) -> DataError:
+    """Make the error for a YAML file that does not list the categories."""
+    return DataError(f'{path} has no readable list of names: write names: '
+                     '[cat, dog] into it.')
+
+
+def _describe_yaml(path: Path, content: Any) -> Description:
+    """Take names, splits and key points from the content of a YAML file."""
+    try:
+        names = content['names']
+        if isinstance(names, dict):
+            numbered = {read_index(str(key)): name
+                        for key, name in names.items()}
+            names = [numbered[number] for number in range(len(names))]
+        # Not what YAML takes for a truth value, such as an unquoted no.
+        names = [str(name) if type(name) is int else name
+                 for name in names if isinstance(names, list)]
+        if not (names and all(map(is_text, names))):
+            raise ValueError(names)
+    except (ValueError, LookupError, TypeError) as error:
+        raise _no_names(path) from error
+    splits = {}
+    for key, value in content.items():
+        if isinstance(key, str) and (is_split(key) or key == WHOLE) and value:
+            values = value if isinstance(value, list) else [value]
+            if not all(map(is_text, values)):
+                raise DataError(f'{path} has no readable path for {key}: '
+                                f'write such as {key}: images/{key}.')
+            splits[split_name(key)] = values
+    base = content.get('path')
+    bases = [path.parent / base] if is_text(base) else []
+    points = content.get('kpt_shape')
+    is_shape = (isinstance(points, list) and len(points) == 2
+                and all(type(each) is int for each in points))
+    return Description(names, splits, path, [*bases, path.parent],
+                       points[0] * points[1] if is_shape else 0, [path])
+
+
+def _read_entries(path: Path) -> Iterator[tuple[str, str]]:
+    """Read Darknet's key = value."""
+    for line in read_lines(path):
+        key, sign, value = line.partition('=')
+        if sign and is_text(value.strip()):
+            yield key.strip(), value.strip()
+
+
+def _read_names(path: Path) -> list[str]:
+    """Read a file of names, one a line."""
+    names = read_lines(path)
+    if not all(map(is_text, names)):
+        raise DataError(f'{path} has names with control characters: '
+                        'write one category a line.')
+    return names
+
+
+def places(text: str, root: Path, bases: list[Path]) -> Iterator[str]:
+    """Give what a path, perhaps of another machine, can mean under a root.
+
+    Args:
+        text (str): The path as it is written.
+        root (Path): Data root.
+        bases (list[Path]): What it may start from.
+
+    Yields:
+        str: A path under the root, with forward slashes: first from each
+        base, then its end, the longest first.
+    """
+    text = text.strip().replace('\\', '/')
+    for base in bases:
+        path = posixpath.normpath(posixpath.join(_relative(base, root), text))
+        if path.startswith('/'):
+            path = _relative(Path(path), root)
+        if path.partition('/')[0] != '..':
+            yield path
+    parts = [part for part in text.split('/') if part not in ('', '.', '..')]
+    for start in range(len(parts)):
+        yield '/'.join(parts[start:])
+
+
+@lru_cache
+def _relative(path: Path, root: Path) -> str:
+    """Give a path from the root, with forward slashes."""
+    return os.path.relpath(path, root).replace(os.sep, '/')

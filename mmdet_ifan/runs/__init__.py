@@ -1,0 +1,1 @@
+"""Runs as processes, the study and the demo."""

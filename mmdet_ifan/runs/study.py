@@ -1,0 +1,202 @@
+"""A study: several configs on several seeds, each run trained once."""
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from ..analysis.comparison import to_markdown
+from ..utils.errors import DataError
+from ..utils.files import write_atomically
+from .study_table import plot_study, study_table
+from .training_run import TrainingRun, progress_bar, train_all
+
+#: Settings that show, watch or keep a run, but do not change it.
+NO_INFLUENCE = ('default_hooks', 'log_level', 'log_processor', 'vis_backends',
+                'visualizer')
+
+
+def fingerprint(*configs: Path | None) -> str:
+    """Hash the settings in some configs that make a difference.
+
+    Args:
+        *configs (Path, optional): The configs; None is left out.
+
+    Returns:
+        str: Eight hexadecimal digits.
+    """
+    settings = []
+    for path in configs:
+        if path is None:
+            continue
+        cfg = Config.fromfile(path).to_dict()
+        launch = cfg.get('default_hooks', {}).get('late_launch')
+        settings.append({
+            key: value for key, value in cfg.items()
+            if key not in NO_INFLUENCE
+            and (key != 'auto_scale_lr' or value.get('enable'))
+        } | dict(late_launch=launch))
+    text = json.dumps(settings, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+class Study:
+    """Configs of one pair, each trained on several seeds.
+
+    The metrics of every finished run stand in ``metrics.json``. A run that is
+    in it is not trained again, so a study resumes where it stopped, be it
+    with more configs or more seeds.
+
+    Args:
+        configs (Sequence[Path]): The configs, in the order of the table. Their
+            file names differ.
+        seeds (Sequence[int]): Seeds.
+        out (Path): Folder of the metrics, the table and the plot.
+        work_dir (Path, optional): Folder of logs and checkpoints.
+            Defaults to None, ``work_dirs/`` and the name of ``out``.
+        warm_start (Path, optional): Config to train first, once a seed, and
+            to start every config from. Defaults to None.
+
+    Raises:
+        DataError: If the metrics of a run were made with other settings.
+    """
+
+    def __init__(self,
+                 configs: Sequence[Path],
+                 seeds: Sequence[int],
+                 out: Path,
+                 work_dir: Path | None = None,
+                 warm_start: Path | None = None) -> None:
+        self.configs = configs
+        self.seeds = seeds
+        self.out = out
+        self.file = out / 'metrics.json'
+        self.work_dir = work_dir or Path('work_dirs') / out.name
+        self.warm_start = warm_start
+        self.hashes = {
+            config: fingerprint(config, warm_start) for config in configs
+        }
+        finished = self.finished()
+        for config in configs:
+            for seed, metrics in finished.get(config.stem, {}).items():
+                if seed in seeds and metrics['config'] != self.hashes[config]:
+                    raise DataError(
+                        f'{self.file} has metrics of {config.stem}, seed '
+                        f'{seed}, that were made with other settings of '
+                        f'{config.name} or its warm start: give another '
+                        '--out, or remove them to train again.')
+
+    def finished(self) -> dict[str, dict[int, dict[str, Any]]]:
+        """Read the metrics of finished runs, by config name and seed."""
+        if not self.file.exists():
+            return {}
+        return {
+            name: {int(seed): metrics for seed, metrics in runs.items()}
+            for name, runs in json.loads(self.file.read_text()).items()
+        }
+
+    def keep(self, config: Path, seed: int, run: TrainingRun) -> None:
+        """Write the metrics of a run, if it is finished, and its cost.
+
+        Args:
+            config (Path): Its config.
+            seed (int): Its seed.
+            run (TrainingRun): The run.
+        """
+        if run.metrics() is None:
+            return
+        # Read again: another study may have written to the same folder.
+        finished = self.finished()
+        finished.setdefault(config.stem, {})[seed] = dict(
+            config=self.hashes[config], **run.cost(), **run.domain_metrics())
+        write_atomically(
+            self.file, (json.dumps(finished, indent=1) + '\n').encode())
+
+    def train(self, jobs: int | None = None, processes: int = 1) -> list[str]:
+        """Train what is missing; a run that fails does not stop the others.
+
+        Args:
+            jobs (int, optional): Runs at a time. Defaults to None, as many as
+                there are GPUs or, without any, cores for.
+            processes (int): Processes of a run, which share out the batch.
+                Defaults to 1.
+
+        Returns:
+            list[str]: Why each failed run has no metrics.
+
+        Raises:
+            DataError: If the processes cannot share out a batch.
+        """
+        finished = self.finished()
+        missing = [(config, seed) for config in self.configs
+                   for seed in self.seeds
+                   if seed not in finished.get(config.stem, {})]
+        warm = {}
+        if self.warm_start is not None:
+            warm_hash = fingerprint(self.warm_start)
+            warm = {seed: self._run(self.warm_start, seed, warm_hash)
+                    for _, seed in missing}
+        runs = {(config, seed): self._run(
+            config, seed, self.hashes[config],
+            warm[seed].checkpoint if warm else None)
+            for config, seed in missing}
+        for run in [*warm.values(), *runs.values()]:
+            if run.batch_size % processes:
+                raise DataError(
+                    f'--processes {processes} cannot share out the batches '
+                    f'of {run.path}, which are of {run.batch_size}: give a '
+                    'number that divides it.')
+        keys = {run.folder: key for key, run in runs.items()}
+        for key, run in runs.items():
+            # Finished in an earlier study, but not written down.
+            self.keep(*key, run)
+        with progress_bar([*warm.values(), *runs.values()]) as bar:
+            bar.set_description('warm starts')
+            train_all(list(warm.values()), bar, jobs, processes)
+            failed = {
+                seed: failure for seed, start in warm.items()
+                if (failure := start.failure())
+            }
+            runs = {key: run for key, run in runs.items()
+                    if key[1] not in failed}
+            bar.set_description('runs')
+            train_all(list(runs.values()), bar, jobs, processes,
+                      lambda run: self.keep(*keys[run.folder], run))
+        ended = (run.failure() for run in runs.values())
+        return [*failed.values(), *filter(None, ended)]
+
+    def _run(self, config: Path, seed: int, config_hash: str,
+             load_from: Path | None = None) -> TrainingRun:
+        """Give a run; what other settings have left is never taken for it."""
+        name = f'{config.stem}_{config_hash}_seed-{seed}'
+        return TrainingRun(config, self.work_dir / name, seed, load_from)
+
+    def write_table(self) -> str | None:
+        """Write table.md, table.json and study.png.
+
+        Returns:
+            str | None: The table, as Markdown; None if no run is finished.
+        """
+        finished = self.finished()
+        runs = {
+            config.stem: {
+                seed: metrics
+                for seed, metrics in sorted(
+                    finished.get(config.stem, {}).items())
+                if seed in self.seeds
+            }
+            for config in self.configs
+        }
+        if not any(runs.values()):
+            return None
+        test = Config.fromfile(self.configs[0]).test_dataloader.dataset
+        rows = study_table(runs, test.target.metainfo.classes)
+        table = to_markdown(rows)
+        (self.out / 'table.md').write_text(table)
+        (self.out / 'table.json').write_text(
+            json.dumps([dict(zip(rows[0], row, strict=True))
+                        for row in rows[1:]], indent=1) + '\n')
+        plot_study(runs, self.out / 'study.png')
+        return table

@@ -1,0 +1,172 @@
+"""Several methods on several seeds: mean, spread, gain, gap recovered."""
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ..analysis.comparison import TARGET_MAP, Metrics, gap_recovered
+
+#: Target mAP50 that the iFAN paper gives for a config (Tables 1 to 4).
+PAPER = {
+    'oracle_vgg16_city2foggy': 38.9,
+    'source-only_vgg16_city2foggy': 16.9,
+    'adda_vgg16_city2foggy': 24.9,
+    'da-faster_vgg16_city2foggy': 27.6,
+    'strong-weak_vgg16_city2foggy': 34.3,
+    'img_vgg16_city2foggy': 32.5,
+    'img-ins_vgg16_city2foggy': 33.1,
+    'img-cat_vgg16_city2foggy': 34.6,
+    'img-corr_vgg16_city2foggy': 34.5,
+    'ifan_vgg16_city2foggy': 35.3,
+    'oracle_r50-dc5_city2foggy': 45.2,
+    'source-only_r50-dc5_city2foggy': 21.0,
+    'ifan_r50-dc5_city2foggy': 36.2,
+    'oracle_vgg16_sim10k2city': 61.1,
+    'source-only_vgg16_sim10k2city': 34.9,
+    'adda_vgg16_sim10k2city': 36.1,
+    'da-faster_vgg16_sim10k2city': 40.0,
+    'strong-weak_vgg16_sim10k2city': 40.1,
+    'img_vgg16_sim10k2city': 43.0,
+    'img-ins_vgg16_sim10k2city': 46.1,
+    'img-corr_vgg16_sim10k2city': 45.3,
+    'ifan_vgg16_sim10k2city': 46.9,
+    'phi1_vgg16_sim10k2city': 41.3,
+    'phi2_vgg16_sim10k2city': 41.8,
+    'phi3_vgg16_sim10k2city': 39.4,
+    'phi4_vgg16_sim10k2city': 38.3,
+    'img-ins-10k_vgg16_sim10k2city': 42.1,
+    'img-ins-20k_vgg16_sim10k2city': 43.6,
+    'img-ins-40k_vgg16_sim10k2city': 45.2,
+    'img-ins-50k_vgg16_sim10k2city': 45.1,
+    'oracle_r50-dc5_sim10k2city': 66.4,
+    'source-only_r50-dc5_sim10k2city': 35.1,
+    'ifan_r50-dc5_sim10k2city': 47.1,
+}
+
+#: Runs of a study: of each config, the metrics of each seed.
+Runs = Mapping[str, Mapping[int, Metrics]]
+
+
+def mean_and_std(values: Sequence[float]) -> str:
+    """Write the mean and, of more than one value, the standard deviation.
+
+    Args:
+        values (Sequence[float]): The values; the deviation is that of a
+            sample. NaN, which stands for none, is left out.
+
+    Returns:
+        str: Such as ``45.0 ± 1.2``; empty for none.
+    """
+    values = [value for value in values if not math.isnan(value)]
+    if not values:
+        return ''
+    mean = f'{statistics.mean(values):.1f}'
+    if len(values) == 1:
+        return mean
+    return f'{mean} ± {statistics.stdev(values):.1f}'
+
+
+def _reference(runs: Runs, kind: str) -> Mapping[int, Metrics]:
+    """Give the runs of source-only or oracle; none if there are none."""
+    return next(
+        (seeds for name, seeds in runs.items() if name.startswith(kind)), {})
+
+
+def _mean(seeds: Mapping[int, Metrics], key: str) -> float:
+    """Average a metric over the seeds."""
+    return statistics.mean(metrics[key] for metrics in seeds.values())
+
+
+def _class_ap(seeds: Mapping[int, Metrics], name: str) -> str:
+    """Write a class's mean AP50 on target; ``-`` without a box there."""
+    key = f'target/AP50/{name}'
+    if any(key not in metrics for metrics in seeds.values()):
+        return '-'
+    return f'{_mean(seeds, key):.1f}'
+
+
+def study_table(runs: Runs, classes: Sequence[str]) -> list[list[str]]:
+    """Lay a study out, a row for each config.
+
+    Gain and gap recovered are taken seed by seed, against source-only and
+    oracle of the same seed, before they are averaged. A seed on which the
+    oracle is not above source-only has no gap to recover and is left out of
+    it; the cell is empty if no seed is left.
+
+    Args:
+        runs (Runs): Metrics by config and seed, with ``minutes`` and ``gib``.
+        classes (Sequence[str]): Classes, a column each.
+
+    Returns:
+        list[list[str]]: A heading and a row per config; ``-`` for a class
+        without a box in the test images.
+    """
+    source_only = _reference(runs, 'source-only')
+    oracle = _reference(runs, 'oracle')
+    rows = [[
+        'AP50 (%)', 'seeds', *classes, 'target mAP50', 'source mAP50', 'gain',
+        'gap recovered', 'minutes', 'GiB', 'paper'
+    ]]
+    for name, seeds in runs.items():
+        if not seeds:
+            continue
+        is_base = seeds is source_only
+        gains = [] if is_base else [
+            m[TARGET_MAP] - source_only[seed][TARGET_MAP]
+            for seed, m in seeds.items() if seed in source_only
+        ]
+        gap = mean_and_std([] if is_base else [
+            gap_recovered(source_only[seed][TARGET_MAP], m[TARGET_MAP],
+                          oracle[seed][TARGET_MAP])
+            for seed, m in seeds.items()
+            if seed in source_only and seed in oracle
+        ])
+        paper = PAPER.get(name)
+        rows.append([
+            name,
+            str(len(seeds)),
+            *(_class_ap(seeds, c) for c in classes),
+            mean_and_std([m[TARGET_MAP] for m in seeds.values()]),
+            mean_and_std([m['source/mAP50'] for m in seeds.values()]),
+            mean_and_std(gains),
+            f'{gap} %' if gap else '',
+            f'{_mean(seeds, "minutes"):.1f}',
+            f'{_mean(seeds, "gib"):.1f}',
+            '' if paper is None else f'{paper:.1f}',
+        ])
+    return rows
+
+
+def plot_study(runs: Runs, path: Path) -> None:
+    """Draw every run's target mAP50 and each config's mean.
+
+    Args:
+        runs (Runs): Metrics by config and seed.
+        path (Path): PNG to write.
+    """
+    from matplotlib.figure import Figure
+    names = [name for name, seeds in runs.items() if seeds]
+    figure = Figure(figsize=(8, 1 + 0.4 * len(names)), layout='constrained')
+    axes = figure.add_subplot()
+    for row, name in enumerate(names):
+        values = [m[TARGET_MAP] for m in runs[name].values()]
+        axes.plot(values, [row] * len(values), 'o', color='C0', alpha=0.4)
+        mean = _mean(runs[name], TARGET_MAP)
+        axes.plot(mean, row, '|', color='C0', ms=18, mew=3)
+    axes.set_yticks(range(len(names)), [n.split('_')[0] for n in names])
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.grid(axis='x', alpha=0.3)
+    for kind, style in (('source-only', ':'), ('oracle', '--')):
+        seeds = _reference(runs, kind)
+        if seeds:
+            axes.axvline(
+                _mean(seeds, TARGET_MAP),
+                color='0.5',
+                linestyle=style,
+                label=kind)
+    axes.set_xlabel('target mAP50 (%): a point per seed, a bar at the mean')
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        figure.legend(
+            handles, labels, loc='outside upper right', ncols=len(handles))
+    figure.savefig(path, dpi=150)

@@ -1,0 +1,1 @@
+"""Errors, files and text: what every other package may import."""

@@ -1,0 +1,62 @@
+"""Our configs by name: ``_base_ = 'mmdet_ifan::ifan_vgg16_city2foggy.py'``.
+
+mmengine reads ``package::path`` for a fixed table of packages only. For them
+it wants a folder in the path and a ``.mim`` in the package, which a checkout
+has not, and it looks for their classes in a scope of their own, whereas ours
+are registered with mmdet. So names of this package are resolved here; all
+others go to mmengine as before.
+"""
+from pathlib import Path
+
+from mmengine.config import Config
+
+PREFIX = 'mmdet_ifan::'
+_resolve_others = Config._get_cfg_path
+
+
+def package_folder(name: str) -> Path:
+    """Find the configs or the tools that belong to this package.
+
+    Args:
+        name (str): 'configs' or 'tools'.
+
+    Returns:
+        Path: The folder, in the installed package or in the checkout.
+    """
+    package = Path(__file__).resolve().parents[1]
+    folder = package / '.mim' / name
+    return folder if folder.is_dir() else package.parent / name
+
+
+def config_path(name: str) -> str:
+    """Find one of this package's configs.
+
+    Args:
+        name (str): Path below the folder of the configs, such as
+            ``ifan_mini-city.py`` or ``_base_/models/ifan_mini.py``.
+
+    Returns:
+        str: The file, in the installed package or in the checkout.
+
+    Raises:
+        FileNotFoundError: If there is no such config.
+    """
+    folder = package_folder('configs')
+    path = folder / name
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'mmdet_ifan has no config {name!r} (looked in {folder}); "mim '
+            'search mmdet_ifan" lists them.')
+    return str(path)
+
+
+def resolve_names() -> None:
+    """Let ``_base_`` in any config, read by anyone, name our configs."""
+    Config._get_cfg_path = staticmethod(_get_cfg_path)
+
+
+def _get_cfg_path(cfg_path: str, filename: str) -> tuple[str, str | None]:
+    """Resolve a ``_base_``; the second value is its scope, None for ours."""
+    if cfg_path.startswith(PREFIX):
+        return config_path(cfg_path.removeprefix(PREFIX)), None
+    return _resolve_others(cfg_path, filename)

@@ -1,0 +1,98 @@
+"""The page of a run: whole, offline, legible; in a browser if there is one."""
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from mmengine.config import Config
+
+from mmdet_ifan.analysis.report import facts_of, write_report
+
+ROOT = Path(__file__).resolve().parents[2]
+BROWSER = shutil.which('chromium') or shutil.which('google-chrome')
+VOID = {'meta', 'img'}
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Path:
+    """A page with a wide table, a picture and text that is no markup."""
+    cv2.imwrite(
+        str(tmp_path / 'a.png'), np.full((300, 900, 3), (0, 0, 255), np.uint8))
+    path = tmp_path / 'report.html'
+    write_report(
+        path, 'a < b & c', [['AP50 (%)', *'abcdefghijkl'],
+                            ['ifan', *['50.0'] * 12]],
+        {'A picture': tmp_path / 'a.png'}, {'seed': '0'}, 'x = "<script>"')
+    return path
+
+
+class Outline(HTMLParser):
+    """Checks that elements close in order, and keeps tags and links."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[str] = []
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list) -> None:
+        """Open an element."""
+        self.seen.append(tag)
+        self.links += [v for k, v in attrs if k in ('src', 'href')]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        """Close one."""
+        assert self.open.pop() == tag
+
+
+def test_page_is_whole_and_needs_nothing(page):
+    text = page.read_text()
+    outline = Outline()
+    outline.feed(text)
+    assert not outline.open
+    assert outline.seen.count('th') == 13 and outline.seen.count('td') == 13
+    assert 'script' not in outline.seen
+    assert all(link.startswith('data:image/png') for link in outline.links)
+    assert len(outline.links) == 1
+    assert '<h1>a &lt; b &amp; c</h1>' in text
+    assert not re.search(r'https?://|url\(', text)
+
+
+def test_facts_name_what_made_the_figures(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cfg = Config.fromfile(ROOT / 'configs/ifan_mini-city.py')
+    boxes = Path('data/mini_city/annotations/instances_val.json')
+    assert str(boxes) not in facts_of(cfg, 3)
+    boxes.parent.mkdir(parents=True)
+    boxes.write_text('{}')
+    facts = facts_of(cfg, 3)
+    assert facts['config'] == 'ifan_mini-city.py' and facts['seed'] == '3'
+    assert {'torch', 'mmdet', 'mmcv', 'mmengine'} <= set(facts)
+    before = facts[str(boxes)]
+    boxes.write_text('{ }')
+    assert facts_of(cfg, 3)[str(boxes)] != before
+
+
+@pytest.mark.skipif(BROWSER is None, reason='needs chromium')
+@pytest.mark.parametrize('dark', [False, True])
+def test_in_a_browser_on_a_phone(page, tmp_path, dark):
+    shot = tmp_path / 'shot.png'
+    subprocess.run([
+        BROWSER, '--headless', '--no-sandbox', '--disable-gpu',
+        '--hide-scrollbars', '--window-size=400,800',
+        *(['--force-dark-mode', '--blink-settings=preferredColorScheme=0']
+          if dark else []), f'--screenshot={shot}', page.as_uri()
+    ], check=True, capture_output=True, timeout=60)
+    picture = cv2.imread(str(shot)).astype(int)
+    corner = picture[2, 2].mean()
+    assert corner < 60 if dark else corner > 240
+    # The picture is shrunk to the width, red from one margin to the other.
+    red = (picture[..., 2] > 200) & (picture[..., :2].max(axis=2) < 60)
+    columns = np.flatnonzero(red.any(axis=0))
+    assert 10 <= columns[0] <= 25 and 375 <= columns[-1] <= 390

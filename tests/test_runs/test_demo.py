@@ -1,0 +1,77 @@
+"""The demo, whole, on a dozen scenes and a few iterations."""
+import json
+import math
+from pathlib import Path
+
+import mmcv
+import pytest
+
+from mmdet_ifan.mini_city import MiniCity
+from mmdet_ifan.runs import demo
+
+ITERATIONS = 4
+SHORT = f"""
+_base_ = 'mmdet_ifan::{{name}}.py'
+train_cfg = dict(max_iters={ITERATIONS}, val_interval={ITERATIONS})
+param_scheduler = []
+default_hooks = dict(logger=dict(interval=1))
+train_dataloader = dict(
+    batch_size=1, num_workers=0, persistent_workers=False)
+val_dataloader = dict(num_workers=0, persistent_workers=False)
+"""
+LAUNCH = """
+default_hooks.update(
+    late_launch=dict(launch=dict(image=0, instance=1, correlation=2)))
+"""
+
+
+@pytest.fixture
+def short_configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Configs that take seconds."""
+    configs = tmp_path / 'configs'
+    configs.mkdir()
+    for name in (demo.WARM_START, *demo.RUNS.values()):
+        text = SHORT.format(name=name)
+        if name == demo.RUNS['ifan']:
+            text += LAUNCH
+        (configs / f'{name}.py').write_text(text)
+    monkeypatch.setattr(demo, 'CONFIGS', configs)
+    monkeypatch.setattr(demo, 'CITY', MiniCity(train=6, val=6))
+    monkeypatch.chdir(tmp_path)
+
+
+def test_demo(short_configs: None) -> None:
+    """One table, one picture, one file of results; the second run is free."""
+    folder = Path('work_dirs/demo_seed-3')
+    printed = demo.run_demo(folder, 3)
+    results = json.loads((folder / 'results.json').read_text())
+    for row in ('source_only', 'ifan', 'oracle'):
+        for domain in ('source', 'target'):
+            assert 0 <= results[row][f'{domain}/mAP50'] <= 100
+        assert any(key.startswith('target/AP50/') for key in results[row])
+    low, method, best = (
+        results[row]['target/mAP50']
+        for row in ('source_only', 'ifan', 'oracle'))
+    if best > low:
+        assert results['gap_recovered'] == pytest.approx(
+            100 * (method - low) / (best - low))
+    else:
+        assert math.isnan(results['gap_recovered'])
+    table = (folder / 'results.md').read_text()
+    assert all(row in table for row in ('source_only', 'ifan', 'oracle'))
+    picture = mmcv.imread(str(folder / 'detections.png'))
+    assert min(picture.shape[:2]) > 300
+
+    page = (folder / 'report.html').read_text()
+    assert page.count('src="data:image/png;base64,') == 2
+    assert 'ifan_mini-city.py' in page and 'SHA-256' in page
+
+    checkpoints = {
+        path: path.stat().st_mtime_ns
+        for path in folder.rglob(f'iter_{ITERATIONS}.pth')
+    }
+    assert len(checkpoints) == 4
+    assert demo.run_demo(folder, 3) == printed
+    assert all(path.stat().st_mtime_ns == time
+               for path, time in checkpoints.items())
+    assert 'gap recovered' in printed

@@ -1,0 +1,242 @@
+"""The study, whole, on a dozen scenes; and its table against arithmetic."""
+import json
+import runpy
+import shutil
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import mmcv
+import pytest
+
+from mmdet_ifan.mini_city import MiniCity, write_mini_city
+from mmdet_ifan.preparation import Options
+from mmdet_ifan.preparation.cityscapes import prepare_cityscapes
+from mmdet_ifan.runs.study import Study, fingerprint
+from mmdet_ifan.runs.study_table import study_table
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = """
+_base_ = 'mmdet_ifan::{name}.py'
+load_from = None
+train_cfg = dict(max_iters=2, val_interval=2)
+param_scheduler = []
+train_dataloader = dict(
+    batch_size=2, num_workers=0, persistent_workers=False)
+val_dataloader = dict(num_workers=0, persistent_workers=False)
+"""
+BROKEN = """
+model = dict(neck=dict(
+    _delete_=True, type='HierarchicalDomainNeck',
+    in_channels=(16, 32, 64, 128), taps=(7, )))
+"""
+
+
+def metrics(target: float, source: float = 60.) -> dict[str, float]:
+    """Figures of one run."""
+    return {
+        'target/mAP50': target,
+        'source/mAP50': source,
+        'target/AP50/car': target,
+        'minutes': 3.,
+        'gib': 1.
+    }
+
+
+def test_table_pairs_the_seeds():
+    runs = {
+        'source-only_x': {0: metrics(30.), 1: metrics(40.)},
+        'ifan_vgg16_city2foggy': {0: metrics(45.), 1: metrics(43.),
+                                  7: metrics(44.)},
+        'oracle_x': {0: metrics(60.), 1: metrics(70.)},
+        'adda_x': {},
+    }
+    heading, *rows = study_table(runs, ['car'])
+    table = {row[0]: dict(zip(heading, row, strict=True)) for row in rows}
+    assert list(table) == ['source-only_x', 'ifan_vgg16_city2foggy',
+                           'oracle_x']
+    row = table['ifan_vgg16_city2foggy']
+    assert row['seeds'] == '3'
+    assert row['target mAP50'] == '44.0 ± 1.0'
+    # Seed 7 has nothing to be compared with: gains 15 and 3.
+    assert row['gain'] == f'9.0 ± {statistics.stdev([15, 3]):.1f}'
+    # 15 of 30 and 3 of 30.
+    assert row['gap recovered'] == f'30.0 ± {statistics.stdev([50, 10]):.1f} %'
+    assert row['paper'] == '35.3'
+    assert table['source-only_x']['gain'] == ''
+    assert table['oracle_x']['gap recovered'] == '100.0 ± 0.0 %'
+
+
+def test_table_without_gap_and_without_box():
+    runs = {
+        'source-only_x': {0: metrics(40.), 1: metrics(41.)},
+        'ifan_x': {0: metrics(42.), 1: metrics(43.)},
+        # On seed 0 there is no gap; on seed 1, 2 of 9 are recovered.
+        'oracle_x': {0: metrics(39.), 1: metrics(50.)},
+    }
+    heading, *rows = study_table(runs, ['car', 'train'])
+    table = {row[0]: dict(zip(heading, row, strict=True)) for row in rows}
+    assert table['ifan_x']['gap recovered'] == '22.2 %'
+    assert table['ifan_x']['gain'] == '2.0 ± 0.0'
+    assert {row['train'] for row in table.values()} == {'-'}
+    assert table['ifan_x']['car'] == '42.5'
+    runs['oracle_x'] = {0: metrics(39.), 1: metrics(41.)}
+    heading, *rows = study_table(runs, ['car'])
+    assert {row[heading.index('gap recovered')] for row in rows} == {''}
+
+
+def test_pair_written_from_the_template(tmp_path):
+    """Its classes are those of its target; its metrics are there already."""
+    config = ROOT / 'configs/template/own_pair.py'
+    finished = dict(metrics(30.), config=fingerprint(config),
+                    **{'target/AP50/cat': 25.})
+    (tmp_path / 'metrics.json').write_text(
+        json.dumps({'own_pair': {'0': finished}}))
+    study = Study([config], [0], tmp_path)
+    assert study.train() == []
+    assert '| own_pair' in study.write_table()
+    row, = json.loads((tmp_path / 'table.json').read_text())
+    assert (row['cat'], row['dog']) == ('25.0', '-')
+
+
+LAUNCHES = {
+    'merged': 'default_hooks = dict(late_launch=dict(launch=dict('
+              'instance=500)))',
+    'fewer': 'default_hooks = dict(late_launch=dict(launch=dict('
+             '_delete_=True, image=0)))',
+    'own': "custom_hooks = [dict(type='LateLaunchHook', launch={})]",
+    'watching': 'default_hooks = dict(logger=dict(interval=3))',
+}
+
+
+def test_launches_are_settings_that_matter(tmp_path):
+    """They stand among hooks that only watch."""
+    config = ROOT / 'configs/ifan_mini-city.py'
+    prints = {'': fingerprint(config)}
+    for name, text in LAUNCHES.items():
+        path = tmp_path / f'{name}.py'
+        path.write_text(f'_base_ = {str(config)!r}\n{text}\n')
+        prints[name] = fingerprint(path)
+    assert prints.pop('watching') == prints['']
+    assert len(set(prints.values())) == 4
+
+
+def run_study(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    """Run the tool in a folder."""
+    return subprocess.run(
+        [sys.executable, ROOT / 'tools/study.py', *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True)
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Path:
+    """A folder with tiny data and configs of two iterations."""
+    write_mini_city(tmp_path / 'data/mini_city', MiniCity(train=4, val=4), 1)
+    prepare_cityscapes(tmp_path / 'data/mini_city', Options(workers=1))
+    for row in ('warm-start', 'source-only', 'adda'):
+        text = CONFIG.format(name=f'{row}_mini-city')
+        if row == 'adda':
+            text += BROKEN
+        (tmp_path / f'{row}.py').write_text(text)
+    return tmp_path
+
+
+def test_study_resumes_where_it_stopped(pair):
+    arguments = ('source-only.py', 'adda.py', '--warm-start',
+                 'warm-start.py', '--out', 'figures')
+    first = run_study(pair, *arguments, '--processes', '2')
+    # One run failed, which is said; the other has its figures.
+    assert first.returncode == 1
+    assert 'adda.py' in first.stderr and 'console.log' in first.stderr
+    assert 'taps names each at most once' in first.stderr
+    figures = pair / 'figures'
+    path = figures / 'metrics.json'
+    finished = json.loads(path.read_text())
+    assert finished.keys() == {'source-only'}
+    run = finished['source-only']['0']
+    assert run['minutes'] > 0 and run['gib'] > 0
+    assert 0 <= run['target/mAP50'] <= 100
+    work = pair / 'work_dirs/figures'
+    source_only, = work.glob('source-only_*_seed-0')
+    warm_start, = work.glob('warm-start_*_seed-0')
+    assert f'{warm_start.name}/iter_2.pth' in (
+        source_only / 'console.log').read_text()
+
+    # Fixed, only the failed one is trained, even if checkpoints are gone.
+    shutil.rmtree(source_only)
+    (pair / 'adda.py').write_text(CONFIG.format(name='adda_mini-city'))
+    second = run_study(pair, *arguments)
+    assert second.returncode == 0, second.stderr
+    assert not any(work.glob('source-only_*'))
+    finished = json.loads(path.read_text())
+    assert finished.keys() == {'source-only', 'adda'}
+    assert finished['source-only'] == {'0': run}
+    assert '| adda' in (figures / 'table.md').read_text()
+    assert '| adda' in second.stdout
+    rows = json.loads((figures / 'table.json').read_text())
+    assert [row['AP50 (%)'] for row in rows] == ['source-only', 'adda']
+    assert min(mmcv.imread(str(figures / 'study.png')).shape[:2]) > 200
+
+    # Laid out again, and the missing seed is not trained.
+    shown = run_study(pair, *arguments, '--seeds', '0', '1', '--no-train')
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout == second.stdout
+    none = run_study(pair, *arguments, '--seeds', '1', '--no-train')
+    assert none.returncode == 1
+    assert 'has no metrics of these configs and seeds' in none.stderr
+    assert not any(work.glob('*_seed-1'))
+
+    # Another config under the same name.
+    with (pair / 'source-only.py').open('a') as config:
+        config.write('optim_wrapper = dict(optimizer=dict(lr=1.0))\n')
+    third = run_study(pair, *arguments)
+    assert third.returncode == 1
+    assert 'made with other settings of source-only.py' in third.stderr
+    assert json.loads(path.read_text()) == finished
+
+    # Removed as it says, it is trained again: the checkpoints are another's.
+    del finished['source-only']
+    path.write_text(json.dumps(finished))
+    fourth = run_study(pair, 'source-only.py', *arguments[2:])
+    assert fourth.returncode == 0, fourth.stderr
+    again = json.loads(path.read_text())
+    assert again['source-only']['0']['config'] != run['config']
+    assert again['adda'] == finished['adda']
+    assert len(list(work.glob('source-only_*'))) == 1
+
+
+@pytest.mark.parametrize(('arguments', 'sentence'), [
+    (('absent.py', ), 'there is no config absent.py'),
+    ((str(ROOT / 'configs/ifan_mini-city.py'), ) * 2, 'the same name'),
+    ((str(ROOT / 'configs/ifan_mini-city.py'), '--jobs', '0'),
+     '--jobs must be at least 1, but got 0'),
+    ((str(ROOT / 'configs/ifan_mini-city.py'), '--processes', '0'),
+     '--processes must be at least 1, but got 0'),
+])
+def test_refuses_what_cannot_be_meant(tmp_path, arguments, sentence):
+    result = run_study(tmp_path, *arguments, '--out', 'figures')
+    assert result.returncode == 2
+    assert sentence in result.stderr
+    assert not (tmp_path / 'figures').exists()
+
+
+def test_refuses_more_processes_than_gpus(monkeypatch):
+    monkeypatch.setattr('torch.cuda.device_count', lambda: 2)
+    command = ['study.py', str(ROOT / 'configs/ifan_mini-city.py'), '--out',
+               'figures', '--processes', '4']
+    monkeypatch.setattr(sys, 'argv', command)
+    with pytest.raises(SystemExit, match='--processes 4 needs a GPU for each, '
+                       'but there are 2'):
+        runpy.run_path(str(ROOT / 'tools/study.py'), run_name='__main__')
+
+
+def test_refuses_processes_that_cannot_share_out_a_batch(tmp_path):
+    result = run_study(tmp_path, str(ROOT / 'configs/ifan_mini-city.py'),
+                   '--processes', '3', '--out', 'figures')
+    assert result.returncode == 1
+    assert '--processes 3 cannot share out the batches of' in result.stderr
+    assert 'which are of 4' in result.stderr
+    assert not (tmp_path / 'figures').exists()

@@ -1,0 +1,77 @@
+"""What ``make bench`` measures, section by section."""
+import platform
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from mmengine.config import Config
+
+from mmdet_ifan.utils.named_configs import config_path
+
+from .detectors import Load
+from .growth import growth
+from .inference import inference_cost
+from .loading import loading_cost
+from .training import training_cost
+
+#: Suffix of the configs of each detector, and its methods beside iFAN.
+DETECTORS = {
+    'vgg16': ('vgg16_city2foggy', ('da-faster', 'strong-weak')),
+    'r50-dc5': ('r50-dc5_city2foggy', ()),
+    'mini': ('mini-city', ('da-faster', 'strong-weak')),
+}
+#: The paper's image, and one that leaves time for many steps.
+LARGE, SMALL = (600, 1200), (128, 256)
+
+
+def sections() -> dict[str, Callable[[], Any]]:
+    """Name what there is to measure.
+
+    Returns:
+        dict[str, Callable]: By name, what gives the figures of
+        ``bench.json``.
+    """
+    plan: dict[str, Callable[[], Any]] = {'machine': machine}
+    for detector, (suffix, rivals) in DETECTORS.items():
+        methods = {
+            method: _config(f'{method}_{suffix}')
+            for method in ('ifan', *rivals)
+        }
+        mini = detector == 'mini'
+        for size in (SMALL, ) if mini else (SMALL, LARGE):
+            place = f'{detector}/{_text(size)}'
+            plan[f'steps/{place}'] = partial(
+                training_cost, methods, Load(size, 4 if mini else 1),
+                15 if mini else 3)
+            plan[f'inference/{place}'] = partial(
+                inference_cost, methods['ifan'], size,
+                41 if mini else 15 if size == SMALL else 3)
+    plan['loading/256x128'] = partial(
+        loading_cost, _config('ifan_mini-city'), (128, 256), 32, 41)
+    plan['loading/2048x1024'] = partial(
+        loading_cost, _config('ifan_vgg16_city2foggy'), (1024, 2048), 8, 9)
+    plan['growth/mini'] = partial(growth, _config('ifan_mini-city'), 5)
+    return plan
+
+
+def machine() -> dict[str, str]:
+    """Say what the figures were measured on."""
+    device = (
+        torch.cuda.get_device_name() if torch.cuda.is_available() else
+        f'one core, {platform.machine()}')
+    return dict(
+        device=device,
+        capability=torch.backends.cpu.get_cpu_capability(),
+        torch=torch.__version__)
+
+
+def _config(name: str) -> Config:
+    """Read one of our configs."""
+    return Config.fromfile(config_path(f'{name}.py'))
+
+
+def _text(size: tuple[int, int]) -> str:
+    """Write a size."""
+    height, width = size
+    return f'{width}x{height}'
