@@ -37,7 +37,7 @@ study: setup ## Compare methods (three seeds) and ablations on Mini City (hours)
 		$(METHODS)) $(ABLATIONS) oracle) --seeds 0 1 2 --no-train
 
 bench: setup ## Measure time and memory beside stock Faster R-CNN's (two hours)
-	$(VENV)/python tools/bench.py --page docs/performance.md
+	$(VENV)/python tools/bench.py --page docs/lab/performance.md
 
 tables: setup ## Write the tables of README and docs from their sources
 	$(VENV)/python tools/write_tables.py

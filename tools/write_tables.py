@@ -49,11 +49,6 @@ def paper_table() -> str:
     return to_markdown(rows)
 
 
-def study_table(name: str) -> str:
-    """Give the table that ``tools/study.py`` has written into a folder."""
-    return (DOCS / 'data' / name / 'table.md').read_text()
-
-
 def bench_table(name: str) -> str:
     """Lay out a part of what ``make bench`` measured."""
     figures = json.loads((DOCS / 'data/bench.json').read_text())
@@ -64,16 +59,8 @@ def bench_table(name: str) -> str:
 TABLES = {
     'demo': (ROOT / 'README.md', demo_table),
     'paper': (ROOT / 'README.md', paper_table),
-    'study': (DOCS / 'results.md', partial(study_table, 'study_mini-city')),
     **{
-        f'{name}-group-norm': (
-            DOCS / 'results_group_norm.md',
-            partial(study_table, f'{folder}-group-norm'))
-        for name, folder in (('study', 'study_mini-city'),
-                             ('strong', 'study_mini-city-strong'))
-    },
-    **{
-        name: (DOCS / 'performance.md', partial(bench_table, name))
+        name: (DOCS / 'lab/performance.md', partial(bench_table, name))
         for name in ('steps', 'parts', 'rest', 'growth')
     },
 }
