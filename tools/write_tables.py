@@ -11,10 +11,9 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / 'docs'
 sys.path.insert(0, str(ROOT))
 
-from mmdet_ifan.runs.study_table import PAPER  # noqa: E402
-
 from mmdet_ifan.analysis.comparison import comparison_table, to_markdown  # noqa: E402
 from mmdet_ifan.analysis.page_tables import put_tables  # noqa: E402
+from mmdet_ifan.runs.study_table import PAPER  # noqa: E402
 
 
 def demo_table() -> str:
