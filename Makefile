@@ -4,9 +4,8 @@ VENV := .venv/bin
 METHODS := source-only adda da-faster strong-weak ablations/img ifan \
 	ablations/auto oracle
 ABLATIONS := $(addprefix ablations/,img-ins img-cat img-corr phi1 phi2 phi3 \
-	phi4 img-cat-0 img-cat-800 img-cat-1200)
-STUDY := $(VENV)/python tools/study.py --out docs/data/study_mini-city \
-	--warm-start configs/warm-start_mini-city.py
+	phi4 img-cat-200 img-cat-350 img-cat-800)
+STUDY := $(VENV)/python tools/study.py --out docs/data/study_mini-city
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo report study bench tables test compat lint docs \

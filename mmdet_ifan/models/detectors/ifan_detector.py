@@ -64,12 +64,13 @@ class IFANDetector(FasterRCNN):
         super().__init__(neck=neck, **kwargs)
         self.alike_proposals = alike_proposals
         expected = getattr(self.neck, 'in_channels', None)
-        out_indices = getattr(self.backbone, 'out_indices', None)
-        if expected and out_indices and len(out_indices) != len(expected):
+        taps = getattr(self.backbone, 'taps', None) or getattr(
+            self.backbone, 'out_indices', None)
+        if expected and taps and len(taps) != len(expected):
             raise ValueError(
                 f'The neck expects {len(expected)} taps, but the backbone '
-                f'gives {len(out_indices)} (out_indices='
-                f'{tuple(out_indices)}): make them agree.')
+                f'gives {len(taps)} ({", ".join(map(str, taps))}): make them '
+                'agree.')
         # In mixed precision mmdet would round anchors and boxes as well: by
         # pixels, beyond 256 pixels in bfloat16 and 2048 in float16.
         for head in (self.rpn_head, self.roi_head.bbox_head):
