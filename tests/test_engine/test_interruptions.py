@@ -63,7 +63,7 @@ def small_files() -> Iterator[None]:
 
 def test_killed_worker(work_dir):
     with pytest.raises(RuntimeError, match=(
-            r'A worker that loads images was killed .*want of memory: lower '
+            r'A worker that loads images was killed .*lack of memory: lower '
             r'num_workers.*iter_2.pth is intact: --resume continues from it')):
         explain_interruption(
             lambda: list(DataLoader(Deadly(), num_workers=1)), work_dir)

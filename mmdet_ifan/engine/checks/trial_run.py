@@ -10,7 +10,7 @@ from uuid import uuid4
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.hooks.hook import DATA_BATCH
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from torch.utils.data import Dataset
 
 from .preflight_hook import checked_runner
@@ -103,6 +103,12 @@ def first_batch(cfg: Config, datasets: dict[str, Dataset],
             runner.train()
         except _Ready:
             return runner, first.batch
+        finally:
+            # torch waits five seconds for workers that the garbage collector
+            # ends.
+            if isinstance(runner._train_loop, BaseLoop):
+                vars(runner.train_loop).pop('dataloader_iterator', None)
+                runner.train_dataloader._iterator = None
     raise RuntimeError('The run has no iteration: raise max_iters or '
                        'max_epochs of train_cfg.')
 
