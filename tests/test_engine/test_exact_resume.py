@@ -297,7 +297,7 @@ def test_kills_where_it_hurts(server, uninterrupted, data, tmp_path, launch):
 
 
 def test_kills_in_epochs(server, uninterrupted, data, tmp_path):
-    """In an epoch, in its checkpoint, in its validation; one that is corrupt."""
+    """In an epoch, in its checkpoint, its validation; one that is corrupt."""
     whole = uninterrupted(BY_EPOCH)
     seen = dict(whole.seen)
     assert_varied(seen)

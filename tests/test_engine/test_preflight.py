@@ -13,6 +13,7 @@ from mmdet.registry import HOOKS, MODELS
 from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import CheckpointHook, EMAHook
+from mmengine.optim import OptimWrapperDict
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 from mmengine.visualization import LocalVisBackend
 from torch import nn
@@ -58,7 +59,7 @@ def merge(cfg: Config, **settings: Any) -> Config:
 @pytest.fixture
 def runner(cfg: Config) -> Mock:
     """A run with all that our base config has."""
-    runner = Mock(cfg=cfg, val_loop=None)
+    runner = Mock(cfg=cfg, val_loop=None, _resume=False)
     runner.hooks = [
         HOOKS.build(hook) for name, hook in cfg.default_hooks.items()
         if name != 'visualization'
@@ -136,7 +137,7 @@ def test_a_folder_that_can_be_written(tmp_path):
 
 def test_a_folder_in_a_file(tmp_path):
     (tmp_path / 'file').touch()
-    with pytest.raises(DataError, match='file is not a folder. Choose another'):
+    with pytest.raises(DataError, match='file is not a folder. Choose ano'):
         check_folder(str(tmp_path / 'file/b'))
 
 
@@ -333,6 +334,21 @@ def test_the_hook_compares_the_data(runner, detector, monkeypatch):
     assert said(runner) == ['True']
 
 
+def test_several_optimizers_keep_the_settings_of_a_checkpoint(
+        runner, detector):
+    runner.model, runner._load_from, runner._resume = detector, None, True
+    runner._train_loop = runner.train_loop
+    runner.optim_wrapper = Mock(spec=OptimWrapperDict)
+    runner.iter, runner.max_iters = 2000, 2000
+    hook = PreflightHook()
+    hook.before_run(runner)
+    hook.before_train(runner)
+    several, nothing = (
+        call.args[0] for call in runner.logger.warning.call_args_list)
+    assert 'several optimizers, the settings of the checkpoint' in several
+    assert 'Nothing is left to train' in nothing
+
+
 def test_the_hook_warns(runner, detector):
     runner.model = detector
     runner.hooks = [
@@ -354,7 +370,7 @@ def test_the_hook_looks_for_weights_in_training_alone(runner):
     with pytest.raises(FileNotFoundError, match='load_from names nor/this'):
         PreflightHook().before_run(runner)
     # Which checkpoint to resume is chosen later.
-    runner.optim_wrapper.param_groups = []
+    runner.optim_wrapper.param_groups = runner.param_schedulers = []
     runner._resume = True
     PreflightHook().before_run(runner)
 

@@ -3,6 +3,7 @@ from mmdet.registry import HOOKS
 from mmengine.config import Config
 from mmengine.hooks import EMAHook, Hook
 from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapperDict
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
@@ -66,7 +67,12 @@ class PreflightHook(Hook):
                 runner.cfg.get('train_cfg') or {},
                 len(runner.train_dataloader)):
             runner.logger.warning(warning)
-        if runner._resume:
+        if runner._resume and isinstance(runner.optim_wrapper,
+                                         OptimWrapperDict):
+            runner.logger.warning(
+                'With several optimizers, the settings of the checkpoint are '
+                'used, whatever the config asks for.')
+        elif runner._resume:
             self._schedule = ResumedSchedule(runner)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -117,6 +123,11 @@ class PreflightHook(Hook):
             runner.logger.warning(warning)
         if self._schedule is not None:
             self._schedule.apply(runner)
+        if runner._resume and runner.iter >= runner.max_iters:
+            runner.logger.warning(
+                'Nothing is left to train: the checkpoint is that of '
+                f'iteration {runner.iter}, and the run has {runner.max_iters}.'
+                ' Raise train_cfg.max_iters, or max_epochs, to resume it.')
         if hasattr(model, 'all_alignments'):
             check_fit(model)
 

@@ -14,15 +14,10 @@ from mmengine.runner import BaseLoop, Runner
 from torch.utils.data import Dataset
 
 from .preflight_hook import checked_runner
+from .weights import init_cfgs
 
-#: Backends that would report the trial to a server, and their packages.
-REMOTE = dict(
-    AimVisBackend='aim',
-    ClearMLVisBackend='clearml',
-    DVCLiveVisBackend='dvclive',
-    MLflowVisBackend='mlflow',
-    NeptuneVisBackend='neptune',
-    WandbVisBackend='wandb')
+#: Packages whose backends would report the trial to a server.
+REMOTE = ('aim', 'clearml', 'dvclive', 'mlflow', 'neptune', 'wandb')
 
 
 class KeptWarnings(logging.Handler):
@@ -116,12 +111,12 @@ def first_batch(cfg: Config, datasets: dict[str, Dataset],
 def _is_remote(backend: dict) -> bool:
     """Tell whether a backend is left out; its package must be installed."""
     kind = str(backend.get('type'))
-    package = REMOTE.get(kind)
-    if package is not None and find_spec(package) is None:
+    package = kind.removesuffix('VisBackend').lower()
+    if package in REMOTE and find_spec(package) is None:
         raise ImportError(
             f'{kind} of visualizer.vis_backends needs the package {package}: '
             f'"pip install {package}" installs it.')
-    return package is not None
+    return package in REMOTE
 
 
 class _Ready(Exception):
@@ -148,14 +143,11 @@ class _FirstBatch(Hook):
         """Leave out the weights that would have to be downloaded."""
         runner.logger.addHandler(self.warnings)
         for module in runner.model.modules():
-            cfgs = getattr(module, 'init_cfg', None) or []
-            cfgs = cfgs if isinstance(cfgs, (list, tuple)) else [cfgs]
-            if any(isinstance(cfg, dict) and cfg.get('checkpoint') for cfg in
-                   cfgs):
-                module.init_cfg = [
-                    cfg for cfg in cfgs
-                    if cfg.get('checkpoint') in (None, *self.at_hand)
-                ]
+            cfgs = init_cfgs(module)
+            kept = [cfg for cfg in cfgs
+                    if cfg.get('checkpoint') in (None, *self.at_hand)]
+            if len(kept) < len(cfgs):
+                module.init_cfg = kept
 
     def before_train_iter(self,
                           runner: Runner,

@@ -31,11 +31,21 @@ def initial_weights(model: nn.Module) -> Iterator[tuple[str, str]]:
         ``model.backbone.init_cfg``, and file or address.
     """
     for name, module in model.named_modules():
-        cfgs = getattr(module, 'init_cfg', None) or []
-        for cfg in cfgs if isinstance(cfgs, (list, tuple)) else [cfgs]:
-            if isinstance(cfg, dict) and cfg.get('checkpoint'):
+        for cfg in init_cfgs(module):
+            if cfg.get('checkpoint'):
                 place = f'model.{name}' if name else 'model'
                 yield f'{place}.init_cfg', cfg['checkpoint']
+
+
+def init_cfgs(module: nn.Module) -> list[dict]:
+    """List the configs that a module is initialised with.
+
+    Args:
+        module (nn.Module): The module.
+    """
+    cfgs = getattr(module, 'init_cfg', None) or []
+    return [cfg for cfg in (cfgs if isinstance(cfgs, list | tuple) else [cfgs])
+            if isinstance(cfg, dict)]
 
 
 def find_weights(place: str, name: str) -> tuple[Path | None, str]:

@@ -3,7 +3,6 @@ import copy
 from types import SimpleNamespace
 from typing import Any
 
-from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
 
 from ...utils.config_values import read_values
@@ -25,20 +24,20 @@ class ResumedSchedule:
     gets the former, as if it had had them from the start.
 
     Args:
-        runner (Runner): Built, but before it loads a checkpoint.
+        runner (Runner): Built, but before it loads a checkpoint. It has one
+            optimizer.
     """
 
     def __init__(self, runner: Runner) -> None:
         self.cfg = runner.cfg.get('optim_wrapper') or {}
-        # Several optimizers are not compared.
-        self.one = not isinstance(runner.optim_wrapper, OptimWrapperDict)
-        self.groups = [] if not self.one else [
-            _settings(group) for group in runner.optim_wrapper.param_groups
+        self.groups = [
+            copy.deepcopy({k: v for k, v in group.items() if k != 'params'})
+            for group in runner.optim_wrapper.param_groups
         ]
-        schedulers = runner.param_schedulers
+        # Without a copy of the optimizer.
         self.schedulers = [
-            _copy(scheduler) for scheduler in
-            (schedulers if isinstance(schedulers, list) else [])
+            copy.deepcopy(scheduler, {id(scheduler.optimizer): ...})
+            for scheduler in runner.param_schedulers or ()
         ]
         #: Settings of the checkpoint that differ, in words.
         self.differing: list[str] = []
@@ -54,8 +53,6 @@ class ResumedSchedule:
             DataError: If it has another optimizer.
         """
         state = checkpoint.get('optimizer')
-        if not self.one:
-            return
         if not isinstance(state, dict):
             self.differing = ['it has no state of an optimizer']
             return
@@ -124,15 +121,6 @@ class ResumedSchedule:
         Args:
             runner (Runner): At the iteration of the checkpoint.
         """
-        if runner.iter >= runner.max_iters:
-            runner.logger.warning(
-                'Nothing is left to train: the checkpoint is that of '
-                f'iteration {runner.iter}, and the run has {runner.max_iters}.'
-                ' Raise train_cfg.max_iters, or max_epochs, to resume it.')
-        if not self.one:
-            runner.logger.warning(
-                'With several optimizers, the settings of the checkpoint are '
-                'used, whatever the config asks for.')
         if not self.differing:
             return
         groups = runner.optim_wrapper.param_groups
@@ -183,19 +171,6 @@ class ResumedSchedule:
         for scheduler in self.schedulers:
             if scheduler.by_epoch == by_epoch:
                 scheduler.step()
-
-
-def _settings(group: dict) -> dict[str, Any]:
-    """Copy the settings of a group of parameters."""
-    return copy.deepcopy(
-        {key: value for key, value in group.items() if key != 'params'})
-
-
-def _copy(scheduler: Any) -> Any:
-    """Copy a scheduler without its optimizer."""
-    other = copy.copy(scheduler)
-    other.optimizer = None
-    return copy.deepcopy(other)
 
 
 def _same(one: Any, other: Any) -> bool:
