@@ -23,7 +23,12 @@ from mmengine.runner import CheckpointLoader, Runner, checkpoint
 
 def look():
     return dict(
-        config=dict(vars(Config)), loader=dict(vars(CheckpointLoader)),
+        config=dict(vars(Config)),
+        # An address of its own kind is registered.
+        loader={k: v for k, v in vars(CheckpointLoader).items()
+                if k != '_schemes'},
+        schemes={k: v for k, v in CheckpointLoader._schemes.items()
+                 if 'package' not in k},
         module=dict(vars(checkpoint)), runner=dict(vars(Runner)),
         safe=set(torch.serialization.get_safe_globals()),
         load=torch.load, environment=dict(os.environ),

@@ -6,15 +6,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from unittest.mock import Mock
 
 import _launch
 import pytest
 import torch
-from mmdet.engine.hooks import NumClassCheckHook
 from mmdet.registry import HOOKS, MODELS
 from mmengine.logging import MMLogger
-from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from mmdet_ifan.mini_city import MiniCity, write_mini_city
@@ -70,15 +67,6 @@ def in_a_worker(error: Exception) -> Callable[[], object]:
     return lambda: list(DataLoader(Failing(error), num_workers=1))
 
 
-def compare_classes() -> None:
-    """Let mmdet compare numbers of classes, which it does by an assert."""
-    head = nn.Module()
-    head.num_classes = 2
-    runner = Mock(model=nn.Sequential(head))
-    runner.train_dataloader.dataset.metainfo = dict(classes=('car', ))
-    NumClassCheckHook().before_train_epoch(runner)
-
-
 def explain(work: Callable[[], object]) -> tuple[str, int]:
     """Do what fails; give the sentence and the exit code."""
     try:
@@ -106,7 +94,6 @@ def log(tmp_path: Path) -> Iterator[Path]:
     (lambda: MODELS.build(dict(type='Gone')), 'Gone is not in the mmengine::'),
     (lambda: HOOKS.build(dict(type='LateLaunchHook', launch={}, gone=1)),
      'LateLaunchHook.__init__() got an unexpected keyword argument '),
-    (compare_classes, 'The `num_classes` (2) in Module of Sequential does '),
     (in_a_worker(DataError('a.png is damaged.')), 'a.png is damaged.'),
 ])
 def test_what_the_user_can_fix(log, work, sentence):

@@ -24,8 +24,8 @@ DEBUG = 'MMDET_IFAN_DEBUG'
 #: Modules that the config of a run imports.
 MODULES = ('mmdet_ifan', 'mmdet_ifan.patch_mmengine')
 #: Modules whose ``raise`` says, in a sentence, what the user can fix.
-SPEAKERS = ('__main__', '_launch', 'mmdet_ifan', 'mmdet.engine.hooks',
-            'mmengine.config', 'mmengine.registry')
+SPEAKERS = ('__main__', '_launch', 'mmdet_ifan', 'mmengine.config',
+            'mmengine.registry')
 #: Module that builds what a config describes.
 BUILDER = 'mmengine.registry.build_functions'
 #: Errors that name a file or a package, whoever raises them.

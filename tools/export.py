@@ -18,7 +18,8 @@ EPILOG = """
 DIR gets config.py and weights.pth. They load where mmdet_ifan is not
 installed, and hold no parameter of an alignment. Where mmdet lacks a part of
 the detector, DIR also gets a file that adds it and has to be on PYTHONPATH:
-plain_vgg.py for VGG, plain_norm.py for the small detector.
+plain_vgg.py for VGG; plain_timm.py for a trunk of timm, which has to be
+installed.
 --onnx needs the package onnx; running the file needs onnxruntime.
 
 example:

@@ -4,7 +4,7 @@
 standard library. ``make compat`` runs it with ``--onedl``: the OneDL forks of
 MMDetection go into ``.venv-onedl``, since their import names are the same. A
 finished step leaves a mark in the environment, so that an interrupted set-up
-goes on where it stopped and a finished one takes a second.
+continues where it stopped and a finished one takes a second.
 """
 
 from __future__ import annotations
@@ -36,6 +36,9 @@ CONSTRAINTS = ROOT / 'requirements' / 'constraints.txt'
 ONEDL_CONSTRAINTS = ROOT / 'requirements' / 'constraints-onedl.txt'
 FORKED = ('mmengine==', 'mmcv==', 'mmdet==')
 MMCV = 'onedl-mmcv' if ONEDL else 'mmcv'
+# Without its dependencies: torchvision, which a backbone does not need, fits
+# one build of torch alone and breaks every run beside another.
+TIMM = 'timm'
 
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 10), (3, 12)
 FREE_GIGABYTES = 6
@@ -46,7 +49,7 @@ SOURCES = ('mmdet_ifan', 'configs', 'tools', 'setup.cfg', 'setup.py',
            'pyproject.toml', 'MANIFEST.in', 'README.md', 'LICENSE',
            'model-index.yml')
 COMMAND = 'make compat' if ONEDL else 'make setup'
-AGAIN = f'run "{COMMAND}" again: it goes on where it stopped'
+AGAIN = f'run "{COMMAND}" again: it continues where it stopped'
 
 BUILD_LINE = re.compile(r"\s*building '.*' extension")
 NINJA_LINE = re.compile(r'\s*\[(\d+)/(\d+)\]')
@@ -59,7 +62,7 @@ NO_CUDA_COMPILER = re.compile(r'CUDA_HOME environment variable is not set|'
 
 
 class SetupError(Exception):
-    """A set-up that cannot go on; the message says what mends it."""
+    """The set-up cannot continue; the message says how to fix it."""
 
 
 class Step(NamedTuple):
@@ -220,7 +223,7 @@ def explain(task: str, output: str) -> str:
         output (str): The end of its output.
 
     Returns:
-        str: What went wrong, and which command mends it.
+        str: What went wrong, and which command fixes it.
     """
     if OFFLINE.search(output):
         return (f'{task} failed, since the package index did not answer or '
@@ -259,7 +262,7 @@ def make_venv() -> None:
 
 
 def check_venv_version() -> None:
-    """Refuse to go on in a virtual environment of another Python."""
+    """Refuse to continue in a virtual environment of another Python."""
     wanted = dotted(sys.version_info[:2])
     settings = (VENV / 'pyvenv.cfg').read_text()
     found = re.search(r'^version\S* = (\d+\.\d+)', settings, re.MULTILINE)
@@ -272,8 +275,12 @@ def check_venv_version() -> None:
 
 def install_pins() -> None:
     """Install what is pinned, except mmcv, which needs torch to be there."""
+    pins = read_pins()
+    alone = [pin for pin in pins if pin.startswith(f'{TIMM}==')]
     pip('Installing the pinned packages', 'install',
-        *(pin for pin in read_pins() if not pin.startswith(f'{MMCV}==')))
+        *(pin for pin in pins
+          if pin not in alone and not pin.startswith(f'{MMCV}==')))
+    pip('Installing timm', 'install', '--no-deps', *alone)
 
 
 def read_pins() -> list[str]:
@@ -310,11 +317,14 @@ def install_mmcv() -> None:
 
 def compile_mmcv(*options: str) -> None:
     """Let pip compile mmcv, or take the wheel that it kept."""
+    # Without debugging information the compiler takes half as long.
+    flags = {name: f'{os.environ.get(name, "")} -g0'.strip()
+             for name in ('CFLAGS', 'CXXFLAGS')}
     # Build isolation would hide torch, and mmcv would do without operators.
     pip('Compiling mmcv', 'install', '-v', '--no-build-isolation',
         '--no-deps', *options,
         *(pin for pin in read_pins() if pin.startswith(f'{MMCV}==')),
-        MMCV_WITH_OPS='1', MAX_JOBS=str(count_jobs()))
+        MMCV_WITH_OPS='1', MAX_JOBS=str(count_jobs()), **flags)
 
 
 def count_jobs() -> int:

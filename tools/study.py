@@ -18,10 +18,9 @@ from _launch import add_package, existing, make_parser, run
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = make_parser(__doc__)
-    config = existing('config')
     parser.add_argument(
-        'configs', nargs='+', type=config, help='configs of one pair, in the '
-        'order of the table')
+        'configs', nargs='+', type=existing('config'),
+        help='configs of one pair, in the order of the table')
     parser.add_argument(
         '--seeds', nargs='+', type=int, default=[0], help='seeds (default: 0)')
     parser.add_argument(
@@ -30,12 +29,6 @@ def parse_args() -> argparse.Namespace:
         '--work-dir',
         type=Path,
         help='folder of logs and checkpoints (default: work_dirs/OUT_NAME)')
-    parser.add_argument(
-        '--warm-start',
-        type=config,
-        metavar='CONFIG',
-        help='train this config first, once for each seed, and start every '
-        'other config from its weights')
     parser.add_argument(
         '--jobs',
         type=int,
@@ -53,7 +46,6 @@ def parse_args() -> argparse.Namespace:
         help='train nothing; show the finished runs')
     args = parser.parse_args()
     args.configs = list(map(Path, args.configs))
-    args.warm_start = args.warm_start and Path(args.warm_start)
     names = [path.stem for path in args.configs]
     if len(set(names)) < len(names):
         parser.error('two configs have the same name, which names their rows: '
@@ -76,8 +68,7 @@ def main() -> None:
     if 0 < gpus < args.processes:
         raise ValueError(f'--processes {args.processes} needs a GPU for each '
                          f'process, but there are {gpus}: lower it.')
-    study = Study(args.configs, args.seeds, args.out, args.work_dir,
-                  args.warm_start)
+    study = Study(args.configs, args.seeds, args.out, args.work_dir)
     failures = [] if args.no_train else study.train(args.jobs, args.processes)
     table = study.write_table()
     if table is not None:

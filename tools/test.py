@@ -51,15 +51,10 @@ def main() -> None:
 
     from mmengine.dist import is_main_process
     from mmengine.fileio import dump
-    from mmengine.runner import Runner
 
-    from mmdet_ifan.engine import end_workers_with_this_process
+    from mmdet_ifan.engine import checked_runner, end_workers_with_this_process
     end_workers_with_this_process()
-    # It compares the checkpoint with the config, whatever hooks that has.
-    hooks = cfg.get('default_hooks', {})
-    cfg.default_hooks = dict(
-        hooks, fit_check=hooks.get('fit_check') or dict(type='FitCheckHook'))
-    metrics = Runner.from_cfg(cfg).test()
+    metrics = checked_runner(cfg).test()
     if args.out is not None and is_main_process():
         dump(metrics, args.out, indent=2)
 

@@ -90,12 +90,13 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
     apply_options(cfg, args)
 
     from mmdet_ifan.engine import checked_runner
-    from mmdet_ifan.engine.checks.run_checks import check_folder
+    from mmdet_ifan.engine.checks.config import check_config, check_folder
     from mmdet_ifan.engine.robustness.interruptions import (
         end_workers_with_this_process,
         explain_interruption,
     )
     check_folder(cfg.work_dir)
+    check_config(cfg)
     end_workers_with_this_process()
     explain_interruption(
         lambda: checked_runner(cfg).train(), cfg.work_dir)

@@ -9,10 +9,10 @@ from .alignments import (
     HierarchicalDomainHead,
 )
 from .assigners import RegionIgnoringAssigner
-from .backbones import TappedVGG, VGG16Init
+from .backbones import TappedVGG, TimmInit, TimmTaps, VGG16Init
 from .detectors import IFANDetector
 from .domain_features import DomainFeatures, Proposals
-from .layers import DomainClassifier, GradientReversal, LayerNorm2d
+from .layers import DomainClassifier, GradientReversal
 from .necks import HierarchicalDomainNeck, LastTap, StrongWeakNeck
 from .roi_heads import ContextBBoxHead, ContextRoIHead
 
@@ -21,6 +21,6 @@ __all__ = [
     'ContextBBoxHead', 'ContextRoIHead', 'CorrelationMetricHead',
     'DAFasterHead', 'DomainClassifier', 'DomainFeatures', 'GlobalDomainHead',
     'GradientReversal', 'HierarchicalDomainHead', 'HierarchicalDomainNeck',
-    'IFANDetector', 'LastTap', 'LayerNorm2d', 'Proposals',
-    'RegionIgnoringAssigner', 'StrongWeakNeck', 'TappedVGG', 'VGG16Init'
+    'IFANDetector', 'LastTap', 'Proposals', 'RegionIgnoringAssigner',
+    'StrongWeakNeck', 'TappedVGG', 'TimmInit', 'TimmTaps', 'VGG16Init'
 ]

@@ -27,7 +27,7 @@ from .cityscapes_files import (
     mend,
 )
 from .coco_files import MARK, CocoFiles
-from .fog import BETAS
+from .fog import DENSE_BETA, OFFICIAL_BETAS
 from .images import image_size
 from .instance_maps import damaged, read_instances
 from .records import LabelledImage, LeftOut, Options, Problem, one_file
@@ -51,9 +51,10 @@ def prepare_cityscapes(root: Path, options: Options,
         root (Path): Holds leftImg8bit, gtFine and perhaps
             leftImg8bit_foggy; Cityscapes or Mini City.
         options (Options): Of the command.
-        betas (Iterable[float | str], optional): Fog levels, or 'all', which
-            also gives a file with all of them. Defaults to None: 0.02 where
-            there are foggy images, or none.
+        betas (Iterable[float | str], optional): Fog levels, or 'all', the
+            official three, which also gives a file with all of them.
+            Defaults to None: 0.02, and 0.05 of Mini City, where there are
+            foggy images.
 
     Returns:
         Report: What was made.
@@ -69,7 +70,9 @@ def prepare_cityscapes(root: Path, options: Options,
               for split in SPLITS}
     if counts is None:
         _check_numbers(root, frames)
-    versions = _versions(root, betas)
+    if betas is None and (root / FOGGY_FOLDER).is_dir():
+        betas = [0.02] if counts is None else [0.02, DENSE_BETA]
+    versions = _versions(root, betas or [])
     with CocoFiles(options.folder(root),
                    [_file(split, version) for split in SPLITS
                     for version in versions],
@@ -114,20 +117,17 @@ def _file(split: str, version: str) -> str:
     return f'instances_{split}{version}.json'
 
 
-def _versions(root: Path, betas: Iterable[float | str] | None) -> Versions:
+def _versions(root: Path, betas: Iterable[float | str]) -> Versions:
     """Which files to write of each split."""
-    has_fog = (root / FOGGY_FOLDER).is_dir()
-    if betas is None:
-        betas = [0.02] if has_fog else []
     levels = fog_levels(betas)
-    if levels and not has_fog:
+    if levels and not (root / FOGGY_FOLDER).is_dir():
         raise DataError(
             f'{root} has no {FOGGY_FOLDER}: {mend(FOGGY[levels[0]])}, make '
             'fog with tools/prepare/fog.py, or leave out --beta.')
     versions = {'': [CLEAR]}
     versions |= {f'_foggy_beta_{beta}': [FOGGY[beta]] for beta in levels}
-    if len(levels) == len(BETAS):
-        versions['_foggy_all'] = [FOGGY[beta] for beta in levels]
+    if set(OFFICIAL_BETAS) <= set(levels):
+        versions['_foggy_all'] = [FOGGY[beta] for beta in OFFICIAL_BETAS]
     return versions
 
 

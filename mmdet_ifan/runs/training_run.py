@@ -16,8 +16,8 @@ from mmengine.registry import init_default_scope
 from tqdm import tqdm
 
 from ..analysis.curves import read_scalars
-from ..engine.checks.run_checks import counts_epochs, length_of
-from ..engine.schedule.late_launch_hook import launching_config
+from ..engine.schedule.epochs import counts_epochs, length_of
+from ..engine.schedule.late_launch_hook import launching_configs
 from ..utils.named_configs import package_folder
 from ..utils.processes import end_with_parent
 
@@ -34,15 +34,9 @@ class TrainingRun:
         config (Path): The config.
         folder (Path): Work folder.
         seed (int): Seed.
-        load_from (Path, optional): Checkpoint to start from.
-            Defaults to None.
     """
 
-    def __init__(self,
-                 config: Path,
-                 folder: Path,
-                 seed: int,
-                 load_from: Path | None = None) -> None:
+    def __init__(self, config: Path, folder: Path, seed: int) -> None:
         self.process: subprocess.Popen | None = None
         self.path = config
         cfg = Config.fromfile(config)
@@ -53,7 +47,7 @@ class TrainingRun:
             init_default_scope('mmdet')
             images = len(DATASETS.build(cfg.train_dataloader.dataset))
         self.max_iters, epochs = length_of(cfg, images)
-        hook = launching_config(cfg) or dict(launch={})
+        hook = (launching_configs(cfg) or [dict(launch={})])[-1]
         # Of bounds, the later: the cost is an estimate.
         self.launches = [
             (start if isinstance(start, int) else start[1]) *
@@ -72,7 +66,6 @@ class TrainingRun:
             str(folder), '--seed',
             str(seed), '--resume'
         ]
-        self.options = [] if load_from is None else [f'load_from={load_from}']
         self.command: list[str] = []
 
     @property
@@ -117,7 +110,7 @@ class TrainingRun:
                 calls it. Defaults to none.
         """
         launcher: list[str] = []
-        arguments, options = list(self.arguments), list(self.options)
+        arguments = list(self.arguments)
         if processes > 1:
             # Standalone: runs at the same time take ports of their own.
             launcher = [
@@ -125,10 +118,10 @@ class TrainingRun:
                 f'--nproc_per_node={processes}'
             ]
             arguments += ['--launcher', 'pytorch']
-            options.append('train_dataloader.batch_size='
-                           f'{self.batch_size // processes}')
-        if options:
-            arguments += ['--cfg-options', *options]
+            arguments += [
+                '--cfg-options', 'train_dataloader.batch_size='
+                f'{self.batch_size // processes}'
+            ]
         self.command = [
             sys.executable, *launcher,
             str(package_folder('tools') / 'train.py'), *arguments
