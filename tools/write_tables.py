@@ -13,19 +13,8 @@ sys.path.insert(0, str(ROOT))
 
 from mmdet_ifan.runs.study_table import PAPER  # noqa: E402
 
-from mmdet_ifan.analysis.comparison import comparison_table, to_markdown  # noqa: E402
+from mmdet_ifan.analysis.comparison import to_markdown  # noqa: E402
 from mmdet_ifan.analysis.page_tables import put_tables  # noqa: E402
-
-
-def demo_table() -> str:
-    """Lay out what ``make demo`` measured."""
-    data = json.loads((DOCS / 'data/mini_city_demo_seed-0.json').read_text())
-    rows = {row: data[row] for row in ('source_only', 'ifan', 'oracle')}
-    classes = [
-        key.removeprefix('target/AP50/') for key in data['oracle']
-        if key.startswith('target/AP50/')
-    ]
-    return to_markdown(comparison_table(rows, classes))
 
 
 def paper_table() -> str:
@@ -49,11 +38,6 @@ def paper_table() -> str:
     return to_markdown(rows)
 
 
-def study_table(name: str) -> str:
-    """Give the table that ``tools/study.py`` has written into a folder."""
-    return (DOCS / 'data' / name / 'table.md').read_text()
-
-
 def bench_table(name: str) -> str:
     """Lay out a part of what ``make bench`` measured."""
     figures = json.loads((DOCS / 'data/bench.json').read_text())
@@ -62,16 +46,7 @@ def bench_table(name: str) -> str:
 
 #: Where each table stands: between ``<!-- NAME -->`` and ``<!-- /NAME -->``.
 TABLES = {
-    'demo': (ROOT / 'README.md', demo_table),
     'paper': (ROOT / 'README.md', paper_table),
-    'study': (DOCS / 'results.md', partial(study_table, 'study_mini-city')),
-    **{
-        f'{name}-group-norm': (
-            DOCS / 'results_group_norm.md',
-            partial(study_table, f'{folder}-group-norm'))
-        for name, folder in (('study', 'study_mini-city'),
-                             ('strong', 'study_mini-city-strong'))
-    },
     **{
         name: (DOCS / 'performance.md', partial(bench_table, name))
         for name in ('steps', 'parts', 'rest', 'growth')

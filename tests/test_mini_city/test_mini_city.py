@@ -341,7 +341,7 @@ def test_layout(rendered):
                 f'camera/{stem}camera.json'}
             expected |= {
                 f'leftImg8bit_foggy/{stem}leftImg8bit_foggy_beta_{beta}.png'
-                for beta in ('0.005', '0.01', '0.02')}
+                for beta in ('0.005', '0.01', '0.02', '0.05')}
     assert names == expected
 
 

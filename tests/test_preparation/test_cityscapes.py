@@ -582,7 +582,7 @@ def test_bad_roots_end_the_command_with_a_sentence(
 
 
 @pytest.mark.parametrize('arguments, message', [
-    (dict(betas=[0.03]), 'beta 0.03 is not a level of Foggy Cityscapes'),
+    (dict(betas=[0.03]), r'beta 0.03 is not a level of fog: .* 0.02, 0.05 and all'),
     (dict(betas=['thick']), 'beta thick is not a level'),
     (dict(workers=0), 'workers must be at least 1, but got 0')])
 def test_bad_arguments_are_refused(root, arguments, message):
@@ -591,9 +591,19 @@ def test_bad_arguments_are_refused(root, arguments, message):
 
 
 @pytest.mark.parametrize('beta, files', [
-    ([], 4), (['--beta', '0.01'], 4), (['--beta', '0.005', '0.02'], 6),
-    (['--beta', 'all'], 10)])
+    ([], 6), (['--beta', '0.01'], 4), (['--beta', '0.005', '0.02'], 6),
+    (['--beta', 'all'], 10), (['--beta', 'all', '0.05'], 12)])
 def test_command_line_chooses_the_fog(mini, beta, files, run_tool):
     code, out, _ = run_tool('cityscapes.py', mini, *beta)
     assert code == 0 and out.count(' written') == files
     assert len(list((mini / 'annotations').iterdir())) == files
+    if not beta:
+        # What the literature and what our configs adapt to.
+        assert {path.stem.partition('_foggy_')[2] for path in (
+            mini / 'annotations').iterdir()} == {'', 'beta_0.02', 'beta_0.05'}
+    if 'all' in beta:
+        # All that Foggy Cityscapes has.
+        whole = json.loads((
+            mini / 'annotations/instances_val_foggy_all.json').read_text())
+        assert {Path(image['file_name']).stem.partition('_beta_')[2]
+                for image in whole['images']} == {'0.005', '0.01', '0.02'}

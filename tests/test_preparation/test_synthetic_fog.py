@@ -139,7 +139,7 @@ def test_fog_with_the_true_airlight_is_the_true_one(
     _, airlight = truth('train', 0)
     monkeypatch.setattr(synthetic_fog, 'estimate_airlight',
                         lambda image: airlight)
-    make(root, 'all')
+    make(root, 'all', 0.05)
     for beta in FOGGY:
         difference = (read(root, FOGGY[beta], FRAME).astype(float)
                       - read(official, FOGGY[beta], FRAME))
@@ -159,7 +159,7 @@ def test_airlight_is_the_sky_and_not_a_white_car():
 
 
 def test_converter_reads_it_and_says_that_it_is_synthetic(root, official):
-    make(root, 'all')
+    make(root, 'all', 0.05)
     assert fogs(root).keys() == fogs(official).keys()
     report = prepare_cityscapes(root, Options(workers=1), ['all'])
     assert len(report.summaries) == 10 and not report.problems.counts

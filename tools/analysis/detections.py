@@ -21,8 +21,8 @@ images at even distances instead: a sample, not a selection.
 
 example:
   python tools/analysis/detections.py configs/ifan_mini-city.py \\
-      source-only=work_dirs/demo/source-only_mini-city/iter_2000.pth \\
-      iFAN=work_dirs/demo/ifan_mini-city/iter_2000.pth --out detections.png
+      source-only=work_dirs/demo/source-only_mini-city/iter_1000.pth \\
+      iFAN=work_dirs/demo/ifan_mini-city/iter_1000.pth --out detections.png
 """
 
 

@@ -51,8 +51,7 @@ class CategoryAwareInstanceHead(BaseAlignment):
                  **kwargs: Any) -> None:
         # The sigmoid starts near 0.5, where its slope is largest. The
         # classifiers of the image level start as PyTorch has it, as do those
-        # of Strong-Weak's code; 0.01 gained nothing there
-        # (docs/mini_city_study.md).
+        # of Strong-Weak's code; 0.01 gained nothing there.
         super().__init__(
             init_cfg=dict(type='Normal', layer='Conv2d', std=.01), **kwargs)
         self.num_classes = num_classes
