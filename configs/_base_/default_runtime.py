@@ -15,12 +15,9 @@ default_hooks = dict(
         interval=5000,
         max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'),
-    # Say what is wrong with a run or a pair before the first iteration.
-    run_check=dict(type='RunCheckHook'),
-    num_class_check=dict(type='NumClassCheckHook'),
-    pair_check=dict(type='PairCheckHook'),
+    # Check config, data, weights and detector before the first iteration.
+    preflight=dict(type='PreflightHook'),
     unreadable_images=dict(type='UnreadableImagesHook'),
-    fit_check=dict(type='FitCheckHook'),
     # Nothing that is not finite reaches the weights: 'stop' or 'skip'.
     finite_check=dict(type='FiniteCheckHook', action='stop'),
     visualization=dict(type='DetVisualizationHook'))
@@ -30,7 +27,7 @@ env_cfg = dict(
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
     dist_cfg=dict(backend='nccl'))
 # An alignment that is not launched yet has parameters without gradients
-# (docs/scaling.md says what this costs).
+# (docs/guide/scaling.md says what this costs).
 find_unused_parameters = True
 
 randomness = dict(seed=0)

@@ -31,7 +31,7 @@ FOLDERS = ('', 'images', 'data', 'JPEGImages')
 class CocoSets(Source):
     """COCO files in the data root, in annotations, or beside their images.
 
-    The split is the file's name without 'instances_', or its folder's if it
+    The split is the file's name without ``instances_``, or its folder's if it
     is called as the tools call it in every folder (`IN_FOLDERS`). Images are
     looked for in the data root, beside the file, in `FOLDERS` below both, in
     SPLIT and images/SPLIT, and at last in any folder of the data root; what

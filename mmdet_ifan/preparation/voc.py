@@ -55,7 +55,7 @@ class Part:
 
 
 class VocFolders(Source):
-    """XML files and images, and perhaps ImageSets/Main/*.txt.
+    """XML files and images, and perhaps the lists in ImageSets/Main.
 
     The XML files are in Annotations and the images in JPEGImages, or in
     other folders that are usual, or beside one another. Several years, such

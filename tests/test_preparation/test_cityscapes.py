@@ -582,7 +582,7 @@ def test_bad_roots_end_the_command_with_a_sentence(
 
 
 @pytest.mark.parametrize('arguments, message', [
-    (dict(betas=[0.03]), r'beta 0.03 is not a level of fog: .* 0.02, 0.05 and all'),
+    (dict(betas=[0.03]), 'beta 0.03 is not a level of fog.* 0.05 and all'),
     (dict(betas=['thick']), 'beta thick is not a level'),
     (dict(workers=0), 'workers must be at least 1, but got 0')])
 def test_bad_arguments_are_refused(root, arguments, message):

@@ -43,6 +43,9 @@ class CategoryAwareInstanceHead(BaseAlignment):
             classes.
     """
 
+    FROM_DETECTOR = dict(
+        in_channels='roi_channels', num_classes='num_classes')
+
     def __init__(self,
                  in_channels: int,
                  num_classes: int,
