@@ -7,7 +7,7 @@ from xml.etree.ElementTree import Element, SubElement
 import cv2
 import numpy as np
 
-from ..preparation.cityscapes_boxes import CATEGORIES, boxes_from_instances
+from ..preparation.instances import CATEGORIES, boxes_from_instances
 from ..utils.errors import DataError
 from .formats import instance_ids
 from .render import Rendered

@@ -1,5 +1,4 @@
-"""Write files whole or not at all, and say what went wrong."""
-
+"""Write files completely or not at all, and explain what went wrong."""
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,13 +10,10 @@ TEMPORARY_SUFFIX = '.tmp'
 
 
 def check_workers(workers: int) -> None:
-    """Refuse a number of threads or processes that does no work.
-
-    Args:
-        workers (int): The number.
+    """Refuse a number of threads or processes below 1.
 
     Raises:
-        DataError: If it is not positive.
+        DataError: If ``workers`` is not positive.
     """
     if workers < 1:
         raise DataError(f'workers must be at least 1, but got {workers}.')
@@ -25,10 +21,10 @@ def check_workers(workers: int) -> None:
 
 @contextmanager
 def explain_write_errors(path: Path) -> Iterator[None]:
-    """Turn what the system says about a failed write into a `DataError`.
+    """Turn the system's error about a failed write into a `DataError`.
 
     Args:
-        path (Path): What is being written, for the message.
+        path (Path): The file or folder, for the message.
 
     Raises:
         DataError: If the block raised an `OSError`.
@@ -44,8 +40,8 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Write a file under a temporary name, then rename it.
 
     Args:
-        path (Path): Its folder is made when missing.
-        content (bytes): The whole file.
+        path (Path): The file; its folder is made if missing.
+        content (bytes): The whole content.
 
     Raises:
         DataError: If the file cannot be written.

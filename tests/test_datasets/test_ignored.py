@@ -14,7 +14,7 @@ from mmdet_ifan.datasets import DomainCocoDataset, UnlabelledDataset
 from mmdet_ifan.preparation import LeftOut
 from mmdet_ifan.preparation.images import image_size, lost_pixels
 from mmdet_ifan.utils.errors import DataError
-from mmdet_ifan.utils.ignored import is_region
+from mmdet_ifan.utils.values import is_region
 
 CLASSES = ('car', 'person')
 IMAGES = [(f'{i}.png', (16, 24)) for i in range(4)]
@@ -75,8 +75,8 @@ def test_flags(labelled, changes, ignored):
 
 def test_flag_that_says_nothing(labelled):
     with pytest.raises(DataError, match="a.json has annotation 1 whose "
-                       "'iscrowd' is neither 0 nor 1. Make it again, or "
-                       'prepare it: tools/prepare/custom.py'):
+                       r"'iscrowd' is neither 0 nor 1 \('maybe'\). Make it "
+                       'again, or prepare it: tools/prepare/custom.py'):
         labelled(iscrowd='maybe')
 
 
@@ -132,7 +132,7 @@ def test_images_of_ignored_boxes_alone_are_trained_on_and_counted(
         filter_cfg=dict(filter_empty_gt=True))
     assert len(dataset) == 2
     assert '1 of the 4 images of' in log()
-    assert 'have ignored boxes alone: background beside them' in log()
+    assert 'have only ignored boxes: all else in them is background' in log()
 
 
 def test_nothing_is_left_out_of_a_test(labelled, log):
@@ -225,11 +225,11 @@ def test_sixteen_bits_are_warned_of(tmp_path, log, suffix):
     cv2.imwrite(str(tmp_path / 'b.png'), GREY)
     UnlabelledDataset('.', data_root=str(tmp_path))
     assert (f'1 of the 2 images that {tmp_path}/. names have more than 8 bits '
-            f'a channel: {tmp_path}/./a{suffix}. Training sees the upper 8.'
+            f'per channel: {tmp_path}/./a{suffix}. Training sees the upper 8.'
             in log())
     problem = lost_pixels(tmp_path / f'a{suffix}')
     assert problem.kind == 'images of 16 bits'
-    assert f'a{suffix} has 16 bits a channel' in problem.sentence
+    assert f'a{suffix} has 16 bits per channel' in problem.sentence
     assert image_size(tmp_path / f'a{suffix}') == (16, 24)
 
 
@@ -239,7 +239,7 @@ def test_what_cannot_be_loaded_is_named_before_training(tmp_path, dtype):
     with pytest.raises(DataError, match='a.tif. OpenCV does not load those of '
                        'more than 16. Convert them'):
         UnlabelledDataset('.', data_root=str(tmp_path))
-    with pytest.raises(LeftOut, match='a.tif has 32 bits a channel'):
+    with pytest.raises(LeftOut, match='a.tif has 32 bits per channel'):
         image_size(tmp_path / 'a.tif')
 
 
@@ -253,4 +253,4 @@ def test_what_is_transparent_is_named(tmp_path, mode):
     image.convert(mode).save(tmp_path / 'a.png')
     problem = lost_pixels(tmp_path / 'a.png')
     assert problem.kind == 'transparent images'
-    assert f'{tmp_path}/a.png is transparent' in problem.sentence
+    assert f'{tmp_path}/a.png is partly transparent' in problem.sentence

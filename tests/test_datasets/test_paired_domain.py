@@ -426,7 +426,7 @@ def test_target_must_have_images(tmp_path, kind):
 ])
 def test_malformed_coco_says_which_file(tmp_path, content):
     (tmp_path / 'bad.json').write_text(content)
-    with pytest.raises(ValueError, match='bad.json is no (COCO|whole)'):
+    with pytest.raises(ValueError, match='bad.json is not (a COCO|valid)'):
         UnlabelledDataset('bad.json', data_root=str(tmp_path))
 
 

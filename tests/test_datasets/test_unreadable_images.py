@@ -93,7 +93,7 @@ def test_one_too_many_is_an_error_that_names_all(pair, tmp_path, workers):
         dataset, sampler=PAIRS, batch_size=None, num_workers=workers)
     with pytest.raises(DataError, match=(
             r'image \S+s4.png cannot be loaded (.|\s)*2 of 5 images cannot, '
-            r'and max_unreadable allows 1: \S+s1.png, \S+s4.png\. Get whole')):
+            r'and max_unreadable allows 1: \S+s1.png, \S+s4.png\. Replace')):
         list(loader)
 
 
@@ -115,8 +115,8 @@ def test_a_folder_that_vanished_is_no_bad_image(pair, tmp_path):
     dataset = pair(5)
     shutil.rmtree(tmp_path / 'target')
     with pytest.raises(DataError, match=(
-            r't3.png cannot be loaded .*: its folder is gone. Is its disk '
-            'still there')):
+            r't3.png cannot be loaded .*: its folder is gone. Check that '
+            'its disk is mounted')):
         dataset[1, 3]
     assert not dataset.target.unreadable.any()
 

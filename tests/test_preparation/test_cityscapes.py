@@ -12,8 +12,8 @@ from pycocotools.coco import COCO
 from mmdet_ifan.mini_city import MiniCity, scene_paths, write_mini_city
 from mmdet_ifan.preparation import Options, cityscapes
 from mmdet_ifan.preparation.cityscapes import prepare_cityscapes
-from mmdet_ifan.preparation.cityscapes_boxes import boxes_from_instances
 from mmdet_ifan.preparation.cityscapes_files import CLEAR, FOGGY, LABELS
+from mmdet_ifan.preparation.instances import boxes_from_instances
 from mmdet_ifan.preparation.stand_in import MANIFEST
 from mmdet_ifan.utils.errors import DataError
 
@@ -405,7 +405,7 @@ def test_incomplete_cityscapes_is_refused(root, monkeypatch):
 
 # --- Bad input -------------------------------------------------------------
 
-NOT_WHOLE = 'is not a whole image'
+NOT_WHOLE = 'is not an intact image'
 NO_MAP = 'not a readable instance map'
 
 
@@ -564,7 +564,7 @@ def test_other_tools_do_not_take_the_files_for_data(root, run_tool):
 @pytest.mark.parametrize('change, message', [
     (lambda root: root / 'nowhere', 'nowhere does not exist'),
     (lambda root: root / CLEAR.path('train/aachen/aachen_c'),
-     'does not exist or is no folder'),
+     'does not exist or is not a folder'),
     (lambda root: (root / 'gtFine').rename(root / 'gt').parent,
      'gtFine/train is missing: unpack gtFine_trainvaltest.zip'),
     (lambda root: (root / 'leftImg8bit/val').rename(root / 'v').parent,

@@ -217,8 +217,8 @@ def test_azure(write, boxes):
     report = prepare(root := write('export.json', content, 'street/{}.jpg'))
     assert boxes(root, 'export') == TRUTH
     assert report.notes == [
-        f'{root}/export.json gives boxes as parts of the image, from 0 to 1: '
-        'they are turned into px.']
+        f'{root}/export.json gives boxes as fractions of the image, from 0 '
+        'to 1: they are converted to px.']
     made = json.loads(
         (root / 'out/annotations/instances_export.json').read_text())
     assert [each['area'] for each in made['annotations']] == [90, 104.5]
@@ -325,7 +325,7 @@ def test_flag_that_says_neither_yes_nor_no(write, boxes, value):
     report = prepare(root)
     assert report.problems.counts == {'unreadable boxes': 1}
     assert (f"{root}/pets.json has annotation 1 whose 'iscrowd' is neither "
-            'yes nor no' in next(report.lines()))
+            '0 nor 1 (' in next(report.lines()))
     assert boxes(root, 'pets')['a.jpg'] == TRUTH['a.jpg'][1:]
 
 

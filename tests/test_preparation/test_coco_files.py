@@ -189,12 +189,12 @@ def forget_size(content):
 CHANGES = [
     (Path.unlink, 'instances_train.json is missing: run the same command '
      'without --check'),
-    (lambda path: path.write_text('[]'), 'it is not a whole COCO file'),
+    (lambda path: path.write_text('[]'), 'it is not a valid COCO file'),
     (lambda path: path.write_text(path.read_text()[:-9]),
-     'it is not a whole COCO file'),
-    (change(forget_size), 'it is not a whole COCO file'),
+     'it is not a valid COCO file'),
+    (change(forget_size), 'it is not a valid COCO file'),
     (change(lambda content: content['images'].pop()),
-     'it is not a whole COCO file'),
+     'it is not a valid COCO file'),
     (change(lambda content: content['images'][1].update(file_name='b')),
      'it lacks å/1.png.'),
     (change(lambda content: [each.update(file_name=str(each['id']))

@@ -220,7 +220,7 @@ def test_nothing_is_recognised(tmp_path, write_image):
     assert '\n' not in message and str(tmp_path) in message
     for part in ('voc has Annotations/*.xml', 'yolo has images and labels',
                  'kitti has image_2', 'coco has annotations/*.json',
-                 'A target to train on needs none'):
+                 'A target domain for training needs none'):
         assert part in message
 
 
@@ -284,7 +284,7 @@ def test_command_checks(voc, run_tool):
     (voc / 'JPEGImages/b.jpg').write_bytes(b'\xff\xd8')
     code, _, err = run_tool('custom.py', voc, '--check')
     assert code == 2 and 'it should not list JPEGImages/b.jpg' in err
-    assert 'JPEGImages/b.jpg is not a whole image' in err
+    assert 'JPEGImages/b.jpg is not an intact image' in err
 
 
 def test_command_is_strict(voc, run_tool):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mmdet_ifan.preparation.depth import (
+from mmdet_ifan.preparation.fog import (
     SKY_DEPTH,
     depth_from_disparity,
     fill_holes,

@@ -284,9 +284,9 @@ def test_cut_jpeg_is_noticed(photos, tmp_path):
 
 @pytest.mark.parametrize('images, out, message', [
     ('nowhere', 'out', 'There is no image in'),
-    ('photos', 'photos', 'one in the other'),
-    ('photos', 'photos/out', 'one in the other'),
-    ('photos', '.', 'one in the other'),
+    ('photos', 'photos', 'one is in the other'),
+    ('photos', 'photos/out', 'one is in the other'),
+    ('photos', '.', 'one is in the other'),
     ('photos', 'taken', 'holds something else')])
 def test_folders_without_sense_are_refused(photos, tmp_path, images, out,
                                            message):

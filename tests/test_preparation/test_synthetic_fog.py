@@ -22,8 +22,11 @@ from mmdet_ifan.preparation.cityscapes_files import (
     SYNTHETIC_MARKER,
     find_frames,
 )
-from mmdet_ifan.preparation.depth import depth_from_disparity
-from mmdet_ifan.preparation.synthetic_fog import estimate_airlight, make_fog
+from mmdet_ifan.preparation.fog import (
+    depth_from_disparity,
+    estimate_airlight,
+)
+from mmdet_ifan.preparation.synthetic_fog import make_fog
 from mmdet_ifan.utils.errors import DataError
 
 CITY = MiniCity(4, 2, 128, 256, 3)
@@ -231,16 +234,16 @@ def no_baseline(path):
 @pytest.mark.parametrize('harm, kind, message', [
     (lambda path: path.unlink(), CLEAR, 'is missing'),
     (lambda path: path.unlink(), LABELS, 'is missing'),
-    (cut, CLEAR, 'is not a whole image'),
+    (cut, CLEAR, 'is not an intact image'),
     (lambda path: path.unlink(), DISPARITY, 'is missing'),
-    (cut, DISPARITY, 'is not a whole image'),
+    (cut, DISPARITY, 'is not an intact image'),
     (shrink, DISPARITY, 'is not a uint16 disparity of 128 x 256 px'),
     (blank, DISPARITY, 'no measurement'),
-    (lambda path: path.unlink(), CAMERA, 'is missing or no camera'),
-    (lambda path: path.write_text('{}'), CAMERA, 'is missing or no camera'),
+    (lambda path: path.unlink(), CAMERA, 'is missing or not a camera'),
+    (lambda path: path.write_text('{}'), CAMERA, 'is missing or not a camera'),
     (no_baseline, CAMERA, 'has the baseline 0.0 m'),
     (cut, LABELS, 'not a readable instance map'),
-    (shrink, LABELS, 'has not 128 x 256 px')])
+    (shrink, LABELS, 'does not have the 128 x 256 px')])
 def test_bad_files_are_left_out_and_named(root, harm, kind, message):
     harm(root / kind.path(FRAME))
     report = make(root)

@@ -214,7 +214,7 @@ def test_listed_image_that_is_missing_or_not_known(flat, write_image):
 def test_split_without_a_path(flat):
     say(flat, 'train: {images: a}')
     with pytest.raises(DataError, match='data.yaml has no readable path for '
-                       'train: write such as train: images/train'):
+                       'train: write, for example, train: images/train'):
         YoloFolders(flat)
 
 
@@ -268,7 +268,7 @@ def test_no_names_at_all(yolo):
 def test_yaml_in_another_encoding(yolo):
     (yolo / 'data.yaml').write_bytes('names: [猫, 狗]'.encode('gbk'))
     with pytest.raises(DataError, match='data.yaml has no readable list of '
-                       'names, for it is not UTF-8: save it so'):
+                       'names, for it is not UTF-8: save it as'):
         YoloFolders(yolo)
 
 

@@ -81,7 +81,7 @@ def test_errors_come_through(processes):
 
 
 def test_killed_worker():
-    with pytest.raises(DataError, match='killed, perhaps for want of memory'):
+    with pytest.raises(DataError, match='killed, perhaps for lack of memory'):
         list(map_in_order(die, range(100), 2, True))
 
 
