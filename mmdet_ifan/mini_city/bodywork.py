@@ -1,4 +1,4 @@
-"""Panels, wheels and lamps that vehicles are put together from."""
+"""Build the panels, wheels and lamps of vehicles."""
 
 from collections.abc import Callable
 
@@ -60,11 +60,11 @@ def prism(profile: list[tuple[float, float]], half_width: float,
     Args:
         profile (list): Corners (forward, up) in m, in order.
         half_width (float): Half of the extrusion, in m.
-        colour (Colour): Of every face.
+        colour (Colour): Colour of every face.
 
     Returns:
-        list[Face]: The strips, one for each side of the profile in its
-        order, then the left and the right side.
+        list[Face]: A strip for each side of the profile in its order, then
+        the left and the right side.
     """
     corners = np.array(profile, dtype=float)
     left = np.insert(corners, 1, half_width, axis=1)
@@ -102,7 +102,7 @@ def on_both_sides(make: Callable[[float], np.ndarray], colour: Colour,
 
 def wheels(positions: list[float], radius: float,
            half_width: float) -> list[Face]:
-    """Wheels on both sides; they reach below the body, so are no decals."""
+    """Wheels on both sides, no decals since they reach below the body."""
     turn = np.linspace(0, 2 * np.pi, 14, endpoint=False)
     faces = []
     for sign in (1.0, -1.0):
@@ -132,7 +132,7 @@ def lamps(front: float, rear: float, up: tuple[float, float],
 
 def tyres_seen_from_the_ends(length: float, radius: float,
                              half_width: float) -> list[Face]:
-    """Front and rear wheels as they show under the bumpers."""
+    """Front and rear wheels as seen under the bumpers."""
     faces = []
     for sign in (1, -1):
         span = (sign * half_width * 0.62, sign * half_width * 0.97)

@@ -1,4 +1,4 @@
-"""Colour, depth and labels, painted at once with OpenCV."""
+"""Paint colour, depth and labels at once with OpenCV."""
 
 from functools import cached_property
 
@@ -17,8 +17,7 @@ from .geometry import (
     cut_near,
     plane_depth,
 )
-from .light import Light
-from .look import Look, Tiles
+from .look import Light, Look, Tiles
 
 SHIFT = 4  # Binary digits after the point in OpenCV's coordinates.
 FAR_AWAY = 20000.0  # px; clipped, or OpenCV's fixed point overflows.
@@ -65,10 +64,10 @@ class Canvas:
         """Paint a thing, its farther parts first.
 
         Args:
-            parts (list[Part]): In world coordinates.
-            index (int): What it writes into the index canvas.
+            parts (list[Part]): Its parts, in world coordinates.
+            index (int): Its value in the index canvas.
             on_ground (bool): Whether it lies on the ground, whose depth is
-                there already. Defaults to False.
+                already painted. Defaults to False.
             tiles (Tiles, optional): Pattern on its faces. Defaults to None.
         """
         def distance(part: Part) -> float:
@@ -86,7 +85,7 @@ class Canvas:
                     self._outline(shape, index)
 
     def shadow(self, parts: list[Part]) -> None:
-        """Darken the ground under a thing, or where its shadow falls."""
+        """Darken the ground under a thing, or in its shadow."""
         points = np.concatenate([_corners(part) for part in parts])
         if self.look.casts_shadows:
             sun = self.light.sun
@@ -112,7 +111,7 @@ class Canvas:
 
     def _mask(self, pixels: np.ndarray, corner: np.ndarray,
               size: np.ndarray) -> np.ndarray:
-        """Which pixels of a part of the canvas a polygon covers, bool."""
+        """Mask of a part of the canvas that a polygon covers, bool."""
         mask = np.zeros((size[1], size[0]), dtype=np.uint8)
         if mask.size:
             cv2.fillConvexPoly(mask, pixels - (corner << SHIFT), 1,
@@ -171,7 +170,7 @@ class Canvas:
 
     def _lay(self, tiles: Tiles, points: np.ndarray,
              pixels: np.ndarray) -> None:
-        """Lay a pattern over a face; it stays where it is in the world."""
+        """Lay a pattern, fixed in the world, over a face."""
         rows, columns, mask = self._covered(pixels)
         u, v = self._pixel_columns[columns], self._pixel_rows[rows]
         depth = plane_depth(points, self.camera, u, v)
@@ -190,7 +189,7 @@ class Canvas:
 
     def _covered(self,
                  pixels: np.ndarray) -> tuple[slice, slice, np.ndarray]:
-        """Rows and columns around a polygon, and which it covers, bool."""
+        """Rows and columns around a polygon, and the mask it covers."""
         corner, size = self._around(pixels)
         return (slice(corner[1], corner[1] + size[1]),
                 slice(corner[0], corner[0] + size[0]),
@@ -211,7 +210,7 @@ class Canvas:
                    float(ends[:, 2].mean()))
         if radii.max() < 1.5:
             return
-        # The sunny side of a round thing is brighter, which gives it volume.
+        # A brighter sunny side gives a round thing volume.
         offset = np.array([self.light.sun[0], -self.light.sun[1]])
         points = (centres[:, None] + 0.6 * circle
                   + 0.3 * radii[:, None, None] * offset)
@@ -246,7 +245,7 @@ class Canvas:
         cv2.fillConvexPoly(self.depth, pixels, depth, shift=SHIFT)
 
     def sampled(self, canvas: np.ndarray) -> np.ndarray:
-        """Take one sample a pixel; labels and depths must not be mixed."""
+        """Take one sample per pixel; labels and depths cannot be averaged."""
         factor = settings.SUPERSAMPLE
         return canvas[factor // 2::factor, factor // 2::factor]
 
@@ -256,7 +255,7 @@ _CIRCLE = np.stack([np.cos(_TURN), np.sin(_TURN)], axis=1)
 
 
 def _lit(colour: Colour, light: list[float]) -> Colour:
-    """Colour that a material shows in a light of three factors."""
+    """Colour of a material in a light of three factors."""
     blue, green, red = (
         min(255.0, channel * factor)
         for channel, factor in zip(colour, light, strict=True))

@@ -1,4 +1,4 @@
-"""Ground, houses, trees and lamps: everything that is not an object."""
+"""Build ground, houses, trees and lamps: all that is not an object."""
 
 from dataclasses import dataclass
 
@@ -38,7 +38,7 @@ class Street:
 
     @property
     def gap(self) -> tuple[float, float]:
-        """tuple[float, float]: z from and to which there are no houses."""
+        """tuple[float, float]: z where the gap between houses begins, ends."""
         if self.crossing is None:
             return FAR, FAR
         half = self.crossing_width / 2 + 2.0
@@ -82,10 +82,10 @@ def markings(rng: np.random.Generator, street: Street,
     """Kerbs, dashes, zebra and rails; paint on the ground.
 
     Args:
-        rng (np.random.Generator): Shifts the dashes.
+        rng (np.random.Generator): Source of the dashes' shift.
         street (Street): The plan.
-        rails (list): Of each track, its x (or z, if it crosses) in m and
-            whether it crosses the street.
+        rails (list): x of each track in m (z if it crosses the street), and
+            whether it crosses.
 
     Returns:
         list[Primitive]: Decals.
@@ -117,11 +117,11 @@ def markings(rng: np.random.Generator, street: Street,
 
 def houses(rng: np.random.Generator,
            street: Street) -> list[tuple[float, list[Part]]]:
-    """Rows of houses on both sides and what closes the street.
+    """Rows of houses on both sides and at the end of the street.
 
     Returns:
-        list[tuple[float, list[Part]]]: Of each house the z in m up to which
-        it hides things, and its parts.
+        list[tuple[float, list[Part]]]: For each house, the z in m up to
+        which it hides things, and its parts.
     """
     low, high = street.gap
     built = [(FAR, [Part(_far_end(rng))])]

@@ -1,4 +1,4 @@
-"""Cars, trucks, buses and trams, built from extruded side profiles."""
+"""Build cars, trucks, buses and trams from extruded side profiles."""
 
 import numpy as np
 
@@ -27,7 +27,7 @@ def car(rng: np.random.Generator) -> tuple[list[Part], np.ndarray]:
     """Build a hatchback, a saloon or an SUV.
 
     Args:
-        rng (np.random.Generator): Decides variant, size and paint.
+        rng (np.random.Generator): Source of variant, size and paint.
 
     Returns:
         tuple[list[Part], np.ndarray]: The parts, and (length, width,

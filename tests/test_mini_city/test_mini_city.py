@@ -10,13 +10,8 @@ import numpy as np
 import pytest
 from cityscapesscripts.helpers.labels import id2label, name2label
 
-from mmdet_ifan.mini_city import (
-    MiniCity,
-    scene_paths,
-    settings,
-    write_mini_city,
-)
-from mmdet_ifan.mini_city.formats import disparity, instance_ids
+from mmdet_ifan.mini_city import MiniCity, settings, write_mini_city
+from mmdet_ifan.mini_city.city import disparity, instance_ids
 from mmdet_ifan.mini_city.geometry import (
     NEAR,
     Camera,
@@ -27,7 +22,7 @@ from mmdet_ifan.mini_city.geometry import (
     place,
     plane_depth,
 )
-from mmdet_ifan.mini_city.light import Light
+from mmdet_ifan.mini_city.look import Light
 from mmdet_ifan.mini_city.render import render
 from mmdet_ifan.mini_city.scene import Scene, Sprite, draw_scene
 from mmdet_ifan.mini_city.surroundings import Street
@@ -82,7 +77,7 @@ def test_equal_arguments_give_equal_files():
 
 def test_seed_split_and_index_each_change_the_image():
     other_seed = MiniCity(train=4, val=3, height=64, width=128, seed=6)
-    images = [city.render(split, index)[scene_paths(split, index)['image']]
+    images = [city.render(split, index)[city.paths(split, index)['image']]
               for city, split, index in (
                   (SMALL, 'train', 0), (SMALL, 'train', 1),
                   (SMALL, 'val', 0), (other_seed, 'train', 0))]
@@ -300,7 +295,7 @@ def test_fog_by_hand():
 @pytest.mark.parametrize('beta', BETAS)
 def test_foggy_files_follow_from_the_other_files(beta):
     city = MiniCity(height=128, width=256, seed=1)
-    paths = scene_paths('train', 0)
+    paths = city.paths('train', 0)
     files = city.render('train', 0)
     camera = json.loads(files[paths['camera']])
     stored = decode(files[paths['disparity']]).astype(float)
@@ -474,7 +469,7 @@ def test_a_lost_file_is_rendered_again(tmp_path):
     city = MiniCity(train=2, val=1, height=32, width=64)
     write_mini_city(tmp_path, city, workers=1, say=mute)
     before = files_of(tmp_path)
-    (tmp_path / scene_paths('train', 1)['disparity']).unlink()
+    (tmp_path / city.paths('train', 1)['disparity']).unlink()
     assert write_mini_city(tmp_path, city, workers=1, say=mute)
     assert files_of(tmp_path) == before
 

@@ -9,14 +9,13 @@ import pytest
 from cityscapesscripts.helpers.labels import id2label, name2label
 
 from mmdet_ifan.mini_city import MiniCity, MiniSim, settings, write_mini_city
-from mmdet_ifan.mini_city.formats import instance_ids
+from mmdet_ifan.mini_city.city import instance_ids
 from mmdet_ifan.mini_city.geometry import Camera, Face, Limb, Part
-from mmdet_ifan.mini_city.light import Light
-from mmdet_ifan.mini_city.look import Tiles
+from mmdet_ifan.mini_city.look import Light, Tiles
 from mmdet_ifan.mini_city.render import render
 from mmdet_ifan.mini_city.scene import Scene, Sprite, draw_scene
+from mmdet_ifan.mini_city.sim import annotation
 from mmdet_ifan.mini_city.surroundings import Street, flat
-from mmdet_ifan.mini_city.voc import annotation
 from mmdet_ifan.preparation.stand_in import MANIFEST
 from mmdet_ifan.utils.errors import DataError
 

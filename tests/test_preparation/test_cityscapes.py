@@ -9,7 +9,7 @@ import pytest
 from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
 
-from mmdet_ifan.mini_city import MiniCity, scene_paths, write_mini_city
+from mmdet_ifan.mini_city import MiniCity, write_mini_city
 from mmdet_ifan.preparation import Options, cityscapes
 from mmdet_ifan.preparation.cityscapes import prepare_cityscapes
 from mmdet_ifan.preparation.cityscapes_files import CLEAR, FOGGY, LABELS
@@ -78,7 +78,7 @@ def mini_city_maps():
     maps = []
     for index in range(4):
         content = MiniCity(height=256, width=512).render('train', index)[
-            scene_paths('train', index)['instances']]
+            MiniCity.paths('train', index)['instances']]
         instances = cv2.imdecode(np.frombuffer(content, np.uint8), -1)
         instances[120:131, 40 * index:40 * index + 25] = 26
         maps.append(instances)
@@ -371,7 +371,7 @@ def test_mini_city_gives_a_file_for_each_fog_and_one_for_all(mini):
 
 def test_mini_city_with_a_lost_scene_is_noticed(mini):
     for kind in ('image', 'instances'):
-        (mini / scene_paths('val', 1)[kind]).unlink()
+        (mini / MiniCity.paths('val', 1)[kind]).unlink()
     with pytest.raises(DataError, match='1 images in val, but its '
                        f'{MANIFEST} says 2'):
         prepare(mini)
@@ -379,7 +379,7 @@ def test_mini_city_with_a_lost_scene_is_noticed(mini):
 
 
 def test_mini_city_with_another_label_is_noticed(mini):
-    path = str(mini / scene_paths('val', 0)['instances'])
+    path = str(mini / MiniCity.paths('val', 0)['instances'])
     instances = cv2.imread(path, cv2.IMREAD_UNCHANGED)
     instances[:9, :9] = 26999
     cv2.imwrite(path, instances)
