@@ -29,10 +29,10 @@ def get_random_state() -> RandomState:
     state = dict(
         python=random.getstate(),
         numpy=numpy,
-        torch=_to_bytes(torch.get_rng_state()))
+        torch=torch.get_rng_state().numpy().tobytes())
     # Not in a worker, where CUDA is not initialised.
     if torch.cuda.is_initialized():
-        state['cuda'] = _to_bytes(torch.cuda.get_rng_state())
+        state['cuda'] = torch.cuda.get_rng_state().numpy().tobytes()
     return state
 
 
@@ -97,11 +97,6 @@ def start_worker_from(states: Sequence[tuple[int, RandomState | None]],
         init(number)
     if state is not None:
         set_random_state(state)
-
-
-def _to_bytes(state: torch.Tensor) -> bytes:
-    """Turn a state of torch into bytes."""
-    return state.numpy().tobytes()
 
 
 def _to_tensor(state: bytes) -> torch.Tensor:

@@ -1,7 +1,5 @@
 """Paint colour, depth and labels at once with OpenCV."""
 
-from functools import cached_property
-
 import cv2
 import numpy as np
 
@@ -11,7 +9,6 @@ from .geometry import (
     Colour,
     Face,
     Limb,
-    Outline,
     Part,
     Ring,
     cut_near,
@@ -40,6 +37,8 @@ class Canvas:
         self.colour = self._sky()
         self.depth = self.camera.ground_depth()
         self.index = np.zeros(self.depth.shape, dtype=np.int32)
+        self._rows, self._columns = (np.arange(side) + 0.5
+                                     for side in self.depth.shape)
 
     def _sky(self) -> np.ndarray:
         """Gradient from the zenith to the horizon, uint8 (H, W, 3)."""
@@ -49,14 +48,6 @@ class Canvas:
         column = share * horizon + (1 - share) * zenith
         return np.repeat(column[:, None], camera.width,
                          axis=1).astype(np.uint8)
-
-    @cached_property
-    def _pixel_columns(self) -> np.ndarray:
-        return np.arange(self.camera.width) + 0.5
-
-    @cached_property
-    def _pixel_rows(self) -> np.ndarray:
-        return np.arange(self.camera.height) + 0.5
 
     def paint(self, parts: list[Part], index: int,
               on_ground: bool = False,
@@ -70,10 +61,8 @@ class Canvas:
                 already painted. Defaults to False.
             tiles (Tiles, optional): Pattern on its faces. Defaults to None.
         """
-        def distance(part: Part) -> float:
-            return -float(np.linalg.norm(part.centre - self.eye))
-
-        for part in sorted(parts, key=distance):
+        for part in sorted(parts, key=lambda part: -float(
+                np.linalg.norm(part.centre - self.eye))):
             for shape in part.primitives:
                 if isinstance(shape, Face):
                     self._face(shape, index, on_ground, tiles)
@@ -82,7 +71,8 @@ class Canvas:
                 elif isinstance(shape, Ring):
                     self._ring(shape, index)
                 else:
-                    self._outline(shape, index)
+                    cv2.fillPoly(self.index, [self._fixed(shape.points)],
+                                 index, shift=SHIFT)
 
     def shadow(self, parts: list[Part]) -> None:
         """Darken the ground under a thing, or in its shadow."""
@@ -101,22 +91,6 @@ class Canvas:
         rows, columns, mask = self._covered(pixels)
         ground = self.colour[rows, columns]
         ground[mask] = (ground[mask] * self.look.shadow).astype(np.uint8)
-
-    def _around(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Corner and size (x, y) of a polygon's part of the canvas, in px."""
-        corner = np.maximum((pixels.min(axis=0) >> SHIFT) - 1, 0)
-        end = np.minimum((pixels.max(axis=0) >> SHIFT) + 3,
-                         [self.camera.width, self.camera.height])
-        return corner, np.maximum(end - corner, 0)
-
-    def _mask(self, pixels: np.ndarray, corner: np.ndarray,
-              size: np.ndarray) -> np.ndarray:
-        """Mask of a part of the canvas that a polygon covers, bool."""
-        mask = np.zeros((size[1], size[0]), dtype=np.uint8)
-        if mask.size:
-            cv2.fillConvexPoly(mask, pixels - (corner << SHIFT), 1,
-                               shift=SHIFT)
-        return mask.astype(bool)
 
     def _fixed(self, points: np.ndarray) -> np.ndarray:
         """Project (N, 3) to OpenCV's fixed-point px, int32 (N, 2).
@@ -163,8 +137,8 @@ class Canvas:
     def _plane(self, points: np.ndarray, pixels: np.ndarray) -> None:
         """Write the exact depth of a slanted face."""
         rows, columns, mask = self._covered(pixels)
-        depth = plane_depth(points, self.camera, self._pixel_columns[columns],
-                            self._pixel_rows[rows])
+        depth = plane_depth(points, self.camera, self._columns[columns],
+                            self._rows[rows])
         np.copyto(self.depth[rows, columns], depth, casting='same_kind',
                   where=mask)
 
@@ -172,7 +146,7 @@ class Canvas:
              pixels: np.ndarray) -> None:
         """Lay a pattern, fixed in the world, over a face."""
         rows, columns, mask = self._covered(pixels)
-        u, v = self._pixel_columns[columns], self._pixel_rows[rows]
+        u, v = self._columns[columns], self._rows[rows]
         depth = plane_depth(points, self.camera, u, v)
         metres = depth / self.camera.focal  # A pixel's.
         x = (u - self.camera.u0) * metres
@@ -190,10 +164,16 @@ class Canvas:
     def _covered(self,
                  pixels: np.ndarray) -> tuple[slice, slice, np.ndarray]:
         """Rows and columns around a polygon, and the mask it covers."""
-        corner, size = self._around(pixels)
-        return (slice(corner[1], corner[1] + size[1]),
-                slice(corner[0], corner[0] + size[0]),
-                self._mask(pixels, corner, size))
+        corner = np.maximum((pixels.min(axis=0) >> SHIFT) - 1, 0)
+        end = np.minimum((pixels.max(axis=0) >> SHIFT) + 3,
+                         [self.camera.width, self.camera.height])
+        width, height = np.maximum(end - corner, 0)
+        mask = np.zeros((height, width), dtype=np.uint8)
+        if mask.size:
+            cv2.fillConvexPoly(mask, pixels - (corner << SHIFT), 1,
+                               shift=SHIFT)
+        return (slice(corner[1], corner[1] + height),
+                slice(corner[0], corner[0] + width), mask.astype(bool))
 
     def _limb(self, limb: Limb, index: int) -> None:
         ends = np.stack([limb.start, limb.end])
@@ -206,8 +186,10 @@ class Canvas:
         points = (centres[:, None] + circle).reshape(-1, 2)
         hull = cv2.convexHull(np.round(points * (1 << SHIFT)).astype(
             np.int32))
-        self._fill(hull, self._round_shade(limb.colour, 0.88), index,
-                   float(ends[:, 2].mean()))
+        for canvas, value in (
+                (self.colour, self._round_shade(limb.colour, 0.88)),
+                (self.index, index), (self.depth, float(ends[:, 2].mean()))):
+            cv2.fillConvexPoly(canvas, hull, value, shift=SHIFT)
         if radii.max() < 1.5:
             return
         # A brighter sunny side gives a round thing volume.
@@ -233,16 +215,6 @@ class Canvas:
         for canvas, value in ((self.colour, colour), (self.depth, depth),
                               (self.index, index)):
             cv2.polylines(canvas, [pixels], True, value, thick, shift=SHIFT)
-
-    def _outline(self, outline: Outline, index: int) -> None:
-        cv2.fillPoly(self.index, [self._fixed(outline.points)], index,
-                     shift=SHIFT)
-
-    def _fill(self, pixels: np.ndarray, colour: Colour, index: int,
-              depth: float) -> None:
-        cv2.fillConvexPoly(self.colour, pixels, colour, shift=SHIFT)
-        cv2.fillConvexPoly(self.index, pixels, index, shift=SHIFT)
-        cv2.fillConvexPoly(self.depth, pixels, depth, shift=SHIFT)
 
     def sampled(self, canvas: np.ndarray) -> np.ndarray:
         """Take one sample per pixel; labels and depths cannot be averaged."""

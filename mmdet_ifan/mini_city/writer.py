@@ -8,9 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..preparation.stand_in import MANIFEST, UNFINISHED
+from ..preparation.stand_in import MANIFEST, RENDER, UNFINISHED
 from ..utils.errors import DataError
 from ..utils.files import TEMPORARY_SUFFIX, check_workers, write_atomically
+from ..utils.json_files import read_json
 from ..utils.parallel import map_in_order
 from . import settings
 from .city import MiniCity, json_bytes
@@ -105,10 +106,10 @@ def _read_identity(root: Path) -> dict[str, Any] | None:
         path = root / name
         if path.exists():
             try:
-                return dict(json.loads(path.read_text()))
-            except ValueError as error:
-                raise DataError(f'{path} is not readable JSON: remove the '
-                                'folder and render again.') from error
+                return dict(read_json(path))
+            except (TypeError, ValueError) as error:
+                raise DataError(f'{path} is not readable: {RENDER}.') from (
+                    error)
     return None
 
 

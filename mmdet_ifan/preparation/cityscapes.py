@@ -6,7 +6,6 @@ those of MMDetection's own converter, which also writes masks.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -76,6 +75,7 @@ def prepare_cityscapes(root: Path, options: Options,
     if counts is None:
         _check_numbers(root, frames)
     versions = _versions(root, betas)
+    kinds = list(dict.fromkeys(sum(versions.values(), [])))
     with CocoFiles(options.folder(root),
                    [_file(split, version) for split in SPLITS
                     for version in versions],
@@ -86,11 +86,23 @@ def prepare_cityscapes(root: Path, options: Options,
                 account.leave_out(problem.kind, problem.image)
         for split in SPLITS:
             readings = map_in_order(
-                partial(_read, root, versions), frames[split],
-                options.workers, title=f'read {split}')
-            for frame, reading in zip(frames[split], readings, strict=True):
-                _add(files, split, versions, reading)
-                _account(account, root, frame, versions, reading)
+                partial(_read, root, kinds), frames[split], options.workers,
+                title=f'read {split}')
+            for frame, (images, problems) in zip(frames[split], readings,
+                                                 strict=True):
+                for problem in problems:
+                    files.note(problem)
+                for version, listed in versions.items():
+                    for kind in listed:
+                        if kind in images:
+                            files.add(_file(split, version), images[kind])
+                labels = [root / LABELS.path(frame)]
+                for kind in kinds:
+                    if kind in images:
+                        account.use(kind.path(frame), labels)
+                    else:
+                        account.leave_out(problems[-1].kind, kind.path(frame),
+                                          labels)
         # No image of a stand-in may be missing either.
         for split in ('val', ) if counts is None else SPLITS:
             _check_whole(files, split, len(frames[split]), versions)
@@ -105,14 +117,6 @@ def prepare_cityscapes(root: Path, options: Options,
             'tools/prepare/fog.py. It is not the official Foggy Cityscapes.')
     report.account += account.lines()
     return report
-
-
-@dataclass
-class _Reading:
-    """Usable images of one frame with their boxes, and the problems."""
-
-    images: dict[Kind, LabelledImage] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
 
 
 def _file(split: str, version: str) -> str:
@@ -161,9 +165,11 @@ def _keep_apart(root: Path, frames: dict[str, list[str]]) -> list[Problem]:
             for frame in both]
 
 
-def _read(root: Path, versions: Versions, frame: str) -> _Reading:
-    """Read the boxes of a frame and check that its images are intact."""
-    reading = _Reading()
+def _read(root: Path, kinds: list[Kind], frame: str
+          ) -> tuple[dict[Kind, LabelledImage], list[Problem]]:
+    """Read the boxes of a frame; give its usable images, and the problems."""
+    images: dict[Kind, LabelledImage] = {}
+    problems: list[Problem] = []
     path = root / LABELS.path(frame)
     try:
         with one_file(path):
@@ -174,48 +180,23 @@ def _read(root: Path, versions: Versions, frame: str) -> _Reading:
                 raise damaged_labels(path, f'holds {error}, which Cityscapes '
                                      'does not have') from error
     except LeftOut as error:
-        reading.problems.append(error.problem)
-        return reading
+        return images, [error.problem]
     height, width = instances.shape
-    for kind in dict.fromkeys(sum(versions.values(), [])):
+    for kind in kinds:
         name = kind.path(frame)
         try:
             with one_file(root / name):
                 size = image_size(root / name)
+                if size != (height, width):
+                    raise LeftOut(
+                        'images of another size',
+                        f'{root / name} has {size[0]} x {size[1]} px, but its '
+                        f'label file {height} x {width}: left out.')
         except LeftOut as error:
-            reading.problems.append(error.problem)
-            continue
-        if size != (height, width):
-            reading.problems.append(Problem(
-                'images of another size',
-                f'{root / name} has {size[0]} x {size[1]} px, but its label '
-                f'file {height} x {width}: left out.'))
-            continue
-        reading.images[kind] = LabelledImage(name, height, width, annotations)
-    return reading
-
-
-def _add(files: CocoFiles, split: str, versions: Versions,
-         reading: _Reading) -> None:
-    """Add a frame to the files of its split."""
-    for problem in reading.problems:
-        files.note(problem)
-    for version, kinds in versions.items():
-        for kind in kinds:
-            if kind in reading.images:
-                files.add(_file(split, version), reading.images[kind])
-
-
-def _account(account: Account, root: Path, frame: str, versions: Versions,
-             reading: _Reading) -> None:
-    """Count what became of the files of a frame."""
-    labels = [root / LABELS.path(frame)]
-    for kind in dict.fromkeys(sum(versions.values(), [])):
-        if kind in reading.images:
-            account.use(kind.path(frame), labels)
+            problems.append(error.problem)
         else:
-            account.leave_out(reading.problems[-1].kind, kind.path(frame),
-                              labels)
+            images[kind] = LabelledImage(name, height, width, annotations)
+    return images, problems
 
 
 def _check_whole(files: CocoFiles, split: str, frames: int,

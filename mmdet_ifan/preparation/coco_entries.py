@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from ..utils.errors import DataError
-from ..utils.json_files import read_content
+from ..utils.json_files import Unusable, parse_part, read_content
 from ..utils.text import repeated
 from ..utils.values import is_ignored, is_text, read_id, read_number
 from .boxes import Box
@@ -89,29 +89,11 @@ def read_entries(path: Path) -> CocoEntries:
     return entries
 
 
-class _Unusable(Exception):
-    """Raised with the key and value that make an entry unusable."""
-
-
 def _parse(entries: CocoEntries, content: dict[str, Any], part: str,
            parse: Callable[[dict[str, Any]], T]) -> list[T]:
-    """Parse each entry of a part, which must be a list with a usable one."""
-    path, found = entries.path, content.get(part)
-    if not isinstance(found, list):
-        raise DataError(
-            f"{path} is not a COCO file: it has no list '{part}'.")
-    parsed, failures = [], []
-    for i, entry in enumerate(found):
-        where = f"entry {i} in its '{part}'"
-        try:
-            if isinstance(entry, dict):
-                parsed.append(parse(entry))
-            else:
-                failures.append(f'{where} is not an object ({entry!r:.40})')
-        except _Unusable as error:
-            key, value = error.args
-            failures.append(f"the '{key}' of {where} is missing or not usable "
-                            f'({value!r:.40})')
+    """Parse the entries of a part, some of which must be usable."""
+    path = entries.path
+    parsed, failures = parse_part(path, content, part, parse)
     if failures and not parsed:
         raise DataError(f'{path} is not a COCO file: {failures[0]}. Make or '
                         'copy it again.')
@@ -125,7 +107,7 @@ def _needed(entry: dict[str, Any], key: str,
     """Read a value that an entry must have."""
     value = read(entry.get(key))
     if value is None:
-        raise _Unusable(key, entry.get(key))
+        raise Unusable(key, entry.get(key))
     return value
 
 

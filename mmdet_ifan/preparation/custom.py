@@ -1,7 +1,6 @@
 """Prepare any labelled data set in a common format."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -144,17 +143,17 @@ def prepare_custom(source: Source, options: Options,
         readings = map_in_order(
             partial(_read, source), [item for item, _ in images],
             options.workers, source.processes)
-        for (item, members), reading in zip(images, readings, strict=True):
-            for problem in reading.problems:
+        for (item, members), (size, boxes, problems) in zip(
+                images, readings, strict=True):
+            for problem in problems:
                 files.note(problem)
-            if reading.boxes is None:
-                account.leave_out(reading.problems[-1].kind, item.image,
+            if size is None:
+                account.leave_out(problems[-1].kind, item.image,
                                   source.label_files(item))
                 continue
             account.use(item.image, source.label_files(item))
-            image = LabelledImage(
-                item.image, reading.height, reading.width,
-                list(categories.annotations(reading.boxes)))
+            image = LabelledImage(item.image, *size,
+                                  list(categories.annotations(boxes)))
             for split in members:
                 files.add(names[split], image)
         categories.check()
@@ -166,35 +165,25 @@ def prepare_custom(source: Source, options: Options,
     return report
 
 
-@dataclass
-class _Reading:
-    """Size, boxes and problems of one image; no boxes if it is left out."""
-
-    problems: list[Problem]
-    height: int = 0
-    width: int = 0
-    boxes: list[Box] | None = None
-
-
-def _read(source: Source, item: Item) -> _Reading:
-    """Read the size and boxes of an image."""
+def _read(source: Source, item: Item
+          ) -> tuple[tuple[int, int] | None, list[Box], list[Problem]]:
+    """Read size, boxes and problems of an image; no size if it is left out."""
     path, where = source.root / item.image, source.where(item)
-    if not is_text(item.image):
-        return _Reading([Problem(
-            'images with unusable names',
-            f'{str(path)!r} is not UTF-8 or has control characters, which '
-            'training refuses: left out.')])
     try:
+        if not is_text(item.image):
+            raise LeftOut(
+                'images with unusable names',
+                f'{str(path)!r} is not UTF-8 or has control characters, which '
+                'training refuses: left out.')
         with one_file(path):
-            height, width = image_size(path)
+            size = image_size(path)
         with one_file(where):
-            boxes, problems = source.boxes(item, height, width)
+            boxes, problems = source.boxes(item, *size)
     except LeftOut as error:
-        return _Reading([error.problem])
-    boxes, more = clean_boxes(boxes, height, width, where)
+        return None, [], [error.problem]
+    boxes, more = clean_boxes(boxes, *size, where)
     lost = lost_pixels(path)
-    return _Reading([*problems, *more, *filter(None, [lost])], height, width,
-                    boxes)
+    return size, boxes, [*problems, *more, *filter(None, [lost])]
 
 
 def _spare_input(source: Source, paths: list[Path]) -> None:

@@ -1,11 +1,14 @@
 """Read JSON files, above all COCO files of unknown origin."""
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from .errors import DataError
 from .values import is_number, is_text
+
+T = TypeVar('T')
 
 
 def _is_id(value: Any) -> bool:
@@ -76,6 +79,47 @@ def read_content(path: str | Path) -> dict[str, Any]:
     return content
 
 
+class Unusable(Exception):
+    """Raised with the key and value that make an entry unusable."""
+
+
+def parse_part(path: str | Path, content: dict[str, Any], part: str,
+               parse: Callable[[dict[str, Any]], T]
+               ) -> tuple[list[T], list[str]]:
+    """Parse the entries of one part of a COCO file.
+
+    Args:
+        path (str | Path): The file, for the message.
+        content (dict[str, Any]): Its content.
+        part (str): Name of the part, such as 'images'.
+        parse (Callable): Function of an entry; may raise :class:`Unusable`.
+
+    Returns:
+        tuple[list, list[str]]: The results, and a description of each entry
+        that is unusable.
+
+    Raises:
+        DataError: If the part is not a list.
+    """
+    entries = content.get(part)
+    if not isinstance(entries, list):
+        raise DataError(
+            f"{path} is not a COCO file: it has no list '{part}'.")
+    parsed, failures = [], []
+    for i, entry in enumerate(entries):
+        where = f"entry {i} in its '{part}'"
+        try:
+            if isinstance(entry, dict):
+                parsed.append(parse(entry))
+            else:
+                failures.append(f'{where} is not an object ({entry!r:.40})')
+        except Unusable as error:
+            key, value = error.args
+            failures.append(f"the '{key}' of {where} is missing or not usable "
+                            f'({value!r:.40})')
+    return parsed, failures
+
+
 def read_coco(path: str | Path,
               needed: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     """Read a COCO file and check the parts that are needed.
@@ -96,19 +140,15 @@ def read_coco(path: str | Path,
     # A file of test images may have none.
     content.setdefault('annotations', [])
     for part, keys in needed.items():
-        entries = content.get(part)
-        if not isinstance(entries, list):
-            raise DataError(f"{path} is not a COCO file: it has no list "
-                            f"'{part}'.")
-        for i, entry in enumerate(entries):
-            if not isinstance(entry, dict):
-                raise DataError(f"{path} is not a COCO file: entry {i} in its "
-                                f"'{part}' is not an object ({entry!r:.40}).")
-            for key in keys:
-                value = entry.get(key)
-                if not USABLE[key](value):
-                    raise DataError(
-                        f"{path} is not a COCO file: the '{key}' of entry {i} "
-                        f"in its '{part}' is missing or not usable "
-                        f'({value!r:.40}). {PREPARE}')
+        _, failures = parse_part(path, content, part, partial(_check, keys))
+        if failures:
+            raise DataError(
+                f'{path} is not a COCO file: {failures[0]}. {PREPARE}')
     return content
+
+
+def _check(keys: Sequence[str], entry: dict[str, Any]) -> None:
+    """Check the values that an entry must have."""
+    for key in keys:
+        if not USABLE[key](entry.get(key)):
+            raise Unusable(key, entry.get(key))
