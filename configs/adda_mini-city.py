@@ -5,5 +5,5 @@ model = dict(
     alignments=dict(
         _delete_=True,
         adda=dict(
-            type='GlobalDomainHead', in_channels=128, hidden_channels=64)))
-default_hooks = dict(late_launch=dict(launch=dict(_delete_=True, adda=0)))
+            type='GlobalDomainHead', in_channels=112, hidden_channels=64)))
+default_hooks = dict(late_launch=dict(launch=dict(_delete_=True, adda=200)))

@@ -6,8 +6,9 @@ model = dict(
         _delete_=True,
         da_faster=dict(
             type='DAFasterHead',
-            in_channels=128,
+            in_channels=112,
             instance_channels=256,
             image_channels=128,
             hidden_channels=256)))
-default_hooks = dict(late_launch=dict(launch=dict(_delete_=True, da_faster=0)))
+default_hooks = dict(
+    late_launch=dict(launch=dict(_delete_=True, da_faster=200)))

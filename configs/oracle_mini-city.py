@@ -3,4 +3,4 @@ _base_ = './source-only_mini-city.py'
 train_dataloader = dict(
     dataset=dict(
         source=dict(
-            ann_file='annotations/instances_train_foggy_beta_0.02.json')))
+            ann_file='annotations/instances_train_foggy_beta_0.05.json')))

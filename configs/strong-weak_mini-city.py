@@ -6,4 +6,4 @@ model = dict(
     roi_head=dict(
         type='ContextRoIHead',
         bbox_head=dict(type='ContextBBoxHead', context_channels=160)))
-default_hooks = dict(late_launch=dict(launch=dict(_delete_=True, image=0)))
+default_hooks = dict(late_launch=dict(launch=dict(_delete_=True, image=200)))

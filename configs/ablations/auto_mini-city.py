@@ -4,4 +4,4 @@ default_hooks = dict(
     late_launch=dict(
         when='plateau',
         window=50,
-        launch=dict(image=0, instance=(200, 1000), correlation=(600, 1600))))
+        launch=dict(image=200, instance=(300, 700), correlation=(500, 900))))

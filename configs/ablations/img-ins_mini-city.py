@@ -3,4 +3,4 @@ _base_ = '../ifan_mini-city.py'
 model = dict(
     alignments=dict(instance=dict(category_aware=False, loss_weight=0.1)))
 default_hooks = dict(
-    late_launch=dict(launch=dict(_delete_=True, image=0, instance=400)))
+    late_launch=dict(launch=dict(_delete_=True, image=200, instance=500)))

@@ -9,7 +9,7 @@ from .alignments import (
     HierarchicalDomainHead,
 )
 from .assigners import RegionIgnoringAssigner
-from .backbones import TappedVGG, VGG16Init
+from .backbones import TappedVGG, TimmInit, TimmTaps, VGG16Init
 from .detectors import IFANDetector
 from .domain_features import DomainFeatures, Proposals
 from .layers import DomainClassifier, GradientReversal, LayerNorm2d
@@ -19,8 +19,9 @@ from .roi_heads import ContextBBoxHead, ContextRoIHead
 __all__ = [
     'AdaptationTerm', 'BaseAlignment', 'CategoryAwareInstanceHead',
     'ContextBBoxHead', 'ContextRoIHead', 'CorrelationMetricHead',
-    'DAFasterHead', 'DomainClassifier', 'DomainFeatures', 'GlobalDomainHead',
-    'GradientReversal', 'HierarchicalDomainHead', 'HierarchicalDomainNeck',
-    'IFANDetector', 'LastTap', 'LayerNorm2d', 'Proposals',
-    'RegionIgnoringAssigner', 'StrongWeakNeck', 'TappedVGG', 'VGG16Init'
+    'DAFasterHead', 'DomainClassifier', 'DomainFeatures',
+    'GlobalDomainHead', 'GradientReversal', 'HierarchicalDomainHead',
+    'HierarchicalDomainNeck', 'IFANDetector', 'LastTap', 'LayerNorm2d',
+    'Proposals', 'RegionIgnoringAssigner', 'StrongWeakNeck', 'TappedVGG',
+    'TimmInit', 'TimmTaps', 'VGG16Init'
 ]

@@ -25,7 +25,7 @@ from .cityscapes_files import (
     fog_levels,
 )
 from .coco_files import MARK, CocoFiles
-from .fog import BETAS
+from .fog import DENSE_BETA, OFFICIAL_BETAS
 from .images import image_size
 from .instances import CATEGORIES, boxes_from_instances, read_instances
 from .records import (
@@ -56,9 +56,10 @@ def prepare_cityscapes(root: Path, options: Options,
         root (Path): Root of Cityscapes or Mini City, with leftImg8bit,
             gtFine and perhaps leftImg8bit_foggy.
         options (Options): Options of the command.
-        betas (Iterable[float | str], optional): Fog levels, or 'all', which
-            also gives a file with all of them. Defaults to None: 0.02 if
-            there are foggy images.
+        betas (Iterable[float | str], optional): Fog levels, or 'all', the
+            official three, which also gives a file with all of them.
+            Defaults to None: 0.02 if there are foggy images, and 0.05 for
+            Mini City.
 
     Returns:
         Report: The result.
@@ -74,7 +75,9 @@ def prepare_cityscapes(root: Path, options: Options,
               for split in SPLITS}
     if counts is None:
         _check_numbers(root, frames)
-    versions = _versions(root, betas)
+    if betas is None and (root / FOGGY_FOLDER).is_dir():
+        betas = [0.02] if counts is None else [0.02, DENSE_BETA]
+    versions = _versions(root, betas or [])
     kinds = list(dict.fromkeys(sum(versions.values(), [])))
     with CocoFiles(options.folder(root),
                    [_file(split, version) for split in SPLITS
@@ -124,20 +127,17 @@ def _file(split: str, version: str) -> str:
     return f'instances_{split}{version}.json'
 
 
-def _versions(root: Path, betas: Iterable[float | str] | None) -> Versions:
+def _versions(root: Path, betas: Iterable[float | str]) -> Versions:
     """Choose the files to write for each split."""
-    has_fog = (root / FOGGY_FOLDER).is_dir()
-    if betas is None:
-        betas = [0.02] if has_fog else []
     levels = fog_levels(betas)
-    if levels and not has_fog:
+    if levels and not (root / FOGGY_FOLDER).is_dir():
         raise DataError(
             f'{root} has no {FOGGY_FOLDER}: {fix(FOGGY[levels[0]])}, make '
             'fog with tools/prepare/fog.py, or leave out --beta.')
     versions = {'': [CLEAR]}
     versions |= {f'_foggy_beta_{beta}': [FOGGY[beta]] for beta in levels}
-    if len(levels) == len(BETAS):
-        versions['_foggy_all'] = [FOGGY[beta] for beta in levels]
+    if set(OFFICIAL_BETAS) <= set(levels):
+        versions['_foggy_all'] = [FOGGY[beta] for beta in OFFICIAL_BETAS]
     return versions
 
 

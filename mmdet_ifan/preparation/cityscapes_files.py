@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..utils.errors import DataError
-from .fog import BETAS
+from .fog import BETAS, OFFICIAL_BETAS
 
 SPLITS = ('train', 'val')
 
@@ -88,22 +88,24 @@ def fog_levels(betas: Iterable[float | str]) -> list[float]:
     """Check fog levels.
 
     Args:
-        betas (Iterable[float | str]): Levels in 1/m, or 'all'.
+        betas (Iterable[float | str]): Levels in 1/m, or 'all', the official
+            three.
 
     Returns:
         list[float]: Sorted levels, each once.
 
     Raises:
-        DataError: If a level is not one of Foggy Cityscapes.
+        DataError: If there is no such level.
     """
     levels: set[float] = set()
     for beta in betas:
         named = [level for level in BETAS
-                 if beta == 'all' or str(beta) == str(level)]
+                 if str(beta) == str(level)
+                 or beta == 'all' and level in OFFICIAL_BETAS]
         if not named:
             raise DataError(
-                f'beta {beta} is not a level of Foggy Cityscapes: choose '
-                f'among {", ".join(map(str, BETAS))} and all.')
+                f'beta {beta} is not a level of fog: choose among '
+                f'{", ".join(map(str, BETAS))} and all.')
         levels.update(named)
     return sorted(levels)
 

@@ -31,9 +31,10 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = make_parser(__doc__, EPILOG)
     parser.add_argument('--beta', nargs='+', metavar='BETA',
-                        help='fog levels, of 0.005, 0.01 and 0.02, or "all", '
-                        'which also writes one file over the three '
-                        '(default: 0.02 where there are foggy images)')
+                        help='fog levels, of 0.005, 0.01, 0.02 and the dense '
+                        '0.05 of Mini City, or "all", the first three, which '
+                        'also writes one file over them (default: 0.02, and '
+                        '0.05 of Mini City, where there are foggy images)')
     return parser.parse_args()
 
 

@@ -32,8 +32,9 @@ def parse_args() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('root', type=Path, metavar='ROOT', help='data root')
     parser.add_argument('--beta', nargs='+', default=['0.02'],
-                        metavar='BETA', help='fog levels, of 0.005, 0.01 and '
-                        '0.02, or "all" (default: 0.02)')
+                        metavar='BETA', help='fog levels, of 0.005, 0.01, '
+                        '0.02 and 0.05, or "all", the first three, which are '
+                        'the official ones (default: 0.02)')
     parser.add_argument('--workers', type=int, default=2, metavar='N',
                         help='threads; the files do not depend on it '
                         '(default: %(default)s)')

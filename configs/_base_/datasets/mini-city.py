@@ -1,4 +1,5 @@
-# Mini City, clear to foggy (beta = 0.02), at the size that it is rendered at.
+# Mini City, clear to dense fog (beta = 0.05, 60 m of sight), at the size that
+# it is rendered at.
 # Rendered by tools/prepare/mini_city.py, prepared by
 # tools/prepare/cityscapes.py.
 _base_ = './city2foggy.py'
@@ -9,11 +10,16 @@ train_dataloader = dict(
     batch_size=4,
     dataset=dict(
         source=dict(data_root=data_root, pipeline=[load, boxes, flip, pack]),
-        target=dict(data_root=data_root, pipeline=[load, flip, pack])))
+        target=dict(
+            data_root=data_root,
+            images='annotations/instances_train_foggy_beta_0.05.json',
+            pipeline=[load, flip, pack])))
 val_dataloader = dict(
     batch_size=8,
     dataset=dict(
         source=dict(data_root=data_root),
-        target=dict(data_root=data_root),
+        target=dict(
+            data_root=data_root,
+            ann_file='annotations/instances_val_foggy_beta_0.05.json'),
         pipeline=[load, resize, boxes, pack]))
 test_dataloader = val_dataloader

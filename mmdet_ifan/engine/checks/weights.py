@@ -8,6 +8,8 @@ import torch
 from mmengine.runner import checkpoint
 from torch import nn
 
+from ...models.backbones.package_weights import SCHEME, package_file
+
 #: Short names of addresses, and where mmengine has a table of each kind.
 SHORT = {
     'torchvision://': 'get_torchvision_models',
@@ -58,6 +60,9 @@ def find_weights(place: str, name: str) -> tuple[Path | None, str]:
         RuntimeError: If the address has not been downloaded and cannot be
             reached.
     """
+    if name.startswith(SCHEME):
+        path = package_file(name)
+        return path, str(path)
     if '://' not in name:
         path = Path(name).expanduser()
         if not path.is_file():
