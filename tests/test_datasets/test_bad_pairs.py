@@ -1,4 +1,4 @@
-"""What is wrong with a pair is said before training, with the names."""
+"""Faults of a pair are reported, with names, before training."""
 import json
 import os
 import os.path as osp
@@ -30,7 +30,7 @@ LOAD_BOXES = [LOAD[0], dict(type='LoadAnnotations', with_bbox=True), LOAD[1]]
 
 @pytest.fixture
 def labelled(write_coco: Callable, tmp_path: Path) -> Callable:
-    """Builder of a labelled data set whose file was edited."""
+    """Builder of a labelled data set from an edited file."""
 
     def build(edit: Callable[[dict], Any] = lambda content: None,
               classes: tuple = CLASSES,
@@ -136,7 +136,7 @@ def test_class_of_another_name(labelled):
 def log(
     caplog: pytest.LogCaptureFixture
 ) -> Iterator[Callable[[], str]]:
-    """Reader of what mmengine's logger has said."""
+    """Reader of the output of mmengine's logger."""
     logger = MMLogger.get_current_instance()
     logger.addHandler(caplog.handler)
     yield lambda: caplog.text
@@ -155,7 +155,7 @@ def test_boxes_of_unknown_images_are_counted(labelled, log):
 def test_class_without_a_box_in_source(labelled, target, log):
     PairedDomainDataset(labelled(), target(['2.png']))
     assert 'has no box' not in log()
-    # A crowd teaches nothing.
+    # Nothing is learned from a crowd.
     PairedDomainDataset(
         labelled(lambda c: c['annotations'][1].update(iscrowd=1)),
         target(['2.png']))

@@ -1,4 +1,4 @@
-"""What training and testing read of ignored boxes, and of odd pixels."""
+"""Ignored boxes and unusual pixels, as training and testing see them."""
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,7 +27,7 @@ LOAD = [dict(type='LoadImageFromFile'),
 
 @pytest.fixture
 def log(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], str]]:
-    """Reader of what mmengine's logger has said."""
+    """Reader of the output of mmengine's logger."""
     logger = MMLogger.get_current_instance()
     logger.addHandler(caplog.handler)
     caplog.set_level('INFO')
@@ -37,7 +37,7 @@ def log(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], str]]:
 
 @pytest.fixture
 def labelled(write_coco, tmp_path) -> Callable[..., DomainCocoDataset]:
-    """Builder of a data set whose first annotation was changed."""
+    """Builder of a data set with a changed first annotation."""
 
     def build(classes: tuple = CLASSES, images: list = IMAGES,
               boxes: list = BOXES, test_mode: bool = False,
@@ -67,7 +67,7 @@ def first(dataset: DomainCocoDataset) -> dict:
     (dict(iscrowd='1'), 1), (dict(iscrowd=True), 1), (dict(ignore=1), 1),
     (dict(ignore='0'), 0), (dict(difficult='1'), 1)])
 def test_flags(labelled, changes, ignored):
-    """mmdet takes '0' for a crowd, and trains on 'ignore' as background."""
+    """mmdet takes '0' for a crowd and trains on 'ignore' as background."""
     found = first(labelled(**changes))
     assert found['bbox'] == [2, 3, 12, 11]
     assert found['ignore_flag'] == ignored
@@ -194,7 +194,7 @@ GREY = (RAMP // 2).astype(np.uint8)
 
 
 def pictures() -> dict[str, tuple[str, Any]]:
-    """Images by kind: how to write them, and what training must see."""
+    """Writers of images by kind, and the pixels that training must see."""
     colours = np.stack([GREY, 255 - GREY, GREY // 2], axis=2)
     palette = Image.fromarray(colours).quantize(64)
     opaque = np.dstack([colours, np.full_like(GREY, 255)])
@@ -220,7 +220,7 @@ def test_every_kind_of_pixels_is_seen_as_it_is(tmp_path, kind):
 
 @pytest.mark.parametrize('suffix', ['.png', '.tif'])
 def test_sixteen_bits_are_warned_of(tmp_path, log, suffix):
-    """A radiometric image uses a few of the upper eight."""
+    """A radiometric image uses few of the upper eight bits."""
     cv2.imwrite(str(tmp_path / f'a{suffix}'), 29_000 + RAMP)
     cv2.imwrite(str(tmp_path / 'b.png'), GREY)
     UnlabelledDataset('.', data_root=str(tmp_path))

@@ -46,13 +46,13 @@ def pair(write_coco: Callable, tmp_path: Path) -> Callable:
 
 
 def damage(tmp_path: Path, *names: str) -> None:
-    """Damage images in the middle of a training."""
+    """Damage images in the middle of a run."""
     for name in names:
         (tmp_path / name).write_bytes(b'no image')
 
 
 def names(items: list[dict], branch: str) -> list[str]:
-    """Files that items show."""
+    """Names of the files in the items."""
     return [Path(item['data_samples'][branch].img_path).stem
             for item in items]
 
@@ -79,7 +79,7 @@ def test_the_next_image_takes_its_place(pair, tmp_path, workers):
     # With its own boxes.
     boxes = items[1]['data_samples']['source'].gt_instances.bboxes.tensor
     assert boxes.tolist() == [[3, 1, 6, 5]]
-    # What workers saw is known here, each image once.
+    # Images that workers found are known here, each once.
     assert dataset.source.unreadable.tolist() == [
         False, True, True, False, False]
     assert dataset.target.unreadable.nonzero().tolist() == [[4]]
@@ -143,7 +143,7 @@ def test_they_are_counted_at_the_end(pair, tmp_path, monkeypatch):
         collate_fn=pseudo_collate)
     list(loader)
 
-    # Another process has found another image.
+    # Another process found another image.
     def all_reduce(found: torch.Tensor, op: str) -> None:
         assert op == 'max'
         if found[1]:

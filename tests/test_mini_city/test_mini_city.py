@@ -248,7 +248,7 @@ def test_every_category_occurs_often(drawn):
 
 def test_every_rider_has_a_vehicle(drawn):
     for scene in drawn:
-        # Also those that are hidden: they stand side by side in the order.
+        # Also hidden ones: they are next to each other in the order.
         for i, label in enumerate(scene.labels):
             if label == 'rider':
                 assert scene.labels[i - 1] in ('bicycle', 'motorcycle',
@@ -270,7 +270,7 @@ def test_depth_of_objects_is_in_the_asked_range(drawn):
         for i, is_object in enumerate(scene.instances):
             if is_object:
                 middle = np.median(scene.depth[scene.index == i])
-                # A bicycle's label covers what one sees through it; a
+                # A bicycle's label covers what is visible through it; a
                 # vehicle's near end is nearer than its centre.
                 assert 0.4 * low < middle < 125
 
@@ -445,7 +445,7 @@ def test_a_finished_render_is_not_repeated(rendered, monkeypatch):
     assert 'is up to date: 4 + 3 scenes, seed 5' in messages[0]
 
 
-def test_an_interrupted_render_goes_on(rendered, tmp_path, monkeypatch):
+def test_an_interrupted_render_is_resumed(rendered, tmp_path, monkeypatch):
     original, calls = MiniCity.render, []
 
     def interrupted(self, split, index):

@@ -122,7 +122,7 @@ def test_shadow_falls_away_from_the_sun():
 
 
 def test_tiles_lie_still_in_the_world():
-    """Joints of a wall across the street, where the pinhole says."""
+    """The joints of a wall across the street are where the pinhole says."""
     look = settings.SIM_LOOK
     wall = Face(np.array([(-4.0, -1, 5), (4, -1, 5), (4, 4, 5),
                           (-4, 4, 5)]), (150, 150, 150),
@@ -144,7 +144,7 @@ def test_tiles_lie_still_in_the_world():
 
 @pytest.fixture(scope='module')
 def looks():
-    """The same dozen scenes' worth of each look, as saturation and noise."""
+    """Saturation and labels of a dozen scenes with each look."""
     figures = {}
     for look in (settings.CITY_LOOK, settings.SIM_LOOK):
         saturation, labels = [], Counter()
@@ -185,7 +185,7 @@ def test_layout(rendered):
 
 
 def test_boxes_are_those_of_the_masks(rendered):
-    """Oracle: each object's pixels, looked for one object at a time."""
+    """Oracle: the pixels of each object, one object after the other."""
     names = dict(car='car', motorcycle='motorbike', person='person',
                  rider='person')
     found = 0

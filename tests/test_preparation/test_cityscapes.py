@@ -27,7 +27,7 @@ CODES = np.array([7, 23, 29, 30, 29001, 30000, 24, 26, 33, 24000, 24001,
 
 
 def brute_force(instances):
-    """One look at every pixel, one rectangle for every code."""
+    """Look at each pixel once, with one rectangle for each code."""
     found = {}
     for y in range(instances.shape[0]):
         for x in range(instances.shape[1]):
@@ -47,7 +47,7 @@ def brute_force(instances):
 
 
 def random_instances(seed, height=23, width=31):
-    """Rectangles over one another, then specks of every code."""
+    """Draw overlapping rectangles, then specks of every code."""
     rng = np.random.default_rng(seed)
     instances = np.full((height, width), 7, dtype=np.uint16)
     for _ in range(rng.integers(0, 14)):
@@ -66,7 +66,7 @@ def corner_cases():
     corners[0, 0] = corners[3, 5] = 24000  # One instance in two pieces.
     last = nothing.copy()
     last[3, 5] = 33000
-    # The end of a row and the start of the next, side by side in memory.
+    # The end of a row and the start of the next are adjacent in memory.
     seam = nothing.copy()
     seam[1, 5] = seam[2, 0] = 28001
     column = np.full((5, 1), 31000, np.uint16)
@@ -74,7 +74,7 @@ def corner_cases():
 
 
 def mini_city_maps():
-    """Streets, each with a group of cars that nobody told apart."""
+    """Streets, each with a group of cars that are not separated."""
     maps = []
     for index in range(4):
         content = MiniCity(height=256, width=512).render('train', index)[
@@ -501,7 +501,7 @@ def test_test_images_are_never_left_out(root, harm, kind, message, files):
 
 
 def test_label_file_cut_in_the_middle(tmp_path):
-    """OpenCV would give its upper part, and with it other boxes."""
+    """OpenCV would give its upper part, with other boxes."""
     rng = np.random.default_rng(0)
     for split in ('train', 'val'):
         for name in 'ab':

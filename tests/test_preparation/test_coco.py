@@ -161,7 +161,7 @@ def test_one_file_of_two_ids_keeps_the_boxes_of_both(write, read):
     report = prepare(root)
     assert report.problems.counts == {'images listed twice': 1}
     assert 'lists images/a.jpg twice: kept once' in next(report.lines())
-    # What both have is one box.
+    # A box that both have is kept once.
     assert read(root / 'out')['images/a.jpg'] == [
         ('dog', [2, 3, 10, 9], 0), ('dog', [1, 1, 5, 5], 0),
         ('cat', [2, 3, 10, 9], 0)]
@@ -241,7 +241,7 @@ def test_file_that_may_not_be_read(write, monkeypatch):
         raise PermissionError(13, 'Permission denied')
 
     root = write(content())
-    # Who is root may read anything, so the system is not asked.
+    # Root may read anything, so the error is raised here.
     monkeypatch.setattr(Path, 'open', refuse)
     with pytest.raises(DataError, match='train.json cannot be read .Permission'
                        ' denied.: allow it'):

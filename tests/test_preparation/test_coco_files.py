@@ -264,7 +264,7 @@ def test_folder_that_is_read_only(tmp_path, monkeypatch):
         def __init__(self, **_):
             raise PermissionError(13, 'Permission denied')
 
-    # Who is root may write anywhere, so the system is not asked.
+    # Root may write anywhere, so the error is raised here.
     monkeypatch.setattr(coco_files, 'TemporaryDirectory', ReadOnly)
     with pytest.raises(DataError, match='out cannot be written .Permission '
                        'denied.: free some space or choose another folder'):

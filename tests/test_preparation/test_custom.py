@@ -135,7 +135,7 @@ def test_every_file_is_accounted_for(voc, write_image):
         'Not looked at: more/a/*.png: 5 (more/a/deep/0.png, '
         'more/a/deep/1.png, more/a/deep/2.png and 2 more); *.csv: 1 '
         '(boxes.csv).']
-    # It stands before the table, and what is not looked at is no problem.
+    # It comes before the table; unread files are not problems.
     lines = list(report.lines())
     assert lines[3:6] == report.account and lines[6].startswith('file ')
 
@@ -268,7 +268,7 @@ def test_command(voc, run_tool):
         f'{voc} has the format voc, as {voc}/Annotations/*.xml shows.')
     assert out.splitlines()[-1].split() == [
         'instances_train.json', '3', '1', '2', '2', 'written']
-    # What it wrote loads as the source of a training.
+    # The result loads as the source of a run.
     data = DomainCocoDataset(
         data_root=f'{voc}/', ann_file='annotations/instances_train.json',
         metainfo=dict(classes=('lion', )), test_mode=True)

@@ -84,12 +84,12 @@ def test_what_is_no_number_is_named(voc, read, number):
 
 @pytest.mark.parametrize('name, says, is_in', [
     ('猫', 'GB2312', 'gb2312'), ('猫', 'gbk', 'gbk'),
-    # More than GB2312 has, which programs call so all the same.
+    # Characters beyond GB2312 that programs still declare as GB2312.
     ('貓', 'gb2312', 'gbk'), ('猫①', 'Shift_JIS', 'cp932'),
     ('猫', 'EUC-JP', 'euc_jp'), ('고양이', 'euc-kr', 'euc_kr'),
     ('貓', 'Big5', 'big5'), ('кошка', 'windows-1251', 'windows-1251'),
     ('chât', 'ISO-8859-1', 'iso-8859-1'), ('猫', 'utf-16', 'utf-16'),
-    # The name could not be read if it were true.
+    # The declaration could not be read if it were true.
     ('猫', 'utf-16', 'utf-8'), ('猫', 'gb2312', 'utf-8-sig'),
     ('猫', 'GB_HOME', 'utf-8')])
 def test_encodings(voc, read, name, says, is_in):

@@ -1,4 +1,4 @@
-"""Configs anywhere that inherit from ours by name."""
+"""Configs anywhere can inherit from ours by name."""
 import os
 import subprocess
 import sys
