@@ -5,10 +5,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from ..utils.files import names_below
 from ..utils.text import name_some
 from ..utils.values import is_text
 from .coco_files import MARK
-from .sources import names_below
 
 #: Names of what systems and tools leave behind and people write about data.
 NO_DATA_STARTS = ('readme', 'license', 'licence', 'thumbs.db', 'desktop.ini')

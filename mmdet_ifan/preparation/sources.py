@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ..utils.errors import DataError
+from ..utils.files import names_below
 from ..utils.image_files import IMAGE_SUFFIXES
 from .boxes import Box
 from .records import Problem, damaged_labels
-
-#: Folders that systems leave behind.
-NO_DATA_FOLDERS = ('__macosx', '@eadir')
 
 
 @dataclass(frozen=True)
@@ -122,40 +120,6 @@ class Source(ABC):
                     f'{first} and {path} have one annotation file: the '
                     'second is left out.', self.under_root(path)))
         return found
-
-
-def names_below(folder: str | Path, below: bool = True) -> Iterator[str]:
-    """List the files in a folder and its sub-folders, sorted.
-
-    Links to folders are followed unless they lead back to where they are.
-
-    Args:
-        folder (str | Path): The folder.
-        below (bool): Whether to search sub-folders; if not, they are listed
-            like files. Defaults to True.
-
-    Yields:
-        str: A path relative to the folder, with forward slashes. Hidden
-        files are left out, such as ``.DS_Store``, ``._a.jpg`` and the
-        contents of ``.ipynb_checkpoints`` or ``__MACOSX``.
-    """
-    with os.scandir(folder) as entries:
-        ordered = sorted(entries, key=lambda entry: entry.name)
-    for entry in ordered:
-        if entry.name.startswith('.'):
-            continue
-        if not (below and entry.is_dir()):
-            yield entry.name
-        elif entry.name.lower() not in NO_DATA_FOLDERS and not (
-                entry.is_symlink() and _leads_back(entry.path)):
-            for name in names_below(entry.path):
-                yield f'{entry.name}/{name}'
-
-
-def _leads_back(link: str) -> bool:
-    """Tell whether a link leads to a folder that contains it."""
-    here = Path(os.path.realpath(os.path.dirname(link)))
-    return Path(os.path.realpath(link)) in (here, *here.parents)
 
 
 def named_files(folder: Path, suffixes: tuple[str, ...],

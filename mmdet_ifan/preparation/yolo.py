@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from ..utils.errors import DataError
+from ..utils.files import names_below
 from ..utils.image_files import IMAGE_SUFFIXES
 from ..utils.values import read_index, read_number
 from .boxes import Box
@@ -18,7 +19,6 @@ from .sources import (
     Source,
     any_in,
     named_files,
-    names_below,
     read_label_lines,
     read_lines,
 )

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import mmengine
 from mmengine.logging import print_log
 from PIL import Image
 
 from .errors import DataError
+from .files import names_below
 from .text import name_some, repeated
 from .values import is_text
 
@@ -36,15 +36,11 @@ def images_below(folder: str | Path) -> list[str]:
         folder (str | Path): An existing folder.
 
     Returns:
-        list[str]: Paths relative to the folder, sorted. Hidden files and
-        folders are left out: macOS puts a ``._a.jpg``, which is not an
-        image, next to ``a.jpg``, and Jupyter copies files into
-        ``.ipynb_checkpoints``.
+        list[str]: Paths relative to the folder, sorted, without hidden files
+        and folders; see `names_below`.
     """
-    names = mmengine.scandir(
-        folder, IMAGE_SUFFIXES, recursive=True, case_sensitive=False)
-    return sorted(name for name in names if not any(
-        part.startswith('.') for part in Path(name).parts))
+    return sorted(name for name in names_below(folder)
+                  if name.lower().endswith(IMAGE_SUFFIXES))
 
 
 def check_names(paths: Iterable[str]) -> None:
