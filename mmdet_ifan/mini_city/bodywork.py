@@ -40,14 +40,14 @@ def end_quad(left: tuple[float, float], up: tuple[float, float],
 
 def on_end(left: tuple[float, float], up: tuple[float, float],
            forward: float, colour: Colour) -> Face:
-    """Painted rectangle on a front (`forward` > 0) or rear; lengths in m."""
+    """Painted rectangle on the front (`forward` > 0) or the rear, in m."""
     return decal(end_quad(left, up, forward), colour,
                  (np.sign(forward), 0, 0))
 
 
 def on_side(forward: tuple[float, float], up: tuple[float, float],
             left: float, colour: Colour) -> Face:
-    """Painted rectangle on a left (`left` > 0) or right side, in m."""
+    """Painted rectangle on the left (`left` > 0) or right side, in m."""
     (rear, front), (low, high) = forward, up
     points = np.array([(rear, left, low), (front, left, low),
                        (front, left, high), (rear, left, high)])

@@ -1,12 +1,12 @@
 """Decide what stands where in a scene, before any pixel is painted."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from . import people, settings, surroundings, vehicles
-from .geometry import Camera, Face, Limb, Outline, Part, Primitive, Ring, place
+from .geometry import Camera, Face, Limb, Part, Primitive, place
 from .look import Light, Look, draw_light
 from .surroundings import Street
 
@@ -243,17 +243,11 @@ def _moved(shape: Primitive, x: float, z: float, yaw: float) -> Primitive:
     """Move one primitive from an object's frame into the world."""
     if isinstance(shape, Limb):
         start, end = place(np.stack([shape.start, shape.end]), x, z, yaw)
-        return Limb(start, end, shape.start_radius, shape.end_radius,
-                    shape.colour)
-    points = place(shape.points, x, z, yaw)
-    if isinstance(shape, Ring):
-        return Ring(points, shape.radius, shape.colour)
-    if isinstance(shape, Outline):
-        return Outline(points)
-    outward = shape.outward
-    if outward is not None:
-        outward = place(outward[None], 0.0, 0.0, yaw)[0]
-    return Face(points, shape.colour, outward, shape.decal)
+        return replace(shape, start=start, end=end)
+    moved = replace(shape, points=place(shape.points, x, z, yaw))
+    if isinstance(moved, Face) and moved.outward is not None:
+        moved.outward = place(moved.outward[None], 0.0, 0.0, yaw)[0]
+    return moved
 
 
 def area(box: np.ndarray) -> float:

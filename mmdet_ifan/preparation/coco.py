@@ -37,9 +37,6 @@ class CocoSets(Source):
     below both, in SPLIT and images/SPLIT, and last in any folder of the data
     root. Folders of another computer are cut from their names. Boxes marked
     with 'ignore' or 'difficult', as other converters do, become 'iscrowd'.
-
-    Args:
-        root (Path): Data root.
     """
 
     FORMAT = 'coco'

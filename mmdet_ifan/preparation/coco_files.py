@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 from collections import Counter
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TextIO
@@ -72,9 +72,9 @@ class CocoFiles:
                 suffix=TEMPORARY_SUFFIX, prefix='.preparation.',
                 dir=None if self.options.check else existing))
             for name in self.names:
-                self._files[name] = stack.enter_context(_CocoFile(
+                self._files[name] = stack.enter_context(closing(_CocoFile(
                     Path(folder, name), self.out / name, self.description,
-                    self.categories))
+                    self.categories)))
             self._stack = stack.pop_all()
         return self
 
@@ -193,10 +193,8 @@ class _CocoFile:
         info = json.dumps(dict(description=description))
         self._main.write(f'{{"info": {info}, "licenses": [], "images": [')
 
-    def __enter__(self) -> '_CocoFile':
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Close both files."""
         # A full disk has been reported already, and what is left in the
         # buffers is no longer wanted.
         with suppress(OSError):

@@ -30,9 +30,6 @@ class KittiFolders(Source):
     are lines of KITTI. Categories are written in lower case (Car is 'car',
     Person_sitting 'person_sitting'). DontCare regions become 'iscrowd' for
     every category. KITTI has a single labelled split.
-
-    Args:
-        root (Path): Data root.
     """
 
     FORMAT = 'kitti'

@@ -41,9 +41,6 @@ class YoloFolders(Source):
     `SPLIT` with images and labels together. `images` and `labels` alone have
     no splits. 'valid' and 'validation' become 'val'. As in YOLO, an image
     without a label file has no objects.
-
-    Args:
-        root (Path): Data root.
     """
 
     FORMAT = 'yolo'
