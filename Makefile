@@ -4,12 +4,11 @@ VENV := .venv/bin
 METHODS := source-only adda da-faster strong-weak ablations/img ifan \
 	ablations/auto oracle
 ABLATIONS := $(addprefix ablations/,img-ins img-cat img-corr phi1 phi2 phi3 \
-	phi4 img-cat-0 img-cat-800 img-cat-1200)
-STUDY := $(VENV)/python tools/study.py --out docs/data/study_mini-city \
-	--warm-start configs/warm-start_mini-city.py
+	phi4 img-cat-200 img-cat-350 img-cat-800)
+STUDY := $(VENV)/python tools/study.py --out docs/data/study_mini-city
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo report study bench tables test compat lint \
+.PHONY: help setup demo report study bench tables test compat lint docs \
 	clean
 
 help: ## List the targets
@@ -36,8 +35,8 @@ study: setup ## Compare methods (three seeds) and ablations on Mini City (hours)
 	$(STUDY) $(patsubst %,configs/%_mini-city.py,$(filter-out oracle, \
 		$(METHODS)) $(ABLATIONS) oracle) --seeds 0 1 2 --no-train
 
-bench: setup ## Measure time and memory beside stock Faster R-CNN's (two hours)
-	$(VENV)/python tools/bench.py --page docs/performance.md
+bench: setup ## Measure time and memory compared with stock Faster R-CNN's (two hours)
+	$(VENV)/python tools/bench.py --page docs/lab/performance.md
 
 tables: setup ## Write the tables of README and docs from their sources
 	$(VENV)/python tools/write_tables.py
@@ -55,7 +54,13 @@ lint: setup ## Check style, types and spelling
 	$(VENV)/lint-imports --no-logo
 	$(VENV)/codespell
 
+docs: setup ## Build these pages and an API reference into build/docs
+	$(VENV)/pip install -q -r requirements/docs.txt \
+		-c requirements/constraints.txt
+	$(VENV)/python -m sphinx -W --keep-going -q docs build/docs
+	@echo 'Open build/docs/index.html.'
+
 clean: ## Remove what builds and checks leave behind (.venv stays)
-	rm -rf build dist *.egg-info .hypothesis .mypy_cache .pytest_cache \
+	rm -rf build dist docs/api *.egg-info .hypothesis .mypy_cache .pytest_cache \
 		.ruff_cache .import_linter_cache
 	find . -name .venv -prune -o -name __pycache__ -exec rm -rf {} +

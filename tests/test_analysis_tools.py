@@ -1,4 +1,4 @@
-"""The commands of docs/analysis.md, on a tiny pair."""
+"""The commands of docs/guide/analysis.md, on a tiny pair."""
 import json
 import shutil
 import subprocess

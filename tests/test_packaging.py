@@ -37,6 +37,8 @@ def test_wheel_has_what_mim_needs(wheel):
 def test_wheel_has_every_module(wheel):
     for path in (ROOT / 'mmdet_ifan').rglob('*.py'):
         assert (wheel / path.relative_to(ROOT)).is_file()
+    # Without it type checkers ignore our annotations.
+    assert (wheel / 'mmdet_ifan/py.typed').is_file()
 
 
 def test_source_tree_has_no_mim():

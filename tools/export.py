@@ -12,7 +12,7 @@ EPILOG = """
 DIR gets config.py and weights.pth, which load where mmdet_ifan is not
 installed, and without one parameter of an alignment. For what mmdet lacks, DIR
 also gets a file, and has to be on PYTHONPATH: plain_vgg.py for VGG, and
-plain_norm.py for the small detector.
+plain_timm.py for a trunk of timm, which has to be installed.
 --onnx needs the packages onnx and, to run the file, onnxruntime.
 
 example:

@@ -36,6 +36,9 @@ CONSTRAINTS = ROOT / 'requirements' / 'constraints.txt'
 ONEDL_CONSTRAINTS = ROOT / 'requirements' / 'constraints-onedl.txt'
 FORKED = ('mmengine==', 'mmcv==', 'mmdet==')
 MMCV = 'onedl-mmcv' if ONEDL else 'mmcv'
+# Without its dependencies: torchvision, which a backbone does not need, fits
+# one build of torch alone and breaks every run beside another.
+TIMM = 'timm'
 
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 10), (3, 12)
 FREE_GIGABYTES = 6
@@ -272,8 +275,12 @@ def check_venv_version() -> None:
 
 def install_pins() -> None:
     """Install what is pinned, except mmcv, which needs torch to be there."""
+    pins = read_pins()
+    alone = [pin for pin in pins if pin.startswith(f'{TIMM}==')]
     pip('Installing the pinned packages', 'install',
-        *(pin for pin in read_pins() if not pin.startswith(f'{MMCV}==')))
+        *(pin for pin in pins
+          if pin not in alone and not pin.startswith(f'{MMCV}==')))
+    pip('Installing timm', 'install', '--no-deps', *alone)
 
 
 def read_pins() -> list[str]:

@@ -32,11 +32,6 @@ def parse_args() -> argparse.Namespace:
         type=Path,
         help='folder of logs and checkpoints (default: work_dirs/OUT_NAME)')
     parser.add_argument(
-        '--warm-start',
-        type=Path,
-        metavar='CONFIG',
-        help='train this first, once a seed, and start every config from it')
-    parser.add_argument(
         '--jobs',
         type=int,
         help='runs at a time (default: as many as there are GPUs or, without '
@@ -52,8 +47,8 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='show the runs that are finished, and train nothing')
     args = parser.parse_args()
-    for path in [*args.configs, args.warm_start]:
-        if path is not None and not path.is_file():
+    for path in args.configs:
+        if not path.is_file():
             parser.error(f'there is no config {path}; check the path.')
     names = [path.stem for path in args.configs]
     if len(set(names)) < len(names):
@@ -79,8 +74,7 @@ def main() -> None:
         sys.exit(f'error: --processes {args.processes} needs a GPU for each, '
                  f'but there are {gpus}: give at most as many.')
     try:
-        study = Study(args.configs, args.seeds, args.out, args.work_dir,
-                      args.warm_start)
+        study = Study(args.configs, args.seeds, args.out, args.work_dir)
         failures = ([] if args.no_train else
                     study.train(args.jobs, args.processes))
     except DataError as error:

@@ -5,16 +5,25 @@ from functools import partial
 from pathlib import Path
 
 import yaml
-from benchmark.tables import make_tables
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCS = ROOT / 'docs'
+DOCS, CONFIGS = ROOT / 'docs', ROOT / 'configs'
+#: Methods of the paper's Table 1 that have configs, and their names there.
+METHODS = {
+    'source-only': 'Source-Only',
+    'adda': 'ADDA',
+    'da-faster': 'DA-Faster',
+    'strong-weak': 'Strong-Weak',
+    'ifan': 'iFAN',
+    'oracle': 'Oracle',
+}
 sys.path.insert(0, str(ROOT))
 
-from mmdet_ifan.runs.study_table import PAPER  # noqa: E402
+from benchmark.tables import make_tables  # noqa: E402
 
 from mmdet_ifan.analysis.comparison import comparison_table, to_markdown  # noqa: E402
 from mmdet_ifan.analysis.page_tables import put_tables  # noqa: E402
+from mmdet_ifan.runs.study_table import paper_ap50  # noqa: E402
 
 
 def demo_table() -> str:
@@ -35,23 +44,28 @@ def paper_table() -> str:
         str: Domains and detector of each pair of the paper, and its target
         AP50 under each method; empty where there is no such config.
     """
-    index = yaml.safe_load((ROOT / 'configs/metafile.yml').read_text())
-    methods = [collection['Name'] for collection in index['Collections']]
-    figures: dict[str, dict[str, str]] = {}
-    for model in index['Models']:
-        if model['Name'] in PAPER:
-            pair = model['Name'].split('_', 1)[1]
-            figures.setdefault(pair, {})[model['In Collection']] = (
-                f"{PAPER[model['Name']]:.1f}")
-    rows = [['configs', *methods]]
-    rows += [[f'`*_{pair}.py`', *(found.get(m, '') for m in methods)]
-             for pair, found in figures.items()]
-    return to_markdown(rows)
+    paper = paper_ap50()
+    pairs = dict.fromkeys(
+        name.split('_', 1)[1]
+        for name in sorted(paper, key=lambda name: ('vgg16' not in name, name))
+        if name.startswith('ifan_'))
+    return to_markdown([
+        ['configs', *METHODS.values()],
+        *([f'`*_{pair}.py`', *(f'{paper[f"{method}_{pair}"]:.1f}'
+                               if f'{method}_{pair}' in paper else ''
+                               for method in METHODS)] for pair in pairs)
+    ])
 
 
-def study_table(name: str) -> str:
-    """Give the table that ``tools/study.py`` has written into a folder."""
-    return (DOCS / 'data' / name / 'table.md').read_text()
+def config_table(folder: str) -> str:
+    """List the configs of a folder, with the paper's target AP50."""
+    index = yaml.safe_load((CONFIGS / folder / 'metafile.yml').read_text())
+    paper = paper_ap50()
+    return to_markdown([['config', 'trained on', "paper's AP50"]] + [
+        [f"[`{model['Name']}.py`]({model['Name']}.py)",
+         model['Metadata']['Training Data'],
+         f"{paper[model['Name']]:.1f}" if model['Name'] in paper else '']
+        for model in index['Models']])
 
 
 def bench_table(name: str) -> str:
@@ -64,16 +78,13 @@ def bench_table(name: str) -> str:
 TABLES = {
     'demo': (ROOT / 'README.md', demo_table),
     'paper': (ROOT / 'README.md', paper_table),
-    'study': (DOCS / 'results.md', partial(study_table, 'study_mini-city')),
     **{
-        f'{name}-group-norm': (
-            DOCS / 'results_group_norm.md',
-            partial(study_table, f'{folder}-group-norm'))
-        for name, folder in (('study', 'study_mini-city'),
-                             ('strong', 'study_mini-city-strong'))
+        f'configs-{path.parent.name}': (
+            path, partial(config_table, path.parent.name))
+        for path in sorted(CONFIGS.glob('*/README.md'))
     },
     **{
-        name: (DOCS / 'performance.md', partial(bench_table, name))
+        name: (DOCS / 'lab/performance.md', partial(bench_table, name))
         for name in ('steps', 'parts', 'rest', 'growth')
     },
 }

@@ -30,7 +30,7 @@ env_cfg = dict(
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
     dist_cfg=dict(backend='nccl'))
 # An alignment that is not launched yet has parameters without gradients
-# (docs/scaling.md says what this costs).
+# (docs/guide/scaling.md says what this costs).
 find_unused_parameters = True
 
 randomness = dict(seed=0)

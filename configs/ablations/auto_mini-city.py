@@ -1,4 +1,4 @@
-_base_ = '../ifan_mini-city.py'
+_base_ = '../ifan/ifan_mini-city.py'
 # Each alignment as soon as those before it have gone stable.
 default_hooks = dict(
     late_launch=dict(

@@ -1,4 +1,4 @@
-_base_ = '../ifan_vgg16_city2foggy.py'
+_base_ = '../ifan/ifan_vgg16_city2foggy.py'
 # Each alignment as soon as those before it have gone stable.
 default_hooks = dict(
     late_launch=dict(

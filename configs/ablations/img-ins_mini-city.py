@@ -1,4 +1,4 @@
-_base_ = '../ifan_mini-city.py'
+_base_ = '../ifan/ifan_mini-city.py'
 # Image level and the agnostic instance term.
 model = dict(
     alignments=dict(instance=dict(category_aware=False, loss_weight=0.1)))

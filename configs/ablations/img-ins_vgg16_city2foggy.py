@@ -1,4 +1,4 @@
-_base_ = '../ifan_vgg16_city2foggy.py'
+_base_ = '../ifan/ifan_vgg16_city2foggy.py'
 # Image level and the agnostic instance term: the paper's Table 3.
 model = dict(
     alignments=dict(instance=dict(category_aware=False, loss_weight=0.1)))

@@ -1,3 +1,3 @@
-_base_ = '../ifan_mini-city.py'
+_base_ = '../ifan/ifan_mini-city.py'
 # Image level alone.
 default_hooks = dict(late_launch=dict(launch=dict(_delete_=True, image=200)))

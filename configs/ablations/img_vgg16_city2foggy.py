@@ -1,3 +1,3 @@
-_base_ = '../ifan_vgg16_city2foggy.py'
+_base_ = '../ifan/ifan_vgg16_city2foggy.py'
 # Image level alone: the paper's Table 3.
 default_hooks = dict(late_launch=dict(launch=dict(_delete_=True, image=0)))

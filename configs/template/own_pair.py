@@ -1,4 +1,4 @@
-_base_ = 'mmdet_ifan::_base_/ifan_vgg16_pair.py'
+_base_ = 'mmdet_ifan::_base_/ifan_mini_pair.py'
 classes = ('cat', 'dog')
 source = dict(data_root='data/my_pair/source/', metainfo=dict(classes=classes))
 target = dict(data_root='data/my_pair/target/', metainfo=dict(classes=classes))

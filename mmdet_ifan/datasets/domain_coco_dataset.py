@@ -103,6 +103,9 @@ class DomainCocoDataset(NamesUnreadableImages, CocoDataset):
         data_prefix (dict[str, str], optional): ``img`` is the folder below
             ``data_root`` that the file names are relative to. Defaults to
             None, which means ``data_root`` itself.
+        ignore_crowds (bool): Whether crowds and other ignored boxes count
+            neither as objects nor as background. False makes them background,
+            as in the code that the literature runs. Defaults to True.
         **kwargs: Further arguments of ``CocoDataset``, and
             ``max_unreadable``, the number of images that training may skip
             because they cannot be loaded. Defaults to 0.
@@ -118,7 +121,9 @@ class DomainCocoDataset(NamesUnreadableImages, CocoDataset):
 
     def __init__(self,
                  data_prefix: dict[str, str] | None = None,
+                 ignore_crowds: bool = True,
                  **kwargs: Any) -> None:
+        self.ignore_crowds = ignore_crowds
         super().__init__(data_prefix=data_prefix or dict(img=''), **kwargs)
 
     def load_data_list(self) -> list[dict]:
@@ -132,7 +137,7 @@ class DomainCocoDataset(NamesUnreadableImages, CocoDataset):
                 f'The annotation file {self.ann_file} does not exist: correct '
                 'data_root or ann_file, or prepare the data set with '
                 'tools/prepare.')
-        self._unusable = 0
+        self._unusable = self._background = 0
         data_list = super().load_data_list()
         if not data_list:
             raise DataError(f'{self.ann_file} names no image: correct '
@@ -147,6 +152,11 @@ class DomainCocoDataset(NamesUnreadableImages, CocoDataset):
                 'used.',
                 logger='current',
                 level=logging.WARNING)
+        if self._background:
+            print_log(
+                f'{self._background} ignored boxes of {self.ann_file} are '
+                'background, as ignore_crowds=False says.',
+                logger='current')
         return data_list
 
     def parse_data_info(self, raw_data_info: dict) -> dict:
@@ -166,6 +176,10 @@ class DomainCocoDataset(NamesUnreadableImages, CocoDataset):
             elif is_region(self.coco.cats[number]['name']):
                 annotations += [dict(ann, category_id=each, iscrowd=1)
                                 for each in self.cat_ids]
+        if not self.ignore_crowds:
+            objects = [ann for ann in annotations if not ann['iscrowd']]
+            self._background += len(annotations) - len(objects)
+            annotations = objects
         info = super().parse_data_info(
             dict(raw_data_info, raw_ann_info=annotations))
         self._unusable += len(annotations) - len(info['instances'])

@@ -20,8 +20,7 @@ from ..engine.checks.checkpoint_agreement import (
     weights_of,
 )
 from ..models.alignments import AdaptationTerm
-from ..models.backbones import tapped_vgg
-from ..models.layers import position_norm
+from ..models.backbones import tapped_vgg, timm_taps
 from ..models.necks import LastTap
 from .onnx_graph import check_onnx, to_onnx
 
@@ -46,7 +45,7 @@ class Companion(NamedTuple):
 
 COMPANIONS = (
     Companion(tapped_vgg, 'TappedVGG', 'PlainVGG', 'plain_vgg'),
-    Companion(position_norm, 'LN2d', 'PlainLN2d', 'plain_norm'),
+    Companion(timm_taps, 'TimmTaps', 'PlainTimm', 'plain_timm'),
 )
 #: What a test needs of our configs, besides the model and the data.
 RUNTIME = ('default_scope', 'env_cfg', 'vis_backends', 'visualizer',
@@ -80,9 +79,13 @@ def plain_model(cfg: Config) -> ConfigDict:
     if issubclass(MODELS.get(model['neck']['type']),
                   (AdaptationTerm, LastTap)):
         # The last tap alone goes on.
-        default = inspect.signature(
-            MODELS.get(backbone['type'])).parameters['out_indices'].default
-        backbone['out_indices'] = backbone.get('out_indices', default)[-1:]
+        if 'taps' in backbone:
+            backbone['taps'] = backbone['taps'][-1:]
+        else:
+            default = inspect.signature(MODELS.get(
+                backbone['type'])).parameters['out_indices'].default
+            backbone['out_indices'] = backbone.get(
+                'out_indices', default)[-1:]
         del model['neck']
     model.pop('alignments', None)
     # Only training assigns.

@@ -12,16 +12,15 @@ from .assigners import RegionIgnoringAssigner
 from .backbones import TappedVGG, TimmInit, TimmTaps, VGG16Init
 from .detectors import IFANDetector
 from .domain_features import DomainFeatures, Proposals
-from .layers import DomainClassifier, GradientReversal, LayerNorm2d
+from .layers import DomainClassifier, GradientReversal
 from .necks import HierarchicalDomainNeck, LastTap, StrongWeakNeck
 from .roi_heads import ContextBBoxHead, ContextRoIHead
 
 __all__ = [
     'AdaptationTerm', 'BaseAlignment', 'CategoryAwareInstanceHead',
     'ContextBBoxHead', 'ContextRoIHead', 'CorrelationMetricHead',
-    'DAFasterHead', 'DomainClassifier', 'DomainFeatures',
-    'GlobalDomainHead', 'GradientReversal', 'HierarchicalDomainHead',
-    'HierarchicalDomainNeck', 'IFANDetector', 'LastTap', 'LayerNorm2d',
-    'Proposals', 'RegionIgnoringAssigner', 'StrongWeakNeck', 'TappedVGG',
-    'TimmInit', 'TimmTaps', 'VGG16Init'
+    'DAFasterHead', 'DomainClassifier', 'DomainFeatures', 'GlobalDomainHead',
+    'GradientReversal', 'HierarchicalDomainHead', 'HierarchicalDomainNeck',
+    'IFANDetector', 'LastTap', 'Proposals', 'RegionIgnoringAssigner',
+    'StrongWeakNeck', 'TappedVGG', 'TimmInit', 'TimmTaps', 'VGG16Init'
 ]

@@ -31,8 +31,8 @@ FOLDERS = ('', 'images', 'data', 'JPEGImages')
 class CocoSets(Source):
     """COCO files in the data root, in annotations, or next to their images.
 
-    The split is the file's name without 'instances_', or the name of its
-    folder if tools use the same file name in every folder (`IN_FOLDERS`).
+    The split is the file's name without ``instances_``, or the name of
+    its folder if tools use the same file name in every folder (`IN_FOLDERS`).
     Images are searched for in the data root, next to the file, in `FOLDERS`
     below both, in SPLIT and images/SPLIT, and last in any folder of the data
     root. Folders of another computer are cut from their names. Boxes marked

@@ -59,7 +59,7 @@ class Part:
 
 
 class VocFolders(Source):
-    """XML files and images, and perhaps ImageSets/Main/*.txt.
+    """XML files and images, and perhaps the lists in ImageSets/Main.
 
     The XML files are in Annotations and the images in JPEGImages, in other
     common folders, or next to each other. Several years, such as VOC2007 and

@@ -30,7 +30,6 @@ RUNS = dict(
     source_only='source-only_mini-city',
     ifan='ifan_mini-city',
     oracle='oracle_mini-city')
-WARM_START = 'warm-start_mini-city'
 #: What the page shows, if it is there, and its caption; the last two are made
 #: by tools/analysis.
 PICTURES = {
@@ -56,16 +55,11 @@ def run_demo(folder: Path, seed: int) -> str:
         DataError: If the data cannot be rendered or a run fails.
     """
     prepare_data()
-    warm = TrainingRun(CONFIGS / f'{WARM_START}.py', folder / WARM_START, seed)
     runs = {
-        row: TrainingRun(CONFIGS / f'{config}.py', folder / config, seed,
-                         warm.checkpoint)
+        row: TrainingRun(CONFIGS / f'{config}.py', folder / config, seed)
         for row, config in RUNS.items()
     }
-    with progress_bar([warm, *runs.values()]) as bar:
-        bar.set_description('training warm start')
-        train_all([warm], bar)
-        stop_on_failure([warm])
+    with progress_bar(runs.values()) as bar:
         bar.set_description(f'training {", ".join(runs)}')
         train_all(list(runs.values()), bar)
     stop_on_failure(runs.values())
@@ -116,7 +110,7 @@ def write_results(folder: Path, seed: int,
     report['seed'] = seed
     (folder / 'results.json').write_text(json.dumps(report, indent=2))
     (folder / 'results.md').write_text(
-        f'Mini City, clear to foggy, seed {seed}\n\n{table}')
+        f'Mini City, clear to dense fog, seed {seed}\n\n{table}')
     return table
 
 
@@ -137,7 +131,7 @@ def write_page(folder: Path) -> Path:
     }, folder / 'curves.png')
     cfg = Config.fromfile(CONFIGS / f'{RUNS["ifan"]}.py')
     write_report(
-        folder / 'report.html', 'Mini City, clear to foggy: '
+        folder / 'report.html', 'Mini City, clear to dense fog: '
         f'iFAN recovers {report["gap_recovered"]:.0f} % of the gap',
         comparison_table(results, cfg.metainfo.classes), {
             caption: folder / name

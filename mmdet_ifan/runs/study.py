@@ -18,26 +18,22 @@ NO_INFLUENCE = ('default_hooks', 'log_level', 'log_processor', 'vis_backends',
                 'visualizer')
 
 
-def fingerprint(*configs: Path | None) -> str:
-    """Hash the settings in some configs that make a difference.
+def fingerprint(config: Path) -> str:
+    """Hash the settings in a config that make a difference.
 
     Args:
-        *configs (Path, optional): The configs; None is left out.
+        config (Path): The config.
 
     Returns:
         str: Eight hexadecimal digits.
     """
-    settings = []
-    for path in configs:
-        if path is None:
-            continue
-        cfg = Config.fromfile(path).to_dict()
-        launch = cfg.get('default_hooks', {}).get('late_launch')
-        settings.append({
-            key: value for key, value in cfg.items()
-            if key not in NO_INFLUENCE
-            and (key != 'auto_scale_lr' or value.get('enable'))
-        } | dict(late_launch=launch))
+    cfg = Config.fromfile(config).to_dict()
+    launch = cfg.get('default_hooks', {}).get('late_launch')
+    settings = {
+        key: value for key, value in cfg.items()
+        if key not in NO_INFLUENCE
+        and (key != 'auto_scale_lr' or value.get('enable'))
+    } | dict(late_launch=launch)
     text = json.dumps(settings, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
@@ -56,8 +52,6 @@ class Study:
         out (Path): Folder of the metrics, the table and the plot.
         work_dir (Path, optional): Folder of logs and checkpoints.
             Defaults to None, ``work_dirs/`` and the name of ``out``.
-        warm_start (Path, optional): Config to train first, once a seed, and
-            to start every config from. Defaults to None.
 
     Raises:
         DataError: If the metrics of a run were made with other settings.
@@ -67,17 +61,13 @@ class Study:
                  configs: Sequence[Path],
                  seeds: Sequence[int],
                  out: Path,
-                 work_dir: Path | None = None,
-                 warm_start: Path | None = None) -> None:
+                 work_dir: Path | None = None) -> None:
         self.configs = configs
         self.seeds = seeds
         self.out = out
         self.file = out / 'metrics.json'
         self.work_dir = work_dir or Path('work_dirs') / out.name
-        self.warm_start = warm_start
-        self.hashes = {
-            config: fingerprint(config, warm_start) for config in configs
-        }
+        self.hashes = {config: fingerprint(config) for config in configs}
         finished = self.finished()
         for config in configs:
             for seed, metrics in finished.get(config.stem, {}).items():
@@ -85,8 +75,8 @@ class Study:
                     raise DataError(
                         f'{self.file} has metrics of {config.stem}, seed '
                         f'{seed}, that were made with other settings of '
-                        f'{config.name} or its warm start: give another '
-                        '--out, or remove them to train again.')
+                        f'{config.name}: give another --out, or remove them '
+                        'to train again.')
 
     def finished(self) -> dict[str, dict[int, dict[str, Any]]]:
         """Read the metrics of finished runs, by config name and seed."""
@@ -133,16 +123,9 @@ class Study:
         missing = [(config, seed) for config in self.configs
                    for seed in self.seeds
                    if seed not in finished.get(config.stem, {})]
-        warm = {}
-        if self.warm_start is not None:
-            warm_hash = fingerprint(self.warm_start)
-            warm = {seed: self._run(self.warm_start, seed, warm_hash)
-                    for _, seed in missing}
-        runs = {(config, seed): self._run(
-            config, seed, self.hashes[config],
-            warm[seed].checkpoint if warm else None)
-            for config, seed in missing}
-        for run in [*warm.values(), *runs.values()]:
+        runs = {(config, seed): self._run(config, seed)
+                for config, seed in missing}
+        for run in runs.values():
             if run.batch_size % processes:
                 raise DataError(
                     f'--processes {processes} cannot share out the batches '
@@ -152,26 +135,17 @@ class Study:
         for key, run in runs.items():
             # Finished in an earlier study, but not written down.
             self.keep(*key, run)
-        with progress_bar([*warm.values(), *runs.values()]) as bar:
-            bar.set_description('warm starts')
-            train_all(list(warm.values()), bar, jobs, processes)
-            failed = {
-                seed: failure for seed, start in warm.items()
-                if (failure := start.failure())
-            }
-            runs = {key: run for key, run in runs.items()
-                    if key[1] not in failed}
+        with progress_bar(runs.values()) as bar:
             bar.set_description('runs')
             train_all(list(runs.values()), bar, jobs, processes,
                       lambda run: self.keep(*keys[run.folder], run))
         ended = (run.failure() for run in runs.values())
-        return [*failed.values(), *filter(None, ended)]
+        return list(filter(None, ended))
 
-    def _run(self, config: Path, seed: int, config_hash: str,
-             load_from: Path | None = None) -> TrainingRun:
+    def _run(self, config: Path, seed: int) -> TrainingRun:
         """Give a run; what other settings have left is never taken for it."""
-        name = f'{config.stem}_{config_hash}_seed-{seed}'
-        return TrainingRun(config, self.work_dir / name, seed, load_from)
+        name = f'{config.stem}_{self.hashes[config]}_seed-{seed}'
+        return TrainingRun(config, self.work_dir / name, seed)
 
     def write_table(self) -> str | None:
         """Write table.md, table.json and study.png.

@@ -34,15 +34,9 @@ class TrainingRun:
         config (Path): The config.
         folder (Path): Work folder.
         seed (int): Seed.
-        load_from (Path, optional): Checkpoint to start from.
-            Defaults to None.
     """
 
-    def __init__(self,
-                 config: Path,
-                 folder: Path,
-                 seed: int,
-                 load_from: Path | None = None) -> None:
+    def __init__(self, config: Path, folder: Path, seed: int) -> None:
         self.process: subprocess.Popen | None = None
         self.path = config
         cfg = Config.fromfile(config)
@@ -72,7 +66,6 @@ class TrainingRun:
             str(folder), '--seed',
             str(seed), '--resume'
         ]
-        self.options = [] if load_from is None else [f'load_from={load_from}']
         self.command: list[str] = []
 
     @property
@@ -117,7 +110,7 @@ class TrainingRun:
                 calls it. Defaults to none.
         """
         launcher: list[str] = []
-        arguments, options = list(self.arguments), list(self.options)
+        arguments = list(self.arguments)
         if processes > 1:
             # Standalone: runs at the same time take ports of their own.
             launcher = [
@@ -125,10 +118,10 @@ class TrainingRun:
                 f'--nproc_per_node={processes}'
             ]
             arguments += ['--launcher', 'pytorch']
-            options.append('train_dataloader.batch_size='
-                           f'{self.batch_size // processes}')
-        if options:
-            arguments += ['--cfg-options', *options]
+            arguments += [
+                '--cfg-options', 'train_dataloader.batch_size='
+                f'{self.batch_size // processes}'
+            ]
         self.command = [
             sys.executable, *launcher,
             str(package_folder('tools') / 'train.py'), *arguments

@@ -32,8 +32,8 @@ def config_path(name: str) -> str:
     """Find one of this package's configs.
 
     Args:
-        name (str): Path below the configs folder, such as
-            ``ifan_mini-city.py`` or ``_base_/models/ifan_mini.py``.
+        name (str): File name, such as ``ifan_mini-city.py``, or path below
+            the configs folder, such as ``_base_/models/ifan_mini.py``.
 
     Returns:
         str: The file, in the installed package or in the checkout.
@@ -42,7 +42,8 @@ def config_path(name: str) -> str:
         FileNotFoundError: If there is no such config.
     """
     folder = package_folder('configs')
-    path = folder / name
+    found = [folder / name] if '/' in name else list(folder.glob(f'*/{name}'))
+    path = found[0] if len(found) == 1 else folder / name
     if not path.is_file():
         raise FileNotFoundError(
             f'mmdet_ifan has no config {name!r} (looked in {folder}); "mim '

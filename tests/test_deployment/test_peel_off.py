@@ -126,11 +126,11 @@ def test_nothing_of_ours_is_left(tmp_path):
 
 def test_what_mmdet_lacks_goes_along_wherever_it_is():
     cfg = Config.fromfile(ROOT / 'configs/ifan_r50-dc5_city2foggy.py')
-    cfg.model.roi_head.bbox_head.norm_cfg = dict(type='LN2d')
+    cfg.model.roi_head.shared_head = dict(type='TimmTaps')
     plain = plain_config(cfg)
-    assert plain.custom_imports.imports == ['plain_norm']
-    assert plain.model.roi_head.bbox_head.norm_cfg.type == 'PlainLN2d'
-    assert cfg.model.roi_head.bbox_head.norm_cfg.type == 'LN2d'
+    assert plain.custom_imports.imports == ['plain_timm']
+    assert plain.model.roi_head.shared_head.type == 'PlainTimm'
+    assert cfg.model.roi_head.shared_head.type == 'TimmTaps'
 
 
 def test_refuses_what_is_no_plain_detector(tmp_path):

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmdet_ifan.engine import FitCheckHook
 
 ROOT = Path(__file__).resolve().parents[2] / 'configs'
-CHANNELS = 'to have 64 channels, but got 128 channels'
+CHANNELS = 'to have 64 channels, but got 112 channels'
 SHAPES = 'shapes cannot be multiplied'
 WEIGHT = 'must not be negative but a finite number'
 LIES = {
@@ -21,15 +21,20 @@ LIES = {
          'alignments.instance cannot be built'),
         ('alignments.instance.loss_wieght', 1.,
          "unexpected keyword argument 'loss_wieght'"),
-        ('alignments.image', dict(type='GlobalDomainHead', in_channels=128),
+        ('alignments.image', dict(type='GlobalDomainHead', in_channels=112),
          'image belongs to the alignment in the neck'),
         ('neck.taps', [0, 0], 'each at most once'),
         ('neck.taps', [4], 'each at most once'),
         ('neck.taps', [-1], 'each at most once'),
         ('neck.taps', 2, r'a list, such as \(2, \), but got 2'),
-        ('backbone.out_indices', (2, 3), 'the backbone gives 2'),
-        ('backbone.base_channels', 32, r'backbone gives \(32, 64, 128, 256\)'),
-        ('neck.in_channels', (16, 32, 64, 64), 'the backbone gives'),
+        ('backbone.taps', ('blocks.3', 'blocks.4'), 'the backbone gives 2'),
+        ('backbone.taps', ('blocks.1', 'blocks.2', 'blocks.4', 'blocks.3'),
+         'has the taps bn1, blocks.0'),
+        ('backbone.model', 'lite0', 'has no model'),
+        ('backbone.model', 'tf_efficientnet_lite4',
+         r'backbone gives \(32, 56, 112, 160\)'),
+        ('backbone.frozen_stages', 9, 'from -1 to 5, but got 9'),
+        ('neck.in_channels', (24, 40, 80, 80), 'the backbone gives'),
         ('rpn_head.in_channels', 64, f'model.rpn_head .*{CHANNELS}'),
         ('rpn_head.anchor_generator.strides', [8],
          r'strides is \[8\], but the maps have the strides \[16\]'),
@@ -41,7 +46,7 @@ LIES = {
          r'have the strides \[4, 8, 16, 16\]'),
         ('alignments.correlation.featmap_strides', (4, 8, 16),
          'a stride for each of the 4 taps'),
-        ('alignments.correlation.in_channels', (16, 32, 64, 64),
+        ('alignments.correlation.in_channels', (24, 40, 80, 64),
          f'alignments.correlation .*{CHANNELS}'),
         ('alignments.correlation.margin', 0, 'margin must be positive'),
         ('alignments.instance.in_channels', 64,
@@ -57,7 +62,7 @@ LIES = {
         ('alignments.instance.grl_weight', -1, f'grl_weight {WEIGHT}'),
         ('alignments.instance.grl_weight', float('inf'), WEIGHT),
         ('launch.agnostic', 0, 'launches agnostic, but the model has'),
-        ('launch.instance', 2000, 'run has only 2000 iterations'),
+        ('launch.instance', 2000, 'run has only 1000 iterations'),
         ('launch.instance', -1, 'iteration >= 0, but got -1'),
         ('launch.instance', 4e2, 'iteration >= 0, but got 400.0'),
         ('launch.instance', (10, 20), 'or one iteration'),
@@ -82,7 +87,7 @@ LIES = {
     ],
     'ablations/auto': [
         ('launch.instance', (900, 100), 'give the earlier first'),
-        ('launch.correlation', (600, 9999), 'run has only 2000'),
+        ('launch.correlation', (600, 9999), 'run has only 1000'),
         ('window', 0, 'window >= 1'),
         ('tolerance', -1, 'tolerance > 0'),
     ],

@@ -111,7 +111,7 @@ def test_epochs_are_told_from_iterations(cfg):
 
 @pytest.mark.parametrize(('drop_last', 'length'), [(False, 9), (True, 6)])
 def test_length_of_a_run(cfg, drop_last, length):
-    assert length_of(cfg, 9) == (2000, 1)
+    assert length_of(cfg, 9) == (cfg.train_cfg.max_iters, 1)
     cfg = merge(cfg, train_cfg=EPOCHS,
                 train_dataloader=dict(batch_size=4, drop_last=drop_last))
     assert length_of(cfg, 9) == (length, 3)

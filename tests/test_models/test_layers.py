@@ -1,16 +1,11 @@
-"""Normalisation, gradient reversal, the domain classifier, its accuracy."""
+"""Gradient reversal, the domain classifier, its accuracy."""
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mmcv.cnn import build_norm_layer
 from torch import nn
 
-from mmdet_ifan.models import (
-    DomainClassifier,
-    GradientReversal,
-    LayerNorm2d,
-)
+from mmdet_ifan.models import DomainClassifier, GradientReversal
 from mmdet_ifan.models.layers import balanced_accuracy, mean_of_valid
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
@@ -19,33 +14,6 @@ DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 def cubes(x: torch.Tensor) -> torch.Tensor:
     """A function whose gradient differs from place to place."""
     return (x**3).sum()
-
-
-def test_norm_layer_looks_at_one_position_at_a_time():
-    # As a detector builds it.
-    name, norm = build_norm_layer(dict(type='LN2d'), 6, postfix=1)
-    assert name == 'ln1' and isinstance(norm, LayerNorm2d)
-    nn.init.normal_(norm.weight)
-    nn.init.normal_(norm.bias)
-    x = torch.randn(2, 6, 3, 4) + 1
-    y = norm(x)
-    # Or mmcv's RoIAlign reads channels as positions.
-    assert y.is_contiguous()
-    for image, row, column in ((0, 0, 0), (1, 2, 3), (1, 0, 2)):
-        z = x[image, :, row, column]
-        expected = (z - z.mean()) / (z.var(correction=0) + 1e-5).sqrt()
-        torch.testing.assert_close(
-            y[image, :, row, column], expected * norm.weight + norm.bias)
-
-
-def test_norm_layer_undoes_a_haze_that_differs_from_place_to_place():
-    norm = LayerNorm2d(8)
-    x = torch.randn(2, 8, 5, 7)
-    left = torch.rand(2, 1, 5, 7) + .2
-    torch.testing.assert_close(
-        norm(x * left + 3 * (1 - left)), norm(x), atol=1e-3, rtol=1e-3)
-    assert not torch.allclose(
-        nn.GroupNorm(1, 8)(x * left), nn.GroupNorm(1, 8)(x), atol=.1)
 
 
 @pytest.mark.parametrize('dtype', DTYPES)

@@ -30,7 +30,7 @@ def short_configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Configs that take seconds."""
     configs = tmp_path / 'configs'
     configs.mkdir()
-    for name in (demo.WARM_START, *demo.RUNS.values()):
+    for name in demo.RUNS.values():
         text = SHORT.format(name=name)
         if name == demo.RUNS['ifan']:
             text += LAUNCH
@@ -70,7 +70,7 @@ def test_demo(short_configs: None) -> None:
         path: path.stat().st_mtime_ns
         for path in folder.rglob(f'iter_{ITERATIONS}.pth')
     }
-    assert len(checkpoints) == 4
+    assert len(checkpoints) == 3
     assert demo.run_demo(folder, 3) == printed
     assert all(path.stat().st_mtime_ns == time
                for path, time in checkpoints.items())

@@ -19,7 +19,6 @@ from mmdet_ifan.runs.study_table import study_table
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = """
 _base_ = 'mmdet_ifan::{name}.py'
-load_from = None
 train_cfg = dict(max_iters=2, val_interval=2)
 param_scheduler = []
 train_dataloader = dict(
@@ -29,7 +28,7 @@ val_dataloader = dict(num_workers=0, persistent_workers=False)
 BROKEN = """
 model = dict(neck=dict(
     _delete_=True, type='HierarchicalDomainNeck',
-    in_channels=(16, 32, 64, 128), taps=(7, )))
+    in_channels=(24, 40, 80, 112), taps=(7, )))
 """
 
 
@@ -136,7 +135,7 @@ def pair(tmp_path: Path) -> Path:
     """A folder with tiny data and configs of two iterations."""
     write_mini_city(tmp_path / 'data/mini_city', MiniCity(train=4, val=4), 1)
     prepare_cityscapes(tmp_path / 'data/mini_city', Options(workers=1))
-    for row in ('warm-start', 'source-only', 'adda'):
+    for row in ('source-only', 'adda'):
         text = CONFIG.format(name=f'{row}_mini-city')
         if row == 'adda':
             text += BROKEN
@@ -145,8 +144,7 @@ def pair(tmp_path: Path) -> Path:
 
 
 def test_study_resumes_where_it_stopped(pair):
-    arguments = ('source-only.py', 'adda.py', '--warm-start',
-                 'warm-start.py', '--out', 'figures')
+    arguments = ('source-only.py', 'adda.py', '--out', 'figures')
     first = run_study(pair, *arguments, '--processes', '2')
     # One run failed, which is said; the other has its figures.
     assert first.returncode == 1
@@ -161,9 +159,6 @@ def test_study_resumes_where_it_stopped(pair):
     assert 0 <= run['target/mAP50'] <= 100
     work = pair / 'work_dirs/figures'
     source_only, = work.glob('source-only_*_seed-0')
-    warm_start, = work.glob('warm-start_*_seed-0')
-    assert f'{warm_start.name}/iter_2.pth' in (
-        source_only / 'console.log').read_text()
 
     # Fixed, only the failed one is trained, even if checkpoints are gone.
     shutil.rmtree(source_only)

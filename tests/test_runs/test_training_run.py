@@ -27,7 +27,7 @@ def shares(monkeypatch, tmp_path):
     config = ROOT / 'configs/source-only_mini-city.py'
 
     def run(count: int, cores: int, gpus: int = 0, jobs: int | None = None,
-            processes: int = 1, load_from: Path | None = None) -> list:
+            processes: int = 1) -> list:
         monkeypatch.setattr('os.cpu_count', lambda: cores)
         monkeypatch.setattr(torch.cuda, 'device_count', lambda: gpus)
         monkeypatch.setattr('time.sleep', lambda _: None)
@@ -40,7 +40,7 @@ def shares(monkeypatch, tmp_path):
         monkeypatch.setattr('subprocess.Popen', popen)
         monkeypatch.setattr(
             'os.wait4', lambda *_: (1, 0, SimpleNamespace(ru_maxrss=1)))
-        trainings = [TrainingRun(config, tmp_path / str(i), i, load_from)
+        trainings = [TrainingRun(config, tmp_path / str(i), i)
                      for i in range(count)]
         train_all(trainings, tqdm(disable=True), jobs, processes)
         assert len(started) == count
@@ -61,13 +61,16 @@ def options_of(command: list[str]) -> dict:
 
 CONFIG = """
 _base_ = {base!r}
+train_cfg = dict(max_iters=2000)
+default_hooks = dict(late_launch=dict(launch=dict(
+    image=0, instance=400, correlation=1400)))
 train_dataloader = dict(batch_size=4, dataset=dict(
     source=dict(data_root={root!r}), target=dict(data_root={root!r})))
 """
 EPOCHS = """
 train_cfg = dict(_delete_=True, type='EpochBasedTrainLoop', max_epochs=3)
 """
-BY_EPOCH = 'by_epoch=True, launch=dict(instance=1, correlation=2)'
+BY_EPOCH = 'by_epoch=True, launch=dict(image=0, instance=1, correlation=2)'
 
 
 @pytest.mark.parametrize(('more', 'iterations', 'launches', 'checkpoint'), [
@@ -105,14 +108,11 @@ def test_cost_and_result_of_a_training(tmp_path, more, iterations, launches,
     (8, 1, 4, 2),
     (1, None, 2, 1),
 ])
-def test_cores_are_shared_equally(shares, tmp_path, cores, jobs, processes,
-                                  threads):
-    start = tmp_path / 'start.pth'
-    for command, env in shares(2, cores, 0, jobs, processes, start):
+def test_cores_are_shared_equally(shares, cores, jobs, processes, threads):
+    for command, env in shares(2, cores, 0, jobs, processes):
         assert env['OMP_NUM_THREADS'] == str(threads)
         assert env['MALLOC_TRIM_THRESHOLD_'] == '1073741824'
         options = options_of(command)
-        assert options['load_from'] == str(start)
         if processes == 1:
             assert 'torch.distributed.run' not in command
             assert 'train_dataloader' not in options

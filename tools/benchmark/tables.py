@@ -1,4 +1,4 @@
-"""The figures of ``bench.json`` as the tables of docs/performance.md."""
+"""The figures of ``bench.json`` as the tables of docs/lab/performance.md."""
 from collections.abc import Mapping, Sequence
 from typing import Any
 

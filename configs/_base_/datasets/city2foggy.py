@@ -12,7 +12,9 @@ train_dataloader = dict(
         source=dict(
             data_root=data_root,
             metainfo=metainfo,
-            ann_file='annotations/instances_train.json'),
+            ann_file='annotations/instances_train.json',
+            # Groups of objects are background, as in the literature's code.
+            ignore_crowds=False),
         target=dict(
             data_root=data_root,
             images='annotations/instances_train_foggy_beta_0.02.json')))

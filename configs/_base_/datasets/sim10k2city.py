@@ -7,7 +7,8 @@ sim10k = dict(
     ann_file='annotations/instances_train.json')
 train_dataloader = dict(
     dataset=dict(
-        source=sim10k,
+        # Groups of objects are background, as in the literature's code.
+        source=dict(ignore_crowds=False, **sim10k),
         target=dict(
             data_root='data/cityscapes/',
             images='annotations/instances_train.json')))

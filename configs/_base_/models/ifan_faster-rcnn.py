@@ -43,8 +43,7 @@ model = dict(
                 type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0),
             loss_bbox=dict(type='L1Loss', loss_weight=1.0))),
     alignments=dict(
-        # As many categories as the box head.
-        instance=dict(type='CategoryAwareInstanceHead', num_classes=None),
+        instance=dict(type='CategoryAwareInstanceHead'),
         correlation=dict(type='CorrelationMetricHead')),
     train_cfg=dict(
         rpn=dict(

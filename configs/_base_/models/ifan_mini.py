@@ -31,10 +31,8 @@ model = dict(
         # Eq. 5 is weighted by probabilities, which are the background's for
         # most proposals: it comes out an order of magnitude below Eq. 3.
         instance=dict(
-            in_channels=112, hidden_channels=hidden_channels, loss_weight=1.0),
+            hidden_channels=hidden_channels, loss_weight=1.0),
         correlation=dict(
-            in_channels=tap_channels,
-            featmap_strides=(4, 8, 16, 16),
             roi_size=4,
             object_cfg=dict(
                 score_thr=0.1,

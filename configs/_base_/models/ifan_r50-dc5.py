@@ -1,15 +1,10 @@
 _base_ = './ifan_r50.py'
-tap_channels = (256, 512, 1024, 2048)
 model = dict(
     # The paper taps res5c as a feature map of the whole image: the last stage
     # is dilated instead of strided (DC5).
     backbone=dict(strides=(1, 2, 2, 1), dilations=(1, 1, 1, 2)),
-    neck=dict(in_channels=tap_channels),
+    neck=dict(in_channels=(256, 512, 1024, 2048)),
     rpn_head=dict(in_channels=2048, feat_channels=2048),
     roi_head=dict(
         bbox_roi_extractor=dict(out_channels=2048),
-        bbox_head=dict(in_channels=2048, fc_out_channels=1024)),
-    alignments=dict(
-        instance=dict(in_channels=2048),
-        correlation=dict(
-            in_channels=tap_channels, featmap_strides=(4, 8, 16, 16))))
+        bbox_head=dict(in_channels=2048, fc_out_channels=1024)))

@@ -1,13 +1,12 @@
 # ResNet-50 with a feature pyramid. Image level and correlation align what the
 # backbone gives, C2 to C5; RPN and RoI head work on the pyramid.
 _base_ = './ifan_r50.py'
-tap_channels = [256, 512, 1024, 2048]
 strides = [4, 8, 16, 32]
 model = dict(
     neck=dict(
         _delete_=True,
         type='FPN',
-        in_channels=tap_channels,
+        in_channels=[256, 512, 1024, 2048],
         out_channels=256,
         num_outs=5),
     # mmdet's Faster R-CNN with FPN; the numbers before NMS are a level's.
@@ -18,9 +17,6 @@ model = dict(
     roi_head=dict(
         bbox_roi_extractor=dict(out_channels=256, featmap_strides=strides),
         bbox_head=dict(in_channels=256, fc_out_channels=1024)),
-    alignments=dict(
-        image=dict(type='HierarchicalDomainHead', in_channels=tap_channels),
-        instance=dict(in_channels=256),
-        correlation=dict(in_channels=tap_channels, featmap_strides=strides)),
+    alignments=dict(image=dict(type='HierarchicalDomainHead')),
     train_cfg=dict(rpn_proposal=dict(nms_pre=2000, max_per_img=1000)),
     test_cfg=dict(rpn=dict(nms_pre=1000)))

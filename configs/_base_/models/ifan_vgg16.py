@@ -1,11 +1,10 @@
 _base_ = './ifan_faster-rcnn.py'
 imagenet = 'https://download.pytorch.org/models/vgg16-397923af.pth'
-tap_channels = (128, 256, 512, 512)
 model = dict(
     backbone=dict(
         type='TappedVGG',
         init_cfg=dict(type='VGG16Init', checkpoint=imagenet)),
-    neck=dict(in_channels=tap_channels),
+    neck=dict(in_channels=(128, 256, 512, 512)),
     rpn_head=dict(in_channels=512, feat_channels=512),
     roi_head=dict(
         bbox_roi_extractor=dict(out_channels=512),
@@ -17,8 +16,4 @@ model = dict(
                 dict(type='Normal', std=0.01, override=dict(name='fc_cls')),
                 dict(type='Normal', std=0.001, override=dict(name='fc_reg')),
                 dict(type='VGG16Init', checkpoint=imagenet)
-            ])),
-    alignments=dict(
-        instance=dict(in_channels=512),
-        correlation=dict(
-            in_channels=tap_channels, featmap_strides=(4, 8, 16, 16))))
+            ])))

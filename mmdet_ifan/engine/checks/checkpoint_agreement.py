@@ -19,9 +19,9 @@ from ...utils.text import name_some
 PARTS = ('backbone.', 'rpn_head.', 'roi_head.')
 #: Parts of a model's config that decide what its weights compute.
 COMPUTING = ('data_preprocessor', 'backbone', 'rpn_head', 'roi_head')
-#: Settings of training, and ``out_indices``, of which the last tap goes on.
+#: Settings of training, and the taps, of which the last goes on.
 TRAINING = ('frozen_stages', 'init_cfg', 'norm_eval', 'out_indices',
-            'pretrained', 'with_cp', 'test_cfg', 'train_cfg')
+            'pretrained', 'taps', 'with_cp', 'test_cfg', 'train_cfg')
 
 
 def weights_of(loaded: dict) -> dict[str, Tensor]:

@@ -28,6 +28,7 @@ from ...utils.errors import DataError
 from ...utils.files import explain_write_errors
 from ..robustness.resumable_checkpoint_hook import ResumableCheckpointHook
 from ..schedule.late_launch_hook import launching_hook
+from .image_sizes import check_image_sizes
 
 #: What our configs have under ``default_hooks``, and what is lost without.
 USEFUL = dict(
@@ -339,13 +340,20 @@ def check_run(runner: Runner) -> None:
 
     Raises:
         ValueError: If alignments have no hook that launches them, the
-            detector cannot take the batches, a domain is not measured, or an
-            epoch has no iteration.
+            detector cannot take the batches or the smallest image, a domain
+            is not measured, or an epoch has no iteration.
     """
     model = getattr(runner.model, 'module', runner.model)
     check_launches(model, runner.hooks)
     check_preprocessor(model)
     check_epoch(runner)
+    dataset = runner.train_dataloader.dataset
+    labelled = [dataset.source] if isinstance(
+        dataset, PairedDomainDataset) else []
     if runner.val_loop is not None:
-        check_evaluator(runner.val_loop.evaluator,
-                        runner.val_dataloader.dataset)
+        dataset = runner.val_dataloader.dataset
+        check_evaluator(runner.val_loop.evaluator, dataset)
+        if isinstance(dataset, DomainTestDataset):
+            labelled += dataset.datasets
+    for dataset in labelled:
+        check_image_sizes(model, dataset)

@@ -1,5 +1,6 @@
 """The interface of every term that adapts a detector."""
 from abc import abstractmethod
+from typing import ClassVar
 
 from mmdet.utils import OptMultiConfig
 from mmengine.model import BaseModule
@@ -31,6 +32,10 @@ class AdaptationTerm(BaseModule):
     Raises:
         ValueError: If the weight is no finite number >= 0.
     """
+
+    #: Arguments that a config may leave out, since the detector knows them,
+    #: and the name of each in :meth:`IFANDetector.facts`.
+    FROM_DETECTOR: ClassVar[dict[str, str]] = {}
 
     def __init__(self, loss_weight: float = 1.0,
                  init_cfg: OptMultiConfig = None) -> None:

@@ -43,6 +43,9 @@ class CategoryAwareInstanceHead(BaseAlignment):
             classes.
     """
 
+    FROM_DETECTOR = dict(
+        in_channels='roi_channels', num_classes='num_classes')
+
     def __init__(self,
                  in_channels: int,
                  num_classes: int,
@@ -51,8 +54,7 @@ class CategoryAwareInstanceHead(BaseAlignment):
                  **kwargs: Any) -> None:
         # The sigmoid starts near 0.5, where its slope is largest. The
         # classifiers of the image level start as PyTorch has it, as do those
-        # of Strong-Weak's code; 0.01 gained nothing there
-        # (docs/mini_city_study.md).
+        # of Strong-Weak's code; 0.01 gained nothing there.
         super().__init__(
             init_cfg=dict(type='Normal', layer='Conv2d', std=.01), **kwargs)
         self.num_classes = num_classes

@@ -63,6 +63,9 @@ class CorrelationMetricHead(BaseAlignment):
             embeddings, 2 or more, which no distance can reach.
     """
 
+    FROM_DETECTOR = dict(
+        in_channels='tap_channels', featmap_strides='tap_strides')
+
     def __init__(self,
                  in_channels: Sequence[int],
                  featmap_strides: Sequence[int],

@@ -49,6 +49,9 @@ class DAFasterHead(BaseAlignment):
             :class:`BaseAlignment`: the paper's lambda, 0.1, and 1.0.
     """
 
+    FROM_DETECTOR = dict(
+        in_channels='last_tap_channels', instance_channels='vector_channels')
+
     def __init__(self,
                  in_channels: int,
                  instance_channels: int,

@@ -35,6 +35,8 @@ class GlobalDomainHead(BaseAlignment):
             :class:`BaseAlignment`.
     """
 
+    FROM_DETECTOR = dict(in_channels='last_tap_channels')
+
     def __init__(self,
                  in_channels: int,
                  hidden_channels: int = 256,

@@ -49,6 +49,8 @@ class HierarchicalDomainHead(BaseAlignment):
     #: Whether what it hands on is computed with its weights.
     predicts = False
 
+    FROM_DETECTOR = dict(in_channels='tap_channels')
+
     def __init__(self,
                  in_channels: Sequence[int],
                  taps: Sequence[int] | None = None,

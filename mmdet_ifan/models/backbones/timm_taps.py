@@ -1,6 +1,10 @@
-"""Any model of timm as a backbone that is tapped at several depths."""
+"""Any model of timm, tapped at several depths."""
+import importlib
 import inspect
+import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -10,28 +14,77 @@ from mmengine.model import BaseModule
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .timm_import import import_timm
-
 #: Side in pixels of the image that strides and channels are read from.
 SIDE = 256
+#: What timm imports of torchvision, for image pipelines that are not used.
+TORCHVISION = ('torchvision', 'torchvision.datasets', 'torchvision.ops',
+               'torchvision.ops.misc', 'torchvision.transforms',
+               'torchvision.transforms.functional')
+
+
+class _Nothing(type):
+    """An empty class, whose attributes are empty classes."""
+
+    def __getattr__(cls, name: str) -> type:
+        if name.startswith('__'):
+            raise AttributeError(name)
+        return _Nothing(name, (), {})
+
+
+class _StandIn(ModuleType):
+    """A module in which every name is an empty class."""
+
+    __path__: list[str] = []
+
+    def __getattr__(self, name: str) -> type:
+        if name.startswith('__'):
+            raise AttributeError(name)
+        return _Nothing(name, (), {})
+
+
+def import_timm() -> Any:
+    """Import timm, with or without torchvision.
+
+    A torchvision that was built for another torch breaks every run, so that
+    many environments have none; a backbone does not need it. timm gets empty
+    classes in its place while it is imported.
+
+    Returns:
+        ModuleType: timm.
+
+    Raises:
+        ImportError: If timm is not installed.
+    """
+    missing = 'timm' not in sys.modules and find_spec('torchvision') is None
+    if missing:
+        sys.modules.update({name: _StandIn(name) for name in TORCHVISION})
+    try:
+        return importlib.import_module('timm')
+    except ModuleNotFoundError as error:
+        if error.name != 'timm':
+            raise
+        raise ImportError(
+            'TimmTaps needs timm: run "pip install timm".') from error
+    finally:
+        if missing:
+            for name in TORCHVISION:
+                del sys.modules[name]
 
 
 @MODELS.register_module()
 class TimmTaps(BaseModule):
-    """A timm model without what comes after the last tap.
+    """A model of timm without what comes after the last tap.
 
-    Batch normalisation is fixed: detection batches are too small, and two
-    domains too different, for statistics of their own. Parameter names are
-    timm's, behind ``net.``.
+    Batch normalisation is fixed: a batch of two domains has no statistics
+    worth keeping. Parameter names are timm's, behind ``net.``.
 
     Args:
         model (str): Name of the model, such as ``tf_efficientnet_lite0``.
-        taps (Sequence[str]): The taps in ascending order, named as timm names
-            the modules whose outputs they are, such as ``blocks.1``. Two may
-            have one stride.
-        frozen_stages (int): Number of leading stages that are not trained,
-            beside the stem: 0 freezes the stem alone, -1 nothing. Defaults
-            to 0.
+        taps (Sequence[str]): The modules whose outputs are the taps, as timm
+            names them, such as ``blocks.1``, in their order. Two may have
+            one stride.
+        frozen_stages (int): Number of stages after the stem that are not
+            trained: 0 freezes the stem alone, -1 nothing. Defaults to 0.
         init_cfg (dict, optional): Initialisation, for instance
             :class:`TimmInit`. Defaults to None.
         **kwargs: Arguments of ``timm.create_model``.
@@ -39,13 +92,13 @@ class TimmTaps(BaseModule):
     Attributes:
         channels (tuple[int]): Channels of each tap.
         strides (tuple[int]): Stride of each tap, in pixels.
-        left_out (frozenset[str]): timm's names of the parameters and buffers
-            of the whole model that the taps do not need.
+        left_out (frozenset[str]): timm's names of the model's parameters and
+            buffers that no tap needs.
 
     Raises:
         ImportError: If timm is not installed.
-        ValueError: If timm has no such model, or the model no such tap, or
-            ``taps`` is empty or not ascending.
+        ValueError: If timm has no such model, the model no such tap or stage
+            or a fixed image size, or ``taps`` is empty or out of order.
     """
 
     def __init__(self,
@@ -61,63 +114,72 @@ class TimmTaps(BaseModule):
                 f'timm {timm.__version__} has no model {model!r}: take one of '
                 'timm.list_models().')
         self.model = model
-        self.taps = tuple(taps)
         self.model_args = kwargs
+        self.taps = tuple(taps)
         self.net = timm.create_model(model, **kwargs)
-        self._options = dict(output_fmt='NCHW', intermediates_only=True)
-        names = self._tap_names()
-        unknown = [tap for tap in self.taps if tap not in names]
-        indices = [names.index(tap) for tap in self.taps if tap in names]
-        if not taps or unknown or indices != sorted(set(indices)):
-            raise ValueError(
-                f'taps names taps of {model} in ascending order, of '
-                f'{", ".join(names)}, but got {list(self.taps)}.')
-        self._options['indices'] = self.out_indices = indices
-        whole = set(self.net.state_dict())
-        extra = {key: value for key, value in self._options.items()
-                 if key == 'extra_blocks'}
-        self.net.prune_intermediate_layers(
-            indices, prune_norm=True, prune_head=True, **extra)
-        for module in self.net.modules():
-            # mmdet takes the attribute for a detector's categories.
-            vars(module).pop('num_classes', None)
-        self.left_out = frozenset(whole - set(self.net.state_dict()))
+        self._select_taps()
         self._freeze(frozen_stages)
         self.channels, self.strides = self._measure()
         self.train()
 
-    def _tap_names(self) -> list[str]:
-        """List what can be tapped; choose how timm counts it."""
-        options = inspect.signature(
+    def _select_taps(self) -> None:
+        """Find the taps and drop what comes after them."""
+        parameters = inspect.signature(
             self.net.forward_intermediates).parameters
-        # EfficientNet's relatives: also the stages that keep the stride.
-        if 'extra_blocks' in options and hasattr(self.net, 'blocks'):
-            self._options['extra_blocks'] = True
-            return ['bn1', *(f'blocks.{i}'
-                             for i in range(len(self.net.blocks)))]
-        return [info['module'] for info in self.net.feature_info]
+        names = [info['module'] for info in self.net.feature_info]
+        options = {}
+        if 'extra_blocks' in parameters:
+            # EfficientNet's relatives: also stages that keep the stride.
+            options['extra_blocks'] = True
+            names = ['bn1',
+                     *(f'blocks.{i}' for i in range(len(self.net.blocks)))]
+        indices = [names.index(tap) for tap in self.taps if tap in names]
+        if (not indices or len(indices) < len(self.taps)
+                or indices != sorted(set(indices))):
+            raise ValueError(
+                f'{self.model} has the taps {", ".join(names)}, and taps '
+                'names some of them in this order, but got '
+                f'{list(self.taps)}.')
+        whole = set(self.net.state_dict())
+        self.net.prune_intermediate_layers(
+            indices, prune_norm=True, prune_head=True, **options)
+        self.left_out = frozenset(whole - set(self.net.state_dict()))
+        for module in self.net.modules():
+            # mmdet would take it for the detector's number of categories.
+            vars(module).pop('num_classes', None)
+        self._options = dict(options, indices=indices, output_fmt='NCHW',
+                             intermediates_only=True)
 
     def _freeze(self, frozen_stages: int) -> None:
         """Fix batch normalisation and the leading stages."""
         from timm.models import group_parameters
+        stages = group_parameters(
+            self.net, self.net.group_matcher(coarse=True))
+        if not -1 <= frozen_stages < len(stages):
+            raise ValueError(
+                f'frozen_stages of {self.model} with these taps is from -1 '
+                f'to {len(stages) - 1}, but got {frozen_stages}.')
+        frozen = {name for stage, found in stages.items()
+                  if stage <= frozen_stages for name in found}
+        for name, parameter in self.net.named_parameters():
+            parameter.requires_grad = name not in frozen
         self._fixed = [module for module in self.net.modules()
                        if isinstance(module, _BatchNorm)]
         for norm in self._fixed:
             norm.requires_grad_(False)
-        stages = group_parameters(
-            self.net, self.net.group_matcher(coarse=True))
-        frozen = {name for stage, found in stages.items()
-                  if stage <= frozen_stages for name in found}
-        for name, parameter in self.net.named_parameters():
-            if name in frozen:
-                parameter.requires_grad_(False)
 
     @torch.no_grad()
     def _measure(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Read channels and strides from the taps of a blank image."""
-        self.net.eval()
-        maps = self.net.forward_intermediates(
-            torch.zeros(1, 3, SIDE, SIDE), **self._options)
+        self.eval()
+        try:
+            maps = self.net.forward_intermediates(
+                torch.zeros(1, 3, SIDE, SIDE), **self._options)
+        except AssertionError as error:
+            raise ValueError(
+                f'{self.model} takes images of one size alone ({error}): '
+                'give the backbone what lets it take any, such as '
+                'dynamic_img_size=True.') from error
         return (tuple(tap.shape[1] for tap in maps),
                 tuple(SIDE // tap.shape[-1] for tap in maps))
 
@@ -136,5 +198,15 @@ class TimmTaps(BaseModule):
 
         Returns:
             tuple[Tensor]: The l-th of shape (N, channels[l], H_l, W_l).
+
+        Raises:
+            ValueError: If the images are smaller than a cell of the last tap.
         """
-        return tuple(self.net.forward_intermediates(x, **self._options))
+        if min(x.shape[-2:]) < self.strides[-1]:
+            raise ValueError(
+                f'Images of {x.shape[-2]} x {x.shape[-1]} px are smaller than '
+                f'the stride of {self.model}, {self.strides[-1]} px: enlarge '
+                'them with Resize in the pipeline.')
+        maps = self.net.forward_intermediates(x, **self._options)
+        # mmcv's RoIAlign takes any memory for contiguous.
+        return tuple(tap.contiguous() for tap in maps)

@@ -20,6 +20,9 @@ from ..domain_features import (
 )
 from ..layers import at_least_float
 
+#: Side in pixels of the blank image that taps are measured on.
+SIDE = 64
+
 
 @MODELS.register_module()
 class IFANDetector(FasterRCNN):
@@ -41,8 +44,9 @@ class IFANDetector(FasterRCNN):
             domain by itself, but costs no second pooling. Defaults to False.
         alignments (dict[str, dict], optional): Configs of the other
             terms under the names that
-            :class:`mmdet_ifan.engine.LateLaunchHook` launches them by. A
-            ``num_classes`` of None becomes the box head's. Defaults to None.
+            :class:`mmdet_ifan.engine.LateLaunchHook` launches them by. They
+            may leave out what the detector knows, such as channels (see
+            :meth:`facts`). Defaults to None.
         **kwargs: Arguments of mmdet's ``FasterRCNN``.
 
     Raises:
@@ -60,12 +64,13 @@ class IFANDetector(FasterRCNN):
         super().__init__(neck=neck, **kwargs)
         self.alike_proposals = alike_proposals
         expected = getattr(self.neck, 'in_channels', None)
-        out_indices = getattr(self.backbone, 'out_indices', None)
-        if expected and out_indices and len(out_indices) != len(expected):
+        taps = getattr(self.backbone, 'taps', None) or getattr(
+            self.backbone, 'out_indices', None)
+        if expected and taps and len(taps) != len(expected):
             raise ValueError(
                 f'The neck expects {len(expected)} taps, but the backbone '
-                f'gives {len(out_indices)} (out_indices='
-                f'{tuple(out_indices)}): make them agree.')
+                f'gives {len(taps)} ({", ".join(map(str, taps))}): make them '
+                'agree.')
         # In mixed precision mmdet would round anchors and boxes as well: by
         # pixels, beyond 256 pixels in bfloat16 and 2048 in float16.
         for head in (self.rpn_head, self.roi_head.bbox_head):
@@ -92,9 +97,18 @@ class IFANDetector(FasterRCNN):
                 'the one under alignments another name.')
 
     def _build_alignment(self, name: str, cfg: ConfigType) -> AdaptationTerm:
-        """Build one with the box head's categories where it has None."""
-        if cfg.get('num_classes', 0) is None:
-            cfg = dict(cfg, num_classes=self.roi_head.bbox_head.num_classes)
+        """Build a term, with what its config leaves to the detector."""
+        term = MODELS.get(cfg['type']) if isinstance(
+            cfg.get('type'), str) else cfg.get('type')
+        left_out = {
+            argument: fact
+            for argument, fact in getattr(term, 'FROM_DETECTOR', {}).items()
+            if cfg.get(argument) is None
+        }
+        if left_out:
+            facts = self.facts()
+            cfg = dict(cfg, **{
+                argument: facts[fact] for argument, fact in left_out.items()})
         try:
             alignment = MODELS.build(cfg)
         except (KeyError, TypeError, ValueError) as error:
@@ -106,6 +120,31 @@ class IFANDetector(FasterRCNN):
                 f'alignments.{name} is a {type(alignment).__name__}, '
                 'which is no AdaptationTerm.')
         return alignment
+
+    @torch.no_grad()
+    def facts(self) -> dict[str, Any]:
+        """Measure what a term's config may leave to the detector.
+
+        Returns:
+            dict: ``tap_channels`` and ``tap_strides``, a number for each tap;
+            ``last_tap_channels``; ``roi_channels`` of pooled features;
+            ``vector_channels``, what the box head scores; ``num_classes``.
+        """
+        box_head = self.roi_head.bbox_head
+        modes = {module: module.training for module in self.modules()}
+        self.backbone.eval()
+        device = next(self.backbone.parameters()).device
+        taps = self.backbone(torch.zeros(1, 3, SIDE, SIDE, device=device))
+        for module, mode in modes.items():
+            module.training = mode
+        channels = tuple(tap.shape[1] for tap in taps)
+        return dict(
+            tap_channels=channels,
+            tap_strides=tuple(SIDE // tap.shape[-1] for tap in taps),
+            last_tap_channels=channels[-1],
+            roi_channels=self.roi_head.bbox_roi_extractor.out_channels,
+            vector_channels=box_head.fc_cls.in_features,
+            num_classes=box_head.num_classes)
 
     @property
     def all_alignments(self) -> dict[str, AdaptationTerm]:

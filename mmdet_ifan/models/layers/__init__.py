@@ -7,14 +7,13 @@ from .domain_classifier import (
 )
 from .domain_losses import domain_cross_entropy, domain_focal_loss
 from .gradient_reversal import GradientReversal
-from .position_norm import LayerNorm2d
 from .precision import at_least_float
 from .valid_positions import mean_of_valid, valid_positions
 from .weights import check_weight
 
 __all__ = [
     'SOURCE', 'TARGET', 'DomainClassifier', 'GradientReversal',
-    'LayerNorm2d', 'at_least_float', 'balanced_accuracy', 'check_weight',
+    'at_least_float', 'balanced_accuracy', 'check_weight',
     'domain_cross_entropy', 'domain_focal_loss', 'mean_of_valid',
     'valid_positions'
 ]

@@ -1,7 +1,0 @@
-_base_ = './ifan_vgg16_sim10k2city.py'
-# One global domain classifier on the last tap.
-model = dict(
-    neck=dict(_delete_=True, type='LastTap'),
-    alignments=dict(
-        _delete_=True, adda=dict(type='GlobalDomainHead', in_channels=512)))
-default_hooks = dict(late_launch=dict(launch=dict(_delete_=True, adda=0)))

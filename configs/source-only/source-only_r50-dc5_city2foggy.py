@@ -1,0 +1,4 @@
+_base_ = [
+    '../ifan/ifan_r50-dc5_city2foggy.py', '../_base_/methods/source-only.py'
+]
+default_hooks = _base_.launches
