@@ -14,7 +14,7 @@ from mmengine.optim import AmpOptimWrapper, build_optim_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
-from mmdet_ifan.engine import RunCheckHook, checked_runner
+from mmdet_ifan.engine import PreflightHook, checked_runner
 from mmdet_ifan.utils.errors import DataError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -97,7 +97,7 @@ def test_a_run_is_refused_before_anything_is_written(tmp_path, monkeypatch):
     cfg = Config.fromfile(ROOT / 'configs/ifan_mini-city.py')
     (tmp_path / 'file').touch()
     cfg.work_dir = str(tmp_path / 'file/work')
-    with pytest.raises(DataError, match='file is no folder'):
+    with pytest.raises(DataError, match='file is not a folder'):
         train(cfg, options)
     cfg.work_dir = str(tmp_path / 'work')
     cfg.train_dataloader.num_workers = 0
@@ -107,14 +107,14 @@ def test_a_run_is_refused_before_anything_is_written(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize('default_hooks', [
-    dict(_delete_=True), dict(run_check=dict(type='RunCheckHook'))])
+    dict(_delete_=True), dict(preflight=dict(type='PreflightHook'))])
 def test_every_run_checks_itself(tmp_path, default_hooks):
     cfg = Config.fromfile(ROOT / 'configs/ifan_mini-city.py')
     cfg.merge_from_dict(dict(
         default_hooks=default_hooks, work_dir=str(tmp_path),
         experiment_name=tmp_path.name, visualizer=dict(name=tmp_path.name)))
     hooks = checked_runner(cfg).hooks
-    assert sum(isinstance(hook, RunCheckHook) for hook in hooks) == 1
+    assert sum(isinstance(hook, PreflightHook) for hook in hooks) == 1
 
 
 class Model(BaseModel):

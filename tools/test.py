@@ -43,20 +43,16 @@ def main() -> int:
 
     from mmengine.dist import is_main_process
     from mmengine.fileio import dump
-    from mmengine.runner import Runner
 
+    from mmdet_ifan.engine import checked_runner
     from mmdet_ifan.engine.robustness.interruptions import (
         end_workers_with_this_process,
     )
     from mmdet_ifan.engine.robustness.safe_loading import UnsafeCheckpointError
     from mmdet_ifan.utils.errors import DataError
     end_workers_with_this_process()
-    # It compares the checkpoint with the config, whatever hooks that has.
-    hooks = cfg.get('default_hooks', {})
-    cfg.default_hooks = dict(
-        hooks, fit_check=hooks.get('fit_check') or dict(type='FitCheckHook'))
     try:
-        metrics = Runner.from_cfg(cfg).test()
+        metrics = checked_runner(cfg).test()
     except (DataError, UnsafeCheckpointError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 2

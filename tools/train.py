@@ -24,7 +24,7 @@ def parse_args() -> argparse.Namespace:
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='go on from this checkpoint, or, if none is named, from the '
+        help='resume from this checkpoint, or, if none is named, from the '
         'latest one in the work folder')
     parser.add_argument(
         '--amp', action='store_true', help='train in mixed precision')
@@ -76,12 +76,13 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
     apply_options(cfg, args)
 
     from mmdet_ifan.engine import checked_runner
-    from mmdet_ifan.engine.checks.run_checks import check_folder
+    from mmdet_ifan.engine.checks.config import check_config, check_folder
     from mmdet_ifan.engine.robustness.interruptions import (
         end_workers_with_this_process,
         explain_interruption,
     )
     check_folder(cfg.work_dir)
+    check_config(cfg)
     end_workers_with_this_process()
     explain_interruption(
         lambda: checked_runner(cfg).train(), cfg.work_dir)

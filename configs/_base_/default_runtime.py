@@ -15,12 +15,9 @@ default_hooks = dict(
         interval=5000,
         max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'),
-    # Say what is wrong with a run or a pair before the first iteration.
-    run_check=dict(type='RunCheckHook'),
-    num_class_check=dict(type='NumClassCheckHook'),
-    pair_check=dict(type='PairCheckHook'),
+    # Check config, data, weights and detector before the first iteration.
+    preflight=dict(type='PreflightHook'),
     unreadable_images=dict(type='UnreadableImagesHook'),
-    fit_check=dict(type='FitCheckHook'),
     # Nothing that is not finite reaches the weights: 'stop' or 'skip'.
     finite_check=dict(type='FiniteCheckHook', action='stop'),
     visualization=dict(type='DetVisualizationHook'))

@@ -1,6 +1,7 @@
 # iFAN, Mini Sim to Mini City, straight from ImageNet.
 _base_ = [
-    '../_base_/models/ifan_mini.py', '../_base_/datasets/mini-sim2mini-city.py',
+    '../_base_/models/ifan_mini.py',
+    '../_base_/datasets/mini-sim2mini-city.py',
     '../_base_/schedules/mini.py'
 ]
 model = dict(

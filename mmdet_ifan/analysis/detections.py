@@ -10,7 +10,7 @@ from mmdet.registry import DATASETS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from ..engine.checks.checkpoint_agreement import load_fitting
+from ..engine.checks.checkpoint import load_fitting
 
 
 @dataclass

@@ -20,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
-from ..engine.checks.checkpoint_agreement import load_fitting
+from ..engine.checks.checkpoint import load_fitting
 from ..utils.errors import DataError
 
 #: Dimensions to which the features are reduced before anything is measured.

@@ -1,5 +1,5 @@
 """Taking the trained detector away."""
-from ..engine.checks.checkpoint_agreement import load_fitting, plain_state
+from ..engine.checks.checkpoint import load_fitting, plain_state
 from .checkpoint_config import checkpoint_config
 from .onnx_graph import to_onnx
 from .peel_off import export, plain_config

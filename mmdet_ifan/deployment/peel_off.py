@@ -12,8 +12,8 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader
 from torch import nn
 
-from ..engine.checks.checkpoint_agreement import (
-    agree_in_testing,
+from ..engine.checks.checkpoint import (
+    check_for_test,
     classes_of,
     plain_state,
     warn,
@@ -194,8 +194,8 @@ def export(cfg: Config,
     loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
     state = plain_state(weights_of(loaded), model.with_neck)
     warn(
-        agree_in_testing(model, dict(loaded, state_dict=state), checkpoint,
-                         classes_of(cfg), cfg.model.to_dict()))
+        check_for_test(model, dict(loaded, state_dict=state), checkpoint,
+                       classes_of(cfg), cfg.model.to_dict()))
     dataset_meta = loaded.get('meta', {}).get('dataset_meta')
     if dataset_meta is None:
         raise ValueError(f'{checkpoint} does not name its classes (it has no '

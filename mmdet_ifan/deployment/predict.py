@@ -15,7 +15,7 @@ from mmengine.config import Config
 from mmengine.structures import InstanceData
 from tqdm import tqdm
 
-from ..engine.checks.checkpoint_agreement import load_fitting
+from ..engine.checks.checkpoint import load_fitting
 from ..utils.errors import DataError
 from ..utils.files import write_atomically
 from ..utils.image_files import IMAGE_SUFFIXES, check_names, images_below

@@ -1,7 +1,5 @@
-"""What steers a training run."""
-from .checks.fit_check_hook import FitCheckHook
-from .checks.pair_check_hook import PairCheckHook
-from .checks.run_check_hook import RunCheckHook, checked_runner
+"""Steer a training run: checks before it, launches in it, robustness."""
+from .checks.preflight_hook import PreflightHook, checked_runner
 from .robustness.finite_check_hook import FiniteCheckHook
 from .robustness.interruptions import (
     end_workers_with_this_process,
@@ -13,8 +11,7 @@ from .schedule.late_launch_hook import LateLaunchHook
 from .schedule.plateau import Plateau
 
 __all__ = [
-    'FiniteCheckHook', 'FitCheckHook', 'LateLaunchHook', 'PairCheckHook',
-    'Plateau', 'ResumableCheckpointHook', 'RunCheckHook',
-    'UnreadableImagesHook', 'checked_runner', 'end_workers_with_this_process',
-    'explain_interruption'
+    'FiniteCheckHook', 'LateLaunchHook', 'Plateau', 'PreflightHook',
+    'ResumableCheckpointHook', 'UnreadableImagesHook', 'checked_runner',
+    'end_workers_with_this_process', 'explain_interruption'
 ]

@@ -10,7 +10,6 @@ import yaml
 from ..analysis.comparison import TARGET_MAP, Metrics, gap_recovered
 from ..utils.named_configs import package_folder
 
-
 #: Runs of a study: of each config, the metrics of each seed.
 Runs = Mapping[str, Mapping[int, Metrics]]
 

@@ -16,8 +16,8 @@ from mmengine.registry import init_default_scope
 from tqdm import tqdm
 
 from ..analysis.curves import read_scalars
-from ..engine.checks.run_checks import counts_epochs, length_of
-from ..engine.schedule.late_launch_hook import launching_config
+from ..engine.schedule.epochs import counts_epochs, length_of
+from ..engine.schedule.late_launch_hook import launching_configs
 from ..utils.named_configs import package_folder
 from ..utils.processes import end_with_parent
 
@@ -47,7 +47,7 @@ class TrainingRun:
             init_default_scope('mmdet')
             images = len(DATASETS.build(cfg.train_dataloader.dataset))
         self.max_iters, epochs = length_of(cfg, images)
-        hook = launching_config(cfg) or dict(launch={})
+        hook = (launching_configs(cfg) or [dict(launch={})])[-1]
         # Of bounds, the later: the cost is an estimate.
         self.launches = [
             (start if isinstance(start, int) else start[1]) *

@@ -254,7 +254,7 @@ def test_command_tests_only_weights_that_fit(tmp_path, write_coco):
     # Also where the config has none of our hooks.
     for domain in (dataset.source, dataset.target):
         domain.metainfo.classes = classes[::-1]
-    cfg.default_hooks.fit_check = None
+    cfg.default_hooks.preflight = None
     cfg.dump(tmp_path / 'config.py')
     result = test('iter_1.pth')
     assert result.returncode == 2

@@ -1,4 +1,4 @@
-"""Which checkpoint is whole, and which comes before which."""
+"""Which checkpoint is intact, and which comes before which."""
 import os
 import random
 from pathlib import Path
@@ -33,16 +33,16 @@ def test_missing(tmp_path):
 def test_every_way_of_tearing_is_recognised(checkpoint):
     content = checkpoint.read_bytes()
     rng = random.Random(0)
-    torn = [b'', content[:1], content[:-1], bytes(len(content))]
+    corrupt = [b'', content[:1], content[:-1], bytes(len(content))]
     for _ in range(300):
         at = rng.randrange(1, len(content))
-        torn += [
+        corrupt += [
             content[:at], content[at:],
             content[:at] + bytes(len(content) - at)
         ]
-    for damaged in torn:
+    for damaged in corrupt:
         checkpoint.write_bytes(damaged)
-        assert what_is_wrong(checkpoint).startswith('is torn (')
+        assert what_is_wrong(checkpoint).startswith('is corrupt (')
 
 
 def test_a_weight_that_has_changed_is_named(checkpoint):
@@ -50,7 +50,7 @@ def test_a_weight_that_has_changed_is_named(checkpoint):
     weight = torch.load(checkpoint)['state_dict']['w8'].numpy().tobytes()
     content[content.index(weight)] ^= 1
     checkpoint.write_bytes(content)
-    assert what_is_wrong(checkpoint) == 'is damaged (at iter_8/data/8)'
+    assert what_is_wrong(checkpoint) == 'is corrupt (at iter_8/data/8)'
 
 
 @pytest.fixture

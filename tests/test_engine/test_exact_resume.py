@@ -276,7 +276,7 @@ def assert_equal_trainings(folder: Folder, whole: Folder) -> None:
 
 @pytest.mark.parametrize('launch', [FIXED, PLATEAU])
 def test_kills_where_it_hurts(server, uninterrupted, data, tmp_path, launch):
-    """At a launch, in a checkpoint, in a validation; one that is torn."""
+    """At a launch, in a checkpoint, in a validation; one that is corrupt."""
     whole = uninterrupted(launch)
     assert_varied(dict(whole.seen))
     folder = Folder(tmp_path / 'run', launch, data)
@@ -286,18 +286,18 @@ def test_kills_where_it_hurts(server, uninterrupted, data, tmp_path, launch):
     assert 'Removed iter_6.pth.' in folder.log
     work = folder.path / 'work'
     assert not list(work.glob('*.tmp'))
-    torn = work / 'iter_9.pth'
-    assert (work / 'last_checkpoint').read_text() == str(torn)
-    torn.write_bytes(torn.read_bytes()[:-100])
+    corrupt = work / 'iter_9.pth'
+    assert (work / 'last_checkpoint').read_text() == str(corrupt)
+    corrupt.write_bytes(corrupt.read_bytes()[:-100])
 
     assert server.train(folder) == 0, folder.log
-    assert f'Checkpoint {torn} is torn' in folder.log
+    assert f'Checkpoint {corrupt} is corrupt' in folder.log
     assert f'Load checkpoint from {work}/iter_6.pth' in folder.log
     assert_equal_trainings(folder, whole)
 
 
 def test_kills_in_epochs(server, uninterrupted, data, tmp_path):
-    """In an epoch, in its checkpoint, in its validation; one that is torn."""
+    """In an epoch, in its checkpoint, its validation; one that is corrupt."""
     whole = uninterrupted(BY_EPOCH)
     seen = dict(whole.seen)
     assert_varied(seen)
@@ -308,13 +308,13 @@ def test_kills_in_epochs(server, uninterrupted, data, tmp_path):
         assert server.train(folder, kill_at) == -signal.SIGKILL, folder.log
     assert 'Removed epoch_3.pth.' in folder.log
     work = folder.path / 'work'
-    torn = work / 'epoch_4.pth'
-    torn.write_bytes(torn.read_bytes()[:-100])
+    corrupt = work / 'epoch_4.pth'
+    corrupt.write_bytes(corrupt.read_bytes()[:-100])
     # Only the checkpoints were copied.
     (work / 'last_checkpoint').unlink()
 
     assert server.train(folder) == 0, folder.log
-    assert f'Checkpoint {torn} is torn' in folder.log
+    assert f'Checkpoint {corrupt} is corrupt' in folder.log
     assert f'Load checkpoint from {work}/epoch_3.pth' in folder.log
     assert_equal_trainings(folder, whole)
     assert sorted(path.name for path in work.glob('*.pth')) == [

@@ -63,8 +63,8 @@ def small_files() -> Iterator[None]:
 
 def test_killed_worker(work_dir):
     with pytest.raises(RuntimeError, match=(
-            r'A worker that loads images was killed .*want of memory: lower '
-            r'num_workers.*iter_2.pth is whole: --resume goes on from it')):
+            r'A worker that loads images was killed .*lack of memory: lower '
+            r'num_workers.*iter_2.pth is intact: --resume continues from it')):
         explain_interruption(
             lambda: list(DataLoader(Deadly(), num_workers=1)), work_dir)
 
@@ -108,7 +108,7 @@ def test_killed_worker_that_nobody_has_noticed(work_dir):
 def test_no_room_for_a_checkpoint(work_dir, small_files):
     with pytest.raises(RuntimeError, match=(
             r'A file cannot be written \(.*\); the disk of \S+ may be full: '
-            r'make room.*iter_2.pth is whole')):
+            r'make room.*iter_2.pth is intact')):
         explain_interruption(
             lambda: save_checkpoint(
                 dict(a=torch.ones(10**5)), f'{work_dir}/iter_4.pth'), work_dir)

@@ -356,16 +356,16 @@ def test_a_checkpoint_without_states_is_named(train):
             in train.log)
 
 
-def test_torn_checkpoints(train, tmp_path):
+def test_corrupt_checkpoints(train, tmp_path):
     whole = train('whole')
-    train('torn', 9)
+    train('corrupt', 9)
     for name in ('iter_8.pth', 'iter_6.pth'):
-        path = tmp_path / 'torn' / name
+        path = tmp_path / 'corrupt' / name
         path.write_bytes(path.read_bytes()[:-9])
-    rest = train('torn')
+    rest = train('corrupt')
     assert rest == {key: whole[key] for key in [*range(4, 12), 'weights']}
     for name in ('iter_8.pth', 'iter_6.pth'):
-        assert f'{name} is torn' in train.log
+        assert f'{name} is corrupt' in train.log
 
 
 def test_a_named_checkpoint_is_resumed(train, tmp_path):
@@ -385,12 +385,12 @@ def test_a_note_without_a_name(train, tmp_path):
     assert rest == {key: whole[key] for key in [*range(8, 12), 'weights']}
 
 
-def test_all_torn(train, tmp_path):
-    train('torn', 5)
-    for path in (tmp_path / 'torn').glob('*.pth'):
+def test_all_corrupt(train, tmp_path):
+    train('corrupt', 5)
+    for path in (tmp_path / 'corrupt').glob('*.pth'):
         path.write_bytes(b'')
     with pytest.raises(RuntimeError, match='iter_4.pth nor one before it'):
-        train('torn')
+        train('corrupt')
 
 
 def test_a_disk_that_is_full(train, tmp_path, monkeypatch):

@@ -168,14 +168,14 @@ def test_what_is_no_checkpoint(tmp_path):
 def test_what_is_torn_or_something_else(write, change):
     path = Path(write(state_dict=dict(weight=torch.zeros(200, 200))))
     path.write_bytes(change(path.read_bytes()))
-    with pytest.raises(UnsafeCheckpointError, match='iter_1.pth is no whole'):
+    with pytest.raises(UnsafeCheckpointError, match='iter_1.pth is no intact'):
         load(str(path))
 
 
 @pytest.mark.parametrize('content', [[1, 2], torch.zeros(2)])
 def test_what_holds_no_parts(tmp_path, content):
     torch.save(content, tmp_path / 'a.pth')
-    with pytest.raises(UnsafeCheckpointError, match='a.pth is no whole chec'):
+    with pytest.raises(UnsafeCheckpointError, match='a.pth is no intact chec'):
         load(str(tmp_path / 'a.pth'))
 
 

@@ -126,7 +126,7 @@ def test_short_names(hub):
     with pytest.raises(FileNotFoundError, match="correct 'resnet5000'"):
         find_weights(PLACE, 'open-mmlab://resnet5000')
     assert find_weights(PLACE, 's3://bucket/weights.pth') == (
-        None, 's3://bucket/weights.pth, which is not looked into')
+        None, 's3://bucket/weights.pth, which is not checked')
 
 
 def test_a_hub_elsewhere(tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ from mmdet.registry import MODELS
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
 
-from mmdet_ifan.engine import FitCheckHook
+from mmdet_ifan.engine.checks.fit import check_fit
 
 ROOT = Path(__file__).resolve().parents[2] / 'configs'
 
@@ -94,13 +94,6 @@ def test_a_stock_checkpoint_is_a_start_and_the_other_way(
                for name, value in stock.state_dict().items())
 
 
-class Run:
-    """What the check looks at."""
-
-    def __init__(self, model):
-        self.model = model
-
-
 @pytest.mark.parametrize(('key', 'value', 'place'), [
     ('rpn_head.anchor_generator.strides', [4, 8, 16, 32, 32],
      r'anchor_generator.strides is .* strides \[4, 8, 16, 32, 64\]'),
@@ -113,8 +106,8 @@ def test_strides_that_lie_are_told(cfg, key, value, place):
     lie = Config(dict(model=cfg))
     lie.merge_from_dict({f'model.{key}': value})
     with pytest.raises(ValueError, match=place):
-        FitCheckHook().before_train(Run(MODELS.build(lie.model)))
+        check_fit(MODELS.build(lie.model))
 
 
 def test_an_honest_pyramid_fits(detector):
-    FitCheckHook().before_train(Run(detector))
+    check_fit(detector)

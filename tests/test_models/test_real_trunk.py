@@ -99,8 +99,11 @@ def test_twenty_steps_after_the_launch(make_detector, make_batch, normalize):
 @pytest.mark.parametrize('normalize', [True, False])
 def test_the_weight_at_the_launch_tells(make_detector, make_batch, normalize):
     detector = make_detector(normalize)
-    inputs, samples = make_batch()
-    weights = weigh_alignments(detector, dict(
-        inputs=inputs, data_samples=samples))
+    for alignment in detector.all_alignments.values():
+        alignment.launched = True
+    values = detector.parse_losses(detector.loss(*make_batch()))[1]
+    weights = weigh_alignments(
+        detector.all_alignments, values, detector.backbone)
+    assert all(p.grad is None for p in detector.parameters())
     assert list(weights) == ['image', 'instance', 'correlation']
     assert weights['correlation'].dominates is not normalize

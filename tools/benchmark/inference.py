@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.device import get_device
 
 from mmdet_ifan.deployment import export
-from mmdet_ifan.engine.checks.checkpoint_agreement import classes_of
+from mmdet_ifan.engine.checks.checkpoint import classes_of
 
 from .detectors import Size, TestStep, build_stock, build_untrained
 from .timing import ratios, time_in_turn

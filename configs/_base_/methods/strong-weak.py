@@ -1,5 +1,5 @@
 # Strong-Weak (Saito et al., CVPR 2019): strong local, weak global, and their
-# context. Its code weighs the whole term by 0.1 on SIM10K, and on no other pair.
+# context. Its code weighs the whole term by 0.1 on SIM10K alone.
 #
 # A config of iFAN with one feature map becomes one of this method:
 #

@@ -1,1 +1,1 @@
-"""What is examined before training."""
+"""Check a run before its first iteration: plain functions and a hook."""

@@ -17,22 +17,18 @@ from mmengine.device import get_device
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader
+from torch import Tensor
 
 from ...datasets import DomainTestDataset, PairedDomainDataset
-from ..schedule.late_launch_hook import LateLaunchHook, launching_hook
-from .checkpoint_agreement import agree_in_starting, classes_of_dataset
-from .fit_check_hook import FitCheckHook
+from ..schedule.epochs import counts_epochs, length_of
+from ..schedule.late_launch_hook import launching_configs, launching_hook
+from .checkpoint import check_for_start, classes_of_dataset
+from .config import check_config, check_folder
+from .fit import check_fit
 from .launch_weights import weigh_alignments
-from .pair_check_hook import PairCheckHook
-from .run_checks import (
-    check_config,
-    check_folder,
-    check_launches,
-    counts_epochs,
-    flat,
-    length_of,
-)
-from .schedule_warnings import schedule_warnings
+from .pair import check_num_classes, check_pair
+from .run import check_launches
+from .schedule import flat, schedule_warnings
 from .trial_run import KeptWarnings, first_batch
 from .weights import find_weights, initial_weights
 
@@ -42,13 +38,13 @@ LIBRARIES = ('torch', 'mmengine', 'mmcv', 'mmdet', 'onedl-mmengine',
 
 @dataclass
 class Finding:
-    """What one examination says.
+    """The result of one examination.
 
     Attributes:
-        name (str): What was examined.
-        text (str): What was found, or what is wrong and how to mend it.
-        ok (bool | None): None if it could not be examined.
-        warnings (list[str]): What may be meant, or not.
+        name (str): Name of the examination.
+        text (str): The result, or what is wrong and how to fix it.
+        ok (bool | None): None if it was not made.
+        warnings (list[str]): Sentences on what may be intended, or not.
     """
     name: str
     text: str
@@ -57,7 +53,7 @@ class Finding:
 
 
 class Doctor:
-    """Examines what a training needs, one thing after the other.
+    """Examine what a training run needs, one thing after the other.
 
     Args:
         cfg (Config): The config, with ``work_dir``.
@@ -66,24 +62,26 @@ class Doctor:
     def __init__(self, cfg: Config) -> None:
         self.cfg = cfg
         self.device = get_device()
-        # Of this name alone, it is the one that data sets warn through.
-        self.logger = MMLogger.get_instance(
-            f'doctor-{uuid4().hex}', log_level='WARNING')
         self.warnings = KeptWarnings()
-        self.logger.handlers = [self.warnings]
+        # Data sets warn through the logger that was made last.
+        MMLogger.get_instance(
+            f'doctor-{uuid4().hex}',
+            log_level='WARNING').handlers = [self.warnings]
         self.model: Any = None
-        self.train: Any = None
-        #: What the run that was tried trains with.
-        self.optim_wrapper: Any = None
-        self.batch: Any = None
+        #: The data sets that could be built, by ``train`` and ``val``.
+        self.datasets: dict[str, Any] = {}
         #: Weights that need not be downloaded.
         self.at_hand: set[str] = set()
+        self.optim_wrapper: Any = None
+        self.batch: Any = None
+        #: Values of the first batch, still with their graph.
+        self.values: dict[str, Tensor] = {}
 
     def examine(self) -> Iterator[Finding]:
-        """Examine everything; what is wrong stops nothing.
+        """Make all examinations; a failed one stops those that need it.
 
         Yields:
-            Finding: What each examination says.
+            Finding: The result of each.
         """
         init_default_scope('mmdet')
         by_epoch = counts_epochs(self.cfg.get('train_cfg') or {})
@@ -114,20 +112,13 @@ class Doctor:
             yield finding
 
     def environment(self) -> str:
-        """Name versions and device; the operators must be there."""
+        """Name versions and device; mmcv's operators must run on it."""
         versions = []
         for library in LIBRARIES:
             try:
                 versions.append(f'{library} {version(library)}')
             except PackageNotFoundError:
                 continue
-        try:
-            import mmcv.ops  # noqa: F401
-        except ImportError as error:
-            raise RuntimeError(
-                f'mmcv has no compiled operators ({error}): "MMCV_WITH_OPS=1 '
-                'pip install --force-reinstall --no-build-isolation --no-deps '
-                "'mmcv==2.1.0'\" builds them.") from error
         _try_operators(self.device)
         device = self.device
         if device == 'cuda':
@@ -135,7 +126,7 @@ class Doctor:
         return f'{", ".join(versions)}; trains on {device}.'
 
     def config(self) -> str:
-        """Check what a runner could not be built from."""
+        """Check what must be right before a runner can be built."""
         check_config(self.cfg)
         train_cfg = self.cfg.train_cfg
         if counts_epochs(train_cfg):
@@ -148,7 +139,7 @@ class Doctor:
         if not hasattr(model, 'all_alignments'):
             raise TypeError(f'{type(model).__name__} has no alignments: the '
                             'type of the model must be IFANDetector.')
-        FitCheckHook().check(model)
+        check_fit(model)
         self.model = model
         parameters = sum(p.numel() for p in model.parameters())
         return (f'{parameters / 1e6:.1f} million parameters, '
@@ -173,9 +164,9 @@ class Doctor:
                 loaded = CheckpointLoader.load_checkpoint(
                     str(path), 'cpu', logger='silent')
                 self.at_hand.add(name)
-                if place == 'load_from':
+                if place == 'load_from' and self.model is not None:
                     self._compare_start(loaded, name)
-            except Exception as error:  # noqa: BLE001  # Each is examined.
+            except Exception as error:  # noqa: BLE001  # All are examined.
                 errors.append(str(error))
         if errors:
             raise RuntimeError(' '.join(errors))
@@ -183,35 +174,55 @@ class Doctor:
 
     def _compare_start(self, loaded: dict, name: str) -> None:
         """Compare the checkpoint to start from with the config."""
-        if self.model is None:
-            return
         source = dict(self.cfg.train_dataloader.dataset.source, lazy_init=True)
-        for sentence in agree_in_starting(
-                self.model, loaded, name,
-                classes_of_dataset(DATASETS.build(source)),
-                self.cfg.model.to_dict()):
-            self.logger.warning(sentence)
+        self.warnings.keep(
+            *check_for_start(self.model, loaded, name,
+                             classes_of_dataset(DATASETS.build(source)),
+                             self.cfg.model.to_dict()))
+
+    def training_data(self) -> str:
+        """Read both lists and count the boxes."""
+        train = DATASETS.build(self.cfg.train_dataloader.dataset)
+        if not isinstance(train, PairedDomainDataset):
+            raise TypeError(
+                'train_dataloader.dataset must be a PairedDomainDataset, but '
+                f'is a {type(train).__name__}.')
+        if self.model is not None:
+            check_num_classes(self.model, train)
+        self.datasets['train'] = train
+        counts = train.count_boxes()
+        boxes = ', '.join(f'{counts[i]} {name}' for i, name in enumerate(
+            train.metainfo['classes']))
+        return (f'{len(train.source)} source images with {boxes}; '
+                f'{len(train.target)} target images.')
+
+    def test_data(self) -> str:
+        """Read the test images; compare them with those of training."""
+        if self.cfg.get('val_dataloader') is None:
+            return 'none; nothing is measured while training.'
+        test = DATASETS.build(self.cfg.val_dataloader.dataset)
+        if not isinstance(test, DomainTestDataset):
+            raise TypeError('val_dataloader.dataset must be a '
+                            'DomainTestDataset, but is a '
+                            f'{type(test).__name__}.')
+        self.datasets['val'] = test
+        self.warnings.keep(*check_pair(self.datasets['train'], test))
+        source, target = test.datasets
+        return f'{len(source)} source and {len(target)} target images.'
 
     def launches(self) -> str:
         """Check the launches against the alignments and the run."""
-        hooks = [
-            HOOKS.build(cfg) for cfg in (
-                *self.cfg.get('default_hooks', {}).values(),
-                *(self.cfg.get('custom_hooks') or ()))
-            if cfg and _launches(cfg)
-        ]
+        hooks = [HOOKS.build(cfg) for cfg in launching_configs(self.cfg)]
         check_launches(self.model, hooks)
         hook = launching_hook(hooks)
         by_epoch = counts_epochs(self.cfg.train_cfg)
-        iterations, epochs = length_of(self.cfg, len(self.train or ()))
+        iterations, epochs = length_of(
+            self.cfg, len(self.datasets.get('train', ())))
         length = f'{epochs} epochs, ' if by_epoch else ''
         if hook is None:
             return f'no hook, and no alignments; {length}{iterations} iters.'
-        if hook.by_epoch and not by_epoch:
-            raise ValueError('launch counts epochs (by_epoch=True), but the '
-                             'run iterations: give it in iterations.')
-        hook.check(self.model.all_alignments,
-                   epochs if hook.by_epoch else iterations)
+        hook.check(self.model.all_alignments, iterations,
+                   epochs if by_epoch else None)
         others = (f'; of {len(hooks)} LateLaunchHooks the last counts'
                   if len(hooks) > 1 else '')
         return f'{hook.text}, of {length}{iterations} iterations{others}.'
@@ -225,8 +236,8 @@ class Doctor:
         return 'the schedulers end with the run or before.'
 
     def disk(self) -> str:
-        """Check that the checkpoints can be written and find room."""
-        # Weights, and at most two states of the optimiser for each.
+        """Check that there is room for the checkpoints."""
+        # Weights, and at most two states of the optimizer for each.
         size = 3 * 4 * sum(p.numel() for p in self.model.parameters())
         checkpoint = self.cfg.get('default_hooks', {}).get('checkpoint') or {}
         kept = checkpoint.get('max_keep_ckpts', -1)
@@ -247,53 +258,19 @@ class Doctor:
                 f'{folder} has {free / 2**30:.1f}')
         if free < needed:
             raise RuntimeError(
-                f'{text}: make room, give another work_dir, or lower '
+                f'{text}: make room, choose another work_dir, or lower '
                 'default_hooks.checkpoint.max_keep_ckpts.')
         return f'{text}.'
-
-    def training_data(self) -> str:
-        """Read both lists and count the boxes."""
-        train = DATASETS.build(self.cfg.train_dataloader.dataset)
-        if not isinstance(train, PairedDomainDataset):
-            raise TypeError(
-                'train_dataloader.dataset must be a PairedDomainDataset, but '
-                f'is a {type(train).__name__}.')
-        classes = train.metainfo['classes']
-        counts = train.count_boxes()
-        if self.model is not None:
-            num_classes = self.model.roi_head.bbox_head.num_classes
-            if num_classes != len(classes):
-                raise ValueError(
-                    f'The data have {len(classes)} classes, but num_classes '
-                    f'of the box head is {num_classes}: make them agree.')
-        self.train = train
-        boxes = ', '.join(f'{counts[i]} {name}'
-                          for i, name in enumerate(classes))
-        return (f'{len(train.source)} source images with {boxes}; '
-                f'{len(train.target)} target images.')
-
-    def test_data(self) -> str:
-        """Read the test images; compare them with those of training."""
-        if self.cfg.get('val_dataloader') is None:
-            return 'none; nothing is measured while training.'
-        test = DATASETS.build(self.cfg.val_dataloader.dataset)
-        if not isinstance(test, DomainTestDataset):
-            raise TypeError('val_dataloader.dataset must be a '
-                            'DomainTestDataset, but is a '
-                            f'{type(test).__name__}.')
-        for warning in PairCheckHook().compare(self.train, test):
-            self.logger.warning(warning)
-        source, target = test.datasets
-        return f'{len(source)} source and {len(target)} target images.'
 
     def try_run(self) -> str:
         """Build and start all of the run, up to its first batch.
 
-        It is the run that training makes of the config, in a folder that is
-        removed. What would have to be downloaded is left out.
+        It is the run that training makes of the config, in a temporary
+        folder. Weights that would have to be downloaded are left out.
         """
         start = time.perf_counter()
-        runner, self.batch = first_batch(self.cfg, self.at_hand, self.warnings)
+        runner, self.batch = first_batch(self.cfg, self.datasets,
+                                         self.at_hand, self.warnings)
         seconds = time.perf_counter() - start
         self.model, self.optim_wrapper = runner.model, runner.optim_wrapper
         schedules = ', '.join(
@@ -306,38 +283,38 @@ class Doctor:
 
     def one_step(self) -> str:
         """Compute every loss of one batch, and its gradients."""
-        batch, model = self.batch, self.model.train()
+        model = self.model.train()
         for alignment in model.all_alignments.values():
             alignment.launched = True
         start = time.perf_counter()
-        data = model.data_preprocessor(batch, True)
+        data = model.data_preprocessor(self.batch, True)
         with self.optim_wrapper.optim_context(model):
             losses = model(**data, mode='loss')
-        total, values = model.parse_losses(losses)
-        wrong = [k for k, v in values.items() if not torch.isfinite(v).all()]
+        total, self.values = model.parse_losses(losses)
+        wrong = [name for name, value in self.values.items()
+                 if not value.isfinite().all()]
         if wrong:
             raise RuntimeError(
                 f'{", ".join(wrong)} is not finite on the first batch: check '
                 'the weights that training starts from, and its images.')
-        total.backward()
+        total.backward(retain_graph=True)
         seconds = time.perf_counter() - start
         wrong = [
             name for name, p in model.named_parameters()
-            if p.grad is not None and not torch.isfinite(p.grad).all()
+            if p.grad is not None and not p.grad.isfinite().all()
         ]
         if wrong:
             raise RuntimeError(f'The gradient of {wrong[0]} and '
                                f'{len(wrong) - 1} other parameters is not '
                                'finite on the first batch.')
-        return (f'{len(values) - 1} finite losses and figures with everything '
-                f'launched, finite gradients; {seconds:.1f} s for the first '
-                f'batch on {self.device}.')
+        return (f'{len(self.values) - 1} finite values in the log with '
+                'everything launched, finite gradients; '
+                f'{seconds:.1f} s for the first batch on {self.device}.')
 
     def launch_weights(self) -> str:
-        """Weigh each alignment against the detection loss."""
-        data = self.model.data_preprocessor(self.batch, True)
-        with self.optim_wrapper.optim_context(self.model):
-            weights = weigh_alignments(self.model, data)
+        """Weigh each alignment against the detection loss of that batch."""
+        weights = weigh_alignments(self.model.all_alignments, self.values,
+                                   self.model.backbone)
         text = 'loss (gradient in the backbone), over those of detection: ' + (
             ', '.join(f'{name} {w}' for name, w in weights.items()) or 'none')
         heavy = [name for name, weight in weights.items() if weight.dominates]
@@ -348,33 +325,32 @@ class Doctor:
         return f'{text}.'
 
     def _finding(self, name: str, examination: Callable[[], str]) -> Finding:
-        """Examine; an error is what is wrong."""
+        """Make an examination; an error is its result."""
         try:
-            # pycocotools tells what it is doing, and so does a run.
+            # pycocotools and the run print their progress.
             with redirect_stdout(io.StringIO()):
                 text, ok = examination(), True
-        except Exception as error:  # noqa: BLE001  # Whatever is provoked.
+        except Exception as error:  # noqa: BLE001  # A config may raise any.
             text, ok = f'{error or type(error).__name__}', False
         return Finding(name, text, ok, self.warnings.take())
 
 
 def _try_operators(device: str) -> None:
     """Compute with mmcv's operators on the device of training."""
-    from mmcv.ops import RoIAlign, nms
+    try:
+        from mmcv.ops import RoIAlign, nms
+    except ImportError as error:
+        raise RuntimeError(
+            f'mmcv has no compiled operators ({error}): "MMCV_WITH_OPS=1 '
+            'pip install --force-reinstall --no-build-isolation --no-deps '
+            "'mmcv==2.1.0'\" builds them.") from error
     boxes = torch.tensor([[0., 0., 4., 4.]], device=device)
     try:
         nms(boxes, boxes[:, 0], 0.5)
         RoIAlign(2)(
             torch.zeros(1, 1, 8, 8, device=device),
             torch.cat([boxes[:, :1], boxes], 1))
-    except Exception as error:  # noqa: BLE001  # Whatever the build lacks.
+    except Exception as error:  # noqa: BLE001  # Any that the build lacks.
         raise RuntimeError(
             f"mmcv's operators do not run on {device} ({error}): build mmcv "
             'for it, or train on another device.') from error
-
-
-def _launches(cfg: dict) -> bool:
-    """Tell whether a hook's config is of one that launches."""
-    kind = cfg.get('type')
-    kind = HOOKS.get(kind) if isinstance(kind, str) else kind
-    return isinstance(kind, type) and issubclass(kind, LateLaunchHook)

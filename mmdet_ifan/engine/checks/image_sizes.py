@@ -1,4 +1,4 @@
-"""Whether a trunk of timm can take the smallest images, before training."""
+"""Check that a trunk of timm can take the smallest images."""
 from typing import Any
 
 import cv2

@@ -1,23 +1,22 @@
-"""Weigh each alignment against the detection loss before it is launched."""
+"""Weigh each alignment against the detection loss before its launch."""
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from mmengine.model import BaseModel
-from torch import Tensor
+from torch import Tensor, nn
 
-#: What an alignment may weigh, in detection losses, before it dominates.
+#: Weight of an alignment, in detection losses, from which it dominates.
 DOMINATES = 5.
 
 
 @dataclass
 class Weight:
-    """What an alignment weighs on one batch, relative to detection.
+    """The weight of an alignment on one batch, relative to detection.
 
     Attributes:
         loss (float): Sum of its terms over that of the detection losses.
-        gradient (float): Norm of what it sends into the backbone over that of
-            what the detection losses send.
+        gradient (float): Norm of its gradient in the backbone over that of
+            the detection losses.
     """
     loss: float
     gradient: float
@@ -31,46 +30,37 @@ class Weight:
         return f'{self.loss:.2g} ({self.gradient:.2g})'
 
 
-def weigh_alignments(model: BaseModel,
-                     data: dict[str, Any]) -> dict[str, Weight]:
-    """Compute every term of a batch and its pull on the backbone.
+def weigh_alignments(names: Iterable[str], values: Mapping[str, Tensor],
+                     backbone: nn.Module) -> dict[str, Weight]:
+    """Weigh the terms of a batch and their pull on the backbone.
 
     Args:
-        model (BaseModel): An ``IFANDetector`` with the weights that training
-            starts from, in training mode. Its gradients are left alone.
-        data (dict): A batch as its data preprocessor gives it.
+        names (Iterable[str]): The alignments, all of which were launched.
+        values (Mapping[str, Tensor]): The batch's values by their names in
+            the log, from ``parse_losses``. Their graph is kept, and no
+            gradient is accumulated.
+        backbone (nn.Module): The backbone they were computed with.
 
     Returns:
-        dict[str, Weight]: By the name of the alignment; all are weighed,
-        whatever is launched.
+        dict[str, Weight]: By the name of the alignment.
     """
-    alignments = model.all_alignments
-    launched = {name: term.launched for name, term in alignments.items()}
-    for term in alignments.values():
-        term.launched = True
-    try:
-        losses = model(**data, mode='loss')
-    finally:
-        for name, term in alignments.items():
-            term.launched = launched[name]
-    values = model.parse_losses(losses)[1]
     sums: dict[str, Tensor] = {}
     for name, value in values.items():
         if 'loss' in name and name != 'loss':
             owner = name.split('/')[0] if '/' in name else ''
             sums[owner] = sums.get(owner, 0.) + value
-    trained = [p for p in model.backbone.parameters() if p.requires_grad]
+    trained = [p for p in backbone.parameters() if p.requires_grad]
     pulls = {
         name: _norm(torch.autograd.grad(
             value, trained, retain_graph=True, allow_unused=True))
         for name, value in sums.items()
     }
-    # A frozen trunk feels nothing, and nothing pulls on it.
+    # On a frozen trunk nothing pulls.
     least = torch.finfo(torch.float).tiny
     return {
         name: Weight(float(sums[name].detach() / sums[''].detach()),
                      pulls[name] / max(pulls[''], least))
-        for name in alignments
+        for name in names
     }
 
 

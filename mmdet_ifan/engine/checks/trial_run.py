@@ -1,6 +1,7 @@
-"""Start a run as training does, and end it at its first batch."""
+"""Start a run as training does, and stop it at its first batch."""
 import copy
 import logging
+from collections.abc import Collection
 from importlib.util import find_spec
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -9,22 +10,18 @@ from uuid import uuid4
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.hooks.hook import DATA_BATCH
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
+from torch.utils.data import Dataset
 
-from .run_check_hook import checked_runner
+from .preflight_hook import checked_runner
+from .weights import init_cfgs
 
-#: Backends that would tell a server of the trial, and the package of each.
-REMOTE = dict(
-    AimVisBackend='aim',
-    ClearMLVisBackend='clearml',
-    DVCLiveVisBackend='dvclive',
-    MLflowVisBackend='mlflow',
-    NeptuneVisBackend='neptune',
-    WandbVisBackend='wandb')
+#: Packages whose backends would report the trial to a server.
+REMOTE = ('aim', 'clearml', 'dvclive', 'mlflow', 'neptune', 'wandb')
 
 
 class KeptWarnings(logging.Handler):
-    """Keep what is warned of, each text once."""
+    """Keep the warnings of a log, each text once."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -32,10 +29,14 @@ class KeptWarnings(logging.Handler):
         self.taken = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep a text, but not what mmengine says of its own code."""
+        """Keep a text, unless it is mmengine's about its own code."""
         text = record.getMessage()
         if 'will be deprecated' not in text:
-            self.texts.setdefault(text)
+            self.keep(text)
+
+    def keep(self, *texts: str) -> None:
+        """Keep warnings that were not logged."""
+        self.texts.update(dict.fromkeys(texts))
 
     def take(self) -> list[str]:
         """Give the texts since the last time."""
@@ -44,28 +45,33 @@ class KeptWarnings(logging.Handler):
         return new
 
 
-def first_batch(cfg: Config, at_hand: set[str],
+def first_batch(cfg: Config, datasets: dict[str, Dataset],
+                at_hand: Collection[str],
                 warnings: KeptWarnings) -> tuple[Runner, Any]:
-    """Start the run of a config in a folder that is removed.
+    """Start the run of a config in a temporary folder.
 
     Everything is built with the settings of the config, the workers of the
     data loader start, and every hook sees the run before its first iteration.
 
     Args:
         cfg (Config): The config.
-        at_hand (set[str]): Weights that need not be downloaded; others are
-            left out.
-        warnings (KeptWarnings): Keeps what the run warns of.
+        datasets (dict[str, Dataset]): Data sets that have been built from it,
+            by ``train`` and ``val``.
+        at_hand (Collection[str]): Weights that need not be downloaded; others
+            are left out.
+        warnings (KeptWarnings): Keeps the warnings of the run.
 
     Returns:
         tuple[Runner, Any]: The run, and its first batch.
 
     Raises:
-        RuntimeError: If the run has no iteration. Whatever training raises
-            passes.
+        RuntimeError: If the run has no iteration. All that training raises
+            is passed on.
     """
     cfg = copy.deepcopy(cfg)
-    # mmengine keeps one of each name.
+    # To format its text, which nobody reads here, would take seconds.
+    cfg.__dict__['_format_python_code'] = False
+    # mmengine keeps one logger of each name.
     name = f'trial-{uuid4().hex}'
     if cfg.get('load_from') not in at_hand:
         cfg.load_from = None
@@ -86,23 +92,31 @@ def first_batch(cfg: Config, at_hand: set[str],
         cfg.work_dir = folder
         runner = checked_runner(cfg)
         runner.register_hook(first)
+        for domain, dataset in datasets.items():
+            getattr(runner, f'_{domain}_dataloader')['dataset'] = dataset
         try:
             runner.train()
         except _Ready:
             return runner, first.batch
+        finally:
+            # torch waits five seconds for workers that the garbage collector
+            # ends.
+            if isinstance(runner._train_loop, BaseLoop):
+                vars(runner.train_loop).pop('dataloader_iterator', None)
+                runner.train_dataloader._iterator = None
     raise RuntimeError('The run has no iteration: raise max_iters or '
                        'max_epochs of train_cfg.')
 
 
 def _is_remote(backend: dict) -> bool:
-    """Tell whether a backend is left out; its package must be there."""
+    """Tell whether a backend is left out; its package must be installed."""
     kind = str(backend.get('type'))
-    package = REMOTE.get(kind)
-    if package is not None and find_spec(package) is None:
+    package = kind.removesuffix('VisBackend').lower()
+    if package in REMOTE and find_spec(package) is None:
         raise ImportError(
             f'{kind} of visualizer.vis_backends needs the package {package}: '
             f'"pip install {package}" installs it.')
-    return package is not None
+    return package in REMOTE
 
 
 class _Ready(Exception):
@@ -110,16 +124,17 @@ class _Ready(Exception):
 
 
 class _FirstBatch(Hook):
-    """Ends a run at its first iteration.
+    """Stop a run at its first iteration.
 
     Args:
-        at_hand (set[str]): Weights that are not to be downloaded.
-        warnings (logging.Handler): Keeps what the run warns of.
+        at_hand (Collection[str]): Weights that need not be downloaded.
+        warnings (logging.Handler): Keeps the warnings of the run.
     """
 
     priority = 'HIGHEST'
 
-    def __init__(self, at_hand: set[str], warnings: logging.Handler) -> None:
+    def __init__(self, at_hand: Collection[str],
+                 warnings: logging.Handler) -> None:
         self.at_hand = at_hand
         self.warnings = warnings
         self.batch: DATA_BATCH = None
@@ -128,14 +143,11 @@ class _FirstBatch(Hook):
         """Leave out the weights that would have to be downloaded."""
         runner.logger.addHandler(self.warnings)
         for module in runner.model.modules():
-            cfgs = getattr(module, 'init_cfg', None) or []
-            cfgs = cfgs if isinstance(cfgs, (list, tuple)) else [cfgs]
-            if any(isinstance(cfg, dict) and cfg.get('checkpoint') for cfg in
-                   cfgs):
-                module.init_cfg = [
-                    cfg for cfg in cfgs
-                    if cfg.get('checkpoint') in (None, *self.at_hand)
-                ]
+            cfgs = init_cfgs(module)
+            kept = [cfg for cfg in cfgs
+                    if cfg.get('checkpoint') in (None, *self.at_hand)]
+            if len(kept) < len(cfgs):
+                module.init_cfg = kept
 
     def before_train_iter(self,
                           runner: Runner,

@@ -23,7 +23,7 @@ TIMEOUT = 5.
 
 
 def initial_weights(model: nn.Module) -> Iterator[tuple[str, str]]:
-    """Name the checkpoints that the parts of a model are initialised from.
+    """Name the checkpoints that the parts of a model start from.
 
     Args:
         model (nn.Module): The model.
@@ -33,26 +33,36 @@ def initial_weights(model: nn.Module) -> Iterator[tuple[str, str]]:
         ``model.backbone.init_cfg``, and file or address.
     """
     for name, module in model.named_modules():
-        cfgs = getattr(module, 'init_cfg', None) or []
-        for cfg in cfgs if isinstance(cfgs, (list, tuple)) else [cfgs]:
-            if isinstance(cfg, dict) and cfg.get('checkpoint'):
+        for cfg in init_cfgs(module):
+            if cfg.get('checkpoint'):
                 place = f'model.{name}' if name else 'model'
                 yield f'{place}.init_cfg', cfg['checkpoint']
 
 
-def find_weights(place: str, name: str) -> tuple[Path | None, str]:
-    """Find weights on the disk, or see that they can be downloaded.
+def init_cfgs(module: nn.Module) -> list[dict]:
+    """List the configs that a module is initialised with.
 
-    Nothing is downloaded. Of an address that is neither of the web nor short
-    for one, such as ``s3://…``, nothing is known.
+    Args:
+        module (nn.Module): The module.
+    """
+    cfgs = getattr(module, 'init_cfg', None) or []
+    return [cfg for cfg in (cfgs if isinstance(cfgs, list | tuple) else [cfgs])
+            if isinstance(cfg, dict)]
+
+
+def find_weights(place: str, name: str) -> tuple[Path | None, str]:
+    """Find weights on the disk, or check that they can be downloaded.
+
+    Nothing is downloaded. An address that is neither of the web nor short for
+    one, such as ``s3://…``, is not checked.
 
     Args:
         place (str): Place in the config, for the message.
         name (str): File or address.
 
     Returns:
-        tuple[Path | None, str]: The file, if it is on the disk, and a text
-        that says where the weights come from.
+        tuple[Path | None, str]: The file, if it is on the disk, and where
+        the weights come from, in words.
 
     Raises:
         FileNotFoundError: If the file does not exist, or there are no weights
@@ -72,13 +82,13 @@ def find_weights(place: str, name: str) -> tuple[Path | None, str]:
         return path, str(name)
     url = _long(place, name)
     if url is None:
-        return None, f'{name}, which is not looked into'
+        return None, f'{name}, which is not checked'
     path = Path(
         torch.hub.get_dir(), 'checkpoints', Path(urlparse(url).path).name)
     if path.is_file():
         return path, str(path)
     try:
-        # What torch.hub says of itself; some servers refuse urllib.
+        # As torch.hub does: some servers refuse urllib.
         request = Request(url, headers={'User-Agent': 'torch.hub'})
         with urlopen(request, timeout=TIMEOUT) as answer:
             size = int(answer.headers.get('Content-Length') or 0)
@@ -94,7 +104,7 @@ def find_weights(place: str, name: str) -> tuple[Path | None, str]:
 
 
 def _long(place: str, name: str) -> str | None:
-    """Give the address that a name is short for, None if unknown."""
+    """Give the address that a name is short for; None if unknown."""
     if name.startswith(('http://', 'https://')):
         return name
     for prefix, table in SHORT.items():
@@ -108,6 +118,6 @@ def _long(place: str, name: str) -> str | None:
             raise FileNotFoundError(
                 f'{place} names {name}, but mmengine knows no such weights: '
                 f'correct {model!r}.')
-        # A table of one's own may name files.
+        # A user's own table may name files.
         return urls[model] if '://' in urls[model] else None
     return None

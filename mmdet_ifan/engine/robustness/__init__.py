@@ -1,1 +1,1 @@
-"""Runs that survive: resume, finite steps, unreadable images."""
+"""Survive kills, wrong numbers, corrupt files and unreadable images."""

@@ -1,4 +1,4 @@
-"""Checkpoint files: written whole or not at all, told whole from torn."""
+"""Write checkpoint files atomically; tell intact ones from corrupt ones."""
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -10,20 +10,20 @@ from mmengine.runner import find_latest_checkpoint
 from ...utils.files import TEMPORARY_SUFFIX, write_atomically
 
 ATOMIC = 'mmdet_ifan_atomic'
-#: How checkpoints are called unless the config says otherwise.
+#: Names of checkpoints unless the config gives others.
 TEMPLATES = ('iter_{}.pth', 'epoch_{}.pth')
 
 
 @register_backend(ATOMIC)
 class AtomicLocalBackend(LocalBackend):
-    """The local disk, where a file has its name only once it is whole."""
+    """Store files on the local disk, under their name only when complete."""
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
-        """Write aside, then rename.
+        """Write under a temporary name, then rename.
 
         Args:
-            obj (bytes): The whole file.
-            filepath (str or Path): Where to.
+            obj (bytes): The content of the file.
+            filepath (str or Path): Its path.
 
         Raises:
             DataError: If the file cannot be written.
@@ -32,14 +32,14 @@ class AtomicLocalBackend(LocalBackend):
 
 
 def remove_unfinished(folder: Path, pattern: str) -> list[str]:
-    """Remove what a killed process has left of a checkpoint.
+    """Remove the unfinished checkpoints of killed processes.
 
     Args:
         folder (Path): Folder of the checkpoints.
         pattern (str): Glob pattern of their names.
 
     Returns:
-        list[str]: Names of the files that are gone.
+        list[str]: Names of the removed files.
     """
     # Between them stands the number of the process.
     unfinished = sorted(folder.glob(f'{pattern}.*{TEMPORARY_SUFFIX}'))
@@ -49,10 +49,10 @@ def remove_unfinished(folder: Path, pattern: str) -> list[str]:
 
 
 def what_is_wrong(path: Path) -> str | None:
-    """Say why a checkpoint cannot be read; None if it is whole.
+    """Say why a checkpoint cannot be read; None if it is intact.
 
-    ``torch.save`` writes a zip file. Its end is the list of what is inside,
-    with a checksum of each; all are computed anew. Nothing is unpickled.
+    ``torch.save`` writes a zip file, which ends with a list of its parts and
+    their checksums. All are computed again; nothing is unpickled.
 
     Args:
         path (Path): The file.
@@ -62,24 +62,24 @@ def what_is_wrong(path: Path) -> str | None:
     try:
         with ZipFile(path) as archive:
             damaged = archive.testzip()
-    # What zipfile raises where it reads something else than a zip file.
+    # Errors of zipfile when a file is no zip file.
     except (BadZipFile, NotImplementedError, OSError, ValueError) as error:
-        return f'is torn ({error})'
-    return None if damaged is None else f'is damaged (at {damaged})'
+        return f'is corrupt ({error})'
+    return None if damaged is None else f'is corrupt (at {damaged})'
 
 
 def named_and_before(named: str, template: str,
                      folder: Path) -> Iterator[Path]:
-    """Give a checkpoint and those before it, the latest first.
+    """List a checkpoint and those before it, the latest first.
 
     Args:
         named (str): The checkpoint. It is empty if a process was killed
-            while it noted down which one it had written.
-        template (str): How checkpoints are called, such as ``iter_{}.pth``.
-        folder (Path): Where they are, if the folder of ``named`` is gone.
+            while it wrote down the name.
+        template (str): Names of checkpoints, such as ``iter_{}.pth``.
+        folder (Path): Their folder, if that of ``named`` does not exist.
 
     Yields:
-        Path: ``named``, there or not, then files that are there.
+        Path: ``named``, which may not exist, then files that exist.
     """
     if named and Path(named).parent.is_dir():
         folder = Path(named).parent
@@ -94,7 +94,7 @@ def named_and_before(named: str, template: str,
     if named:
         latest = folder / Path(named).name
     elif paths:
-        # By time: those of an earlier, longer run may be there, too.
+        # By time, since there may be those of an earlier, longer run.
         latest = max(paths, key=lambda path: path.stat().st_mtime)
     else:
         return
@@ -103,22 +103,22 @@ def named_and_before(named: str, template: str,
 
 
 def latest_in(work_dir: str) -> str | None:
-    """Name the checkpoint that a run in a work folder goes on from.
+    """Name the checkpoint that a run in a work folder resumes from.
 
     Args:
         work_dir (str): The work folder.
 
     Returns:
-        str | None: Its path, there or not. None if there is none yet.
+        str | None: Its path, which may not exist. None if there is none yet.
     """
     folder = Path(work_dir).absolute()
     noted = find_latest_checkpoint(work_dir)
     if noted:
-        # A copy of the folder still notes down the original's.
+        # A copy of the folder still names the original's.
         own = folder / Path(noted).name
         return str(own) if own.is_file() else noted
-    # Only the checkpoints were copied, or a process was killed before it had
-    # noted down the first one.
+    # Only the checkpoints were copied, or a process was killed before it
+    # wrote down the name of the first one.
     latest = [
         path for template in TEMPLATES
         for path in islice(named_and_before('', template, folder), 1)

@@ -1,26 +1,27 @@
-"""Notice a number that is finite and yet not sane."""
+"""Notice a training step that is finite but has diverged."""
 from collections.abc import Mapping
 
 import numpy as np
 from mmengine.logging import MessageHub
 
-#: Name under which the log has the norm of all gradients, before clipping.
+#: Name in the log of the norm of all gradients, before clipping.
 GRAD_NORM = 'grad_norm'
-#: Detection losses below it count as this much: a detector that has learnt.
+#: Detection losses below it count as this much: they are those of a trained
+#: detector.
 LEAST_DETECTION = 0.1
 #: Gradient norms below it count as this much.
 LEAST_NORM = 1.0
-#: Iterations without which there is no recent range.
+#: Iterations that a recent value needs.
 LEAST_HISTORY = 10
 
 
 class DivergenceCheck:
     """Compare a step with those before it, and alignments with detection.
 
-    Recent means the median over a window of iterations, which a few wild ones
-    do not move. It is taken from the runner's message hub, which keeps every
-    logged value and is in every checkpoint, so a resumed run decides as an
-    uninterrupted one.
+    A recent value is the median over a window of iterations, which a few
+    outliers do not move. It comes from the runner's message hub, which keeps
+    every logged value and is in every checkpoint, so a resumed run decides
+    like an uninterrupted one.
 
     A step has diverged
 
@@ -34,7 +35,7 @@ class DivergenceCheck:
     Args:
         max_growth (float): Factor, > 1. Defaults to 100.
         max_ratio (float): Factor, > 1. Defaults to 20.
-        window (int): Iterations of the recent range, >= 10. Defaults to 100.
+        window (int): Iterations of a recent value, >= 10. Defaults to 100.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -53,18 +54,18 @@ class DivergenceCheck:
 
     def find(self, hub: MessageHub, losses: Mapping[str, float],
              grad_norm: float) -> list[str]:
-        """Say what of a step has diverged.
+        """Find the values of a step that have diverged.
 
         Args:
-            hub (MessageHub): The runner's, which has not seen the step yet.
+            hub (MessageHub): The runner's, without this step.
             losses (Mapping[str, float]): The step's terms by their names in
                 the log, the alignments' with a slash.
             grad_norm (float): Norm of all gradients, before clipping.
 
         Returns:
-            list[str]: For each number at fault how it stands, such as
-            ``loss_sddc of the alignment correlation is 815, 1020 times the
-            detection loss (0.8)``. Empty for a sane step.
+            list[str]: A text for each of them, such as ``loss_sddc of the
+            alignment correlation is 815, 1020 times the detection loss
+            (0.8)``.
         """
         terms = {name: value for name, value in losses.items()
                  if name != 'loss'}
@@ -106,7 +107,7 @@ class DivergenceCheck:
 
 
 def history(hub: MessageHub, name: str) -> np.ndarray:
-    """Give all values that were logged under a name, one an iteration.
+    """Give all values that were logged under a name, one per iteration.
 
     Args:
         hub (MessageHub): The runner's.
@@ -120,14 +121,14 @@ def history(hub: MessageHub, name: str) -> np.ndarray:
 
 
 def launches(hub: MessageHub) -> dict[str, int]:
-    """Tell when each alignment was launched.
+    """Give the iteration at which each alignment was launched.
 
     Args:
         hub (MessageHub): The runner's.
 
     Returns:
-        dict[str, int]: Iteration, counted from 0, by the alignment's name;
-        those that are not launched yet have none.
+        dict[str, int]: Iteration, counted from 0, by the alignment's name,
+        of those that are launched.
     """
     found = {}
     for name in hub.log_scalars:
@@ -139,7 +140,7 @@ def launches(hub: MessageHub) -> dict[str, int]:
 
 
 def term_name(term: str) -> str:
-    """Name a term of the log in a sentence.
+    """Name a term of the log for a sentence.
 
     Args:
         term (str): Such as ``image/loss_phi1``.
@@ -153,6 +154,6 @@ def term_name(term: str) -> str:
 
 
 def _launch(hub: MessageHub, term: str) -> str:
-    """Say when a term's alignment was launched, if it is known."""
+    """Add when a term's alignment was launched, if that is known."""
     launched = launches(hub).get(term.split('/')[0])
     return '' if launched is None else f', launched at iteration {launched}'

@@ -1,4 +1,4 @@
-"""Numbers that go wrong, noticed before they reach the weights."""
+"""Stop numbers that are not finite or diverge before they reach weights."""
 import json
 import math
 from collections.abc import Mapping
@@ -27,32 +27,30 @@ from .step_diagnosis import Step, describe, diagnose
 
 @HOOKS.register_module()
 class FiniteCheckHook(Hook):
-    """Look at losses and gradients before every step of the optimizer.
+    """Check losses and gradients before every step of the optimizer.
 
-    If one is not finite, no weight is touched: the step is computed again to
-    find which term, domain and image are at fault, and is written to
-    ``nonfinite`` in the folder of the run's log, for a look
-    (``iter_{iteration}_rank_{rank}.json``) and to be computed again
-    (``.pth``). Then training stops, or goes on with the next batch. All
-    processes decide alike. Batch normalisation is put back as well.
+    If one is not finite, no weight is changed. The step is computed again to
+    find the term, domain and image at fault, and is saved to ``nonfinite`` in
+    the folder of the run's log: ``iter_{iteration}_rank_{rank}.json`` for a
+    look, ``.pth`` to compute it again. Then training stops or skips the step.
+    All processes decide alike. Batch normalisation is restored as well.
 
     The same happens if a step is finite but has diverged, by the rules of
     :class:`~mmdet_ifan.engine.robustness.divergence.DivergenceCheck`: an
-    alignment outweighs the detection loss many times, or a term or the norm of
-    the gradient, which is logged as ``grad_norm``, leaves its recent range by
-    orders of magnitude. A slower decline shows while training is validated:
-    a source mAP50 below half of its best is warned of, with what was launched
-    in between.
+    alignment is many times the detection loss, or a term or the norm of the
+    gradient, which is logged as ``grad_norm``, leaves its recent range by
+    orders of magnitude. A slower decline shows in the validation: a source
+    mAP50 below half of its best is warned of, with the launches in between.
 
-    In mixed precision a gradient that overflows is the loss scaler's to deal
-    with, as long as the scale is at least 1.
+    In mixed precision the loss scaler handles a gradient that overflows, as
+    long as the scale is at least 1.
 
     Args:
         action (str): ``stop`` or ``skip``. Defaults to ``stop``.
-        max_skips (int): Steps that ``skip`` may skip; the next one stops.
-            Defaults to 10.
+        max_skips (int): Maximum number of steps that ``skip`` skips; the next
+            one stops. Defaults to 10.
         divergence (dict, optional): Arguments of ``DivergenceCheck``. None
-            does not look for divergence. Defaults to an empty dictionary.
+            does not check for divergence. Defaults to an empty dictionary.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -61,9 +59,9 @@ class FiniteCheckHook(Hook):
 
     # Before the moving average and the checkpoints.
     priority = 'ABOVE_NORMAL'
-    #: Where the log and the checkpoint keep the count.
+    #: Key of the count in the log and the checkpoint.
     COUNT = 'skipped_steps'
-    #: Where the checkpoint keeps the best source mAP50 and its iteration.
+    #: Key of the best source mAP50 and its iteration in the checkpoint.
     BEST = 'best_source_mAP50'
     #: Share of the best below which a source mAP50 is warned of.
     FRACTION = 0.5
@@ -78,12 +76,12 @@ class FiniteCheckHook(Hook):
         self.max_skips = max_skips if action == 'skip' else 0
         self.divergence = (
             None if divergence is None else DivergenceCheck(**divergence))
-        #: What has been computed since the last step of the optimizer.
+        #: The batches since the last step of the optimizer.
         self.steps: list[Step] = []
         self.handles: list[Any] = []
 
     def before_train(self, runner: Runner) -> None:
-        """Listen to the detector's losses and the optimizer's steps."""
+        """Hook into the detector's losses and the optimizer's steps."""
         model = runner.model
         self.model = model.module if is_model_wrapper(model) else model
         self.norms = [
@@ -108,7 +106,7 @@ class FiniteCheckHook(Hook):
         ]
 
     def after_train(self, runner: Runner) -> None:
-        """Listen no more."""
+        """Remove those hooks."""
         for handle in self.handles:
             handle.remove()
 
@@ -116,7 +114,7 @@ class FiniteCheckHook(Hook):
                           runner: Runner,
                           batch_idx: int,
                           data_batch: DATA_BATCH = None) -> None:
-        """Remember what the step starts from."""
+        """Remember the state before the step."""
         if not self.steps:
             self.buffers = [(buffer, buffer.clone()) for norm in self.norms
                             if norm.training for buffer in norm.buffers()]
@@ -130,7 +128,7 @@ class FiniteCheckHook(Hook):
                          batch_idx: int,
                          data_batch: DATA_BATCH = None,
                          outputs: Any = None) -> None:
-        """Look at a step that the loss scaler has kept from the optimizer."""
+        """Check a step that the loss scaler has kept from the optimizer."""
         if self.steps and runner.optim_wrapper.should_update():
             self._check(runner, torch.full((), torch.inf))
 
@@ -157,8 +155,8 @@ class FiniteCheckHook(Hook):
                 'rate.')
 
     def _check(self, runner: Runner, norm: Tensor) -> None:
-        """Stop or skip if a number is not finite or sane in any process."""
-        # A launch may come between steps that are accumulated.
+        """Stop or skip if a step has gone wrong in any process."""
+        # Accumulated steps may differ in what is launched.
         names = [name for step in self.steps for name in step.losses]
         values = torch.stack(
             [v.float() for step in self.steps for v in step.losses.values()])
@@ -187,13 +185,13 @@ class FiniteCheckHook(Hook):
         self.steps = []
 
     def _handle(self, runner: Runner, diverged: list[str]) -> None:
-        """Say and save what is wrong; leave nothing for the optimizer."""
-        # Without gradients a step does nothing, and there is room to look.
+        """Report and save what is wrong; leave nothing for the optimizer."""
+        # A step without gradients does nothing, and their memory is free.
         runner.optim_wrapper.zero_grad()
         stop = self.skipped >= self.max_skips
         reports = []
         for step in self.steps:
-            # What is finite would be so again: the numbers say it all.
+            # A finite step would be finite again.
             diagnosis = (
                 dict(weights=[], inputs=[], terms=[], diverged=diverged)
                 if diverged else self._diagnose(runner, step))
@@ -201,7 +199,7 @@ class FiniteCheckHook(Hook):
                 reports.append((step, diagnosis))
         for buffer, before in self.buffers:
             buffer.copy_(before)
-        # A clean batch has nothing to say, unless no other process has.
+        # A batch that is not at fault is reported only if none is.
         mine = [r for r in reports if _at_fault(*r)]
         if not any(all_gather_object(bool(mine))):
             mine = reports
@@ -214,8 +212,8 @@ class FiniteCheckHook(Hook):
             kept = (f' {last} is from before it.'
                     if last and Path(last).is_file() else '')
             raise FloatingPointError(
-                f'{text}{after} No weight has been changed by this step;'
-                f"{kept} default_hooks.finite_check.action='skip' passes over "
+                f'{text}{after} This step has changed no weight.'
+                f"{kept} default_hooks.finite_check.action='skip' skips "
                 'single ones.')
         self.skipped += 1
         runner.message_hub.update_info(self.COUNT, self.skipped)
@@ -229,12 +227,12 @@ class FiniteCheckHook(Hook):
             with runner.optim_wrapper.optim_context(self.model):
                 return diagnose(self.model, step)
         except RuntimeError as error:
-            # Such as no memory left: what is known already must be told.
+            # Such as no memory left: what is known already is reported.
             return dict(weights=[], inputs=[], terms=[], error=str(error))
 
     def _save(self, runner: Runner, step: Step, diagnosis: dict,
               stop: bool) -> str:
-        """Write a step down and describe it."""
+        """Save a step and describe it."""
         path = Path(runner.log_dir, 'nonfinite',
                     f'iter_{step.iteration}_rank_{get_rank()}.json')
         text = describe(step, diagnosis)
@@ -242,7 +240,7 @@ class FiniteCheckHook(Hook):
             iteration=step.iteration,
             text=text,
             images=step.images,
-            # JSON has no word for what is not finite.
+            # JSON has no number that is not finite.
             losses={
                 name: value.item() if value.isfinite() else str(value.item())
                 for name, value in step.losses.items()
@@ -277,7 +275,7 @@ def _gradient_norm(optimizer: Optimizer) -> Tensor:
 
 
 def _log_norm(runner: Runner, norm: float) -> float:
-    """Log the gradient's norm; where it was clipped, give that from before."""
+    """Log the norm of the gradient; give the one before clipping."""
     wrapper, hub = runner.optim_wrapper, runner.message_hub
     name = f'train/{GRAD_NORM}'
     if (getattr(wrapper, 'clip_grad_kwargs', None)

@@ -1,4 +1,4 @@
-"""Checkpoints from which a killed training goes on as if nothing had been."""
+"""Save checkpoints from which a killed run resumes exactly."""
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -37,23 +37,22 @@ from .checkpoint_files import (
 
 @HOOKS.register_module()
 class ResumableCheckpointHook(CheckpointHook):
-    """mmengine's hook, whose checkpoints lose nothing and are never torn.
+    """Save checkpoints that lose nothing and are never half written.
 
-    A training that is killed at any moment and resumed computes, on a CPU and
-    at the same number of threads, bit for bit what it would have computed
-    otherwise:
+    A run that is killed at any moment and resumed computes, on a CPU and with
+    the same number of threads, bit for bit the same as an uninterrupted one:
 
-    - A checkpoint also has the random states of all processes and their data
-      loaders' workers, and the seed of the draw of pairs. Validation leaves
-      the states of training alone.
-    - On a local disk it has its name only once it is whole. Should one be torn
-      all the same, the latest whole one before it is resumed.
-    - What has been trained on is not loaded again, unless the sampler is none
-      of ours.
+    - A checkpoint also holds the random states of all processes and of their
+      data loaders' workers, and the seed of the draw of pairs. Validation
+      does not change the states of training.
+    - On a local disk a file has its name only when it is complete. Should one
+      be corrupt all the same, the latest intact one before it is resumed.
+    - Batches that are done are not loaded again, unless the sampler is not
+      ours.
 
     With another number of processes or workers, or another batch size, the
-    draw goes on with the next pair all the same. Workers then begin their
-    random numbers anew, and processes that had none take another's.
+    draw still continues with the next pair. Workers then start with new
+    random numbers, and an additional process with those of another one.
 
     A run that counts epochs resumes at the end of one. If its config has left
     ``by_epoch=False``, a checkpoint is therefore written after each epoch
@@ -66,12 +65,11 @@ class ResumableCheckpointHook(CheckpointHook):
     Raises:
         ValueError: If ``max_keep_ckpts`` is 1: mmengine removes the oldest
             checkpoint before it writes a new one.
-        RuntimeError: Before a resumed training, if no checkpoint is whole, or
-            its run counted iterations and this one counts epochs, or the
-            reverse.
+        RuntimeError: Before a resumed run, if no checkpoint is intact, or
+            one of the two runs counts epochs and the other iterations.
     """
 
-    #: Where ``meta`` of a checkpoint keeps the states, a list by rank.
+    #: Key of the states, a list by rank, in ``meta`` of a checkpoint.
     STATES = 'random_states'
     backend_args: dict | None
     by_epoch: bool
@@ -83,17 +81,17 @@ class ResumableCheckpointHook(CheckpointHook):
             raise ValueError(
                 'max_keep_ckpts=1 would remove the only checkpoint before '
                 'the next one is written: let it be 2 or more.')
-        #: State of each worker after the latest batch that it gave.
+        #: State of each worker after its latest batch.
         self.workers: dict[int, RandomState | None] = {}
-        #: Pairs of the draw that all processes together have trained on.
+        #: Number of pairs that all processes together have trained on.
         self.pairs = 0
         self._loaded: list[dict] = []
         self._training_state: RandomState = {}
-        #: What the main process of a resumed epoch begins with.
+        #: State of the main process at the start of a resumed epoch.
         self._first_state: RandomState | None = None
 
     def before_run(self, runner: Runner) -> None:
-        """Choose the checkpoint to resume: the latest whole one."""
+        """Choose the checkpoint to resume: the latest intact one."""
         if not runner._resume:
             return
         self._count_as(runner)
@@ -112,7 +110,7 @@ class ResumableCheckpointHook(CheckpointHook):
                 f'Checkpoint {path} {wrong}: looking for the one before it.')
         raise RuntimeError(
             f'Nothing to resume: neither {named or "any checkpoint"} nor one '
-            f'before it in {runner.work_dir} is whole. Name another one, or '
+            f'before it in {runner.work_dir} is intact. Name another one, or '
             'choose a new work_dir to start again.')
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -132,14 +130,15 @@ class ResumableCheckpointHook(CheckpointHook):
                     runner.logger.warning(
                         f'Removed {name}, a checkpoint that was being written '
                         'when its process was stopped.')
-        # None: as it was started.
+        # None is the state in which a worker starts.
         loader = runner.train_dataloader
         self.workers = dict.fromkeys(range(loader.num_workers))
         by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
         if by_epoch:
             end_with_the_epoch(runner)
-            # So that starting workers, as a resumed run does in an epoch in
-            # which another does not, draws no number of the training.
+            # A resumed run starts its workers in an epoch in which an
+            # uninterrupted one does not: with a generator of its own, that
+            # draws no number of the training.
             loader.generator = Generator()
         if not runner.iter:
             return
@@ -155,7 +154,7 @@ class ResumableCheckpointHook(CheckpointHook):
                 'The checkpoint is of a run that counts '
                 f'{units[by_epoch]}, but train_cfg counts '
                 f'{units[not by_epoch]}: resume it with the train_cfg that it '
-                'was trained with, or only start from its weights, by '
+                'was trained with, or start from its weights only, by '
                 'load_from without resume.')
         loop = runner.train_loop
         ours = self._skip(runner, state)
@@ -168,14 +167,14 @@ class ResumableCheckpointHook(CheckpointHook):
             batches = _start(loop.dataloader, state['process'])
         else:
             runner.logger.warning(
-                f'The images of {runner.iter} iterations are loaded once more:'
-                " this run's sampler is not PairedDomainSampler.")
+                f'The images of {runner.iter} iterations are loaded again, '
+                "since this run's sampler is not a PairedDomainSampler.")
             batches = _repeat(loop.dataloader_iterator, runner.iter,
                               state['process'])
         loop.dataloader_iterator = _Rest(runner.iter, batches)
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Begin a resumed epoch with the random state after the last one."""
+        """Start a resumed epoch with the random state after the last one."""
         if self._first_state is not None:
             set_random_state(self._first_state)
             self._first_state = None
@@ -188,12 +187,12 @@ class ResumableCheckpointHook(CheckpointHook):
         loader = runner.train_dataloader
         self.pairs += _pairs_of_an_iteration(loader)
         if hasattr(data_batch, 'random_state'):
-            # Each epoch begins with the first worker.
+            # Each epoch starts with the first worker.
             self.workers[batch_idx % loader.num_workers] = (
                 data_batch.random_state)
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Go to the end of the epoch: its last batch may not be full."""
+        """Count to the end of the epoch, whose last batch may not be full."""
         sampler = sampler_of(runner.train_dataloader)
         if isinstance(sampler, PairedDomainSampler) and sampler.by_epoch:
             self.pairs = sampler.span[1]
@@ -205,13 +204,13 @@ class ResumableCheckpointHook(CheckpointHook):
 
     def after_val_epoch(self, runner: Runner,
                         metrics: dict[str, float]) -> None:
-        """Go on from it, whatever the validation has drawn."""
+        """Restore it, whatever the validation has drawn."""
         set_random_state(self._training_state)
         super().after_val_epoch(runner, metrics)
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int,
                                    meta: dict) -> None:
-        """Add the random states; all processes come here."""
+        """Add the random states; all processes call this."""
         state = dict(
             process=get_random_state(),
             workers=self.workers,
@@ -222,7 +221,7 @@ class ResumableCheckpointHook(CheckpointHook):
             runner, step, {**meta, self.STATES: all_gather_object(state)})
 
     def _count_as(self, runner: Runner) -> None:
-        """Count epochs if the run does, whatever was inherited."""
+        """Count epochs if the run does, whatever the config has inherited."""
         if self.by_epoch or not isinstance(runner.train_loop,
                                            EpochBasedTrainLoop):
             return
@@ -235,7 +234,7 @@ class ResumableCheckpointHook(CheckpointHook):
             'interval of default_hooks.checkpoint.')
 
     def _skip(self, runner: Runner, state: dict) -> bool:
-        """Let the data loader begin after the pairs that are done.
+        """Let the data loader start after the pairs that are done.
 
         Returns:
             bool: Whether that is possible.
@@ -248,24 +247,24 @@ class ResumableCheckpointHook(CheckpointHook):
         each = _pairs_of_an_iteration(loader)
         self.pairs = state.get('pairs', runner.iter * each)
         sampler.seed, sampler.start = state['seed'], self.pairs
-        runner.logger.info(f'The draw goes on after {self.pairs} pairs; an '
-                           f'iteration has {each}.')
+        runner.logger.info(f'The draw continues after {self.pairs} pairs; '
+                           f'an iteration has {each}.')
         if not sampler.by_epoch and self.pairs != runner.iter * each:
             runner.logger.warning(
                 f'The first {runner.iter} iterations had {self.pairs} pairs, '
-                f'not {each} each, as from now on: schedule and launches go '
-                'on counting iterations, and the learning rate is that of '
-                'the config.')
+                f'not {each} each, as from now on: schedule and launches '
+                'still count iterations, and the learning rate is that of the '
+                'config.')
         sampler.first_epoch = runner.epoch
         return True
 
     def _restore_workers(self, runner: Runner, state: dict,
                          done: int) -> None:
-        """Let each worker begin with the state that it had.
+        """Let each worker start with the state that it had.
 
         Args:
             runner (Runner): The run.
-            state (dict): What the checkpoint has of this process.
+            state (dict): State of this process in the checkpoint.
             done (int): Batches that the workers have given in turn.
         """
         loader = runner.train_dataloader
@@ -281,7 +280,7 @@ class ResumableCheckpointHook(CheckpointHook):
                 'differ from those of an uninterrupted run.')
         if (isinstance(runner.train_loop, EpochBasedTrainLoop)
                 and not loader.persistent_workers):
-            # Each epoch starts new ones.
+            # Each epoch starts new workers.
             return
         # The first batch is the first worker's, whoever's turn it is.
         turns = [(done + i) % loader.num_workers
@@ -289,7 +288,7 @@ class ResumableCheckpointHook(CheckpointHook):
         states = [(turn, self.workers[turn]) for turn in turns]
         loader.worker_init_fn = partial(start_worker_from, states,
                                         loader.worker_init_fn)
-        # Persistent workers have started already, from the beginning.
+        # Persistent workers have already started, with their first states.
         loader._iterator = None
 
 
@@ -299,14 +298,14 @@ def _pairs_of_an_iteration(loader: DataLoader) -> int:
 
 
 class _Rest:
-    """What a resumed loop draws from.
+    """Iterate over the batches of a resumed run.
 
-    The loop first advances it by the batches that are done: mmengine's takes
-    them one by one, OneDL's calls ``skip_iter``.
+    The loop first skips the batches that are done: mmengine's takes them one
+    by one, OneDL's calls ``skip_iter``.
 
     Args:
         done (int): Number of batches that are done.
-        batches (Iterator[dict]): Those that are left.
+        batches (Iterator[dict]): The batches that are left.
     """
 
     def __init__(self, done: int, batches: Iterator[dict]) -> None:
@@ -314,11 +313,11 @@ class _Rest:
         self.batches = batches
 
     def skip_iter(self, num_iters: int) -> None:
-        """Advance by a number of batches."""
+        """Skip a number of batches."""
         self.done -= num_iters
 
     def __next__(self) -> dict | None:
-        """Give the next batch, nothing for one that is done."""
+        """Give the next batch, None for one that is done."""
         if not self.done:
             return next(self.batches)
         self.skip_iter(1)
@@ -326,16 +325,16 @@ class _Rest:
 
 
 def _start(loader: DataLoader, state: RandomState) -> Iterator[dict]:
-    """Give the batches of a loader that skips those that are done."""
+    """Iterate over a loader that skips the batches that are done."""
     batches = iter(loader)
-    # Starting the workers has drawn a number.
+    # Starting the workers has drawn a random number.
     set_random_state(state)
     yield from batches
 
 
 def _repeat(batches: Iterator[dict], done: int,
             state: RandomState) -> Iterator[dict]:
-    """Load what is done once more, for the random numbers that it draws."""
+    """Load the batches that are done again, for their random numbers."""
     for _ in range(done):
         next(batches)
     set_random_state(state)

@@ -1,11 +1,11 @@
-"""Checkpoints are loaded as data: loading one runs no code of its maker.
+"""Load checkpoints as data: loading one runs no code of its maker.
 
 A checkpoint is a pickle, and a pickle may call anything. mmengine loads it
 with ``torch.load(weights_only=False)``, since its own checkpoints hold the
-history of the logged values; OneDL's does so if ``weights_only`` fails. Here
-torch's ``weights_only`` is switched on for whatever mmengine loads
+history of the logged values; OneDL's does so if ``weights_only`` fails. This
+switches torch's ``weights_only`` on for all that mmengine loads
 (``load_from``, resume, test, ``DetInferencer``, ``init_detector``,
-``Pretrained``) and told of what else is harmless.
+``Pretrained``) and allows the other types that checkpoints need.
 """
 import errno
 import logging
@@ -22,19 +22,19 @@ from mmengine.logging import HistoryBuffer, print_log
 from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 from mmengine.runner import CheckpointLoader, checkpoint
 
-#: torch's own switches. The second one turns all of this off.
+#: torch's own switches. The second one turns safe loading off.
 FORCE = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
 TRUST = 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
 #: Methods that a history of logged values refers to.
 STATISTICS = ('min', 'max', 'mean', 'current')
 #: Functions that the state of a one-cycle schedule refers to.
 ANNEALINGS = ('_annealing_cos', '_annealing_linear')
-#: How torch's RuntimeError of a torn file begins, today's format and the old.
-TORN = ('PytorchStreamReader', 'unexpected EOF')
+#: Starts of torch's RuntimeError for a corrupt file, new and old format.
+CORRUPT = ('PytorchStreamReader', 'unexpected EOF')
 
 
 class UnsafeCheckpointError(ValueError):
-    """A checkpoint holds more than data, or is none."""
+    """A file holds more than data, or is no intact checkpoint."""
 
 
 def load_safely() -> None:
@@ -55,7 +55,7 @@ def load_safely() -> None:
     ]
     torch.serialization.add_safe_globals(allowed)
     if hasattr(checkpoint, '_safe_torch_load'):
-        # OneDL's own list allows any getattr, and ours ends with it.
+        # OneDL's own list allows any getattr, and would replace ours.
         checkpoint._safe_torch_load = partial(torch.load, weights_only=False)
     if not isinstance(CheckpointLoader.load_checkpoint, _SafeLoader):
         CheckpointLoader.load_checkpoint = _SafeLoader(
@@ -63,7 +63,7 @@ def load_safely() -> None:
 
 
 def _statistics(owner: Any, name: Any) -> Callable:
-    """Stand in for ``getattr``: a history names its mean, minimum, etc."""
+    """Stand in for ``getattr``, by which a history names its statistics."""
     if owner is _OneCycle and name in ANNEALINGS:
         return getattr(OneCycleParamScheduler, name)
     if owner is not HistoryBuffer or name not in STATISTICS:
@@ -72,11 +72,11 @@ def _statistics(owner: Any, name: Any) -> Callable:
 
 
 class _OneCycle:
-    """Stand in for the one-cycle scheduler: nothing else of it is needed."""
+    """Stand in for the one-cycle scheduler."""
 
 
 class _SafeLoader:
-    """``CheckpointLoader.load_checkpoint``, of weights only.
+    """Run ``CheckpointLoader.load_checkpoint`` with ``weights_only``.
 
     Args:
         load (Callable): mmengine's.
@@ -97,7 +97,7 @@ class _SafeLoader:
             dict: The checkpoint.
 
         Raises:
-            UnsafeCheckpointError: If it holds more than data, or is no whole
+            UnsafeCheckpointError: If it holds more than data, or is no intact
                 checkpoint.
         """
         if _is_on(TRUST):
@@ -111,13 +111,12 @@ class _SafeLoader:
             raise UnsafeCheckpointError(_sentence(filename, error)) from error
         except (EOFError, LookupError, OSError, RuntimeError,
                 UnicodeDecodeError) as error:
-            if not _says_torn(error):
+            if not _is_corrupt(error):
                 raise
-            raise _no_whole_checkpoint(filename) from error
+            raise _corrupt(filename) from error
         if not isinstance(loaded, dict):
-            raise _no_whole_checkpoint(filename)
-        # Resuming would run it as Python; ours have 'cfg', which is only
-        # read.
+            raise _corrupt(filename)
+        # Resuming would run it as Python. Ours have 'cfg', which is parsed.
         meta = loaded.get('meta')
         if isinstance(meta, dict):
             meta.pop('config', None)
@@ -125,7 +124,7 @@ class _SafeLoader:
 
 
 def _is_on(variable: str) -> bool:
-    """Read one of torch's switches as torch does."""
+    """Read one of torch's switches, as torch does."""
     return os.environ.get(variable, '0').lower() in ('1', 'y', 'yes', 'true')
 
 
@@ -143,30 +142,30 @@ def _forced() -> Iterator[None]:
             os.environ[FORCE] = before
 
 
-def _says_torn(error: Exception) -> bool:
-    """Tell what torch raises where a file is no whole checkpoint."""
+def _is_corrupt(error: Exception) -> bool:
+    """Tell whether an error of torch comes from a corrupt file."""
     if isinstance(error, OSError):
-        # It looks for the end of a short file before its beginning.
+        # torch seeks to before the start of a file that is too short.
         return error.errno == errno.EINVAL
     return (not isinstance(error, RuntimeError)
-            or str(error).startswith(TORN))
+            or str(error).startswith(CORRUPT))
 
 
-def _no_whole_checkpoint(filename: str) -> UnsafeCheckpointError:
-    """Say that a file is torn or something else."""
+def _corrupt(filename: str) -> UnsafeCheckpointError:
+    """Make the error for a corrupt file."""
     return UnsafeCheckpointError(
-        f'{filename} is no whole checkpoint: it is torn, empty or something '
-        'else. Copy it again, or take another.')
+        f'{filename} is no intact checkpoint: it is corrupt, empty or another '
+        'kind of file. Copy it again, or take another one.')
 
 
 def _sentence(filename: str, error: UnpicklingError) -> str:
-    """Say why a checkpoint was not loaded."""
+    """Describe why a checkpoint was not loaded."""
     _, found, name = str(error).partition('GLOBAL ')
-    # torch's advice to load it after all, and its documentation, left out.
+    # Without torch's advice to load it all the same.
     other = str(error).rpartition('WeightsUnpickler error: ')[2]
     reason = name.split()[0] if found else other.strip().splitlines()[0]
     return (
         f'{filename} was not loaded: it is no checkpoint, or holds more than '
         f'weights, which could run code ({reason}). Get the weights alone '
-        '(tools/export.py writes them); only if you know who made it and '
-        f'trust them, set {TRUST}=1.')
+        '(tools/export.py writes them). Only if you know and trust its maker, '
+        f'set {TRUST}=1.')

@@ -1,4 +1,4 @@
-"""What made the numbers of a training step go wrong."""
+"""Diagnose a training step whose numbers went wrong."""
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,11 +18,11 @@ from .divergence import term_name
 
 @dataclass
 class Step:
-    """What a training step was computed from, and its losses.
+    """Hold the inputs of a training step, and its losses.
 
     Attributes:
         iteration (int): Counted from 0.
-        batch (dict): As the data loader gives it.
+        batch (dict): From the data loader.
         random_state (dict): Before the step.
         losses (dict[str, Tensor]): Scalars by their names in the log.
     """
@@ -42,10 +42,10 @@ class Step:
 
 
 def diagnose(model: BaseModel, step: Step) -> dict[str, Any]:
-    """Compute a step again and look where it goes wrong.
+    """Compute a step again to find where it goes wrong.
 
-    Each term's gradient is followed back to the images, so that a sum over
-    both domains shows which of them is at fault.
+    The gradient of each term is followed back to the images, so that a term
+    of both domains shows which of them is at fault.
 
     Args:
         model (BaseModel): The detector, with the weights of the step.
@@ -71,7 +71,7 @@ def diagnose(model: BaseModel, step: Step) -> dict[str, Any]:
         result['inputs'] = _images_at_fault(step, inputs)
         for images in inputs.values():
             images.requires_grad_()
-        # Not the module itself, whose hooks would take it for a new step.
+        # Calling the module itself would run its hooks.
         losses = model.loss(inputs, data['data_samples'])
     finally:
         set_random_state(now)
@@ -96,11 +96,11 @@ def diagnose(model: BaseModel, step: Step) -> dict[str, Any]:
 
 
 def describe(step: Step, diagnosis: Mapping[str, Any]) -> str:
-    """Say in a sentence what is wrong, and what mends it.
+    """Describe what is wrong with a step, and how to fix it.
 
     Args:
         step (Step): The step.
-        diagnosis (Mapping): What :func:`diagnose` gives of it.
+        diagnosis (Mapping): From :func:`diagnose`.
 
     Returns:
         str: The text.
@@ -120,33 +120,33 @@ def describe(step: Step, diagnosis: Mapping[str, Any]) -> str:
     images = dict.fromkeys(
         image for term in diagnosis['terms'] for image in term['images'])
     if diagnosis.get('diverged'):
-        mend = ('Training has diverged: lower the loss_weight, the grl_weight '
-                'or the learning rate, or launch the alignment later.')
+        fix = ('Training has diverged: lower the loss_weight, the grl_weight '
+               'or the learning rate, or launch the alignment later.')
     elif diagnosis['weights']:
-        mend = (f'{name_some(diagnosis["weights"], 1)} of the weights were '
-                'not finite before: start from an earlier checkpoint.')
+        fix = (f'{name_some(diagnosis["weights"], 1)} of the weights were '
+               'not finite before: start from an earlier checkpoint.')
     elif diagnosis['inputs']:
-        mend = (f'{name_some(diagnosis["inputs"])} is not finite after the '
-                'preprocessing: check the image, and std of '
-                'data_preprocessor.')
+        fix = (f'{name_some(diagnosis["inputs"])} is not finite after the '
+               'preprocessing: check the image, and std of '
+               'data_preprocessor.')
     elif not diagnosis['terms']:
-        mend = ('Computed again, every term by itself is finite: the sum '
-                'overflows, or the device computes differently each time. '
-                'Lower the learning rate, or set optim_wrapper.clip_grad.')
+        fix = ('Computed again, every term by itself is finite: the sum '
+               'overflows, or the device computes differently each time. '
+               'Lower the learning rate, or set optim_wrapper.clip_grad.')
     else:
-        mend = ('Weights and images are finite: lower the learning rate or '
-                'the loss_weight, or set optim_wrapper.clip_grad.')
+        fix = ('Weights and images are finite: lower the learning rate or '
+               'the loss_weight, or set optim_wrapper.clip_grad.')
     if images:
         text += f', by {name_some(images)}'
     everything = '; '.join(
         f'{domain} {name_some(paths)}' for domain, paths in
         step.images.items())
-    return f'{text}. {mend} Images of the step: {everything}.'
+    return f'{text}. {fix} Images of the step: {everything}.'
 
 
 def _images_at_fault(step: Step,
                      values: Mapping[str, Tensor | None]) -> list[str]:
-    """Name the images for which something is not finite."""
+    """Name the images of which a value is not finite."""
     return [
         f'the {domain} image {path}' for domain, images in values.items()
         if images is not None

@@ -1,4 +1,4 @@
-"""What became of the images that could not be loaded, at the end."""
+"""Count the images that training skipped."""
 from mmdet.registry import HOOKS
 from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
@@ -11,14 +11,14 @@ from ...utils.text import name_some
 
 @HOOKS.register_module()
 class UnreadableImagesHook(Hook):
-    """Count the images of each domain that training skipped.
+    """Log the unreadable images of each domain at the end of training.
 
     They are skipped if ``max_unreadable`` of the data set allows it; the
     workers of all processes are counted together.
     """
 
     def after_train(self, runner: Runner) -> None:
-        """Log how many, and name some."""
+        """Log how many there are, and name some."""
         pair = runner.train_dataloader.dataset
         if not isinstance(pair, PairedDomainDataset):
             return
@@ -32,5 +32,5 @@ class UnreadableImagesHook(Hook):
             if paths:
                 runner.logger.warning(
                     f'{len(paths)} of the {len(found)} {name} images could '
-                    'not be loaded in this run and others took their place: '
+                    'not be loaded in this run and were replaced by others: '
                     f'{name_some(paths, 20)}.')

@@ -1,1 +1,1 @@
-"""When the terms are launched."""
+"""Schedule the launches of the alignments."""

@@ -20,36 +20,35 @@ class LateLaunchHook(Hook):
 
     "A new alignment starts when the previous ones go stable": in the paper by
     hand, image level from the start, instance level at 30k of 70k iterations,
-    correlation at 50k. The gate is then a function of the iteration alone, so
-    a resumed run behaves as an uninterrupted one.
+    correlation at 50k. The launch then depends on the iteration alone, so a
+    resumed run is the same as an uninterrupted one.
 
-    ``when='plateau'`` watches instead. Alignments start in the order of
-    ``launch``, each within its bounds: as soon as the losses of all that are
-    launched before it have gone stable (see
-    :class:`mmdet_ifan.engine.Plateau`), at the latest at its upper bound. It
-    is the same in every process, and what it has seen is in the checkpoint.
+    ``when='plateau'`` watches the losses instead. Alignments start in the
+    order of ``launch``, each within its bounds: as soon as the losses of all
+    alignments before it have gone stable (see
+    :class:`mmdet_ifan.engine.Plateau`), at the latest at its upper bound. All
+    processes decide alike, and the checkpoint holds the state.
 
-    An alignment that is not launched costs nothing. One that is knows its
-    ``progress``, the share of the iterations from its launch to the end that
-    are done.
+    An alignment that is not launched costs nothing. The ``progress`` of one
+    that is, is the share that is done of the iterations from its launch to
+    the end.
 
-    Our configs have the hook under ``default_hooks``, where a config of your
-    own cannot drop it by accident, as it would from the list
-    ``custom_hooks``. A second one may still stand there: of several the one
-    that was registered last counts.
+    Our configs have the hook under ``default_hooks``, where your own config
+    cannot drop it by accident, as it could from the list ``custom_hooks``. A
+    second one may be there: the one that was registered last counts.
 
     Args:
         launch (dict[str, int | tuple[int, int]]): Iteration, counted from 0,
             at which each alignment starts; for ``when='plateau'`` the
             earliest and the latest, or one number for both. An alignment of
             the model that is not named here never starts: the dictionary *is*
-            the ablation. It is merged with that of the base config, as all
-            dictionaries are; ``_delete_=True`` in it leaves the base's out.
+            the ablation. It is merged with that of the base config, like all
+            dictionaries; ``_delete_=True`` in it leaves the base's out.
         when (str): ``iteration`` or ``plateau``. Defaults to ``iteration``.
         window (int): Iterations over which a plateau averages the losses.
             Defaults to 100.
         tolerance (float): Relative change from one window to the next that
-            is still a plateau. Defaults to 0.05.
+            still is a plateau. Defaults to 0.05.
         by_epoch (bool): Whether ``launch`` counts epochs instead, in a run by
             ``EpochBasedTrainLoop``. Defaults to False.
 
@@ -78,7 +77,7 @@ class LateLaunchHook(Hook):
 
     # Before the loggers: they show this iteration's state.
     priority = 'ABOVE_NORMAL'
-    #: Where the checkpoint keeps what a plateau has seen.
+    #: Key of the plateau's state in a checkpoint.
     STATE = 'late_launch'
     _numbers = count()
 
@@ -116,23 +115,28 @@ class LateLaunchHook(Hook):
         # Hooks are built as they are registered; their list is in the order
         # of their priorities.
         self._number = next(self._numbers)
-        #: Whether another one counts.
+        #: Whether another hook counts instead.
         self.aside = False
 
     @property
     def text(self) -> str:
-        """str: What is launched when, for a log."""
+        """str: The launches in words, for a log."""
         starts = ', '.join(
             f'{name} at {"epoch " if self.by_epoch else ""}{start}'
             for name, start in self.launch.items())
         return starts or 'nothing'
 
-    def check(self, alignments: Mapping[str, Any], length: int) -> None:
-        """Check the names and iterations against the model and the run.
+    def check(self,
+              alignments: Mapping[str, Any],
+              max_iters: int,
+              max_epochs: int | None = None) -> None:
+        """Check the launches against the model and the length of the run.
 
         Args:
             alignments (Mapping[str, BaseAlignment]): The model's, by name.
-            length (int): Iterations of the run, epochs if ``by_epoch``.
+            max_iters (int): Iterations of the run.
+            max_epochs (int, optional): Epochs of a run that counts them.
+                Defaults to None.
 
         Raises:
             ValueError: If they do not fit.
@@ -149,6 +153,12 @@ class LateLaunchHook(Hook):
                 raise ValueError(
                     f'LateLaunchHook launches {name}, whose loss_weight is 0:'
                     ' take it out of launch, or give it a weight.')
+        length = max_epochs if self.by_epoch else max_iters
+        if length is None:
+            raise ValueError(
+                'LateLaunchHook counts epochs (by_epoch=True), but the run '
+                'counts iterations: let train_cfg be an EpochBasedTrainLoop, '
+                'or give launch in iterations.')
         for name, (_, latest) in self.bounds.items():
             if latest >= length:
                 raise ValueError(
@@ -156,7 +166,7 @@ class LateLaunchHook(Hook):
                     f' but the run has only {length} {self.unit}s.')
 
     def before_train(self, runner: Runner) -> None:
-        """Step aside for another one, or check what is launched."""
+        """Step aside for another hook, or check the launches."""
         counts = launching_hook(runner.hooks)
         self.aside = counts is not None and counts is not self
         if counts is not None and self.aside:
@@ -165,27 +175,21 @@ class LateLaunchHook(Hook):
                 f'{counts.text}; one that launches {self.text} steps aside.')
             return
         alignments = self._alignments(runner)
-        if not self.by_epoch:
-            self.check(alignments, runner.max_iters)
-        elif isinstance(runner.train_loop, EpochBasedTrainLoop):
-            self.check(alignments, runner.max_epochs)
-        else:
-            raise ValueError(
-                'LateLaunchHook counts epochs (by_epoch=True), but the run '
-                'counts iterations: let train_cfg be an EpochBasedTrainLoop, '
-                'or give launch in iterations.')
-        # A checkpoint to start from has a state, too, of another run.
+        by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
+        self.check(alignments, runner.max_iters,
+                   runner.max_epochs if by_epoch else None)
+        # A checkpoint that a run only starts from holds another run's state.
         if self.plateau is not None and self._saved and runner.iter > 0:
             self.launched_at = {
                 name: iteration
                 for name, iteration in self._saved['launched_at'].items()
                 if name in self.launch
             }
-            # One that is no longer named leaves sums of other losses behind.
+            # Without one of them, the sums are those of other losses.
             if self.launched_at == self._saved['launched_at']:
                 self.plateau.load_state_dict(self._saved['plateau'])
         for name, alignment in alignments.items():
-            # Off until the first iteration says otherwise.
+            # Until the first iteration.
             alignment.launched = False
             if name not in self.launch:
                 runner.logger.info(f'Alignment {name} is never launched.')
@@ -196,7 +200,7 @@ class LateLaunchHook(Hook):
                           runner: Runner,
                           batch_idx: int,
                           data_batch: DATA_BATCH = None) -> None:
-        """Set this iteration's gates; log them and the weights."""
+        """Launch alignments; log their state and weights."""
         if self.aside:
             return
         now = runner.epoch if self.by_epoch else runner.iter
@@ -206,7 +210,7 @@ class LateLaunchHook(Hook):
             # Keys with "loss" in them are averaged and added up as losses.
             values = dict(launched=launched, weight=alignment.loss_weight)
             weights = f'loss_weight {alignment.loss_weight}'
-            # A term need not be one that the detector learns to fool.
+            # Only an alignment reverses its gradient.
             if isinstance(alignment, BaseAlignment):
                 values['reversal_weight'] = alignment.reverse.weight
                 weights += f' and grl_weight {alignment.reverse.weight}'
@@ -231,7 +235,7 @@ class LateLaunchHook(Hook):
                          batch_idx: int,
                          data_batch: DATA_BATCH = None,
                          outputs: Mapping[str, Any] | None = None) -> None:
-        """Show the plateau the losses of what is launched."""
+        """Add the losses of launched alignments to the plateau."""
         if self.plateau is not None and outputs and not self.aside:
             self.plateau.update({
                 key: value
@@ -240,18 +244,18 @@ class LateLaunchHook(Hook):
             })
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Keep what the plateau has seen."""
+        """Save the state of the plateau."""
         if self.plateau is not None and not self.aside:
             checkpoint[self.STATE] = dict(
                 launched_at=dict(self.launched_at),
                 plateau=self.plateau.state_dict())
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Remember what the plateau of an interrupted run had seen."""
+        """Remember the state of an interrupted run's plateau."""
         self._saved = checkpoint.get(self.STATE)
 
     def _compare_with_checkpoint(self, runner: Runner) -> None:
-        """Say which alignments were not as this config has them."""
+        """Name the alignments whose launch differs from the checkpoint's."""
         scalars = runner.message_hub.log_scalars
         reached = runner.epoch if self.by_epoch else runner.iter
         for name in self._alignments(runner):
@@ -270,23 +274,23 @@ class LateLaunchHook(Hook):
                     f'{words[now]} by this config, but {words[was]} in the '
                     'run of the checkpoint: from here on the config is '
                     'followed. Resume with the launches of that run unless '
-                    'it is meant.')
+                    'this is intended.')
 
     def _starts(self, now: int) -> dict[str, int]:
-        """Give when alignments start, as far as it is known by now."""
+        """Give the known starts of alignments."""
         if self.plateau is None:
             return {name: start for name, (start, _) in self.bounds.items()}
         waiting = False
         for name, (earliest, latest) in self.bounds.items():
             if name in self.launched_at:
                 continue
-            # The first has none before it that could be unstable.
+            # Before the first one there is nothing to wait for.
             stable = self.plateau.stable or not self.launched_at
             if now >= latest or (now >= earliest and stable and not waiting):
                 self.launched_at[name] = now
                 self.plateau.restart()
             else:
-                # The next ones wait for it, unless their own time has come.
+                # The next ones wait for it, at most until their own bound.
                 waiting = True
         return self.launched_at
 
@@ -302,7 +306,7 @@ class LateLaunchHook(Hook):
 
 
 def launching_hook(hooks: Iterable[Hook]) -> LateLaunchHook | None:
-    """Give the hook that counts: of several, the one registered last.
+    """Find the hook that counts: of several, the one registered last.
 
     Args:
         hooks (Iterable[Hook]): The hooks of a run.
@@ -313,18 +317,20 @@ def launching_hook(hooks: Iterable[Hook]) -> LateLaunchHook | None:
         default=None)
 
 
-def launching_config(cfg: Config) -> dict | None:
-    """Give the config of the hook that counts; None if there is none.
+def launching_configs(cfg: Config) -> list[dict]:
+    """Find the configs of the hooks that launch, of which the last counts.
 
     Args:
         cfg (Config): The config of a run.
     """
-    hooks = [
-        hook for hook in (*cfg.get('default_hooks', {}).values(),
-                          *(cfg.get('custom_hooks') or ()))
-        if hook and hook.get('type') == 'LateLaunchHook'
-    ]
-    return hooks[-1] if hooks else None
+    hooks = []
+    for hook in (*cfg.get('default_hooks', {}).values(),
+                 *(cfg.get('custom_hooks') or ())):
+        kind = hook.get('type') if hook else None
+        kind = HOOKS.get(kind) if isinstance(kind, str) else kind
+        if isinstance(kind, type) and issubclass(kind, LateLaunchHook):
+            hooks.append(hook)
+    return hooks
 
 
 def _bounds(name: str, value: Any) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""When a loss has gone stable."""
+"""Detect when losses have gone stable."""
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -11,18 +11,18 @@ from torch import Tensor
 class Plateau:
     """Compare the means of losses over successive windows of iterations.
 
-    Stable means: from the last window to this one no mean has changed by more
-    than ``tolerance`` of itself, and the last one was finite. Sums stay on the
-    device, so nothing waits between the ends of two windows. They are those of
-    all processes together: all decide alike, and a checkpoint of one has what
-    all have seen.
+    Losses are stable if from the last window to this one no mean has changed
+    by more than ``tolerance`` of itself, and the last one was finite. Sums
+    stay on the device, so that nothing waits for it between the ends of two
+    windows. They are those of all processes together: all decide alike, and
+    the checkpoint of one holds the state of all.
 
     Args:
         window (int): Iterations of a window, >= 1.
         tolerance (float): Relative change that still counts as stable, > 0.
 
     Attributes:
-        stable (bool): What the last complete pair of windows says.
+        stable (bool): Whether the last two complete windows agree.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -38,14 +38,14 @@ class Plateau:
         self.restart()
 
     def restart(self) -> None:
-        """Forget everything: what is watched has changed."""
+        """Forget everything, since other losses are watched from here on."""
         self.sums: dict[str, Tensor] = {}
         self.count = 0
         self.means: dict[str, float] = {}
         self.stable = False
 
     def update(self, losses: Mapping[str, Tensor]) -> None:
-        """Take in one iteration.
+        """Add the losses of one iteration.
 
         Args:
             losses (Mapping[str, Tensor]): Scalars by name, the same names in
@@ -80,6 +80,6 @@ class Plateau:
             stable=self.stable)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from :meth:`state_dict`."""
+        """Resume from :meth:`state_dict`."""
         self.sums, self.count = dict(state['sums']), state['count']
         self.means, self.stable = state['means'], state['stable']

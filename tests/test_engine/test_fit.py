@@ -7,7 +7,7 @@ import torch
 from mmdet.registry import HOOKS, MODELS
 from mmengine.config import Config
 
-from mmdet_ifan.engine import FitCheckHook
+from mmdet_ifan.engine.checks.fit import check_fit
 
 ROOT = Path(__file__).resolve().parents[2] / 'configs'
 CHANNELS = 'to have 64 channels, but got 112 channels'
@@ -37,9 +37,9 @@ LIES = {
         ('neck.in_channels', (24, 40, 80, 80), 'the backbone gives'),
         ('rpn_head.in_channels', 64, f'model.rpn_head .*{CHANNELS}'),
         ('rpn_head.anchor_generator.strides', [8],
-         r'strides is \[8\], but the maps have the strides \[16\]'),
+         r'strides is \[8\], but the feature maps have the strides \[16\]'),
         ('roi_head.bbox_roi_extractor.featmap_strides', [8],
-         r'strides is \[8\], but the maps have the strides \[16\]'),
+         r'strides is \[8\], but the feature maps have the strides \[16\]'),
         ('roi_head.bbox_head.in_channels', 64, f'model.roi_head .*{SHAPES}'),
         ('roi_head.bbox_head.roi_feat_size', 7, f'model.roi_head .*{SHAPES}'),
         ('alignments.correlation.featmap_strides', (4, 8, 16, 32),
@@ -107,11 +107,10 @@ def load(name: str, key: str = '', value: object = None) -> Config:
 
 def check(cfg: Config) -> None:
     """Do what comes before training."""
-    runner = Mock(model=MODELS.build(cfg.model))
-    runner.max_iters, runner.iter = cfg.train_cfg.max_iters, 0
-    runner.hooks = []
-    for name in ('fit_check', 'late_launch'):
-        HOOKS.build(cfg.default_hooks[name]).before_train(runner)
+    runner = Mock(model=MODELS.build(cfg.model), hooks=[], iter=0,
+                  max_iters=cfg.train_cfg.max_iters)
+    check_fit(runner.model)
+    HOOKS.build(cfg.default_hooks.late_launch).before_train(runner)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +132,7 @@ def test_trying_changes_nothing():
     state = {key: value.clone() for key, value in model.state_dict().items()}
     modes = [module.training for module in model.modules()]
     numbers = torch.get_rng_state()
-    FitCheckHook().before_train(Mock(model=model))
+    check_fit(model)
     assert torch.equal(torch.get_rng_state(), numbers)
     assert [module.training for module in model.modules()] == modes
     for key, value in model.state_dict().items():

@@ -1,62 +1,58 @@
-"""Let a resumed run have the optimizer and schedule that its config asks."""
+"""Give a resumed run the optimizer and schedule that its config asks for."""
 import copy
 from types import SimpleNamespace
 from typing import Any
 
-from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
 
 from ...utils.config_values import read_values
 from ...utils.errors import DataError
 from ...utils.text import name_some
 
-#: What a scheduler counts, and what the groups have, too. All else in it is as
-#: the config has it.
+#: Attributes of a scheduler that change in a run; the config sets all others.
 COUNTED = ('_global_step', '_last_value', 'base_values', 'best',
            'cooldown_counter', 'last_step', 'num_bad_epochs', 'verbose')
 
 
-class AskedSchedule:
-    """What a config asks of the optimizer and the schedulers of a run.
+class ResumedSchedule:
+    """Keep the settings of a config's optimizer and schedulers in resuming.
 
-    A resumed run loads their state from the checkpoint, and with it whatever
-    the config asked for at that time: the learning rate stays at the end of
-    the shorter run, a new weight decay is none. This remembers what was built
-    from the config, and, where the checkpoint has other settings, gives the
-    run those of the config, at the values that they have where it is.
+    mmengine loads their state from the checkpoint, and with it the settings of
+    the config of that time: the learning rate stays at the end of the shorter
+    run, a new weight decay has no effect. This remembers the settings that
+    were built from the config. Where those of the checkpoint differ, the run
+    gets the former, as if it had had them from the start.
 
     Args:
-        runner (Runner): Built, but before it loads a checkpoint.
+        runner (Runner): Built, but before it loads a checkpoint. It has one
+            optimizer.
     """
 
     def __init__(self, runner: Runner) -> None:
         self.cfg = runner.cfg.get('optim_wrapper') or {}
-        # Several optimizers are not compared.
-        self.one = not isinstance(runner.optim_wrapper, OptimWrapperDict)
-        self.groups = [] if not self.one else [
-            _settings(group) for group in runner.optim_wrapper.param_groups
+        self.groups = [
+            copy.deepcopy({k: v for k, v in group.items() if k != 'params'})
+            for group in runner.optim_wrapper.param_groups
         ]
-        schedulers = runner.param_schedulers
+        # Without a copy of the optimizer.
         self.schedulers = [
-            _copy(scheduler) for scheduler in
-            (schedulers if isinstance(schedulers, list) else [])
+            copy.deepcopy(scheduler, {id(scheduler.optimizer): ...})
+            for scheduler in runner.param_schedulers or ()
         ]
-        #: What differs in the checkpoint, in words.
+        #: Settings of the checkpoint that differ, in words.
         self.differing: list[str] = []
 
     def compare(self, checkpoint: dict, name: str) -> None:
-        """Compare it with a checkpoint that is about to be resumed.
+        """Compare the settings with those of a checkpoint to be resumed.
 
         Args:
             checkpoint (dict): The checkpoint.
-            name (str): What to call it.
+            name (str): Its name, for the message.
 
         Raises:
-            DataError: If its optimizer is another one.
+            DataError: If it has another optimizer.
         """
         state = checkpoint.get('optimizer')
-        if not self.one:
-            return
         if not isinstance(state, dict):
             self.differing = ['it has no state of an optimizer']
             return
@@ -84,7 +80,7 @@ class AskedSchedule:
         self._compare_schedulers(checkpoint.get('param_schedulers') or [])
 
     def _check_type(self, checkpoint: dict, name: str) -> None:
-        """Refuse another optimizer; its state would be misread."""
+        """Refuse another optimizer, which would misread the state."""
         try:
             text = checkpoint['meta']['cfg']
             before = read_values(text, ['optim_wrapper'])['optim_wrapper'][
@@ -98,10 +94,10 @@ class AskedSchedule:
         if before != now:
             raise DataError(
                 f'{name} cannot be resumed with this config: its optimizer '
-                f'is {before}, not {now}, and what the one remembers is '
-                'nothing to the other. Give optim_wrapper the optimizer that '
-                'it was trained with, or give it as load_from without '
-                '--resume, to start another run from its weights.')
+                f'is {before}, not {now}, which cannot use its state. Give '
+                'optim_wrapper the optimizer that it was trained with, or '
+                'give it as load_from without --resume, to start another run '
+                'from its weights.')
 
     def _compare_schedulers(self, states: list[dict]) -> None:
         """Compare the schedulers with the states of those of a checkpoint."""
@@ -120,15 +116,11 @@ class AskedSchedule:
                                           f'{now[key]}')
 
     def apply(self, runner: Runner) -> None:
-        """Give a resumed run what its config asks, if that differs.
+        """Give a resumed run the settings of its config, if they differ.
 
         Args:
             runner (Runner): At the iteration of the checkpoint.
         """
-        if not self.one:
-            runner.logger.warning(
-                'With several optimizers, learning rates and the like are '
-                'those of the checkpoint, whatever the config asks.')
         if not self.differing:
             return
         groups = runner.optim_wrapper.param_groups
@@ -137,7 +129,7 @@ class AskedSchedule:
             runner.logger.warning(
                 'This config asks for another optimizer or schedule than the '
                 f'checkpoint has ({name_some(self.differing, 8)}). A '
-                'scheduler that follows a metric cannot be computed anew: '
+                'scheduler that follows a metric cannot be recomputed: '
                 'everything stays as in the checkpoint. To start another run '
                 'from its weights, give it as load_from without --resume.')
             return
@@ -156,7 +148,7 @@ class AskedSchedule:
             f'{groups[0]["lr"]:.6g}; in the checkpoint it was {before:.6g}.')
 
     def _replay(self, runner: Runner) -> None:
-        """Take the steps of the schedulers up to where the run is."""
+        """Repeat the steps of the schedulers up to this iteration."""
         optimizer = SimpleNamespace(
             param_groups=self.groups,
             step=runner.optim_wrapper.step,
@@ -170,32 +162,19 @@ class AskedSchedule:
                     and iteration % len(runner.train_dataloader) == 0):
                 self._step(by_epoch=True)
                 epochs += 1
-        # Those of an epoch that had another length.
+        # Epochs may have had another length.
         for _ in range(epochs, runner.epoch):
             self._step(by_epoch=True)
 
     def _step(self, by_epoch: bool) -> None:
-        """Take a step of those that count epochs, or iterations."""
+        """Take a step of the schedulers that count epochs, or iterations."""
         for scheduler in self.schedulers:
             if scheduler.by_epoch == by_epoch:
                 scheduler.step()
 
 
-def _settings(group: dict) -> dict[str, Any]:
-    """Copy the settings of a group of parameters."""
-    return copy.deepcopy(
-        {key: value for key, value in group.items() if key != 'params'})
-
-
-def _copy(scheduler: Any) -> Any:
-    """Copy a scheduler without its optimizer."""
-    other = copy.copy(scheduler)
-    other.optimizer = None
-    return copy.deepcopy(other)
-
-
 def _same(one: Any, other: Any) -> bool:
-    """Compare two settings, of which a checkpoint turns some into lists."""
+    """Compare two settings; a checkpoint turns some into lists."""
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):
         return len(one) == len(other) and all(map(_same, one, other))
     return bool(one == other)

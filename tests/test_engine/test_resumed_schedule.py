@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import Dataset
 
-from mmdet_ifan.engine import FitCheckHook
+from mmdet_ifan.engine import PreflightHook
 from mmdet_ifan.utils.errors import DataError
 
 SGD = dict(type='SGD', lr=.1, momentum=.9, weight_decay=.01)
@@ -121,7 +121,7 @@ def train(tmp_path: Path,
                     type='CheckpointHook',
                     by_epoch=by_epoch,
                     interval=1 if by_epoch else CUT)),
-            custom_hooks=[Recorder(seen)] + [FitCheckHook()] * hook,
+            custom_hooks=[Recorder(seen)] + [PreflightHook()] * hook,
             resume=resume,
             cfg=cfg,
             **cfg,

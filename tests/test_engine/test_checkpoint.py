@@ -13,10 +13,10 @@ from mmengine.model import BaseModule
 from mmengine.runner import Runner
 from torch import nn
 
-from mmdet_ifan.engine.checks.checkpoint_agreement import (
-    agree_in_resuming,
-    agree_in_starting,
-    agree_in_testing,
+from mmdet_ifan.engine.checks.checkpoint import (
+    check_for_resume,
+    check_for_start,
+    check_for_test,
     classes_in,
     classes_of,
     differing_settings,
@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CLASSES = ('cat', 'dog', 'bird')
 #: How a detector may use a checkpoint.
 USES = dict(
-    test=agree_in_testing, resume=agree_in_resuming, start=agree_in_starting)
+    test=check_for_test, resume=check_for_resume, start=check_for_start)
 
 
 @pytest.fixture
@@ -94,22 +94,22 @@ def test_other_classes_are_refused(use, model, loaded, classes, words):
 
 def test_starting_with_as_many_others_is_said(model, loaded):
     """Fine-tuning to new classes is meant, but not always."""
-    sentence, = agree_in_starting(model, loaded, 'a.pth',
+    sentence, = check_for_start(model, loaded, 'a.pth',
                                   ('cat', 'bird', 'cow'))
     assert 'a.pth was trained with as many, but other classes' in sentence
-    assert 'bird those of dog, cow those of bird: training' in sentence
+    assert 'bird gets those of dog, cow gets those of bird. Tr' in sentence
 
 
 def test_starting_with_more_classes_is_said(model, loaded, tiny_cfg):
     tiny_cfg.roi_head.bbox_head.num_classes = 4
     tiny_cfg.alignments.instance.num_classes = 4
-    sentence, = agree_in_starting(
+    sentence, = check_for_start(
         MODELS.build(tiny_cfg), loaded, 'a.pth', (*CLASSES, 'cow'),
         tiny_cfg.to_dict())
     assert sentence.startswith(
         'alignments.instance, roi_head.bbox_head.fc_cls, '
         'roi_head.bbox_head.fc_reg are of another shape in a.pth (it was '
-        'trained with 3 classes, the config has 4): they start anew.')
+        'trained with 3 classes, the config has 4): they train from scratch.')
 
 
 @pytest.mark.parametrize('meta', [
@@ -119,19 +119,19 @@ def test_a_checkpoint_that_names_no_classes(model, loaded, meta):
     """Stripped of them; testing says so, and starting has no need of them."""
     loaded['meta'] = meta
     assert classes_in(loaded) is None
-    sentence, = agree_in_testing(model, loaded, 'a.pth', CLASSES)
-    assert sentence == ('a.pth does not name its classes: they are taken for '
-                        'cat, dog, bird, in this order.')
-    assert agree_in_starting(model, loaded, 'a.pth', CLASSES) == []
+    sentence, = check_for_test(model, loaded, 'a.pth', CLASSES)
+    assert sentence == ('a.pth does not name its classes: they are taken to '
+                        'be cat, dog, bird, in this order.')
+    assert check_for_start(model, loaded, 'a.pth', CLASSES) == []
 
 
 @pytest.mark.parametrize('meta', [
     dict(CLASSES=CLASSES), dict(dataset_meta=dict(CLASSES=CLASSES))])
 def test_names_of_earlier_versions(model, loaded, meta):
     loaded['meta'] = meta
-    assert agree_in_testing(model, loaded, 'a.pth', CLASSES) == []
+    assert check_for_test(model, loaded, 'a.pth', CLASSES) == []
     with pytest.raises(DataError, match='in another order'):
-        agree_in_testing(model, loaded, 'a.pth', CLASSES[::-1])
+        check_for_test(model, loaded, 'a.pth', CLASSES[::-1])
 
 
 def test_classes_of_a_config(tmp_path):
@@ -168,36 +168,36 @@ def test_a_head_that_the_checkpoint_lacks(model, loaded):
     model.mask_head = Extra()
     with pytest.raises(DataError, match=(
             'a.pth does not fit the config: 2 weights .* mask_head.layer')):
-        agree_in_testing(model, loaded, 'a.pth')
+        check_for_test(model, loaded, 'a.pth')
     with pytest.raises(DataError, match='2 weights .* in mask_head.layer'):
-        agree_in_resuming(model, loaded, 'a.pth')
-    assert agree_in_starting(model, loaded, 'a.pth') == [
-        'a.pth lacks mask_head.layer: they start anew.']
+        check_for_resume(model, loaded, 'a.pth')
+    assert check_for_start(model, loaded, 'a.pth') == [
+        'a.pth lacks mask_head.layer: they train from scratch.']
 
 
 def test_alignments_that_the_checkpoint_lacks(model, loaded):
     loaded = without(loaded, 'alignments.correlation.', 'neck.')
-    assert agree_in_testing(model, loaded, 'a.pth') == [
+    assert check_for_test(model, loaded, 'a.pth') == [
         'a.pth lacks alignments.correlation, neck, which testing does not '
         'use.']
-    assert agree_in_starting(model, loaded, 'a.pth') == [
-        'a.pth lacks alignments.correlation, neck: they start anew.']
+    assert check_for_start(model, loaded, 'a.pth') == [
+        'a.pth lacks alignments.correlation, neck: they train from scratch.']
     with pytest.raises(DataError, match=(
             'cannot be resumed with this config: .* in alignments.correlation'
             ', neck. .* load_from without --resume')):
-        agree_in_resuming(model, loaded, 'a.pth')
+        check_for_resume(model, loaded, 'a.pth')
 
 
 def test_alignments_that_the_config_lacks(model, loaded, tiny_cfg):
     del tiny_cfg.alignments['instance']
     model = MODELS.build(tiny_cfg)
     text = 'a.pth also has alignments.instance, which the config lacks'
-    sentence, = agree_in_testing(model, loaded, 'a.pth')
+    sentence, = check_for_test(model, loaded, 'a.pth')
     assert sentence == f'{text} and testing does not use: left out.'
-    sentence, = agree_in_starting(model, loaded, 'a.pth')
+    sentence, = check_for_start(model, loaded, 'a.pth')
     assert sentence == f'{text}: left out.'
     with pytest.raises(DataError, match='in alignments.instance'):
-        agree_in_resuming(model, loaded, 'a.pth')
+        check_for_resume(model, loaded, 'a.pth')
 
 
 def test_a_neck_that_testing_uses():
@@ -205,9 +205,9 @@ def test_a_neck_that_testing_uses():
     cfg = Config.fromfile(ROOT / 'configs/strong-weak_mini-city.py')
     model = MODELS.build(cfg.model)
     loaded = dict(state_dict=model.state_dict())
-    assert agree_in_testing(model, loaded, 'a.pth') == []
+    assert check_for_test(model, loaded, 'a.pth') == []
     with pytest.raises(DataError, match='first of them neck.global_trunk'):
-        agree_in_testing(model, without(loaded, 'neck.global_trunk'), 'a.pth')
+        check_for_test(model, without(loaded, 'neck.global_trunk'), 'a.pth')
 
 
 def test_alignments_in_the_neck_of_the_checkpoint(model, loaded):
@@ -217,12 +217,12 @@ def test_alignments_in_the_neck_of_the_checkpoint(model, loaded):
             return taps[-1:]
 
     model.neck = Hand()
-    sentence, = agree_in_testing(model, loaded, 'a.pth')
+    sentence, = check_for_test(model, loaded, 'a.pth')
     assert 'a.pth also has neck, which the config lacks' in sentence
     # One with weights computes something.
     model.neck = nn.Conv2d(2, 2, 1)
     with pytest.raises(DataError, match='first of them neck.bias'):
-        agree_in_testing(model, loaded, 'a.pth')
+        check_for_test(model, loaded, 'a.pth')
 
 
 def test_none_of_the_weights_fits(model, loaded):
@@ -232,7 +232,7 @@ def test_none_of_the_weights_fits(model, loaded):
         for key, value in loaded['state_dict'].items()
     }
     with pytest.raises(DataError, match=r'None of the \d+ weights of load_fr'):
-        agree_in_starting(model, loaded, 'a.pth')
+        check_for_start(model, loaded, 'a.pth')
 
 
 # --- Settings ----------------------------------------------------------------
@@ -286,20 +286,20 @@ def test_a_config_that_is_none(loaded, tiny_cfg, text):
 
 def test_resuming_weights_alone(model, loaded):
     with pytest.raises(DataError, match='no state of a run .* load_from'):
-        agree_in_resuming(model, dict(state_dict=loaded['state_dict']), 'a')
+        check_for_resume(model, dict(state_dict=loaded['state_dict']), 'a')
 
 
 def test_resuming_averaged_weights_without_averaging(model, loaded):
     loaded['ema_state_dict'] = {}
-    assert agree_in_resuming(model, loaded, 'a.pth', averages=True) == []
+    assert check_for_resume(model, loaded, 'a.pth', averages=True) == []
     with pytest.raises(DataError, match='run that averages its weights'):
-        agree_in_resuming(model, loaded, 'a.pth')
+        check_for_resume(model, loaded, 'a.pth')
 
 
 def test_resuming_without_an_optimizer(model, loaded):
     del loaded['optimizer']
-    sentence, = agree_in_resuming(model, loaded, 'a.pth')
-    assert 'a.pth has no state of an optimizer: what that' in sentence
+    sentence, = check_for_resume(model, loaded, 'a.pth')
+    assert 'a.pth has no state of an optimizer: the optimizer' in sentence
 
 
 # --- Through the runner ------------------------------------------------------
@@ -393,7 +393,7 @@ def test_a_run_says_what_starts_anew(run, checkpoint):
         run('train', checkpoint, resume=True)
     said = run('train', checkpoint)
     assert 'with as many, but other classes' in said
-    assert 'iter_1.pth lacks alignments.correlation: they start' in said
+    assert 'iter_1.pth lacks alignments.correlation: they train from' in said
 
 
 def test_a_resumed_run_follows_its_config(run, checkpoint):

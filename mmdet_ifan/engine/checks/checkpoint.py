@@ -1,4 +1,4 @@
-"""Compare what a checkpoint says it is with the config that uses it."""
+"""Compare a checkpoint with the config that uses it."""
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -7,7 +7,6 @@ from typing import Any
 from mmdet.registry import DATASETS
 from mmengine.config import Config
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
@@ -19,13 +18,13 @@ from ...utils.text import name_some
 PARTS = ('backbone.', 'rpn_head.', 'roi_head.')
 #: Parts of a model's config that decide what its weights compute.
 COMPUTING = ('data_preprocessor', 'backbone', 'rpn_head', 'roi_head')
-#: Settings of training, and the taps, of which the last goes on.
+#: Settings of training, and ``out_indices``: only the last tap is used.
 TRAINING = ('frozen_stages', 'init_cfg', 'norm_eval', 'out_indices',
             'pretrained', 'taps', 'with_cp', 'test_cfg', 'train_cfg')
 
 
 def weights_of(loaded: dict) -> dict[str, Tensor]:
-    """Find the weights in a checkpoint where mmengine does.
+    """Find the weights in a checkpoint, where mmengine does.
 
     Args:
         loaded (dict): The checkpoint, which may be nothing but weights.
@@ -49,7 +48,7 @@ def plain_state(state_dict: dict[str, Tensor],
             Defaults to False.
 
     Returns:
-        dict[str, Tensor]: What a ``FasterRCNN`` has, nothing of an alignment.
+        dict[str, Tensor]: The weights of a ``FasterRCNN``.
     """
     parts = (*PARTS, 'neck.') if with_neck else PARTS
     return {
@@ -105,8 +104,8 @@ def load_fitting(model: nn.Module,
                  cfg: Config | None = None) -> dict:
     """Load a checkpoint; refuse one that does not fit the detector.
 
-    mmengine loads what fits and leaves the rest as random as it was. A weight
-    that only training uses may be missing or too many, which is logged.
+    mmengine loads the weights that fit and leaves the others random. A weight
+    that only training uses may be missing or extra, which is logged.
 
     Args:
         model (nn.Module): The detector, which is not changed.
@@ -118,14 +117,12 @@ def load_fitting(model: nn.Module,
         dict: The checkpoint.
 
     Raises:
-        DataError: See :func:`agree_in_testing`.
+        DataError: See :func:`check_for_test`.
     """
     loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
-    words = agree_in_testing(
-        model, loaded, checkpoint,
-        None if cfg is None else classes_of(cfg),
-        None if cfg is None else cfg.model.to_dict())
-    warn(words)
+    about = (None, None) if cfg is None else (
+        classes_of(cfg), cfg.model.to_dict())
+    warn(check_for_test(model, loaded, checkpoint, *about))
     return loaded
 
 
@@ -135,32 +132,30 @@ def warn(sentences: Iterable[str]) -> None:
         print_log(sentence, logger='current', level=logging.WARNING)
 
 
-def agree_in_testing(model: nn.Module,
-                     loaded: dict,
-                     name: str,
-                     classes: Sequence[str] | None = None,
-                     settings: dict | None = None) -> list[str]:
-    """Refuse a checkpoint with which a detector is not to be tested.
+def check_for_test(model: nn.Module,
+                   loaded: dict,
+                   name: str,
+                   classes: Sequence[str] | None = None,
+                   settings: dict | None = None) -> list[str]:
+    """Check a checkpoint that a detector is to be tested with.
 
     Args:
         model (nn.Module): The detector.
         loaded (dict): The checkpoint.
-        name (str): What to call it.
-        classes (Sequence[str], optional): The classes of the test data.
-            Defaults to None, for which they are not compared.
+        name (str): Its name, for the message.
+        classes (Sequence[str], optional): The classes of the data. Defaults
+            to None, for which they are not compared.
         settings (dict, optional): Config of the detector. Defaults to None.
 
     Returns:
-        list[str]: What differs and may be meant, a sentence each.
+        list[str]: A warning for each difference that may be intended.
 
     Raises:
-        DataError: If the classes or their order differ, or a weight that
-            testing uses is missing or of another shape, or the stock
-            detector's parts have one too many.
+        DataError: If the classes or their order differ, a weight that testing
+            uses is missing or of another shape, or the stock detector's parts
+            have one too many.
     """
-    words = []
-    if classes is not None:
-        words += _check_classes(loaded, name, classes)
+    warnings = _check_classes(loaded, name, classes)
     expected, found = _shapes(model, loaded)
     unused = _unused_prefixes(model)
     wrong = sorted(
@@ -170,39 +165,38 @@ def agree_in_testing(model: nn.Module,
     if wrong:
         raise DataError(
             f'{name} does not fit the config: {len(wrong)} weights are '
-            'missing, too many or of another shape, the first of them '
+            'missing, extra or of another shape, the first of them '
             f'{wrong[0]}. Give the config that it was trained with.')
-    left_out = found.keys() - expected.keys()
-    if left_out:
-        words.append(f'{name} also has {_layers(left_out)}, which the '
-                     'config lacks and testing does not use: left out.')
-    absent = expected.keys() - found.keys()
-    if absent:
-        words.append(f'{name} lacks {_layers(absent)}, which testing does '
-                     'not use.')
-    return words + differing_settings(loaded, name, settings)
+    extra = found.keys() - expected.keys()
+    if extra:
+        warnings.append(f'{name} also has {_layers(extra)}, which the '
+                        'config lacks and testing does not use: left out.')
+    missing = expected.keys() - found.keys()
+    if missing:
+        warnings.append(f'{name} lacks {_layers(missing)}, which testing '
+                        'does not use.')
+    return warnings + differing_settings(loaded, name, settings)
 
 
-def agree_in_resuming(model: nn.Module,
-                      loaded: dict,
-                      name: str,
-                      classes: Sequence[str] | None = None,
-                      settings: dict | None = None,
-                      averages: bool = False) -> list[str]:
-    """Refuse a checkpoint from which a run of another detector would go on.
+def check_for_resume(model: nn.Module,
+                     loaded: dict,
+                     name: str,
+                     classes: Sequence[str] | None = None,
+                     settings: dict | None = None,
+                     averages: bool = False) -> list[str]:
+    """Check a checkpoint that a run is to be resumed from.
 
     Args:
-        model (nn.Module): The detector.
+        model (nn.Module): See :func:`check_for_test`, as of all that follow.
         loaded (dict): The checkpoint.
-        name (str): What to call it.
-        classes (Sequence[str], optional): The classes of the training data.
-            Defaults to None, for which they are not compared.
-        settings (dict, optional): Config of the detector. Defaults to None.
+        name (str): Its name.
+        classes (Sequence[str], optional): The classes.
+        settings (dict, optional): Config of the detector.
         averages (bool): Whether the run averages its weights. Defaults to
             False.
 
     Returns:
-        list[str]: What differs and may be meant, a sentence each.
+        list[str]: A warning for each difference that may be intended.
 
     Raises:
         DataError: If it holds no state of a run, or the classes, their order,
@@ -212,50 +206,47 @@ def agree_in_resuming(model: nn.Module,
         raise DataError(
             f'{name} holds no state of a run that could be resumed: give it '
             'as load_from without --resume, to start from its weights.')
-    words = []
-    if classes is not None:
-        words += _check_classes(loaded, name, classes)
+    warnings = _check_classes(loaded, name, classes)
     expected, found = _shapes(model, loaded)
     wrong = sorted(dict(expected.items() ^ found.items()))
     if wrong:
         raise DataError(
             f'{name} cannot be resumed with this config: {len(wrong)} weights '
-            'are missing, too many or of another shape, in '
-            f'{_layers(wrong)}. Give the config that it was trained with, or '
-            'give it as load_from without --resume, to start another run from '
-            'its weights.')
+            f'are missing, extra or of another shape, in {_layers(wrong)}. '
+            'Give the config that it was trained with, or give it as '
+            'load_from without --resume, to start another run from its '
+            'weights.')
     if 'ema_state_dict' in loaded and not averages:
         raise DataError(
             f'{name} is of a run that averages its weights, but this config '
-            'has no EMAHook: the averaged weights would be trained on. Give '
-            'the config its EMAHook (configs/_base_/recipes/strong.py), or '
-            'give the checkpoint as load_from without --resume, to start a '
+            'has no EMAHook: training would resume with the averaged weights. '
+            'Give the config its EMAHook (configs/_base_/recipes/strong.py), '
+            'or give the checkpoint as load_from without --resume, to start a '
             'run from the averaged weights.')
     if loaded.get('optimizer') is None:
-        words.append(
-            f'{name} has no state of an optimizer: what that remembers of '
-            'earlier steps begins anew, and the run will differ from an '
-            'uninterrupted one.')
-    return words + differing_settings(loaded, name, settings)
+        warnings.append(
+            f'{name} has no state of an optimizer: the optimizer starts '
+            'without its memory of earlier steps, and the run will differ '
+            'from an uninterrupted one.')
+    return warnings + differing_settings(loaded, name, settings)
 
 
-def agree_in_starting(model: nn.Module,
-                      loaded: dict,
-                      name: str,
-                      classes: Sequence[str] | None = None,
-                      settings: dict | None = None) -> list[str]:
-    """Say what training from a checkpoint's weights does not take from it.
+def check_for_start(model: nn.Module,
+                    loaded: dict,
+                    name: str,
+                    classes: Sequence[str] | None = None,
+                    settings: dict | None = None) -> list[str]:
+    """Check a checkpoint whose weights a run is to start from.
 
     Args:
-        model (nn.Module): The detector.
+        model (nn.Module): See :func:`check_for_test`, as of all that follow.
         loaded (dict): The checkpoint.
-        name (str): What to call it.
-        classes (Sequence[str], optional): The classes of the training data.
-            Defaults to None, for which they are not compared.
-        settings (dict, optional): Config of the detector. Defaults to None.
+        name (str): Its name.
+        classes (Sequence[str], optional): The classes.
+        settings (dict, optional): Config of the detector.
 
     Returns:
-        list[str]: What differs and may be meant, a sentence each.
+        list[str]: A warning for each difference that may be intended.
 
     Raises:
         DataError: If the classes are the same in another order, or none of
@@ -265,63 +256,63 @@ def agree_in_starting(model: nn.Module,
     if not expected.items() & found.items():
         raise DataError(
             f'None of the {len(found)} weights of load_from, {name}, fits the '
-            'detector, which would start from nothing: give a checkpoint of '
-            'a detector. Weights of a backbone alone belong into model.'
+            'detector, which would train from scratch: give a checkpoint of '
+            'a detector. Weights of a backbone alone belong in model.'
             "backbone.init_cfg=dict(type='Pretrained', checkpoint=…).")
-    words = []
+    warnings = []
     trained = classes_in(loaded)
-    if (trained is not None and classes is not None
-            and trained != tuple(classes)):
+    counts = ''
+    if trained is not None and classes is not None:
         _check_order(name, trained, classes)
-        if len(trained) == len(classes):
+        if len(trained) != len(classes):
+            counts = (f' (it was trained with {len(trained)} classes, the '
+                      f'config has {len(classes)})')
+        elif trained != tuple(classes):
             pairs = name_some(
-                (f'{new} those of {old}' for old, new in zip(
+                (f'{new} gets those of {old}' for old, new in zip(
                     trained, classes, strict=True) if old != new), 10)
-            words.append(
+            warnings.append(
                 f'{name} was trained with as many, but other classes. The '
-                'box head takes its weights by position, so that '
-                f'{pairs}: training has to unlearn what they say.')
+                f'box head takes its weights by position: {pairs}. Training '
+                'has to unlearn them.')
     reshaped = {
         key
         for key in expected.keys() & found.keys()
         if expected[key] != found[key]
     }
     if reshaped:
-        counts = ('' if trained is None or classes is None
-                  or len(trained) == len(classes) else
-                  f' (it was trained with {len(trained)} classes, the config '
-                  f'has {len(classes)})')
-        words.append(f'{_layers(reshaped)} are of another shape in '
-                     f'{name}{counts}: they start anew.')
-    absent = expected.keys() - found.keys()
-    if absent:
-        words.append(f'{name} lacks {_layers(absent)}: they start anew.')
-    left_out = found.keys() - expected.keys()
-    if left_out:
-        words.append(f'{name} also has {_layers(left_out)}, which the '
-                     'config lacks: left out.')
-    # What starts anew is another detector anyway.
+        warnings.append(f'{_layers(reshaped)} are of another shape in '
+                        f'{name}{counts}: they train from scratch.')
+    missing = expected.keys() - found.keys()
+    if missing:
+        warnings.append(
+            f'{name} lacks {_layers(missing)}: they train from scratch.')
+    extra = found.keys() - expected.keys()
+    if extra:
+        warnings.append(f'{name} also has {_layers(extra)}, which the '
+                        'config lacks: left out.')
+    # A detector of which layers train from scratch is another one anyway.
     if not reshaped:
-        words += differing_settings(loaded, name, settings)
-    return words
+        warnings += differing_settings(loaded, name, settings)
+    return warnings
 
 
 def differing_settings(loaded: dict, name: str,
                        settings: dict | None) -> list[str]:
-    """Compare what a checkpoint's config says of the detector.
+    """Compare the detector's config with the one in the checkpoint.
 
     Weights may fit and yet compute something else, such as with another
     dilation or another mean of the pixels.
 
     Args:
         loaded (dict): The checkpoint.
-        name (str): What to call it.
+        name (str): Its name, for the message.
         settings (dict, optional): Config of the detector, of which None is
             not compared.
 
     Returns:
-        list[str]: A sentence if something differs, otherwise none. The config
-        in the checkpoint may be absent or more than data: then none.
+        list[str]: A sentence if something differs. The config in the
+        checkpoint may be absent or more than data: then none.
     """
     text = _meta(loaded).get('cfg')
     if not isinstance(text, str) or settings is None:
@@ -333,7 +324,7 @@ def differing_settings(loaded: dict, name: str,
     if not isinstance(model, dict):
         return []
     before, now = dict(_settings(model)), dict(_settings(settings))
-    # An exported detector calls what is the same by other names.
+    # An exported detector has other names for the same types.
     types = model.get('type') == settings.get('type')
     differing = [
         f'{key} {before.get(key)} there and {now.get(key)} here'
@@ -345,7 +336,7 @@ def differing_settings(loaded: dict, name: str,
         return []
     return [f'The config in {name} describes another detector whose weights '
             f'have the same shapes: {name_some(differing)}. Give the config '
-            'that it was trained with unless it is meant.']
+            'that it was trained with unless this is intended.']
 
 
 def _settings(model: dict) -> Iterator[tuple[str, Any]]:
@@ -373,56 +364,56 @@ def _leaves(path: str, node: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _meta(loaded: dict) -> dict:
-    """Give what a checkpoint says of itself; it may be anything."""
+    """Give the meta information of a checkpoint, which may be anything."""
     meta = loaded.get('meta')
     return meta if isinstance(meta, dict) else {}
 
 
 def _shapes(model: nn.Module, loaded: dict) -> tuple[dict, dict]:
     """Give the shapes of the weights, the detector's and the checkpoint's."""
-    detector: Any = model.module if is_model_wrapper(model) else model
     expected, found = (
         {key: getattr(value, 'shape', None) for key, value in state.items()}
-        for state in (detector.state_dict(), weights_of(loaded)))
+        for state in (model.state_dict(), weights_of(loaded)))
     return expected, found
 
 
 def _unused_prefixes(model: nn.Module) -> tuple[str, ...]:
-    """Name the parts of a detector that testing computes nothing with."""
-    detector: Any = model.module if is_model_wrapper(model) else model
-    neck = getattr(detector, 'neck', None)
-    if not (neck and neck.state_dict() and getattr(neck, 'predicts', True)):
-        return 'alignments.', 'neck.'
-    return ('alignments.', )
+    """Name the parts of a detector that testing does not use."""
+    neck: Any = getattr(model, 'neck', None)
+    if neck and neck.state_dict() and getattr(neck, 'predicts', True):
+        return ('alignments.', )
+    return 'alignments.', 'neck.'
 
 
 def _check_order(name: str, trained: Sequence[str],
                  classes: Sequence[str]) -> None:
     """Refuse the same classes in another order."""
-    if Counter(trained) == Counter(classes):
+    if trained != tuple(classes) and Counter(trained) == Counter(classes):
         raise DataError(
             f'{name} was trained with the classes {", ".join(trained)}, but '
             f'the config has them in another order: {", ".join(classes)}. '
-            'Classes are told apart by their position: give '
+            'The detector knows a class by its position: give '
             "metainfo['classes'] the checkpoint's order.")
 
 
 def _check_classes(loaded: dict, name: str,
-                   classes: Sequence[str]) -> list[str]:
-    """Refuse other classes; say if the checkpoint names none."""
+                   classes: Sequence[str] | None) -> list[str]:
+    """Refuse other classes; warn if the checkpoint names none."""
+    if classes is None:
+        return []
     trained = classes_in(loaded)
     if trained is None:
-        return [f'{name} does not name its classes: they are taken for '
+        return [f'{name} does not name its classes: they are taken to be '
                 f'{", ".join(classes)}, in this order.']
-    if trained == tuple(classes):
-        return []
     _check_order(name, trained, classes)
-    raise DataError(
-        f'The classes of {name} ({len(trained)}) are '
-        f'{name_some(trained, 20)}, but those of the config '
-        f"({len(classes)}) {name_some(classes, 20)}: give metainfo['classes'] "
-        'the names of the checkpoint, or take the config that it was trained '
-        'with.')
+    if trained != tuple(classes):
+        raise DataError(
+            f'The classes of {name} ({len(trained)}) are '
+            f'{name_some(trained, 20)}, but those of the config '
+            f'({len(classes)}) {name_some(classes, 20)}: give '
+            "metainfo['classes'] the names of the checkpoint, or take the "
+            'config that it was trained with.')
+    return []
 
 
 def _layers(keys: Iterable[str]) -> str:

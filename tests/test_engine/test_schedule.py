@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmdet_ifan.engine.checks.schedule_warnings import schedule_warnings
+from mmdet_ifan.engine.checks.schedule import flat, schedule_warnings
 
 ROOT = Path(__file__).resolve().parents[2] / 'configs'
 ITERATIONS = dict(type='IterBasedTrainLoop', max_iters=100)
@@ -69,6 +69,13 @@ def test_nothing_is_said_of_what_is_fine(scheduler, train_cfg):
 
 def test_iterations_of_unknown_epochs_are_not_compared():
     assert schedule_warnings(LATE[-1][0], LATE[-1][1]) == []
+
+
+def test_schedulers_of_several_optimizers_that_are_built():
+    """The config says nothing of them."""
+    one, two, three = object(), object(), object()
+    assert list(flat(dict(a=[one, two], b=three))) == [one, two, three]
+    assert schedule_warnings(dict(a=[one, two], b=three), ITERATIONS) == []
 
 
 @pytest.mark.parametrize(

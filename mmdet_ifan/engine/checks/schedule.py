@@ -11,16 +11,16 @@ def schedule_warnings(schedulers: Any,
     """Compare the schedulers of a config with the length of its run.
 
     Args:
-        schedulers (Any): ``param_scheduler`` of the config. What is built
-            already is not looked at.
+        schedulers (Any): ``param_scheduler`` of the config. Schedulers that
+            are already built are not looked at.
         train_cfg (dict): ``train_cfg`` of the config.
         epoch_length (int, optional): Iterations of an epoch. Defaults to
             None, for which a run that counts epochs is only compared with
             schedulers that do.
 
     Returns:
-        list[str]: A sentence for each that never begins, ends beyond the run
-        or is counted in another unit.
+        list[str]: A sentence for each scheduler that never begins, ends
+        beyond the run or counts in another unit.
     """
     iterations, epochs = (
         train_cfg.get(key) for key in ('max_iters', 'max_epochs'))
@@ -28,24 +28,24 @@ def schedule_warnings(schedulers: Any,
         iterations = epochs * epoch_length
     counts_epochs = train_cfg.get('max_iters') is None
     found = []
-    for scheduler in _flat(schedulers):
+    for scheduler in flat(schedulers):
+        if not isinstance(scheduler, dict):
+            continue
         name = scheduler.get('type')
-        name = name if isinstance(name, str) else getattr(
-            name, '__name__', name)
+        name = getattr(name, '__name__', name)
         by_epoch = scheduler.get('by_epoch', True)
-        converted = by_epoch and scheduler.get('convert_to_iter_based', False)
         if by_epoch and not counts_epochs:
-            if not converted:
-                found.append(
-                    f'The scheduler {name} counts epochs, but this run counts '
-                    'iterations: it never takes a step. Give it '
-                    'by_epoch=False, and its numbers in iterations.')
+            reason = ''
+            if not scheduler.get('convert_to_iter_based', False):
+                reason = 'counts epochs, but this run counts iterations: it ' \
+                    'never takes a step'
             elif 'end' not in scheduler:
-                found.append(
-                    f'The scheduler {name} is converted to iterations without '
-                    'an end, so that it ends after one epoch. Give it '
-                    'by_epoch=False, and its numbers in iterations.')
-            # How long an epoch is, is nothing that this run counts.
+                reason = 'is converted to iterations without an end, so ' \
+                    'that it ends after one epoch'
+            if reason:
+                found.append(f'The scheduler {name} {reason}. Give it '
+                             'by_epoch=False, and its numbers in iterations.')
+            # Such a run does not know how long an epoch is.
             continue
         limit = epochs if by_epoch else iterations
         if limit is None:
@@ -54,25 +54,32 @@ def schedule_warnings(schedulers: Any,
         found += [
             f'The scheduler {name} {text}, but the run has only {limit} '
             f'{unit}. Correct param_scheduler or the length of the run unless '
-            'it is meant.' for text in _beyond(scheduler, limit, unit)
+            'this is intended.' for text in _beyond(scheduler, limit, unit)
         ]
     return found
 
 
-def _flat(schedulers: Any) -> Iterator[dict]:
-    """Find the configs of schedulers, also those of several optimizers."""
-    if isinstance(schedulers, dict) and 'type' in schedulers:
-        yield schedulers
-    elif isinstance(schedulers, dict):
-        for part in schedulers.values():
-            yield from _flat(part)
-    elif isinstance(schedulers, list | tuple):
+def flat(schedulers: Any) -> Iterator[Any]:
+    """List the schedulers of one optimizer or of several.
+
+    Args:
+        schedulers (Any): Schedulers or their configs, in lists or by the name
+            of the optimizer, or None.
+
+    Yields:
+        Any: Each of them.
+    """
+    if isinstance(schedulers, dict) and 'type' not in schedulers:
+        schedulers = list(schedulers.values())
+    if isinstance(schedulers, list | tuple):
         for part in schedulers:
-            yield from _flat(part)
+            yield from flat(part)
+    elif schedulers is not None:
+        yield schedulers
 
 
 def _beyond(scheduler: dict, limit: int, unit: str) -> Iterator[str]:
-    """Say what of a scheduler lies beyond the end of the run."""
+    """Name the settings that lie beyond the end of the run."""
     begin = scheduler.get('begin', 0)
     end = scheduler.get('end', limit)
     if begin >= limit:
@@ -80,7 +87,7 @@ def _beyond(scheduler: dict, limit: int, unit: str) -> Iterator[str]:
         return
     if limit < end < INF:
         yield f'ends at {end} {unit}'
-    # They count from its begin.
+    # Milestones count from the begin.
     milestones = [begin + m for m in scheduler.get('milestones', ())]
     late = [m for m in milestones if m >= limit]
     if late:

@@ -1,4 +1,4 @@
-"""What a run cannot do without, and what its config may have lost."""
+"""A run without a part that it needs, or whose config has lost something."""
 import os
 import re
 from pathlib import Path
@@ -8,30 +8,36 @@ from unittest.mock import Mock
 
 import pytest
 from mmdet.evaluation import MultiDatasetsEvaluator
-from mmdet.models import DetDataPreprocessor, MultiBranchDataPreprocessor
+from mmdet.models import DetDataPreprocessor
 from mmdet.registry import HOOKS, MODELS
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import CheckpointHook, EMAHook
+from mmengine.optim import OptimWrapperDict
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 from mmengine.visualization import LocalVisBackend
 from torch import nn
 from torch.utils.data import DataLoader
 
-from mmdet_ifan.datasets import DomainTestDataset, PairedDomainSampler
-from mmdet_ifan.engine import LateLaunchHook, RunCheckHook
-from mmdet_ifan.engine.checks.run_checks import (
-    check_config,
+from mmdet_ifan.datasets import (
+    DomainTestDataset,
+    PairedDomainDataset,
+    PairedDomainSampler,
+)
+from mmdet_ifan.engine import FiniteCheckHook, LateLaunchHook, PreflightHook
+from mmdet_ifan.engine.checks.config import check_config, check_folder
+from mmdet_ifan.engine.checks.run import (
     check_epoch,
     check_evaluator,
-    check_folder,
     check_launches,
     check_preprocessor,
-    counts_epochs,
-    length_of,
-    warnings_of,
+    run_warnings,
 )
-from mmdet_ifan.engine.schedule.epochs import end_with_the_epoch
+from mmdet_ifan.engine.schedule.epochs import (
+    counts_epochs,
+    end_with_the_epoch,
+    length_of,
+)
 from mmdet_ifan.evaluation import DomainMetric
 from mmdet_ifan.utils.errors import DataError
 
@@ -53,8 +59,7 @@ def merge(cfg: Config, **settings: Any) -> Config:
 @pytest.fixture
 def runner(cfg: Config) -> Mock:
     """A run with all that our base config has."""
-    runner = Mock(cfg=cfg, param_schedulers=[], max_iters=2000)
-    runner.train_loop = Mock(spec=IterBasedTrainLoop)
+    runner = Mock(cfg=cfg, val_loop=None, _resume=False)
     runner.hooks = [
         HOOKS.build(hook) for name, hook in cfg.default_hooks.items()
         if name != 'visualization'
@@ -62,11 +67,19 @@ def runner(cfg: Config) -> Mock:
     runner.visualizer = SimpleNamespace(
         _vis_backends=dict(local=Mock(spec=LocalVisBackend)))
     runner.train_dataloader = DataLoader([0, 1, 2, 3, 4], batch_size=2)
-    runner.model = Mock(
-        spec=['all_alignments', 'data_preprocessor'],
-        all_alignments={},
-        data_preprocessor=Mock(spec=MultiBranchDataPreprocessor))
+    runner.train_loop = Mock(
+        spec=IterBasedTrainLoop,
+        max_iters=2000,
+        dataloader=runner.train_dataloader)
     return runner
+
+
+def count_epochs(runner: Mock, number: int) -> None:
+    """Let a run count epochs."""
+    runner.train_loop = Mock(
+        spec=EpochBasedTrainLoop,
+        max_epochs=number,
+        dataloader=runner.train_dataloader)
 
 
 # Before anything is built
@@ -93,7 +106,7 @@ def runner(cfg: Config) -> Mock:
         batch_sampler=dict(type='AspectRatioBatchSampler'))),
      'batch_sampler is AspectRatioBatchSampler, which sorts single images'),
     (dict(optim_wrapper=dict(optimizer=dict(type='AdamWW'))),
-     "optimizer.type is 'AdamWW', which is no optimizer"),
+     "optimizer.type is 'AdamWW', which is not a known"),
 ])
 def test_settings_that_contradict_each_other(cfg, settings, sentence):
     check_config(cfg)
@@ -124,13 +137,13 @@ def test_a_folder_that_can_be_written(tmp_path):
 
 def test_a_folder_in_a_file(tmp_path):
     (tmp_path / 'file').touch()
-    with pytest.raises(DataError, match='file is no folder. Give another'):
+    with pytest.raises(DataError, match='file is not a folder. Choose ano'):
         check_folder(str(tmp_path / 'file/b'))
 
 
 def test_a_link_to_nothing(tmp_path):
     (tmp_path / 'link').symlink_to(tmp_path / 'gone')
-    with pytest.raises(DataError, match='link is no folder'):
+    with pytest.raises(DataError, match='link is not a folder'):
         check_folder(str(tmp_path / 'link'))
 
 
@@ -183,20 +196,25 @@ def test_an_evaluator_of_one_data_set():
 
 
 def test_an_epoch_without_an_iteration(runner):
-    runner.train_dataloader = DataLoader([0, 1], batch_size=3, drop_last=True)
-    check_epoch(runner)
-    runner.train_loop = Mock(spec=EpochBasedTrainLoop)
+    loader = DataLoader([0, 1], batch_size=3, drop_last=True)
+    check_epoch(Mock(spec=IterBasedTrainLoop, dataloader=loader))
     with pytest.raises(ValueError, match='2 source images has no batch of 3'):
-        check_epoch(runner)
+        check_epoch(Mock(spec=EpochBasedTrainLoop, dataloader=loader))
+
+
+def warnings(runner: Mock) -> list[str]:
+    """Warnings of a run."""
+    return list(run_warnings(runner.cfg, runner.hooks, runner.train_loop,
+                             runner.visualizer))
 
 
 def test_nothing_to_warn_of(runner):
-    assert list(warnings_of(runner)) == []
+    assert warnings(runner) == []
 
 
 def warning(runner: Mock) -> str:
     """The only one."""
-    text, = warnings_of(runner)
+    text, = warnings(runner)
     return text
 
 
@@ -205,8 +223,7 @@ def test_default_hooks_that_are_lost(runner):
     runner.hooks = [
         HOOKS.build(runner.cfg.default_hooks[name]) for name in kept]
     text = warning(runner)
-    for name in ('FiniteCheckHook', 'FitCheckHook', 'PairCheckHook',
-                 'NumClassCheckHook', 'UnreadableImagesHook'):
+    for name in ('FiniteCheckHook', 'UnreadableImagesHook'):
         assert name in text
     assert 'ResumableCheckpointHook' not in text
 
@@ -222,27 +239,16 @@ def test_checkpoints_in_the_wrong_unit(runner, settings, by_epoch, sentence):
     hook, = (h for h in runner.hooks if isinstance(h, CheckpointHook))
     hook.by_epoch, hook.interval = settings['by_epoch'], settings['interval']
     if by_epoch:
-        runner.train_loop = Mock(spec=EpochBasedTrainLoop)
-        runner.max_epochs = 3
+        count_epochs(runner, 3)
     assert re.search(sentence, warning(runner))
 
 
 def test_mmengines_checkpoints_inside_an_epoch(runner):
-    runner.train_loop = Mock(spec=EpochBasedTrainLoop)
-    runner.max_epochs = 3
+    count_epochs(runner, 3)
     hook = CheckpointHook(interval=1, by_epoch=False)
     runner.hooks.append(hook)
     # Ours follows the run.
-    assert 'resumed inside an epoch begins it anew' in warning(runner)
-
-
-def test_a_schedule_that_changes_nothing(runner):
-    runner.param_schedulers = dict(
-        a=[SimpleNamespace(by_epoch=True), SimpleNamespace(by_epoch=False)])
-    assert 'counts epochs, which is the default' in warning(runner)
-    runner.train_loop = Mock(spec=EpochBasedTrainLoop)
-    runner.max_epochs = 300
-    assert list(warnings_of(runner)) == []
+    assert 'resumed inside an epoch begins it again' in warning(runner)
 
 
 def test_settings_that_are_not_used(runner):
@@ -253,7 +259,7 @@ def test_settings_that_are_not_used(runner):
     assert ('vis_backends of the config (TensorboardVisBackend) is not used, '
             'but that of visualizer (LocalVisBackend)') in warning(runner)
     runner.cfg.visualizer.vis_backends += runner.cfg.vis_backends
-    assert list(warnings_of(runner)) == []
+    assert warnings(runner) == []
 
 
 def test_scalars_that_nobody_writes(runner):
@@ -264,14 +270,91 @@ def test_scalars_that_nobody_writes(runner):
 # The hook
 
 
-def test_the_hook_refuses_and_warns(runner):
-    runner.val_loop = None
-    runner.hooks = runner.hooks[:1]
-    RunCheckHook().before_train(runner)
-    assert runner.logger.warning.call_count == 1
-    runner.model.all_alignments = dict(image=0)
+@pytest.fixture
+def detector(tiny_cfg: ConfigDict) -> nn.Module:
+    """A detector of three classes, with all alignments."""
+    return MODELS.build(tiny_cfg)
+
+
+def said(runner: Mock) -> list[str]:
+    """Warnings of the hook before training."""
+    PreflightHook().before_train(runner)
+    return [call.args[0] for call in runner.logger.warning.call_args_list]
+
+
+def test_the_hook_makes_every_check(runner, detector):
+    """One part after the other is made wrong and right again."""
+    runner.model = detector
+    assert said(runner) == []
+    launching = runner.hooks
+    runner.hooks = [h for h in launching if not isinstance(h, LateLaunchHook)]
     with pytest.raises(ValueError, match='no LateLaunchHook'):
-        RunCheckHook().before_train(runner)
+        said(runner)
+    runner.hooks = launching
+    preprocessor = detector.data_preprocessor
+    detector.data_preprocessor = DetDataPreprocessor()
+    with pytest.raises(ValueError, match='must be a MultiBranchDataPre'):
+        said(runner)
+    detector.data_preprocessor = preprocessor
+    runner.train_loop = Mock(
+        spec=EpochBasedTrainLoop, dataloader=DataLoader([]))
+    with pytest.raises(ValueError, match='has no batch'):
+        said(runner)
+    runner.train_loop = Mock(spec=IterBasedTrainLoop, max_iters=2000,
+                             dataloader=runner.train_dataloader)
+    # A data set that validates, and one that trains.
+    runner.val_loop = Mock(evaluator=Evaluator([DomainMetric()]))
+    test = runner.val_dataloader.dataset = Mock(
+        spec=DomainTestDataset, metainfo=dict(classes='abcd'))
+    with pytest.raises(ValueError, match='both domains as one'):
+        said(runner)
+    test = runner.val_dataloader.dataset = SimpleNamespace(
+        metainfo=dict(classes='abcd'))
+    with pytest.raises(ValueError, match='have 4 classes'):
+        said(runner)
+    test.metainfo = dict(classes='abc')
+    assert said(runner) == []
+    detector.roi_head.bbox_head.fc_cls = nn.Linear(1, 1)
+    with pytest.raises(ValueError, match='model.roi_head does not fit'):
+        said(runner)
+
+
+def test_the_hook_compares_the_data(runner, detector, monkeypatch):
+    runner.model, runner.val_loop = detector, Mock()
+    train = Mock(spec=PairedDomainDataset, metainfo=dict(classes='abcd'))
+    runner.train_dataloader.__dict__['dataset'] = train
+    with pytest.raises(ValueError, match='have 4 classes'):
+        said(runner)
+    train.metainfo = dict(classes='abc')
+    test = runner.val_dataloader.dataset = Mock(spec=DomainTestDataset)
+    module = 'mmdet_ifan.engine.checks.preflight_hook.check_'
+    monkeypatch.setattr(f'{module}evaluator', lambda *_: None)
+    monkeypatch.setattr(
+        f'{module}pair', lambda *pair: [f'{pair == (train, test)}'])
+    assert said(runner) == ['True']
+
+
+def test_several_optimizers_keep_the_settings_of_a_checkpoint(
+        runner, detector):
+    runner.model, runner._load_from, runner._resume = detector, None, True
+    runner._train_loop = runner.train_loop
+    runner.optim_wrapper = Mock(spec=OptimWrapperDict)
+    runner.iter, runner.max_iters = 2000, 2000
+    hook = PreflightHook()
+    hook.before_run(runner)
+    hook.before_train(runner)
+    several, nothing = (
+        call.args[0] for call in runner.logger.warning.call_args_list)
+    assert 'several optimizers, the settings of the checkpoint' in several
+    assert 'Nothing is left to train' in nothing
+
+
+def test_the_hook_warns(runner, detector):
+    runner.model = detector
+    runner.hooks = [
+        h for h in runner.hooks if not isinstance(h, FiniteCheckHook)]
+    text, = said(runner)
+    assert 'FiniteCheckHook' in text
 
 
 def test_the_hook_looks_for_weights_in_training_alone(runner):
@@ -279,16 +362,17 @@ def test_the_hook_looks_for_weights_in_training_alone(runner):
     runner.model.init_cfg = dict(type='Pretrained', checkpoint='no/such.pth')
     runner._load_from, runner._resume = 'nor/this.pth', False
     runner._train_loop = dict(type='IterBasedTrainLoop')
-    RunCheckHook().before_run(runner)
+    PreflightHook().before_run(runner)
     runner._train_loop = Mock(spec=IterBasedTrainLoop)
     with pytest.raises(FileNotFoundError, match='model.init_cfg names no/suc'):
-        RunCheckHook().before_run(runner)
+        PreflightHook().before_run(runner)
     runner.model.init_cfg = None
     with pytest.raises(FileNotFoundError, match='load_from names nor/this'):
-        RunCheckHook().before_run(runner)
-    # Which of them to resume is chosen later.
+        PreflightHook().before_run(runner)
+    # Which checkpoint to resume is chosen later.
+    runner.optim_wrapper.param_groups = runner.param_schedulers = []
     runner._resume = True
-    RunCheckHook().before_run(runner)
+    PreflightHook().before_run(runner)
 
 
 @pytest.mark.parametrize('loop', [IterBasedTrainLoop, EpochBasedTrainLoop])
@@ -298,3 +382,9 @@ def test_the_draw_ends_with_the_epoch_if_there_are_any(loop):
     end_with_the_epoch(
         Mock(train_loop=Mock(spec=loop), train_dataloader=loader))
     assert sampler.by_epoch == (loop is EpochBasedTrainLoop)
+
+
+def test_every_config_has_it(configs):
+    for path in configs.glob('*.py'):
+        hooks = Config.fromfile(path).default_hooks
+        assert hooks.preflight.type == 'PreflightHook'

@@ -1,13 +1,13 @@
-"""What training and testing say of each other before the first iteration."""
+"""The data of training, of the tests and the detector, compared."""
 from collections.abc import Callable
 from pathlib import Path
-from unittest.mock import Mock
+from types import SimpleNamespace
 
 import pytest
-from mmengine.config import Config
+from mmdet.registry import MODELS
 
 from mmdet_ifan.datasets import DomainTestDataset, PairedDomainDataset
-from mmdet_ifan.engine import PairCheckHook
+from mmdet_ifan.engine.checks.pair import check_num_classes, check_pair
 from mmdet_ifan.utils.errors import DataError
 
 CLASSES = ('car', 'person')
@@ -15,14 +15,14 @@ SIZE = (16, 24)
 
 
 @pytest.fixture
-def make_runner(write_coco: Callable, tmp_path: Path) -> Callable[..., Mock]:
-    """Maker of a runner whose data sets have these images."""
+def make_pair(write_coco: Callable, tmp_path: Path) -> Callable[..., tuple]:
+    """Maker of training and test data that have these images."""
 
     def make(source: str = 'ab',
              target: str = 'cd',
              source_test: str = 'ef',
              target_test: str = 'gh',
-             test_classes: tuple = CLASSES) -> Mock:
+             test_classes: tuple = CLASSES) -> tuple:
         def domain(name: str, images: str, classes: tuple = CLASSES) -> dict:
             write_coco(f'{name}.json', [(f'{i}.png', SIZE) for i in images],
                        [(0, cat, (2, 3, 10, 8)) for cat in CLASSES])
@@ -44,23 +44,13 @@ def make_runner(write_coco: Callable, tmp_path: Path) -> Callable[..., Mock]:
         for image in target:
             write_coco('unused.json', [(f'{image}.png', SIZE)])
         train = PairedDomainDataset(domain('source', source), unlabelled)
-        runner = Mock()
-        runner.train_dataloader.dataset = train
-        runner.val_dataloader.dataset = tests
-        return runner
+        return train, tests
 
     return make
 
 
-def warnings(runner: Mock) -> list[str]:
-    """What the runner was warned of."""
-    return [call.args[0] for call in runner.logger.warning.call_args_list]
-
-
-def test_disjoint_images_pass(make_runner):
-    runner = make_runner()
-    PairCheckHook().before_train(runner)
-    assert warnings(runner) == []
+def test_disjoint_images_pass(make_pair):
+    assert check_pair(*make_pair()) == []
 
 
 @pytest.mark.parametrize(('images', 'expected'), [
@@ -71,34 +61,32 @@ def test_disjoint_images_pass(make_runner):
         '1 of the 1 test images of source', '1 of the 1 test images of target'
     ]),
 ])
-def test_test_images_that_are_trained_on(make_runner, tmp_path, images,
+def test_test_images_that_are_trained_on(make_pair, tmp_path, images,
                                          expected):
-    runner = make_runner(**images)
-    PairCheckHook().before_train(runner)
-    said = warnings(runner)
+    said = check_pair(*make_pair(**images))
     assert [text.split(' are trained on too')[0] for text in said] == expected
     if 'eba' in images.values():
         assert f'{tmp_path}/a.png, {tmp_path}/b.png.' in said[0]
 
 
-def test_classes_in_another_order(make_runner):
+def test_classes_in_another_order(make_pair):
     with pytest.raises(DataError, match='Training has the classes car, person,'
                        ' but testing person, car'):
-        PairCheckHook().before_train(make_runner(test_classes=CLASSES[::-1]))
+        check_pair(*make_pair(test_classes=CLASSES[::-1]))
 
 
-def test_nothing_to_compare(make_runner):
-    runner = make_runner(source_test='a')
-    runner.val_loop = None
-    PairCheckHook().before_train(runner)
-    runner = make_runner(source_test='a')
-    runner.val_dataloader.dataset = object()
-    PairCheckHook().before_train(runner)
-    assert warnings(runner) == []
-
-
-def test_every_config_has_it(configs):
-    for path in configs.glob('*.py'):
-        hooks = Config.fromfile(path).default_hooks
-        assert hooks.pair_check.type == 'PairCheckHook'
-        assert hooks.num_class_check.type == 'NumClassCheckHook'
+@pytest.mark.parametrize('part', [
+    'roi_head.bbox_head', 'alignments.instance'])
+def test_another_number_of_classes(tiny_cfg, part):
+    data = SimpleNamespace(metainfo=dict(classes=('car', 'person', 'dog')))
+    model = MODELS.build(tiny_cfg)
+    model.backbone.num_classes = 1000
+    assert model.rpn_head.num_classes == 1
+    check_num_classes(model, data)
+    model.get_submodule(part).num_classes = 4
+    check_num_classes(model, SimpleNamespace(metainfo={}))
+    check_num_classes(model, object())
+    with pytest.raises(ValueError, match=(
+            'The data have 3 classes, but num_classes of '
+            f'model.{part} is 4: make')):
+        check_num_classes(model, data)

@@ -1,0 +1,106 @@
+"""Try a detector on a small blank pair of images.
+
+A wrong width in a config shows only when something is computed. A wrong
+stride never fails: it pools at the wrong place.
+"""
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from mmdet.structures import DetDataSample
+from mmengine.structures import InstanceData
+
+from ...models import DomainFeatures
+
+#: Side of the images in pixels; every stride divides it.
+SIDE = 64
+
+
+@torch.no_grad()
+def check_fit(model: Any) -> None:
+    """Try each part of a detector on the output of the parts before it.
+
+    Args:
+        model (IFANDetector): The detector. Nothing of it is changed, and no
+            random number is drawn.
+
+    Raises:
+        ValueError: If a part does not fit; the message names it.
+    """
+    training = {module: module.training for module in model.modules()}
+    model.eval()
+    with torch.random.fork_rng():
+        source, target = (_blank(model) for _ in range(2))
+        _attempt('neck', lambda: source.feats)
+        _check_strides(
+            model, *([SIDE / level.shape[-1] for level in levels]
+                     for levels in (source.feats, source.taps)))
+        _attempt('rpn_head', lambda: model.rpn_head(source.feats))
+        _attempt('roi_head', lambda: target.proposals)
+        _attempt('roi_head', lambda: model._detection_loss(source))
+        for name, alignment in model.all_alignments.items():
+            place = ('neck' if alignment is model.neck else
+                     f'alignments.{name}')
+            _attempt(place, partial(alignment.loss, source, target))
+    for module, mode in training.items():
+        module.training = mode
+
+
+def _blank(model: Any) -> DomainFeatures:
+    """Give the features of a blank image with one object."""
+    device = next(model.parameters()).device
+    boxes = torch.tensor([[8., 8., 40., 40.]], device=device)
+    labels = torch.zeros(1, dtype=torch.long, device=device)
+    size = (SIDE, SIDE)
+    sample = DetDataSample(
+        metainfo=dict(
+            img_shape=size,
+            ori_shape=size,
+            pad_shape=size,
+            batch_input_shape=size,
+            scale_factor=(1., 1.)))
+    sample.gt_instances = InstanceData(bboxes=boxes, labels=labels)
+    sample.ignored_instances = InstanceData(
+        bboxes=boxes[:0], labels=labels[:0])
+    return DomainFeatures(model, torch.zeros(1, 3, *size, device=device),
+                          [sample])
+
+
+def _check_strides(model: Any, levels: list[float],
+                   taps: list[float]) -> None:
+    """Compare the strides in the config with those of the feature maps.
+
+    The RPN works on all levels of the neck, the RoI head on the first ones.
+    """
+    anchors = model.rpn_head.prior_generator.strides
+    pooled = model.roi_head.bbox_roi_extractor.featmap_strides
+    claimed = {
+        'rpn_head.anchor_generator.strides':
+        ([stride[0] for stride in anchors], levels),
+        'roi_head.bbox_roi_extractor.featmap_strides':
+        (pooled, levels[:len(pooled)]),
+    }
+    for name, alignment in model.all_alignments.items():
+        if hasattr(alignment, 'featmap_strides'):
+            claimed[f'alignments.{name}.featmap_strides'] = (
+                alignment.featmap_strides, taps)
+    for place, (found, expected) in claimed.items():
+        if list(found) != expected:
+            raise ValueError(
+                f'model.{place} is {list(found)}, but the feature maps have '
+                f'the strides {[int(stride) for stride in expected]}: make '
+                'them agree.')
+
+
+def _attempt(place: str, compute: Callable[[], Any]) -> None:
+    """Compute something; name its place in the config if that fails."""
+    try:
+        compute()
+    except Exception as error:  # A wrong config may raise anything.
+        text = ' '.join(str(error).split()) or type(error).__name__
+        if isinstance(error, RuntimeError):
+            # PyTorch's own messages do not mention the config.
+            text += '. Make the widths in the config agree.'
+        raise ValueError(f'model.{place} does not fit what comes before it: '
+                         f'{text}') from error
