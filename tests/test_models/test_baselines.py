@@ -1,4 +1,4 @@
-"""The methods that iFAN is compared with, against loops and their papers."""
+"""The baselines of iFAN, against loops and their papers."""
 import copy
 import math
 
@@ -253,20 +253,20 @@ def strong_weak(cfg: ConfigDict) -> None:
         type='ContextBBoxHead', context_channels=256)
 
 
-RIVALS = dict(da_faster=da_faster, adda=adda, image=strong_weak)
+BASELINES = dict(da_faster=da_faster, adda=adda, image=strong_weak)
 
 
-@pytest.fixture(params=RIVALS)
-def rival(request, tiny_cfg) -> tuple[str, IFANDetector]:
-    RIVALS[request.param](tiny_cfg)
+@pytest.fixture(params=BASELINES)
+def baseline(request, tiny_cfg) -> tuple[str, IFANDetector]:
+    BASELINES[request.param](tiny_cfg)
     detector = MODELS.build(tiny_cfg).train()
     detector.init_weights()
     nn.init.normal_(detector.roi_head.bbox_head.fc_cls.weight, std=.3)
     return request.param, detector
 
 
-def test_rival_is_the_only_alignment_and_trains_everything(rival, make_batch):
-    name, detector = rival
+def test_baseline_is_the_only_alignment_and_trains_everything(baseline, make_batch):
+    name, detector = baseline
     assert list(detector.all_alignments) == [name]
     losses = detector.loss(*make_batch())
     assert any(key.startswith(f'{name}/') for key in losses)
@@ -293,10 +293,10 @@ class Operations(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize('name', [*RIVALS, 'ifan'])
+@pytest.mark.parametrize('name', [*BASELINES, 'ifan'])
 def test_alignment_never_waits_for_the_device(tiny_cfg, make_batch, name):
     """Once proposals and objects, which are mmdet's, are there."""
-    RIVALS.get(name, lambda cfg: None)(tiny_cfg)
+    BASELINES.get(name, lambda cfg: None)(tiny_cfg)
     detector = MODELS.build(tiny_cfg).train()
     operations = Operations()
     for alignment in detector.all_alignments.values():
@@ -319,9 +319,9 @@ def test_alignment_never_waits_for_the_device(tiny_cfg, make_batch, name):
         'lift_fresh'}
 
 
-def test_rival_reverses_its_gradient(rival, make_batch):
+def test_baseline_reverses_its_gradient(baseline, make_batch):
     """The detector climbs what the classifiers descend, by the weight."""
-    name, detector = rival
+    name, detector = baseline
     alignment = detector.all_alignments[name]
     alignment.eval()
     detector.roi_head.eval()
