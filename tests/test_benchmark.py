@@ -185,9 +185,13 @@ def test_tables_replace_those_of_the_page(tmp_path):
     assert '| mini, 256x128: ifan: image |' in text
     assert '1.23 | 1.20 to 1.30' in text
     assert 'backbone' in text and '74.9' in text
-    page.write_text('nothing')
-    with pytest.raises(ValueError, match='needs the line <!-- steps -->'):
-        put_tables(tables, page)
+    start, end = '<!-- steps -->\n', '<!-- /steps -->\n'
+    for wrong in ('nothing', end + start, start + end + start,
+                  start + 2 * end):
+        page.write_text(wrong)
+        with pytest.raises(ValueError, match='needs the line <!-- steps -->'):
+            put_tables(tables, page)
+        assert page.read_text() == wrong
 
 
 def test_tool_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
