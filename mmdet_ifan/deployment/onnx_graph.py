@@ -4,6 +4,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from mmcv.ops.nms import NMSop
@@ -117,25 +118,14 @@ def _operators_of_onnx() -> Iterator[None]:
     mmcv writes custom operators that only its runtime plugin knows, and
     mmdet's box decoding for exporters imports a module that mmcv 2 lacks.
     """
-    replaced: list[tuple[Any, str, Any]] = [
-        (RoIAlignFunction, 'symbolic', staticmethod(_roi_align)),
-        (NMSop, 'symbolic', staticmethod(_nms)),
-        (delta_xywh_bbox_coder, 'onnx_delta2bbox',
-         delta_xywh_bbox_coder.delta2bbox),
-    ]
-    # None where the attribute is inherited.
-    before = [(owner, name, vars(owner).get(name))
-              for owner, name, _ in replaced]
-    try:
-        for owner, name, value in replaced:
-            setattr(owner, name, value)
+    # NMSop has no such attribute, which is created and removed again.
+    with patch.object(RoIAlignFunction, 'symbolic',
+                      staticmethod(_roi_align)), patch.object(
+                          NMSop, 'symbolic', staticmethod(_nms),
+                          create=True), patch.object(
+                              delta_xywh_bbox_coder, 'onnx_delta2bbox',
+                              delta_xywh_bbox_coder.delta2bbox):
         yield
-    finally:
-        for owner, name, value in before:
-            if value is None:
-                delattr(owner, name)
-            else:
-                setattr(owner, name, value)
 
 
 def _roi_align(g: Any, feats: Any, rois: Any, output_size: tuple[int, int],
