@@ -85,5 +85,6 @@ def test_wheel(write, wheel):
         capture_output=True,
         text=True)
     path, *keys = result.stdout.split()[-4:]
-    assert path == str(wheel / 'mmdet_ifan/.mim/configs/ifan/ifan_mini-city.py')
+    config = 'mmdet_ifan/.mim/configs/ifan/ifan_mini-city.py'
+    assert path == str(wheel / config)
     assert set(keys) == {'bboxes', 'labels', 'scores'}, result.stderr
