@@ -1,4 +1,4 @@
-"""The commands of docs/guide/analysis.md, on a tiny pair."""
+"""The commands of tools/analysis, on a tiny pair."""
 import json
 import shutil
 import subprocess
@@ -22,7 +22,7 @@ CONFIG = ROOT / 'configs/ifan_mini-city.py'
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with data and two detectors that nobody has trained."""
+    """A folder with data and two untrained detectors."""
     folder = tmp_path_factory.mktemp('analysis')
     write_mini_city(folder / 'data/mini_city', MiniCity(train=1, val=6), 1)
     prepare_cityscapes(folder / 'data/mini_city', Options(workers=1))
@@ -41,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(folder: Path, tool: str, *arguments: str, code: int = 0) -> str:
-    """Run a tool; returns what it says."""
+    """Run a tool; returns its output."""
     result = subprocess.run(
         [sys.executable, ROOT / 'tools/analysis' / tool, *arguments],
         cwd=folder,
@@ -148,7 +148,7 @@ def test_curves(folder):
     assert data['b']['curves']['detection loss'] == dict(
         steps=[20], values=[1.0])
     assert cv2.imread(str(folder / 'curves.png')) is not None
-    # Two of one name have their paths.
+    # Two folders of one name are told apart by their paths.
     shutil.copytree(folder / 'work_dirs/a', folder / 'work_dirs/old/a')
     run(folder, 'curves.py', 'work_dirs/a', 'work_dirs/old/a', 'work_dirs/b',
         '--out', 'curves.png')

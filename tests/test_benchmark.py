@@ -45,7 +45,7 @@ def test_variants_take_turns():
 
 def test_sleep_of_others_is_not_counted():
     if torch.cuda.is_available():
-        pytest.skip('With CUDA it is the clock on the wall.')
+        pytest.skip('With CUDA, wall-clock time is measured.')
     times = time_in_turn(dict(sleep=lambda: time.sleep(.2)), 1)
     assert times['sleep'][0] < .1
 
@@ -61,7 +61,7 @@ def test_ratios_are_those_of_each_round():
 
 
 class Halves(nn.Module):
-    """Two layers, of which the first is a part, and a part within it."""
+    """Two layers: the first is a part and holds a part."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ def test_profile_shares_forward_and_backward_out():
     assert all(value >= 0 for value in seconds.values())
     # Forward and backward of the one large product.
     assert seconds['inner'] > seconds['outer'] + seconds['other']
-    # The methods are the classes' again.
+    # The methods are the class's again.
     assert 'forward' not in vars(model.first)
     if not torch.cuda.is_available():
         # x, the first output, its gradient and that of the first weight.
@@ -117,7 +117,7 @@ def test_training_cost_names_every_variant(cfg):
     assert figures['stock']['median'] == figures['stock']['memory'] == 1
     assert figures['stock, source alone']['alone'] == 1
     peaks = [row['peak_bytes'] for row in figures.values()]
-    # One image instead of two; each alignment needs more.
+    # One image needs less than two; each alignment needs more.
     assert peaks[1] < peaks[0] and peaks[2:] == sorted(peaks[2:])
     parts = [set(row['parts']) for row in figures.values()]
     assert not any(part.startswith(('image:', 'instance:', 'correlation:'))
@@ -128,7 +128,7 @@ def test_training_cost_names_every_variant(cfg):
 
 
 def test_steps_leave_the_weights_alone(cfg):
-    """Or the variants would not be compared on the same work."""
+    """Otherwise variants would be compared on different work."""
     steps = _steps({'ifan': cfg}, LOAD, all_launched_only=True)
     assert list(steps) == [
         'stock', 'stock, source alone', 'ifan: image + instance + correlation'
@@ -185,9 +185,13 @@ def test_tables_replace_those_of_the_page(tmp_path):
     assert '| mini, 256x128: ifan: image |' in text
     assert '1.23 | 1.20 to 1.30' in text
     assert 'backbone' in text and '74.9' in text
-    page.write_text('nothing')
-    with pytest.raises(ValueError, match='needs the line <!-- steps -->'):
-        put_tables(tables, page)
+    start, end = '<!-- steps -->\n', '<!-- /steps -->\n'
+    for wrong in ('nothing', end + start, start + end + start,
+                  start + 2 * end):
+        page.write_text(wrong)
+        with pytest.raises(ValueError, match='needs the line <!-- steps -->'):
+            put_tables(tables, page)
+        assert page.read_text() == wrong
 
 
 def test_tool_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):

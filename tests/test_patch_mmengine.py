@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from mmdet_ifan.utils.named_configs import config_path
+
 ROOT = Path(__file__).resolve().parents[1]
 #: What the process is before and after each import.
 LOOK = """
@@ -101,8 +103,8 @@ def evil(tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize('way', ['DetInferencer', 'init_detector'])
-def test_our_config_loads_safely(tmp_path, configs, evil, way):
-    result = run(DETECT, tmp_path, configs / 'ifan_mini-city.py', evil, way)
+def test_our_config_loads_safely(tmp_path, evil, way):
+    result = run(DETECT, tmp_path, config_path('ifan_mini-city.py'), evil, way)
     assert f'UnsafeCheckpointError: {evil} was not loaded' in result.stderr
     assert not (tmp_path / 'was here').exists()
 

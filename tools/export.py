@@ -24,7 +24,7 @@ installed.
 
 example:
   python tools/export.py configs/ifan_mini-city.py \\
-      work_dirs/ifan_mini-city/iter_2000.pth --out detector
+      work_dirs/ifan_mini-city/iter_1000.pth --out detector
 """
 
 

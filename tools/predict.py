@@ -19,7 +19,7 @@ program, and is run.
 
 examples:
   python tools/predict.py street/ --out found \\
-      --weights work_dirs/ifan_mini-city/iter_2000.pth
+      --weights work_dirs/ifan_mini-city/iter_1000.pth
   python tools/predict.py 'a/*.png' ride.mp4 --out found \\
       --weights detector/weights.pth
 """

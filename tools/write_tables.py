@@ -22,23 +22,9 @@ sys.path.insert(0, str(ROOT))
 
 from benchmark.tables import make_tables  # noqa: E402
 
-from mmdet_ifan.analysis.comparison import (  # noqa: E402
-    comparison_table,
-    to_markdown,
-)
+from mmdet_ifan.analysis.comparison import to_markdown  # noqa: E402
 from mmdet_ifan.analysis.page_tables import put_tables  # noqa: E402
 from mmdet_ifan.runs.study_table import paper_ap50  # noqa: E402
-
-
-def demo_table() -> str:
-    """Lay out what ``make demo`` measured."""
-    data = json.loads((DOCS / 'data/mini_city_demo_seed-0.json').read_text())
-    rows = {row: data[row] for row in ('source_only', 'ifan', 'oracle')}
-    classes = [
-        key.removeprefix('target/AP50/') for key in data['oracle']
-        if key.startswith('target/AP50/')
-    ]
-    return to_markdown(comparison_table(rows, classes))
 
 
 def paper_table() -> str:
@@ -80,7 +66,6 @@ def bench_table(name: str) -> str:
 
 #: Where each table stands: between ``<!-- NAME -->`` and ``<!-- /NAME -->``.
 TABLES = {
-    'demo': (ROOT / 'README.md', demo_table),
     'paper': (ROOT / 'README.md', paper_table),
     **{
         f'configs-{path.parent.name}': (

@@ -1,1 +1,1 @@
-"""Tables, figures and pages of what was trained."""
+"""Tables, figures and pages of finished runs."""

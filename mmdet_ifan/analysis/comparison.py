@@ -1,25 +1,25 @@
-"""A method beside source-only and oracle: gain and gap recovered."""
+"""A method compared with source-only and oracle: gain, gap recovered."""
 from collections.abc import Mapping, Sequence
 
-#: Metrics of one run, in percent, as the evaluator names them.
+#: Metrics of one run by the evaluator's names, in percent.
 Metrics = Mapping[str, float]
-#: The one that methods are compared by.
+#: The metric that methods are compared by.
 TARGET_MAP = 'target/mAP50'
 
 
 def gap_recovered(source_only: float, method: float, oracle: float) -> float:
-    """Share of the gap between source-only and oracle that a method closes.
+    """Compute how much of the gap from source-only to oracle a method closes.
 
-    It makes gains comparable across data sets.
+    The share makes gains comparable across data sets.
 
     Args:
-        source_only (float): Target mAP50 of training on source alone.
-        method (float): Target mAP50 of the method.
-        oracle (float): Target mAP50 of training on target labels.
+        source_only (float): Target mAP50 of source-only, in percent.
+        method (float): Target mAP50 of the method, in percent.
+        oracle (float): Target mAP50 of the oracle, in percent.
 
     Returns:
-        float: In percent; below 0 if the method harms, NaN if the oracle is
-        not above source-only.
+        float: Percent; below 0 if the method harms, NaN if the oracle is not
+        above source-only.
     """
     if oracle <= source_only:
         return float('nan')
@@ -28,16 +28,16 @@ def gap_recovered(source_only: float, method: float, oracle: float) -> float:
 
 def comparison_table(runs: Mapping[str, Metrics],
                      classes: Sequence[str]) -> list[list[str]]:
-    """Lay several runs out as the paper's Table 3.
+    """Lay out several runs like the paper's Table 3.
 
     Args:
-        runs (Mapping[str, Metrics]): Metrics by row name; ``source_only`` and
-            ``oracle`` must be among them.
+        runs (Mapping[str, Metrics]): Metrics by row name, among them
+            ``source_only`` and ``oracle``.
         classes (Sequence[str]): Classes, a column each.
 
     Returns:
-        list[list[str]]: A heading and a row per run: AP50 per class on
-        target, mAP50 on target and on source, gain over source-only, gap
+        list[list[str]]: A heading and a row per run: target AP50 of each
+        class, mAP50 on target and on source, gain over source-only, gap
         recovered.
     """
     base, best = (runs[row][TARGET_MAP] for row in ('source_only', 'oracle'))
@@ -57,15 +57,10 @@ def comparison_table(runs: Mapping[str, Metrics],
 
 
 def to_markdown(rows: Sequence[Sequence[str]]) -> str:
-    """Write a table, its first row the heading, as Markdown."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        '| ' + ' | '.join(
-            cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True)))
-        + ' |' for row in rows
-    ]
-    rule = '| ' + ' | '.join(
-        '-' * width if i == 0 else '-' * (width - 1) + ':'
-        for i, width in enumerate(widths)) + ' |'
-    return '\n'.join([lines[0], rule, *lines[1:]]) + '\n'
+    """Write a table, whose first row is the heading, as Markdown."""
+    first, *others = (
+        max(map(len, column)) for column in zip(*rows, strict=True))
+    rule = ['-' * first, *('-' * (width - 1) + ':' for width in others)]
+    return ''.join(
+        ' | '.join([f'| {name:{first}}', *map(str.rjust, cells, others)])
+        + ' |\n' for name, *cells in (rows[0], rule, *rows[1:]))

@@ -1,23 +1,24 @@
-"""Curves of several trainings on one axis, launches marked."""
+"""Curves of several runs on one axis, with their launches."""
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 
-#: What a training has logged, oldest first: scalars by name, and ``step``.
+#: Logged scalars by name, and their ``step``, oldest first.
 Scalars = list[dict[str, float]]
 
 
 def read_scalars(folder: Path) -> Scalars:
-    """Read what a training, with all its resumes, has logged.
+    """Read all scalars of a run and its resumes.
 
     Args:
-        folder (Path): Its work folder.
+        folder (Path): Work folder of the run.
 
     Returns:
-        Scalars: Training steps and evaluations; a line that was cut off, as
-        the last one of a run that was killed, is left out.
+        Scalars: Those of training steps and evaluations. A line that was cut
+        off, as when a run is killed, is left out.
     """
     files = sorted(folder.glob('*/vis_data/scalars.json'))
     lines = [line for f in files for line in f.read_text().splitlines()]
@@ -25,39 +26,38 @@ def read_scalars(folder: Path) -> Scalars:
 
 
 def summary(scalars: Mapping[str, float]) -> dict[str, float]:
-    """Sum one step up.
+    """Sum up the scalars of one step.
 
     Args:
-        scalars (Mapping[str, float]): What was logged.
+        scalars (Mapping[str, float]): The scalars by name.
 
     Returns:
-        dict[str, float]: ``detection loss``, the sum of Faster R-CNN's;
-        ``alignment loss``, that of all launched alignments; ``domain
-        accuracy (%)``, the mean over all classifiers (50 is what the detector
-        wants). A key is absent if nothing of it was logged.
+        dict[str, float]: ``detection loss``, the sum of Faster R-CNN's losses;
+        ``alignment loss``, the sum of all launched terms; ``domain accuracy
+        (%)``, the mean over all classifiers (50 is what the detector wants).
+        A key is absent if none of its scalars was logged.
     """
-    detection = [v for k, v in scalars.items() if k.startswith('loss_')]
-    alignment = [v for k, v in scalars.items() if '/loss' in k]
-    accuracy = [v for k, v in scalars.items() if '/accuracy' in k]
+    parts: dict[str, list[float]] = {}
+    for key, value in scalars.items():
+        for name, belongs in (('detection loss', key.startswith('loss_')),
+                              ('alignment loss', '/loss' in key),
+                              ('domain accuracy (%)', '/accuracy' in key)):
+            if belongs:
+                parts.setdefault(name, []).append(value)
     return {
-        name: value
-        for name, values, value in (
-            ('detection loss', detection, sum(detection)),
-            ('alignment loss', alignment, sum(alignment)),
-            ('domain accuracy (%)', accuracy,
-             float(np.mean(accuracy)) if accuracy else 0.),
-        ) if values
+        name: float(np.mean(values)) if '%' in name else sum(values)
+        for name, values in parts.items()
     }
 
 
 def launches(scalars: Scalars) -> dict[str, int]:
-    """Find when each alignment was launched.
+    """Find when each term was launched.
 
     Args:
-        scalars (Scalars): What was logged.
+        scalars (Scalars): The scalars of a run.
 
     Returns:
-        dict[str, int]: First logged step at which each was launched.
+        dict[str, int]: The first logged step after each launch, by term.
     """
     found: dict[str, int] = {}
     for entry in scalars:
@@ -71,22 +71,21 @@ def launches(scalars: Scalars) -> dict[str, int]:
 def plot_curves(runs: Mapping[str, Scalars],
                 path: Path,
                 keys: Sequence[str] | None = None) -> dict[str, dict]:
-    """Draw a panel for each quantity, a line for each training.
+    """Draw a panel for each quantity, with a line for each run.
 
     Args:
-        runs (Mapping[str, Scalars]): Trainings by their names.
+        runs (Mapping[str, Scalars]): Scalars by the name of the run.
         path (Path): PNG to write.
-        keys (Sequence[str], optional): Scalars to draw, as they are logged.
-            Defaults to None: those of :func:`summary`.
+        keys (Sequence[str], optional): Logged scalars to draw. Defaults to
+            None, the quantities of :func:`summary`.
 
     Returns:
-        dict[str, dict]: What was drawn: of each training, for each quantity,
-        ``steps`` and ``values``; and its ``launches``.
+        dict[str, dict]: For each run its ``launches`` and its ``curves``:
+        ``steps`` and ``values`` of each quantity.
 
     Raises:
-        ValueError: If none of the trainings has logged any of it.
+        ValueError: If no run has logged any of the quantities.
     """
-    from matplotlib.figure import Figure
     data: dict[str, dict] = {}
     for name, scalars in runs.items():
         drawn: dict[str, dict] = {}
@@ -102,7 +101,7 @@ def plot_curves(runs: Mapping[str, Scalars],
     if not panels:
         logged = sorted({k for s in runs.values() for e in s for k in e})
         raise ValueError(
-            f'There is nothing to draw; what was logged is {logged}.')
+            f'There is nothing to draw: choose keys from {logged}.')
     figure = Figure(figsize=(8, 2.4 * len(panels)), layout='constrained')
     for axes, key in zip(
             figure.subplots(len(panels), squeeze=False)[:, 0], panels,
@@ -117,7 +116,7 @@ def plot_curves(runs: Mapping[str, Scalars],
         axes.set_ylabel(key)
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)
-    axes.set_xlabel('iteration; dotted: an alignment is launched')
+    axes.set_xlabel('iteration; dotted: launch of a term')
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
     return data

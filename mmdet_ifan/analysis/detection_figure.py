@@ -1,4 +1,4 @@
-"""Ground truth and several detectors side by side (paper, Figure 2)."""
+"""Ground truth and detections side by side (paper, Figure 2)."""
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from ..utils.errors import DataError
 from .detections import Detections, Truth, detect, read_truth
 from .errors import judge
 
-#: Bright in fog and told apart: Cityscapes' own palette has four dark blues.
+#: Bright in fog and distinct: Cityscapes' palette has four dark blues.
 COLOURS = matplotlib.colormaps['hsv']
 
 
@@ -24,31 +24,33 @@ def draw_comparison(configs: Mapping[str, Path],
                     num_images: int = 4,
                     score_thr: float = 0.5,
                     where_they_differ: bool = False) -> None:
-    """Draw target images with true and detected boxes, a column each.
+    """Draw target images with true boxes and each detector's, a column each.
 
-    The images are taken from those of the test set's target that hold at
-    least three objects: at even distances, a sample, or those where most
-    objects are found by one detector and not by another, a selection.
+    The images are taken from the target test images with at least three
+    objects: a sample at even distances, or a selection of those where most
+    objects are found by one detector and not by another.
 
     Args:
         configs (Mapping[str, Path]): Config of each detector by its name.
         checkpoints (Mapping[str, Path]): Checkpoint of each detector.
         out (Path): PNG to write.
-        num_images (int): Rows. Defaults to 4.
+        num_images (int): Number of rows. Defaults to 4.
         score_thr (float): Lowest score that is drawn, in [0, 1].
             Defaults to 0.5.
-        where_they_differ (bool): Whether to select. Defaults to False.
+        where_they_differ (bool): Whether to select instead of sample.
+            Defaults to False.
 
     Raises:
-        DataError: If no image holds as many objects.
+        DataError: If no image has three objects, or a checkpoint does not fit
+            its config.
     """
     truths, classes = read_truth(
         Config.fromfile(next(iter(configs.values()))), 'target')
     truths = [truth for truth in truths if len(truth.labels) >= 3]
     if not truths:
         raise DataError('No target image of the test set holds three objects '
-                        'or more, and others are not drawn: look at what each '
-                        'detector finds with tools/predict.py.')
+                        'or more, and others are not drawn: draw the '
+                        'detections with tools/predict.py instead.')
     chosen = np.arange(len(truths))
     if not where_they_differ:
         chosen = np.linspace(0, len(truths) - 1,
@@ -74,7 +76,7 @@ def draw_comparison(configs: Mapping[str, Path],
 
 
 def _num_differing(truth: Truth, detections: Sequence[Detections]) -> int:
-    """Count the objects that some of the detectors find and others do not."""
+    """Count the objects that some detectors find and others do not."""
     is_found = np.stack([judge(truth, d)[0] == 0 for d in detections])
     return int((is_found.any(axis=0) & ~is_found.all(axis=0)).sum())
 
@@ -82,7 +84,7 @@ def _num_differing(truth: Truth, detections: Sequence[Detections]) -> int:
 def _draw(paths: list[str],
           columns: Mapping[str, Sequence[Truth] | Sequence[Detections]],
           classes: Sequence[str], out: Path) -> None:
-    """Lay the images out in a grid and write it."""
+    """Draw the images in a grid and write it."""
     height, width = mmcv.imread(paths[0]).shape[:2]
     panel = 4.0
     figure = Figure(

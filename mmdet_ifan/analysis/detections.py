@@ -15,13 +15,13 @@ from ..engine.checks.checkpoint import load_fitting
 
 @dataclass
 class Truth:
-    """What an image shows.
+    """The objects of an image.
 
     Attributes:
         path (str): The image.
-        boxes (np.ndarray): Corners (N, 4) in px.
-        labels (np.ndarray): Classes (N, ).
-        crowds (np.ndarray): Corners (M, 4) of boxes that count neither way.
+        boxes (np.ndarray): Corners (N, 4) in pixels.
+        labels (np.ndarray): Indices of the classes (N, ).
+        crowds (np.ndarray): Corners (M, 4) of ignored boxes in pixels.
     """
     path: str
     boxes: np.ndarray
@@ -31,12 +31,12 @@ class Truth:
 
 @dataclass
 class Detections:
-    """What a detector says of an image.
+    """The detections in an image.
 
     Attributes:
-        boxes (np.ndarray): Corners (N, 4) in px.
-        labels (np.ndarray): Classes (N, ).
-        scores (np.ndarray): In [0, 1], (N, ).
+        boxes (np.ndarray): Corners (N, 4) in pixels.
+        labels (np.ndarray): Indices of the classes (N, ).
+        scores (np.ndarray): Scores (N, ) in [0, 1].
     """
     boxes: np.ndarray
     labels: np.ndarray
@@ -44,14 +44,14 @@ class Detections:
 
 
 def read_truth(cfg: Config, domain: str) -> tuple[list[Truth], list[str]]:
-    """Read the test images of a domain.
+    """Read the true boxes of a domain's test images.
 
     Args:
-        cfg (Config): A config of the pair.
+        cfg (Config): Config of a pair.
         domain (str): ``source`` or ``target``.
 
     Returns:
-        tuple[list[Truth], list[str]]: The images; the classes.
+        tuple[list[Truth], list[str]]: The images, and the class names.
     """
     init_default_scope('mmdet')
     dataset = DATASETS.build(
@@ -77,25 +77,25 @@ def detect(config: Config | Path,
            paths: Sequence[str],
            score_thr: float,
            device: str = 'cpu') -> list[Detections]:
-    """Run a detector.
+    """Run a detector on images.
 
     Args:
-        config (Config | Path): Its config.
+        config (Config | Path): Config of the detector.
         checkpoint (Path | str): Its checkpoint.
-        paths (Sequence[str]): Images.
+        paths (Sequence[str]): The images.
         score_thr (float): Lowest score that counts, in [0, 1].
-        device (str): Where it runs. Defaults to ``cpu``.
+        device (str): Device to run on. Defaults to ``cpu``.
 
     Returns:
-        list[Detections]: Those of each image, best first.
+        list[Detections]: The detections of each image, best first.
 
     Raises:
-        DataError: If the checkpoint does not fit the config or has other
-            classes or in another order.
+        DataError: If the checkpoint does not fit the config, or its classes
+            differ in name or order.
     """
     if not isinstance(config, Config):
         config = Config.fromfile(config)
-    # DetInferencer rewrites a config's pipeline.
+    # DetInferencer changes the config that it gets.
     inferencer = DetInferencer(
         copy.deepcopy(config), str(checkpoint), device=device)
     load_fitting(inferencer.model, str(checkpoint), config)

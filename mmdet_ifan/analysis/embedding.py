@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from mmdet.apis import init_detector
 from mmdet.registry import DATASETS
 from mmdet.structures.bbox import bbox2roi
@@ -23,7 +25,7 @@ from tqdm import tqdm
 from ..engine.checks.checkpoint import load_fitting
 from ..utils.errors import DataError
 
-#: Dimensions to which the features are reduced before anything is measured.
+#: Number of principal components that are measured and embedded.
 DIMENSIONS = 50
 MARKERS = dict(source='o', target='^')
 
@@ -34,8 +36,8 @@ class Objects:
 
     Attributes:
         features (np.ndarray): Flattened RoI features, (N, C * P * P).
-        labels (np.ndarray): Classes, (N, ).
-        images (np.ndarray): Which image each is from, (N, ).
+        labels (np.ndarray): Indices of the classes, (N, ).
+        images (np.ndarray): Index of each object's image, (N, ).
     """
     features: np.ndarray
     labels: np.ndarray
@@ -50,19 +52,19 @@ def roi_features(cfg: Config,
 
     Args:
         cfg (Config): Config of a pair and its detector.
-        checkpoint (str): Checkpoint.
-        max_per_class (int): Objects of a class and domain, at most, the first
-            ones. Defaults to 40.
-        device (str): Where the detector runs. Defaults to ``cpu``.
+        checkpoint (str): Checkpoint of the detector.
+        max_per_class (int): Maximum number of objects of each class and
+            domain; the first ones are taken. Defaults to 40.
+        device (str): Device to run on. Defaults to ``cpu``.
 
     Returns:
-        dict[str, Objects]: Those of ``source`` and ``target``.
+        dict[str, Objects]: The objects of ``source`` and of ``target``.
 
     Raises:
-        DataError: If a domain's test images have no object, or the checkpoint
-            does not fit the config or has other classes or in another order.
+        DataError: If a domain's test images have no object, if the checkpoint
+            does not fit the config, or if its classes differ in name or order.
     """
-    # It rewrites parts of the config that it is given.
+    # init_detector changes the config that it gets.
     model = init_detector(copy.deepcopy(cfg), checkpoint, device=device)
     load_fitting(model, checkpoint, cfg)
     test = cfg.test_dataloader.dataset
@@ -97,8 +99,8 @@ def roi_features(cfg: Config,
         if not parts:
             raise DataError(
                 f'No test image of {domain} has an object, so there is no '
-                'feature to compare: give test_dataloader.dataset.'
-                f'{domain}.ann_file one with boxes.')
+                'feature to compare: set test_dataloader.dataset.'
+                f'{domain}.ann_file to a file with boxes.')
         objects[domain] = Objects(
             *(np.concatenate(part) for part in zip(*parts, strict=True)))
     return objects
@@ -108,16 +110,17 @@ def proxy_a_distance(features: np.ndarray, is_target: np.ndarray,
                      images: np.ndarray) -> float:
     """Measure how well a linear classifier tells the domains apart.
 
-    Ben-David et al. (2010): 2 (1 - 2 e), with e its error, domains balanced,
-    on images that it has not seen: every other one.
+    The distance is 2 (1 - 2 e) (Ben-David et al., 2010). The error e is taken
+    on every other image, which the classifier has not seen, and averaged over
+    the two domains.
 
     Args:
-        features (np.ndarray): Of shape (N, D).
-        is_target (np.ndarray): Booleans (N, ).
-        images (np.ndarray): Which image each is from, (N, ).
+        features (np.ndarray): Features, (N, D).
+        is_target (np.ndarray): Booleans, (N, ).
+        images (np.ndarray): Index of each object's image, (N, ).
 
     Returns:
-        float: 0 if it cannot, 2 if it always can.
+        float: From 0, if it cannot tell them apart, to 2, if it always can.
     """
     seen = images % 2 == 0
     classifier = make_pipeline(
@@ -130,7 +133,7 @@ def proxy_a_distance(features: np.ndarray, is_target: np.ndarray,
 
 
 def in_words(measures: Mapping[str, float]) -> str:
-    """Write what :func:`plot_embedding` measures of one detector."""
+    """Write one detector's measures from :func:`plot_embedding`."""
     names = dict(a_distance='A-distance', silhouette='silhouette')
     return ', '.join(
         f'{names[key]} {value:.2f}' for key, value in measures.items())
@@ -140,22 +143,20 @@ def plot_embedding(detectors: Mapping[str, Mapping[str, Objects]],
                    classes: list[str],
                    path: Path,
                    seed: int = 0) -> dict[str, dict[str, float]]:
-    """Embed each detector's objects, a panel each.
+    """Draw a panel for each detector with its embedded objects.
 
     Args:
-        detectors (Mapping): What :func:`roi_features` gives, by name.
-        classes (list[str]): The classes.
+        detectors (Mapping): Output of :func:`roi_features` by detector.
+        classes (list[str]): Class names.
         path (Path): PNG to write.
-        seed (int): Seed of t-SNE. Defaults to 0.
+        seed (int): Seed of PCA and t-SNE. Defaults to 0.
 
     Returns:
-        dict[str, dict[str, float]]: Of each detector ``a_distance``, in
-        [0, 2]: smaller is better aligned; ``silhouette`` of the categories
-        over both domains, in [-1, 1]: larger is better separated. The
-        latter is absent if all objects are of one category.
+        dict[str, dict[str, float]]: For each detector ``a_distance``, in
+        [0, 2], smaller if the domains are better aligned; and ``silhouette``
+        of the classes over both domains, in [-1, 1], larger if they are better
+        separated. It is absent if all objects are of one class.
     """
-    import matplotlib
-    from matplotlib.figure import Figure
     figure = Figure(figsize=(4.2 * len(detectors), 4.8), layout='constrained')
     panels = figure.subplots(1, len(detectors), squeeze=False)[0]
     colours = matplotlib.colormaps['tab10']

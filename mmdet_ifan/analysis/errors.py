@@ -1,38 +1,39 @@
-"""What adaptation fixed and broke, per class."""
+"""Errors that adaptation fixed and introduced, per class."""
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 from mmdet.evaluation.functional import bbox_overlaps
 
 from .detections import Detections, Truth
 
-#: What became of an object.
+#: States of an object.
 STATES = ('found', 'mislocalised', 'confused', 'missed')
 COLOURS = ('C2', 'C1', 'C4', '0.75')
-#: Overlap with an object from which a detection is about it at all.
+#: Least IoU of a detection with the object that it is about.
 NEAR = 0.1
 
 
 def judge(truth: Truth, detections: Detections,
           iou_thr: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
-    """Say what became of each object, and what is false.
+    """Give each object its state, and find the false detections.
 
     Detections are matched best first, each to the free object of its class
-    that it overlaps most, as for COCO's AP. An object that none matches is
-    confused if one of another class overlaps it by ``iou_thr``, mislocalised
-    if one of its own class overlaps it by 0.1, and missed otherwise. A
-    detection is false if it overlaps no object by 0.1 and lies in no
-    crowd by a share of ``iou_thr``.
+    that it overlaps most, as for COCO's AP. An unmatched object is confused
+    if a detection of another class overlaps it by ``iou_thr``, otherwise
+    mislocalised if one of its own class overlaps it by 0.1, otherwise missed.
+    A detection is false if it overlaps no object by 0.1 and lies in no crowd
+    by a share of ``iou_thr``.
 
     Args:
         truth (Truth): The objects.
         detections (Detections): The detections, best first.
-        iou_thr (float): Overlap (IoU) of a match. Defaults to 0.5.
+        iou_thr (float): IoU of a match, in (0, 1]. Defaults to 0.5.
 
     Returns:
         tuple[np.ndarray, np.ndarray]: Index into :data:`STATES` of each
-        object, (N, ); labels of the false detections.
+        object, (N, ), and labels of the false detections, (M, ).
     """
     ious = bbox_overlaps(truth.boxes, detections.boxes)
     same = truth.labels[:, None] == detections.labels[None]
@@ -53,19 +54,19 @@ def judge(truth: Truth, detections: Detections,
 def compare_errors(truths: Sequence[Truth], before: Sequence[Detections],
                    after: Sequence[Detections],
                    classes: Sequence[str]) -> dict[str, dict[str, int]]:
-    """Count what changed from one detector to another.
+    """Count the changes from one detector to another.
 
     Args:
         truths (Sequence[Truth]): The images of a domain.
-        before (Sequence[Detections]): The first detector's.
-        after (Sequence[Detections]): The second one's.
-        classes (Sequence[str]): The classes.
+        before (Sequence[Detections]): The first detector's detections.
+        after (Sequence[Detections]): The second detector's.
+        classes (Sequence[str]): Class names.
 
     Returns:
-        dict[str, dict[str, int]]: For each class ``objects``, ``fixed``
-        (objects that only the second finds), ``broken`` (that only the first
-        does) and, ``before`` and ``after``, e.g. ``missed before``, the number
-        in each of :data:`STATES` and ``false``.
+        dict[str, dict[str, int]]: For each class ``objects``, ``fixed`` (only
+        the second detector finds them), ``broken`` (only the first does), and
+        numbers such as ``missed before`` and ``false after``: each of
+        :data:`STATES` and ``false``, before and after.
     """
     counts = {
         name: dict.fromkeys(
@@ -93,13 +94,13 @@ def compare_errors(truths: Sequence[Truth], before: Sequence[Detections],
 
 def errors_table(
         counts: Mapping[str, Mapping[str, int]]) -> list[list[str]]:
-    """Lay the counts of one domain out, a row for each class and their sum.
+    """Lay out the counts of one domain, a row for each class and their sum.
 
     Args:
-        counts (Mapping): What :func:`compare_errors` gives.
+        counts (Mapping): Output of :func:`compare_errors`.
 
     Returns:
-        list[list[str]]: A heading and the rows; ``a → b`` is before → after.
+        list[list[str]]: A heading and the rows, with ``before → after``.
     """
     states = (*STATES, 'false')
     rows = [['class', 'objects', *states, 'fixed', 'broken']]
@@ -120,14 +121,13 @@ def errors_table(
 
 def plot_errors(domains: Mapping[str, Mapping[str, Mapping[str, int]]],
                 names: tuple[str, str], path: Path) -> None:
-    """Draw what became of the objects of each class, both detectors' bars.
+    """Draw the states of each class's objects, a bar for each detector.
 
     Args:
-        domains (Mapping): What :func:`compare_errors` gives, by domain.
-        names (tuple[str, str]): The two detectors.
+        domains (Mapping): Output of :func:`compare_errors` by domain.
+        names (tuple[str, str]): Names of the two detectors.
         path (Path): PNG to write.
     """
-    from matplotlib.figure import Figure
     classes = list(next(iter(domains.values())))
     figure = Figure(
         figsize=(5.5 * len(domains), 1.3 + 0.5 * len(classes)),

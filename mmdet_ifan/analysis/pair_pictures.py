@@ -1,4 +1,4 @@
-"""Pictures of what training sees."""
+"""Pictures of the pairs that a run trains on."""
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,24 +13,24 @@ from torch import Tensor
 
 from ..datasets.paired_domain_dataset import PairedDomainDataset
 
-GAP = 8  # White px between the two domains.
-LEGIBLE = 400  # Height in px to which smaller images are enlarged.
+GAP = 8  # White pixels between the two domains.
+LEGIBLE = 400  # Smaller images are enlarged to this height in pixels.
 
 
 def draw_pairs(cfg: Config) -> Iterator[tuple[str, np.ndarray]]:
-    """Draw the pairs of a training, in its order.
+    """Draw the pairs of a run, in its order.
 
-    They come from the training's own data loader, so the same seed gives the
-    same pairs and, where the loader has workers, the same random draws.
+    They come from the run's own data loader. The same seed gives the same
+    pairs and, if the loader has workers, the same random transforms.
 
     Args:
-        cfg (Config): Config of the training.
+        cfg (Config): Config of the run.
 
     Yields:
-        tuple[str, np.ndarray]: File names of the two images, without their
-        endings, and the picture, RGB of shape (H, W, 3): source with its
-        boxes to the left, target to the right, after the pipeline. Boxes
-        that are ignored in training (crowds) are not drawn.
+        tuple[str, np.ndarray]: The stems of the two file names, and the
+        picture after the pipeline, RGB of shape (H, W, 3): source with its
+        boxes to the left, target to the right. Ignored boxes (crowds) are not
+        drawn.
 
     Raises:
         ValueError: If the config does not train on pairs.
@@ -41,8 +41,8 @@ def draw_pairs(cfg: Config) -> Iterator[tuple[str, np.ndarray]]:
     if not isinstance(loader.dataset, PairedDomainDataset):
         raise ValueError(
             'The config trains on a '
-            f'{type(loader.dataset).__name__}; only a PairedDomainDataset '
-            'has pairs to draw.')
+            f'{type(loader.dataset).__name__}, which has no pairs to draw: '
+            'choose a config that trains on a PairedDomainDataset.')
     visualizer = DetLocalVisualizer(alpha=1., line_width=2)
     visualizer.dataset_meta = loader.dataset.metainfo
     for batch in loader:
@@ -58,9 +58,9 @@ def draw_pairs(cfg: Config) -> Iterator[tuple[str, np.ndarray]]:
 
 def _draw(visualizer: DetLocalVisualizer, image: Tensor,
           sample: DetDataSample) -> np.ndarray:
-    """Draw an image, BGR of shape (3, H, W), and the boxes that it has.
+    """Draw an image, BGR of shape (3, H, W), and its boxes.
 
-    A small one is enlarged, each pixel to a square, or the labels hide it.
+    Labels would hide a small image, so its pixels are enlarged to squares.
     """
     scale = max(1, LEGIBLE // image.shape[1])
     pixels = image.permute(1, 2, 0).numpy()[..., ::-1]
@@ -71,14 +71,14 @@ def _draw(visualizer: DetLocalVisualizer, image: Tensor,
         instances.bboxes = instances.bboxes.tensor.numpy() * scale
         sample.gt_instances = instances
     with warnings.catch_warnings():
-        # It takes a box that ends at the image's edge for one outside.
+        # It warns of boxes that end at the image's edge.
         warnings.filterwarnings('ignore', '.*is out of bounds')
         visualizer.add_datasample('pair', pixels, sample, draw_pred=False)
     return visualizer.get_image()
 
 
 def _side_by_side(pictures: list[np.ndarray]) -> np.ndarray:
-    """Lay pictures of any heights beside each other on white."""
+    """Put pictures of any height side by side on white."""
     height = max(picture.shape[0] for picture in pictures)
     width = sum(picture.shape[1] for picture in pictures)
     canvas = np.full((height, width + GAP * (len(pictures) - 1), 3), 255,

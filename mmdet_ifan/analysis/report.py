@@ -1,27 +1,27 @@
-"""One self-contained HTML page of a run: table, curves, pictures, facts."""
+"""A self-contained HTML page of a run: table, pictures, facts, config."""
 import base64
 import hashlib
-import html
 import importlib
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from string import Template
 
+from jinja2 import Environment
 from mmengine.config import Config
 
 from ..version import __version__
 
-#: What a result depends on besides this package.
+#: Packages that results depend on, besides this one.
 LIBRARIES = ('torch', 'mmengine', 'mmcv', 'mmdet', 'numpy')
 
-PAGE = Template("""<!DOCTYPE html>
+PAGE = Environment(
+    autoescape=True, trim_blocks=True).from_string("""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<title>$title</title>
+<title>{{ title }}</title>
 <style>
 :root { color-scheme: light dark; --ink: #1c2024; --paper: #fff;
         --rule: #d5d9dd; --shade: #f3f5f7; }
@@ -48,12 +48,26 @@ dt, dd { margin: 0; overflow-wrap: anywhere; }
 </style>
 </head>
 <body>
-<h1>$title</h1>
-<div class="wide">$table</div>
-$pictures
+<h1>{{ title }}</h1>
+<div class="wide"><table>
+{% for row in rows %}
+{% set tag = 'th' if loop.first else 'td' %}
+<tr>{% for cell in row %}<{{ tag }}>{{ cell }}</{{ tag }}>{% endfor %}</tr>
+{% endfor %}
+</table></div>
+{% for caption, png in pictures.items() %}
+<h2>{{ caption }}</h2>
+<figure>
+<img alt="{{ caption }}" src="data:image/png;base64,{{ png }}">
+</figure>
+{% endfor %}
 <h2>How it was made</h2>
-<dl>$facts</dl>
-<details><summary>Config</summary><pre>$config</pre></details>
+<dl>
+{% for name, value in facts.items() %}
+<dt>{{ name }}</dt><dd>{{ value }}</dd>
+{% endfor %}
+</dl>
+<details><summary>Config</summary><pre>{{ config }}</pre></details>
 </body>
 </html>
 """)
@@ -62,40 +76,38 @@ $pictures
 def write_report(path: Path, title: str, rows: Sequence[Sequence[str]],
                  pictures: Mapping[str, Path], facts: Mapping[str, str],
                  config: str) -> None:
-    """Write a page that needs nothing beside it.
+    """Write a page that needs no other file.
 
     Args:
         path (Path): File to write.
-        title (str): Title.
-        rows (Sequence[Sequence[str]]): Table, its first row the heading.
+        title (str): Title of the page.
+        rows (Sequence[Sequence[str]]): Table, whose first row is the heading.
         pictures (Mapping[str, Path]): PNGs by their captions.
-        facts (Mapping[str, str]): What made the figures, see :func:`facts_of`.
+        facts (Mapping[str, str]): Output of :func:`facts_of`.
         config (str): Text of the config.
     """
-    path.write_text(
-        PAGE.substitute(
-            title=html.escape(title),
-            table=_table(rows),
-            pictures='\n'.join(
-                _figure(caption, picture)
-                for caption, picture in pictures.items()),
-            facts=''.join(
-                f'<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>'
-                for name, value in facts.items()),
-            config=html.escape(config)),
-        encoding='utf-8')
+    page = PAGE.render(
+        title=title,
+        rows=rows,
+        pictures={
+            caption: base64.b64encode(picture.read_bytes()).decode()
+            for caption, picture in pictures.items()
+        },
+        facts=facts,
+        config=config)
+    path.write_text(page, encoding='utf-8')
 
 
 def facts_of(cfg: Config, seed: int) -> dict[str, str]:
-    """Say what a run's figures depend on.
+    """List what the results of a run depend on.
 
     Args:
-        cfg (Config): The config of a pair.
-        seed (int): Seed of the trainings.
+        cfg (Config): Config of the run.
+        seed (int): Its seed.
 
     Returns:
-        dict[str, str]: Config, seed, versions, and of each file that names
-        the pair's images the first digits of its SHA-256.
+        dict[str, str]: Config, seed, versions, and the first digits of the
+        SHA-256 of each file that lists the pair's images.
     """
     train, test = cfg.train_dataloader.dataset, cfg.test_dataloader.dataset
     files = {
@@ -111,7 +123,7 @@ def facts_of(cfg: Config, seed: int) -> dict[str, str]:
         'Python': platform.python_version()
     }
     for name in LIBRARIES:
-        # OneDL's packages have other names, but the same modules.
+        # OneDL's packages differ in name, but not in their modules.
         facts[name] = importlib.import_module(name).__version__
     for file in files:
         if file.is_file():
@@ -119,19 +131,3 @@ def facts_of(cfg: Config, seed: int) -> dict[str, str]:
             facts[str(file)] = f'SHA-256 {digest}…'
     return facts
 
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    """Write a table, its first row the heading."""
-    lines = []
-    for tag, row in zip(('th', *('td' for _ in rows[1:])), rows, strict=True):
-        cells = ''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in row)
-        lines.append(f'<tr>{cells}</tr>')
-    return f'<table>{"".join(lines)}</table>'
-
-
-def _figure(caption: str, picture: Path) -> str:
-    """Write a picture with its caption."""
-    data = base64.b64encode(picture.read_bytes()).decode()
-    caption = html.escape(caption)
-    return (f'<h2>{caption}</h2>\n<figure><img alt="{caption}" '
-            f'src="data:image/png;base64,{data}"></figure>')

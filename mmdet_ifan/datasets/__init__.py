@@ -1,4 +1,4 @@
-"""Data sets of the two domains and how they are paired."""
+"""Data sets of the two domains, and the sampler that pairs them."""
 from .domain_coco_dataset import DomainCocoDataset
 from .domain_test_dataset import DomainTestDataset
 from .paired_domain_dataset import PairedDomainDataset

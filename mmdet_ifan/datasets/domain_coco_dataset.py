@@ -1,4 +1,4 @@
-"""COCO boxes of a domain, checked against the configured classes."""
+"""COCO boxes of one domain, checked against the configured classes."""
 import logging
 import os.path as osp
 from pathlib import Path
@@ -10,11 +10,11 @@ from mmdet.registry import DATASETS
 from mmengine.logging import print_log
 
 from ..utils.errors import DataError
-from ..utils.ignored import FLAGS, is_region
 from ..utils.image_files import check_images
 from ..utils.image_names import Place
-from ..utils.json_files import PREPARE, read_coco, read_flag
+from ..utils.json_files import PREPARE, read_coco
 from ..utils.text import name_some, repeated
+from ..utils.values import FLAGS, is_ignored, is_region
 from .unreadable_images import NamesUnreadableImages
 
 #: What training and testing use of a COCO file.
@@ -25,18 +25,18 @@ NEEDED = dict(
 
 
 class _CheckedCOCO(COCO):
-    """COCO without clashes, whose category ids follow the names asked for.
+    """COCO without clashing ids, whose category ids follow the given names.
 
-    The stock class gives them in the file's order and leaves unknown names
-    out, so that labels are silently shifted; of two entries with one id it
-    keeps the last.
+    The stock class returns the ids in the file's order and drops unknown
+    names, which silently shifts the labels. Of two entries with the same id
+    it keeps the last.
     """
 
     def __init__(self, annotation_file: str) -> None:
         super().__init__()
         self.annotation_file = annotation_file
         self.dataset = read_coco(annotation_file, NEEDED)
-        self._read_flags()
+        self._unify_flags()
         self.createIndex()
         self.img_ann_map, self.cat_img_map = self.imgToAnns, self.catToImgs
         for part, key in (('images', 'id'), ('annotations', 'id'),
@@ -44,79 +44,77 @@ class _CheckedCOCO(COCO):
             twice = repeated(entry[key] for entry in self.dataset[part])
             if twice:
                 raise DataError(
-                    f'In {annotation_file} {len(twice)} {key}s stand for '
-                    f'several {part}: {name_some(twice)}. Give each of its '
-                    f'{part} {"an id" if key == "id" else "a name"} of its '
-                    'own.')
+                    f'In {annotation_file} several {part} share the same '
+                    f'{key}: {name_some(twice)}. Give each a unique {key}.')
         unknown = sorted({ann['category_id'] for ann in self.anns.values()
                           } - set(self.cats), key=str)
         if unknown:
             raise DataError(
                 f'{annotation_file} has annotations of categories that it '
-                f'does not list, with the ids {name_some(unknown)}. Add them '
-                'to its categories.')
+                f'does not list: ids {name_some(unknown)}. Add them to its '
+                'categories.')
         stray = [ann['image_id'] for ann in self.anns.values()
                  if ann['image_id'] not in self.imgs]
         if stray:
             print_log(
                 f'{annotation_file} has {len(stray)} annotations of images '
-                f'that it does not list, such as {stray[0]!r}: these boxes '
-                'are not used. Correct their image_id if they should be.',
+                f'that it does not list, such as {stray[0]!r}. These boxes '
+                'are not used; correct their image_id if they should be.',
                 logger='current',
                 level=logging.WARNING)
 
-    def _read_flags(self) -> None:
-        """Make 'iscrowd' say what is ignored.
+    def _unify_flags(self) -> None:
+        """Turn every flag that means ignored into 'iscrowd'.
 
-        The stock class takes any text, even '0', for yes, and drops what
-        'ignore' says, so that it is trained on as background.
+        The stock class takes any text, even '0', for yes. It drops boxes
+        marked with 'ignore', which are then trained on as background.
         """
         for ann in self.dataset['annotations']:
-            flags = {key: read_flag(ann.pop(key, None)) for key in FLAGS}
-            for key, flag in flags.items():
-                if flag is None:
-                    raise DataError(
-                        f'{self.annotation_file} has annotation {ann["id"]} '
-                        f"whose '{key}' is neither 0 nor 1. {PREPARE}")
-            ann['iscrowd'] = int(any(flags.values()))
+            try:
+                ignored = is_ignored(ann)
+            except ValueError as error:
+                raise DataError(f'{self.annotation_file} has annotation '
+                                f'{ann["id"]} {error}. {PREPARE}') from error
+            for key in FLAGS:
+                ann.pop(key, None)
+            ann['iscrowd'] = int(ignored)
 
     def get_cat_ids(self, cat_names: tuple[str, ...]) -> list[int]:
-        """Give the ids of the named categories, in the names' order."""
+        """Give the ids of the named categories, in the order of the names."""
         ids = {cat['name']: cat['id'] for cat in self.dataset['categories']}
         missing = [name for name in cat_names if name not in ids]
         if missing:
             raise DataError(
                 f'{self.annotation_file} lacks the categories '
                 f'{name_some(missing)}; it has {name_some(ids, 20)}. Correct '
-                "metainfo['classes'] in the config or the file: a class has "
-                'one name in the files of both domains.')
+                "metainfo['classes'] in the config, or the file: a class has "
+                'the same name in the files of both domains.')
         return [ids[name] for name in cat_names]
 
 
 @DATASETS.register_module()
 class DomainCocoDataset(NamesUnreadableImages, CocoDataset):
-    """mmdet's ``CocoDataset`` that refuses what cannot fit, before training.
+    """Check a COCO file before training; otherwise mmdet's ``CocoDataset``.
 
-    Annotations of a category that is none, such as ``DontCare``, are ignored
-    for every class, unless it is one of the classes.
+    Boxes of a region such as ``DontCare`` are ignored for every class,
+    unless that name is one of the classes.
 
     Args:
-        data_prefix (dict[str, str], optional): ``img``: the folder below
-            ``data_root`` that the file's names start from. Defaults to None,
-            ``data_root`` itself.
+        data_prefix (dict[str, str], optional): ``img`` is the folder below
+            ``data_root`` that the file names are relative to. Defaults to
+            None, which means ``data_root`` itself.
         ignore_crowds (bool): Whether crowds and other ignored boxes count
             neither as objects nor as background. False makes them background,
             as in the code that the literature runs. Defaults to True.
         **kwargs: Further arguments of ``CocoDataset``, and
-            ``max_unreadable``: how many images that cannot be loaded
-            training skips. Defaults to 0.
+            ``max_unreadable``, the number of images that training may skip
+            because they cannot be loaded. Defaults to 0.
 
     Raises:
         FileNotFoundError: If the annotation file or an image does not exist.
-        DataError: If the file is no COCO file, ids or categories clash in
-            it, it lists an image twice or a damaged one, lacks one of the
-            configured classes or has no images, or ``filter_cfg`` leaves
-            none.
+        DataError: If the file is not a COCO file, has no images, lists an
+            image twice or a damaged one, has clashing ids or category names
+            or lacks a configured class, or if ``filter_cfg`` leaves no image.
     """
 
     COCOAPI = _CheckedCOCO
@@ -137,19 +135,20 @@ class DomainCocoDataset(NamesUnreadableImages, CocoDataset):
         if not osp.exists(self.ann_file):
             raise FileNotFoundError(
                 f'The annotation file {self.ann_file} does not exist: correct '
-                'data_root or ann_file, or prepare the data set (see '
-                'tools/prepare).')
+                'data_root or ann_file, or prepare the data set with '
+                'tools/prepare.')
         self._unusable = self._background = 0
         data_list = super().load_data_list()
         if not data_list:
-            raise DataError(f'{self.ann_file} names no image.')
+            raise DataError(f'{self.ann_file} names no image: correct '
+                            'ann_file, or prepare the data set again.')
         check_images([info['img_path'] for info in data_list], self.ann_file,
-                     "Correct data_root or data_prefix['img'], or get them.",
+                     "Correct data_root or data_prefix['img'], or add them.",
                      self.skippable)
         if self._unusable:
             print_log(
                 f'{self.ann_file} has {self._unusable} boxes without area, '
-                'outside their image or with a side below 1 px: they are not '
+                'outside their image or with a side below 1 px. They are not '
                 'used.',
                 logger='current',
                 level=logging.WARNING)
@@ -164,8 +163,7 @@ class DomainCocoDataset(NamesUnreadableImages, CocoDataset):
         """Read the boxes of an image.
 
         Args:
-            raw_data_info (dict): An image and its annotations, as the file
-                has them.
+            raw_data_info (dict): An image and its annotations in the file.
 
         Returns:
             dict: mmdet's data info.
@@ -192,13 +190,13 @@ class DomainCocoDataset(NamesUnreadableImages, CocoDataset):
         return info
 
     def filter_data(self) -> list[dict]:
-        """Drop images as ``filter_cfg`` says, and say how many.
+        """Drop images as ``filter_cfg`` says, and log how many.
 
         Returns:
-            list[dict]: mmdet's data info of the images that are left.
+            list[dict]: mmdet's data info of the remaining images.
 
         Raises:
-            DataError: If none is left.
+            DataError: If no image remains.
         """
         kept = super().filter_data()
         if not kept:
@@ -213,7 +211,7 @@ class DomainCocoDataset(NamesUnreadableImages, CocoDataset):
             (len(self.data_list) - len(kept),
              'are left out of training: no box of the classes, or too small'),
             (0 if self.test_mode else ignored,
-             'have ignored boxes alone: background beside them')):
+             'have only ignored boxes: all else in them is background')):
             if number:
                 print_log(
                     f'{number} of the {len(self.data_list)} images of '

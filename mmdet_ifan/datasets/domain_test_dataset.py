@@ -9,21 +9,21 @@ from ..utils.errors import DataError
 
 @DATASETS.register_module()
 class DomainTestDataset(ConcatDataset):
-    """Source and target, one after the other, through one pipeline.
+    """Concatenate the test images of source and target.
 
     mmdet's ``MultiDatasetsEvaluator`` with the prefixes ``source`` and
-    ``target`` takes them apart again. That the pipeline is the data set's own
-    lets ``DetInferencer`` find it.
+    ``target`` separates them again. The pipeline is an argument of this data
+    set, where ``DetInferencer`` looks for it.
 
     Args:
-        source (dict): Config of the labelled data set of the source domain.
-        target (dict): The same of the target domain.
-        pipeline (list[dict]): Test pipeline of both.
-        lazy_init (bool): Read no annotation file yet, as ``DetInferencer``
-            asks. Defaults to False.
+        source (dict): Config of the labelled source data set.
+        target (dict): Config of the labelled target data set.
+        pipeline (list[dict]): Test pipeline of both domains.
+        lazy_init (bool): Whether to read no annotation file yet, as
+            ``DetInferencer`` asks for. Defaults to False.
 
     Raises:
-        DataError: If the two have other classes or in another order.
+        DataError: If the two differ in their classes or the order of them.
     """
 
     def __init__(self,
@@ -32,18 +32,13 @@ class DomainTestDataset(ConcatDataset):
                  pipeline: list[dict | BaseTransform],
                  lazy_init: bool = False) -> None:
         super().__init__([
-            dict(
-                domain,
-                pipeline=pipeline,
-                test_mode=True,
-                lazy_init=lazy_init) for domain in (source, target)
-        ],
-                         lazy_init=lazy_init)
-        classes = [
-            ', '.join(dataset.metainfo['classes']) for dataset in self.datasets
-        ]
-        if classes[0] != classes[1]:
+            dict(domain, pipeline=pipeline, test_mode=True,
+                 lazy_init=lazy_init) for domain in (source, target)
+        ], lazy_init=lazy_init)
+        first, second = (', '.join(dataset.metainfo['classes'])
+                         for dataset in self.datasets)
+        if first != second:
             raise DataError(
-                f'The test images of source have the classes {classes[0]}, '
-                f"those of target {classes[1]}: give metainfo['classes'] the "
-                'same names in the same order.')
+                f'The test images of source have the classes {first}, those '
+                f"of target {second}: list the same metainfo['classes'] in "
+                'the same order for both.')

@@ -1,4 +1,4 @@
-"""A labelled source and an unlabelled target, image by image."""
+"""Pairs of a labelled source and an unlabelled target image."""
 import logging
 from collections import Counter
 from typing import Any
@@ -16,24 +16,24 @@ from .unlabelled_dataset import UnlabelledDataset
 
 @DATASETS.register_module()
 class PairedDomainDataset(Dataset):
-    """Pairs of a source and a target item for ``MultiBranchDataPreprocessor``.
+    """Pair source and target items for ``MultiBranchDataPreprocessor``.
 
-    Like mmdet's semi-supervised data, an item has a branch per part:
-    ``{'inputs': {'source': …, 'target': …}, 'data_samples': {…}}``. Which
-    source goes with which target is
-    :class:`~mmdet_ifan.datasets.PairedDomainSampler`'s to draw.
+    An item has one branch per domain, as in mmdet's semi-supervised data:
+    ``{'inputs': {'source': …, 'target': …}, 'data_samples': {…}}``.
+    :class:`~mmdet_ifan.datasets.PairedDomainSampler` draws the pairs. A class
+    without a source box gets a warning.
 
     Args:
-        source (dict or BaseDetDataset): The labelled data set; its
-            ``metainfo`` is the pair's.
-        target (dict or UnlabelledDataset): The unlabelled one.
-        augmentation (list[dict], optional): Transforms of both domains,
-            before the last of each pipeline, which packs. Defaults to None.
+        source (dict or BaseDetDataset): Labelled data set; the pair has its
+            ``metainfo``.
+        target (dict or UnlabelledDataset): Unlabelled data set.
+        augmentation (list[dict], optional): Transforms that are inserted
+            before the last one, which packs, in both pipelines. Defaults to
+            None.
 
     Raises:
         TypeError: If the target's class could read annotations.
-        DataError: If source has no box, or its pipeline loads none. Classes
-            without one are warned of.
+        DataError: If source has no box, or its pipeline loads none.
     """
 
     def __init__(self, source: ConfigType | BaseDetDataset,
@@ -64,14 +64,12 @@ class PairedDomainDataset(Dataset):
         return self.source.metainfo
 
     def full_init(self) -> None:
-        """Load both lists and check what source can teach."""
+        """Load both lists and check that source has boxes of each class."""
         self.source.full_init()
         self.target.full_init()
         counts = self.count_boxes()
-        absent = [
-            name for label, name in enumerate(self.metainfo['classes'])
-            if not counts[label]
-        ]
+        absent = [name for label, name in enumerate(self.metainfo['classes'])
+                  if not counts[label]]
         source = getattr(self.source, 'ann_file', '') or 'The source'
         if not counts:
             raise DataError(
@@ -80,21 +78,21 @@ class PairedDomainDataset(Dataset):
                 "ann_file or metainfo['classes'].")
         if absent:
             print_log(
-                f'{source} has no box of {", ".join(absent)}, which the '
-                'detector therefore cannot learn. Correct ann_file, or take '
-                "these classes out of metainfo['classes'].",
+                f'{source} has no box of {", ".join(absent)}, so the detector '
+                'cannot learn them. Correct ann_file, or remove these classes '
+                "from metainfo['classes'].",
                 logger='current',
                 level=logging.WARNING)
 
     def count_boxes(self) -> Counter[int]:
-        """Count source's boxes of each class, those marked crowd left out."""
+        """Count the source boxes of each class, without ignored ones."""
         return Counter(
             instance['bbox_label'] for i in range(len(self.source))
             for instance in self.source.get_data_info(i)['instances']
             if not instance['ignore_flag'])
 
     def get_data_info(self, pair: tuple[int, int]) -> dict[str, dict]:
-        """Tell what is known of a pair without loading its images.
+        """Give the data info of a pair without loading its images.
 
         Args:
             pair (tuple[int, int]): Source and target index.
@@ -108,7 +106,7 @@ class PairedDomainDataset(Dataset):
             target=self.target.get_data_info(target))
 
     def __len__(self) -> int:
-        """Number of source images: an epoch is one pass through them."""
+        """Count the source images; an epoch is one pass through them."""
         return len(self.source)
 
     def __getitem__(self, pair: tuple[int, int]) -> dict[str, dict[str, Any]]:
@@ -122,7 +120,7 @@ class PairedDomainDataset(Dataset):
             branches ``source`` and ``target``.
 
         Raises:
-            TypeError: If the index is no pair.
+            TypeError: If the index is not a pair.
         """
         if not isinstance(pair, tuple):
             raise TypeError(
@@ -130,7 +128,5 @@ class PairedDomainDataset(Dataset):
                 f'but got {pair!r}: set sampler=dict(type='
                 "'PairedDomainSampler') in the data loader.")
         source, target = self.source[pair[0]], self.target[pair[1]]
-        return {
-            key: dict(source=source[key], target=target[key])
-            for key in source
-        }
+        return {key: dict(source=source[key], target=target[key])
+                for key in source}

@@ -1,4 +1,4 @@
-"""Independent draws from the two domains."""
+"""Sampler that draws from the two domains independently."""
 from collections.abc import Iterator
 from itertools import count, islice
 
@@ -12,33 +12,34 @@ from .paired_domain_dataset import PairedDomainDataset
 
 @DATA_SAMPLERS.register_module()
 class PairedDomainSampler(Sampler):
-    """Endless pairs of a source and a target index.
+    """Draw an endless stream of pairs of a source and a target index.
 
-    Each domain is gone through permutation after permutation, and the
-    permutations of the two are drawn independently: where both domains show
-    the same N scenes (Cityscapes and its foggy twin), a pair shows one scene
-    twice with a chance of 1/N. The stream depends on the seed alone; the
-    ranks share it out, so each draws pairs of its own.
+    Each domain runs through one random permutation after another, drawn
+    independently of the other domain. Where both show the same N scenes
+    (Cityscapes and its foggy twin), a pair shows the same scene twice with
+    probability 1/N. The stream depends on the seed alone and is split among
+    the ranks.
 
-    A run that counts epochs takes the stream in pieces: as many pairs as there
-    are source images, and, as mmengine's ``DefaultSampler`` does, so many more
-    that each rank has equally many. The next epoch goes on behind them.
+    A run that counts epochs takes the stream in pieces. A piece has as many
+    pairs as there are source images, rounded up to a multiple of the number
+    of ranks as in mmengine's ``DefaultSampler``. The next epoch continues
+    behind it.
 
     Args:
         dataset (PairedDomainDataset): The paired data set.
-        seed (int, optional): Seed. Defaults to None: one that all ranks
-            share.
+        seed (int, optional): Seed. Defaults to None, a random one that all
+            ranks share.
 
     Attributes:
-        start (int): Where in the stream iterators begin, in pairs of all
-            ranks together: a resumed run need not load the past, and the
-            past may have had another number of ranks.
+        start (int): Position in the stream where iterators begin, in pairs
+            of all ranks. It lets a resumed run skip the pairs already seen,
+            whatever number of ranks saw them.
         by_epoch (bool): Whether an iterator ends with the epoch.
-        epoch (int): The epoch that the next iterator gives.
-        first_epoch (int): The epoch that begins at ``start``.
+        epoch (int): Epoch of the next iterator.
+        first_epoch (int): Epoch that begins at ``start``.
 
     Raises:
-        TypeError: If ``dataset`` is no ``PairedDomainDataset``.
+        TypeError: If ``dataset`` is not a ``PairedDomainDataset``.
     """
 
     def __init__(self,
@@ -57,44 +58,42 @@ class PairedDomainSampler(Sampler):
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         """Yield this rank's pairs of (source index, target index)."""
-        source, target = (
-            self._indices(domain, size)
-            for domain, size in enumerate(self.sizes))
+        source, target = (self._indices(domain, size)
+                          for domain, size in enumerate(self.sizes))
         begin, end = self.span if self.by_epoch else (self.start, None)
-        return islice(
-            zip(source, target, strict=True),
-            begin + self.rank, end, self.world_size)
+        return islice(zip(source, target, strict=True), begin + self.rank,
+                      end, self.world_size)
 
     def __len__(self) -> int:
-        """Pairs of this rank until source has been seen once."""
+        """Count the pairs of this rank in one pass through source."""
         return -(-self.sizes[0] // self.world_size)
 
     @property
     def span(self) -> tuple[int, int]:
-        """tuple[int, int]: Where in the stream the epoch begins and ends."""
+        """tuple[int, int]: Positions where the epoch begins and ends."""
         each = len(self) * self.world_size
         begin = self.start + (self.epoch - self.first_epoch) * each
         return begin, begin + each
 
     def skip(self, num_samples: int) -> None:
-        """Let iterators begin later; the OneDL loop looks for this method.
+        """Let iterators begin later; the OneDL loop calls this method.
 
         Args:
-            num_samples (int): Pairs of this rank to leave out, >= 0, counted
-                from the beginning of the stream.
+            num_samples (int): Number of this rank's pairs to skip from the
+                beginning of the stream, >= 0.
         """
         self.start = num_samples * self.world_size
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch; an endless iterator has none.
+        """Set the epoch of the next iterator; an endless one ignores it.
 
         Args:
-            epoch (int): Its number, counted from 0.
+            epoch (int): Number of the epoch, from 0.
         """
         self.epoch = epoch
 
     def _indices(self, domain: int, size: int) -> Iterator[int]:
-        """Give endless permutations of one domain's indices."""
+        """Yield one permutation of a domain's indices after another."""
         for epoch in count():
             generator = np.random.default_rng([self.seed, domain, epoch])
             yield from generator.permutation(size).tolist()

@@ -1,7 +1,7 @@
-"""Random states, taken from and given to the processes of a training.
+"""Get and set the random states of the processes of a run.
 
-Augmentation draws in the workers of the data loader. Each batch brings its
-worker's state along, so that a checkpoint can keep it.
+Augmentation draws random numbers in the workers of the data loader. Each
+batch carries the state of its worker, so that a checkpoint can store it.
 """
 import random
 from collections.abc import Callable, Sequence
@@ -17,32 +17,32 @@ RandomState = dict[str, Any]
 
 
 def get_random_state() -> RandomState:
-    """Give the states of this process's global generators.
+    """Get the states of this process's global generators.
 
     Returns:
-        dict: Those of ``python``, ``numpy`` and ``torch``, and, where one is
-        in use, of the ``cuda`` device; numbers and bytes only, which every
-        loader of checkpoints accepts.
+        dict: States of ``python``, ``numpy``, ``torch`` and, if in use,
+        ``cuda``. They are numbers and bytes only, which safe loading of
+        checkpoints accepts.
     """
     numpy = np.random.get_state(legacy=False)
     numpy['state']['key'] = numpy['state']['key'].tolist()
     state = dict(
         python=random.getstate(),
         numpy=numpy,
-        torch=_to_bytes(torch.get_rng_state()))
+        torch=torch.get_rng_state().numpy().tobytes())
     # Not in a worker, where CUDA is not initialised.
     if torch.cuda.is_initialized():
-        state['cuda'] = _to_bytes(torch.cuda.get_rng_state())
+        state['cuda'] = torch.cuda.get_rng_state().numpy().tobytes()
     return state
 
 
 def set_random_state(state: RandomState) -> None:
-    """Go on from :func:`get_random_state`.
+    """Restore the states of :func:`get_random_state`.
 
     Args:
-        state (dict): What it gave, in this process or another.
+        state (dict): The states, from this process or another.
     """
-    # A pinning data loader makes lists of tuples.
+    # A pinning data loader turns tuples into lists.
     version, words, gauss = state['python']
     random.setstate((version, tuple(words), gauss))
     np.random.set_state(state['numpy'])
@@ -52,7 +52,7 @@ def set_random_state(state: RandomState) -> None:
 
 
 class WorkerBatch(dict):
-    """A batch with the state of its worker after it; else a dictionary.
+    """Batch that carries the state of its worker after loading it.
 
     Args:
         batch (dict): The batch.
@@ -66,13 +66,13 @@ class WorkerBatch(dict):
 
 @FUNCTIONS.register_module()
 def collate_with_random_state(items: Sequence[dict]) -> dict:
-    """Collate like mmengine's ``pseudo_collate``; in a worker, add its state.
+    """Collate like mmengine's ``pseudo_collate`` and add a worker's state.
 
     Args:
-        items (Sequence[dict]): The items of the batch.
+        items (Sequence[dict]): Items of the batch.
 
     Returns:
-        dict: The batch, in a worker a :class:`WorkerBatch`.
+        dict: The batch; a :class:`WorkerBatch` if a worker loaded it.
     """
     batch = pseudo_collate(items)
     if get_worker_info() is None:
@@ -83,12 +83,13 @@ def collate_with_random_state(items: Sequence[dict]) -> dict:
 def start_worker_from(states: Sequence[tuple[int, RandomState | None]],
                       init: Callable[[int], None] | None,
                       worker_id: int) -> None:
-    """Initialise a worker as another, then give it a state, if there is one.
+    """Let a worker take the place of another one, and restore its state.
 
     Args:
-        states (Sequence[tuple[int, dict | None]]): For each worker whose place
-            it takes, and the state.
-        init (Callable, optional): What initialises a worker else.
+        states (Sequence[tuple[int, dict | None]]): For each worker, the
+            number of the worker whose place it takes, and the state of that
+            one, if known.
+        init (Callable, optional): Function that initialises a worker.
         worker_id (int): Number of the worker.
     """
     number, state = states[worker_id]
@@ -98,11 +99,6 @@ def start_worker_from(states: Sequence[tuple[int, RandomState | None]],
         set_random_state(state)
 
 
-def _to_bytes(state: torch.Tensor) -> bytes:
-    """Write a state of torch as bytes."""
-    return state.numpy().tobytes()
-
-
 def _to_tensor(state: bytes) -> torch.Tensor:
-    """Read a state of torch, uint8 of shape (N, )."""
+    """Turn bytes into a state of torch, uint8 of shape (N, )."""
     return torch.frombuffer(bytearray(state), dtype=torch.uint8)

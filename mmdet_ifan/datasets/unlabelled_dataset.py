@@ -1,4 +1,4 @@
-"""A target domain: images, and nothing but images."""
+"""Data set of a target domain: images without annotations."""
 import os.path as osp
 from pathlib import Path
 from typing import Any
@@ -16,22 +16,22 @@ from .unreadable_images import NamesUnreadableImages
 
 @DATASETS.register_module()
 class UnlabelledDataset(NamesUnreadableImages, BaseDetDataset):
-    """Images of which no annotation is ever read.
+    """List images and never read an annotation.
 
     Args:
-        images (str): Where the images are, relative to ``data_root``: a
-            folder, searched with its sub-folders; a text file with one path a
-            line; or a COCO file, of which only ``images`` is read. The paths
-            of a list or COCO file are relative to ``data_prefix['img']``.
+        images (str): Path relative to ``data_root``: a folder, which is
+            searched with its sub-folders; a text file with one path per
+            line; or a COCO file, of which only ``images`` is read. Paths in
+            a list or COCO file are relative to ``data_prefix['img']``.
         **kwargs: Arguments of mmdet's ``BaseDetDataset``, above all
             ``data_root``, ``data_prefix`` and ``pipeline``, and
-            ``max_unreadable``: how many images that cannot be loaded
-            training skips. Defaults to 0.
+            ``max_unreadable``, the number of images that training may skip
+            because they cannot be loaded. Defaults to 0.
 
     Raises:
-        FileNotFoundError: If ``images`` or one of them does not exist.
-        DataError: If there is no image, one is listed twice or damaged, or
-            the list is malformed.
+        FileNotFoundError: If ``images`` or one of the images does not exist.
+        DataError: If there is no image, if an image is listed twice or is
+            damaged, or if the list is malformed.
     """
 
     METAINFO: dict = dict()
@@ -49,8 +49,8 @@ class UnlabelledDataset(NamesUnreadableImages, BaseDetDataset):
         path = osp.join(self.data_root, self.images)
         if not osp.exists(path):
             raise FileNotFoundError(
-                f'The target images {path} do not exist: correct images or '
-                'data_root of the UnlabelledDataset.')
+                f'The target images {path} do not exist: correct "images" or '
+                '"data_root" of the UnlabelledDataset.')
         if osp.isdir(path):
             paths = [osp.join(path, name) for name in images_below(path)]
         else:
@@ -62,7 +62,7 @@ class UnlabelledDataset(NamesUnreadableImages, BaseDetDataset):
                             f'{", ".join(IMAGE_SUFFIXES)}).')
         check_images(
             paths, path,
-            "Correct data_root or data_prefix['img'], or take them out.",
+            "Correct data_root or data_prefix['img'], or remove their names.",
             self.skippable)
         return [
             dict(img_path=img_path, img_id=i, instances=[])
@@ -71,14 +71,14 @@ class UnlabelledDataset(NamesUnreadableImages, BaseDetDataset):
 
 
 def _listed_images(path: str) -> list[str]:
-    """Name the images of a text list or of a COCO file."""
+    """Read the image names in a text list or COCO file."""
     if path.lower().endswith('.json'):
         images = read_coco(path, dict(images=['file_name']))['images']
         return [image['file_name'] for image in images]
     try:
-        # Windows' editors begin a file with a byte-order mark.
+        # Editors on Windows begin a file with a byte-order mark.
         lines = mmengine.list_from_file(path, encoding='utf-8-sig')
     except UnicodeDecodeError as error:
-        raise DataError(f'{path} is no text in UTF-8 ({error}): name a '
+        raise DataError(f'{path} is not text in UTF-8 ({error}): name a '
                         'folder, a text list or a COCO file.') from error
     return [line.strip() for line in lines if line.strip()]

@@ -1,4 +1,4 @@
-"""What a data set does about images that cannot be loaded."""
+"""Name, skip and count images that cannot be loaded."""
 import logging
 import os.path as osp
 from typing import Any
@@ -12,16 +12,16 @@ from ..utils.text import name_some
 
 
 class NamesUnreadableImages:
-    """Part of a data set: an image that cannot be loaded is named.
+    """Let a data set name, skip and count images that cannot be loaded.
 
     Args:
-        max_unreadable (int): So many images training skips, each whenever it
-            is drawn, for the one that follows it in the list; one more is an
-            error. While testing, the first one is. Defaults to 0.
+        max_unreadable (int): Maximum number of distinct unreadable images
+            that training may skip; each is replaced by the next one in the
+            list. Testing skips none. Defaults to 0.
 
     Attributes:
-        unreadable (Tensor): Booleans (N, ), which images were found
-            unreadable. The workers of a data loader share it.
+        unreadable (Tensor): Images found unreadable so far, booleans of
+            shape (N, ). The workers of a data loader share it.
     """
 
     def __init__(self, *args: Any, max_unreadable: int = 0,
@@ -34,29 +34,29 @@ class NamesUnreadableImages:
 
     @property
     def skippable(self) -> int:
-        """int: So many unreadable images are no error."""
+        """int: Maximum number of images that may be skipped."""
         return 0 if self.test_mode else self.max_unreadable  # type: ignore
 
     def full_init(self) -> None:
-        """Read the list of images."""
+        """Read the list of images, and mark none as unreadable."""
         super().full_init()  # type: ignore[misc]
         if not hasattr(self, 'unreadable'):
             self.unreadable = torch.zeros(
                 len(self), dtype=torch.bool).share_memory_()  # type: ignore
 
     def prepare_data(self, idx: int) -> Any:
-        """Load an image and what belongs to it through the pipeline.
+        """Load an image with its annotations through the pipeline.
 
         Args:
             idx (int): Index of the image.
 
         Returns:
-            Any: What the pipeline makes of it, or of the next image if it
+            Any: Result of the pipeline; that of the next image if this one
             cannot be loaded.
 
         Raises:
-            DataError: If it is one unreadable image too many, or its folder
-                is gone.
+            DataError: If too many images are unreadable, or the image's
+                folder is gone.
         """
         try:
             return super().prepare_data(idx)  # type: ignore[misc]
@@ -65,12 +65,12 @@ class NamesUnreadableImages:
             what = f'The image {path} cannot be loaded ({error})'
             if not osp.isdir(osp.dirname(path)):
                 raise DataError(
-                    f'{what}: its folder is gone. Is its disk still there? '
-                    'Then resume the training.') from error
+                    f'{what}: its folder is gone. Check that its disk is '
+                    'mounted, then resume the run.') from error
             if not self.skippable:
                 raise DataError(
-                    f'{what}: get a whole copy of it, or take it out of its '
-                    'list or folder.') from error
+                    f'{what}: replace it with an intact copy, or remove it '
+                    'from its list or folder.') from error
             following = (idx + 1) % len(self.unreadable)
             if not self.unreadable[idx]:
                 self.unreadable[idx] = True
@@ -84,13 +84,13 @@ class NamesUnreadableImages:
                     f'{what}. {int(self.unreadable.sum())} of '
                     f'{len(self.unreadable)} images cannot, and '
                     f'max_unreadable allows {self.skippable}: '
-                    f'{name_some(self.unreadable_paths())}. Get whole copies '
-                    'of them, or take them out.') from error
-        # Not a random one: which it is depends on nothing but the list.
+                    f'{name_some(self.unreadable_paths())}. Replace them with '
+                    'intact copies, or remove them.') from error
+        # Not a random image: the replacement depends on the list alone.
         return self.prepare_data(following)
 
     def unreadable_paths(self) -> list[str]:
-        """Name the images that were found unreadable so far."""
+        """List the images that were found unreadable so far."""
         indices = self.unreadable.nonzero()[:, 0].tolist()
         return [self._path(i) for i in indices]
 

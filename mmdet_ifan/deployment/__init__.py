@@ -1,4 +1,4 @@
-"""Taking the trained detector away."""
+"""Export of the trained detector, and prediction with it."""
 from ..engine.checks.checkpoint import load_fitting, plain_state
 from .checkpoint_config import checkpoint_config
 from .onnx_graph import to_onnx

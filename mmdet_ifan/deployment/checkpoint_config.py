@@ -1,8 +1,7 @@
-"""The config that a checkpoint holds, read as data.
+"""The config in a checkpoint, read as data.
 
-mmengine runs it: a config is a Python program, and a ``type`` in it may be
-any function by its path. So neither is done with what a stranger may have
-written.
+mmengine runs a config as a Python program, and a ``type`` in it may name any
+function by its path. A stranger's checkpoint must do neither.
 """
 from collections.abc import Iterator
 
@@ -17,29 +16,29 @@ from ..utils.config_values import read_values
 from ..utils.errors import DataError
 from .peel_off import COMPANIONS, parts_of
 
-#: What running a detector needs of a config.
+#: The parts of a config that a detector needs to run.
 PARTS = ('default_scope', 'model', 'test_dataloader', 'visualizer')
-#: What a config may import: this package, and the files that it exports.
+#: Modules that a config may import: this package and its exported files.
 IMPORTS = ('mmdet_ifan', 'mmdet_ifan.patch_mmengine',
            *(companion.file for companion in COMPANIONS))
-#: Ours instead of what is in these files, which may be anybody's.
+#: Our classes replace those in the exported files, which may be anybody's.
 OURS = {companion.plain: companion.ours for companion in COMPANIONS}
-#: mmcv's operators, which are in no registry.
+#: Operators of mmcv, which are in no registry.
 OPERATORS = ('nms', 'soft_nms', 'RoIAlign', 'RoIPool')
 
 
 def checkpoint_config(checkpoint: str) -> Config:
-    """Read the config that a checkpoint holds.
+    """Read the config in a checkpoint.
 
     Args:
-        checkpoint (str): File or address.
+        checkpoint (str): File or address of the checkpoint.
 
     Returns:
         Config: Its model, test data and visualizer.
 
     Raises:
-        DataError: If it holds none, one without such a part, or one that is
-            more than values and names of registered classes.
+        DataError: If there is no config, if one of these parts is missing, or
+            if it holds more than values and names of registered classes.
     """
     loaded = load_checkpoint(checkpoint)
     text = loaded.get('meta', {}).get('cfg')
@@ -58,7 +57,7 @@ def checkpoint_config(checkpoint: str) -> Config:
 
 
 def _read(text: str) -> Config:
-    """Read a config without running it; a KeyError is a part missing."""
+    """Read a config without running it; a missing part is a KeyError."""
     values = read_values(text, (*PARTS, 'custom_imports'))
     parts = {key: values[key] for key in PARTS}
     for module in values.get('custom_imports', {}).get('imports', []):
@@ -76,7 +75,7 @@ def _read(text: str) -> Config:
 
 
 def _registered() -> Iterator[str]:
-    """Names of all classes in the registries of mmengine and mmdet."""
+    """Yield the names of all classes registered in mmengine and mmdet."""
     for module in (mmengine_registry, mmdet_registry):
         for value in vars(module).values():
             if isinstance(value, Registry):

@@ -1,9 +1,10 @@
-"""Write the detector as ONNX, for images of one size."""
+"""The detector as an ONNX graph, for images of one size."""
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from mmcv.ops.nms import NMSop
@@ -11,7 +12,7 @@ from mmcv.ops.roi_align import RoIAlignFunction
 from mmdet.models.task_modules.coders import delta_xywh_bbox_coder
 from torch import Tensor, nn
 
-#: The first with NonMaxSuppression and RoiAlign as they are used here.
+#: The first version with NonMaxSuppression and RoiAlign as used here.
 OPSET = 16
 
 
@@ -20,11 +21,11 @@ def check_onnx(model: nn.Module, size: tuple[int, int]) -> None:
 
     Args:
         model (nn.Module): The ``FasterRCNN``.
-        size (tuple[int, int]): H and W.
+        size (tuple[int, int]): Height and width of the image in pixels.
 
     Raises:
-        ValueError: If the package ``onnx`` is missing or the size does not
-            suit the detector.
+        ValueError: If the package ``onnx`` is missing, or the detector cannot
+            take images of this size.
     """
     if find_spec('onnx') is None:
         raise ValueError('ONNX needs the package onnx, which is not '
@@ -39,15 +40,15 @@ def check_onnx(model: nn.Module, size: tuple[int, int]) -> None:
 def to_onnx(model: nn.Module, path: Path, size: tuple[int, int]) -> None:
     """Write a Faster R-CNN as one ONNX graph.
 
-    Its input ``image`` is of shape (1, 3, H, W): B, G, R from 0 to 255, as
-    OpenCV reads them, at the size at which the detector is to see it. Its
-    outputs are ``boxes`` (N, 4), x1, y1, x2, y2 in px of that image,
-    ``scores`` (N, ) and ``labels`` (N, ), indices of the classes.
+    Its input ``image`` of shape (1, 3, H, W) holds B, G, R from 0 to 255, as
+    OpenCV reads them, already resized for the detector. Its outputs are
+    ``boxes`` (N, 4), x1, y1, x2, y2 in pixels of that image, ``scores``
+    (N, ) in [0, 1] and ``labels`` (N, ), indices of the classes.
 
     Args:
-        model (nn.Module): The ``FasterRCNN`` that :func:`export` gives.
+        model (nn.Module): The ``FasterRCNN`` that :func:`export` returns.
         path (Path): File to write.
-        size (tuple[int, int]): H and W.
+        size (tuple[int, int]): H and W in pixels.
 
     Raises:
         ValueError: See :func:`check_onnx`.
@@ -67,11 +68,11 @@ def to_onnx(model: nn.Module, path: Path, size: tuple[int, int]) -> None:
 
 
 class OneImage(nn.Module):
-    """What the graph computes: from pixels to boxes.
+    """The computation of the graph, from pixels to boxes.
 
     Args:
         model (nn.Module): The ``FasterRCNN``.
-        size (tuple[int, int]): Height and width of the image in px.
+        size (tuple[int, int]): Height and width of the image in pixels.
     """
 
     def __init__(self, model: nn.Module, size: tuple[int, int]) -> None:
@@ -85,7 +86,7 @@ class OneImage(nn.Module):
             scale_factor=(1., 1.))
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Give boxes, scores and labels; see :func:`to_onnx`."""
+        """Detect in one image; see :func:`to_onnx` for shapes."""
         model: Any = self.model
         preprocess = model.data_preprocessor
         if preprocess._channel_conversion:
@@ -105,7 +106,7 @@ class OneImage(nn.Module):
             img_meta=self.meta,
             rescale=False,
             rcnn_test_cfg=model.test_cfg.rcnn)
-        # mmdet leaves the threshold out of what it gives an exporter.
+        # mmdet omits the threshold in what it gives to an exporter.
         kept = found.scores > model.test_cfg.rcnn.score_thr
         return found.bboxes[kept], found.scores[kept], found.labels[kept]
 
@@ -114,35 +115,23 @@ class OneImage(nn.Module):
 def _operators_of_onnx() -> Iterator[None]:
     """Write mmcv's operators as ONNX's own while a graph is traced.
 
-    mmcv writes them as operators of its own, which only its runtime plugin
-    knows; mmdet's box decoding for exporters imports a module that mmcv 2 has
-    no more.
+    mmcv writes custom operators that only its runtime plugin knows, and
+    mmdet's box decoding for exporters imports a module that mmcv 2 lacks.
     """
-    replaced: list[tuple[Any, str, Any]] = [
-        (RoIAlignFunction, 'symbolic', staticmethod(_roi_align)),
-        (NMSop, 'symbolic', staticmethod(_nms)),
-        (delta_xywh_bbox_coder, 'onnx_delta2bbox',
-         delta_xywh_bbox_coder.delta2bbox),
-    ]
-    # None where the attribute is inherited.
-    before = [(owner, name, vars(owner).get(name))
-              for owner, name, _ in replaced]
-    try:
-        for owner, name, value in replaced:
-            setattr(owner, name, value)
+    # NMSop has no such attribute, which is created and removed again.
+    with patch.object(RoIAlignFunction, 'symbolic',
+                      staticmethod(_roi_align)), patch.object(
+                          NMSop, 'symbolic', staticmethod(_nms),
+                          create=True), patch.object(
+                              delta_xywh_bbox_coder, 'onnx_delta2bbox',
+                              delta_xywh_bbox_coder.delta2bbox):
         yield
-    finally:
-        for owner, name, value in before:
-            if value is None:
-                delattr(owner, name)
-            else:
-                setattr(owner, name, value)
 
 
 def _roi_align(g: Any, feats: Any, rois: Any, output_size: tuple[int, int],
                spatial_scale: float, sampling_ratio: int, pool_mode: str,
                aligned: bool) -> Any:
-    """RoIAlign as ONNX has it; the arguments are mmcv's."""
+    """Write RoIAlign as ONNX's operator; the arguments are mmcv's."""
     index = g.op('Cast', g.op('Gather', rois, _constant(g, 0), axis_i=1),
                  to_i=torch.onnx.TensorProtoDataType.INT64)
     boxes = g.op('Gather', rois, _constant(g, [1, 2, 3, 4]), axis_i=1)
@@ -162,7 +151,7 @@ def _roi_align(g: Any, feats: Any, rois: Any, output_size: tuple[int, int],
 
 def _nms(g: Any, boxes: Any, scores: Any, iou_threshold: float, offset: int,
          score_threshold: float, max_num: int) -> Any:
-    """Non-maximum suppression as ONNX has it; the arguments are mmcv's."""
+    """Write NMS as ONNX's operator; the arguments are mmcv's."""
     limit = max_num if max_num > 0 else torch.iinfo(torch.int32).max
     kept = g.op(
         'NonMaxSuppression',
@@ -174,5 +163,5 @@ def _nms(g: Any, boxes: Any, scores: Any, iou_threshold: float, offset: int,
 
 
 def _constant(g: Any, value: Any) -> Any:
-    """Put a number or a list of them into the graph."""
+    """Add a number or a list of numbers to the graph."""
     return g.op('Constant', value_t=torch.tensor(value))

@@ -1,4 +1,4 @@
-"""Peel the alignments off: a stock Faster R-CNN is left."""
+"""Export without the alignments, which leaves a stock Faster R-CNN."""
 import inspect
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,15 +26,15 @@ from .onnx_graph import check_onnx, to_onnx
 
 
 class Companion(NamedTuple):
-    """A file of ours that goes with a detector, as mmdet lacks what is in it.
+    """A module of ours that mmdet lacks and an exported detector takes along.
 
-    Under names of its own, so that both can be loaded.
+    File and class get names of their own, so both can be loaded.
 
     Attributes:
-        module (ModuleType): It; nothing else of ours is imported by it.
-        ours (str): Registered name of what is in it.
-        plain (str): The same in the file.
-        file (str): Name of the file, without ``.py``.
+        module (ModuleType): The module, which imports nothing else of ours.
+        ours (str): Registered name of its class.
+        plain (str): Registered name in the exported file.
+        file (str): Name of the exported file, without ``.py``.
     """
 
     module: ModuleType
@@ -47,33 +47,34 @@ COMPANIONS = (
     Companion(tapped_vgg, 'TappedVGG', 'PlainVGG', 'plain_vgg'),
     Companion(timm_taps, 'TimmTaps', 'PlainTimm', 'plain_timm'),
 )
-#: What a test needs of our configs, besides the model and the data.
+#: The parts of our configs that testing needs besides model and data.
 RUNTIME = ('default_scope', 'env_cfg', 'vis_backends', 'visualizer',
            'log_processor', 'log_level')
 
 
 def plain_model(cfg: Config) -> ConfigDict:
-    """Describe what an ``IFANDetector`` runs when it predicts.
+    """Convert an ``IFANDetector`` to the ``FasterRCNN`` that it tests as.
 
     Args:
-        cfg (Config): Its config.
+        cfg (Config): Config of the ``IFANDetector``.
 
     Returns:
-        ConfigDict: Config of a ``FasterRCNN``; the backbone's type stays.
+        ConfigDict: Model config of a ``FasterRCNN``; the backbone's type
+        stays.
 
     Raises:
-        ValueError: If it is no plain Faster R-CNN when it predicts.
+        ValueError: If the detector does not test as a plain Faster R-CNN.
     """
     model = cfg.model.to_dict()
     roi_head = model['roi_head']
     types = (model['type'], roi_head['type'])
     if types != ('IFANDetector', 'StandardRoIHead'):
         raise ValueError(
-            'Only an IFANDetector with a StandardRoIHead is a plain Faster '
-            f'R-CNN once it is trained, but this is a {types[0]} with a '
-            f'{types[1]}.')
+            'Only an IFANDetector with a StandardRoIHead tests as a plain '
+            f'Faster R-CNN and can be exported, but this is a {types[0]} with '
+            f'a {types[1]}.')
     backbone = model['backbone']
-    # The weights are not to be downloaded again.
+    # No weights are to be downloaded.
     backbone['init_cfg'] = None
     roi_head['bbox_head'].pop('init_cfg', None)
     if issubclass(MODELS.get(model['neck']['type']),
@@ -88,7 +89,7 @@ def plain_model(cfg: Config) -> ConfigDict:
                 'out_indices', default)[-1:]
         del model['neck']
     model.pop('alignments', None)
-    # Only training assigns.
+    # Testing assigns nothing.
     for each in parts_of(model):
         if each['type'] == 'RegionIgnoringAssigner':
             each['type'] = 'MaxIoUAssigner'
@@ -99,23 +100,23 @@ def plain_model(cfg: Config) -> ConfigDict:
 
 
 def plain_config(cfg: Config) -> Config:
-    """Write a config of mmdet's own types for what testing runs.
+    """Convert a config to mmdet's own types, for testing.
 
     Args:
         cfg (Config): Config of an ``IFANDetector``.
 
     Returns:
-        Config: Model, the target's test set with ``CocoMetric``, and runtime.
-        It imports the companions of the detector, if it has any.
+        Config: The model, the target test set with ``CocoMetric``, and the
+        runtime. It imports the companions that the detector needs.
 
     Raises:
-        ValueError: If the detector is no plain Faster R-CNN when it predicts,
-            or the config has no test data.
+        ValueError: If the detector does not test as a plain Faster R-CNN, or
+            the config has no test data.
     """
     if cfg.get('test_dataloader') is None:
         raise ValueError(
             'The config has no test_dataloader, whose pipeline the detector '
-            'needs: give a config that has one.')
+            'needs: choose a config with one.')
     model = plain_model(cfg)
     plain: dict[str, Any] = dict(model=model)
     imports = set()
@@ -130,7 +131,7 @@ def plain_config(cfg: Config) -> Config:
     loader = cfg.test_dataloader.to_dict()
     target, pipeline = (
         loader['dataset'][key] for key in ('target', 'pipeline'))
-    # As DomainCocoDataset has it.
+    # The default of DomainCocoDataset.
     target.setdefault('data_prefix', dict(img=''))
     loader['dataset'] = dict(
         target, type='CocoDataset', test_mode=True, pipeline=pipeline)
@@ -148,13 +149,13 @@ def plain_config(cfg: Config) -> Config:
 
 
 def parts_of(node: Any) -> Iterator[dict]:
-    """Find whatever has a ``type`` in a config, at any depth.
+    """Find every dict with a ``type`` in a config, at any depth.
 
     Args:
         node (Any): A value of the config.
 
     Yields:
-        dict: One that has a ``type``; changing that changes the config.
+        dict: A part of the config itself, so it can be changed.
     """
     if isinstance(node, dict):
         if 'type' in node:
@@ -171,21 +172,21 @@ def export(cfg: Config,
            onnx_size: tuple[int, int] | None = None) -> nn.Module:
     """Write ``config.py``, ``weights.pth`` and the files that they need.
 
-    Nothing is written if something is wrong.
+    Everything is checked before the first file is written.
 
     Args:
         cfg (Config): Config of an ``IFANDetector``.
         checkpoint (str): Its checkpoint.
-        out (Path): Folder, which is made.
-        onnx_size (tuple[int, int], optional): Write ``detector.onnx`` as
-            well, for images of this height and width. Defaults to None.
+        out (Path): Folder to create and write to.
+        onnx_size (tuple[int, int], optional): Height and width in pixels for
+            which to write ``detector.onnx`` as well. Defaults to None.
 
     Returns:
         nn.Module: The stock detector with these weights.
 
     Raises:
-        ValueError: If the detector is no plain Faster R-CNN when it predicts,
-            or the checkpoint does not fit the config, has other classes or
+        ValueError: If the detector does not test as a plain Faster R-CNN, or
+            if the checkpoint does not fit the config, has other classes or
             does not name them; see also :func:`to_onnx`.
     """
     init_default_scope('mmdet')
@@ -199,13 +200,13 @@ def export(cfg: Config,
     dataset_meta = loaded.get('meta', {}).get('dataset_meta')
     if dataset_meta is None:
         raise ValueError(f'{checkpoint} does not name its classes (it has no '
-                         'dataset_meta): take a checkpoint of a training.')
+                         'dataset_meta): use a checkpoint of a run.')
     if onnx_size is not None:
         check_onnx(model, onnx_size)
     model.load_state_dict(state)
     out.mkdir(parents=True, exist_ok=True)
     plain.dump(out / 'config.py')
-    # With its config it is all that DetInferencer needs.
+    # With the config inside, DetInferencer needs no other file.
     meta = dict(dataset_meta=dataset_meta, cfg=plain.pretty_text)
     torch.save(dict(meta=meta, state_dict=state), out / 'weights.pth')
     imports = plain.get('custom_imports', {}).get('imports', ())

@@ -1,4 +1,4 @@
-"""Detect in images, folders and videos; draw and write what was found."""
+"""Prediction in images, folders and videos."""
 import copy
 import glob
 import json
@@ -24,72 +24,72 @@ from .checkpoint_config import checkpoint_config
 
 VIDEO_SUFFIXES = ('.avi', '.m4v', '.mkv', '.mov', '.mp4', '.webm')
 
-#: Gives an image, (H, W, 3) in BGR; None if it cannot be read.
+#: Loads an image, (H, W, 3) in BGR; None if it cannot be read.
 Loader = Callable[[], np.ndarray | None]
 
 
 def load_detector(weights: str,
                   config: str | None = None,
                   device: str | None = None) -> DetInferencer:
-    """Load a detector with its own weights and the names of its classes.
+    """Load a detector, and make sure of its weights and class names.
 
-    mmdet fills in random weights and COCO's names where they are missing.
+    mmdet would replace missing ones by random weights and COCO's names.
     From here on this process loads checkpoints as data.
 
     Args:
-        weights (str): Checkpoint, a file or an address.
-        config (str, optional): Config. Defaults to the checkpoint's own.
-        device (str, optional): Such as ``cpu``. Defaults to a GPU if there is
-            one.
+        weights (str): File or address of the checkpoint.
+        config (str, optional): Config. Defaults to None, the checkpoint's
+            own.
+        device (str, optional): Device such as ``cpu``. Defaults to None, a
+            GPU if there is one.
 
     Returns:
         DetInferencer: The detector.
 
     Raises:
-        DataError: If the checkpoint does not fit the config, has other
-            classes than the config or in another order, or does not name as
-            many as the detector has; see also :func:`checkpoint_config`.
+        DataError: If the checkpoint does not fit the config, if its classes
+            differ from the config's in name or order, or if it names another
+            number of classes than the detector has; see also
+            :func:`checkpoint_config`.
     """
     load_safely()
     cfg = Config.fromfile(config) if config else checkpoint_config(weights)
-    # It rewrites the pipeline of the config that it is given.
+    # DetInferencer changes the config that it gets.
     detector = DetInferencer(
         copy.deepcopy(cfg), weights, device=device, show_progress=False)
-    # The names of the classes are the checkpoint's own unless a config is
-    # given.
+    # Without a config, the class names are the checkpoint's own.
     meta = load_fitting(detector.model, weights,
                         cfg if config else None).get('meta', {})
-    # The second is what mmdet 2 wrote.
+    # mmdet 2 wrote CLASSES.
     if 'dataset_meta' not in meta and 'CLASSES' not in meta:
         raise DataError(
             f'{weights} does not name its classes (it has no dataset_meta): '
-            'take a checkpoint of a training or of tools/export.py.')
+            'use a checkpoint of a run or of tools/export.py.')
     number = len(detector.model.dataset_meta.get('classes', ()))
     for module in detector.model.modules():
         if isinstance(module, BBoxHead) and module.num_classes != number:
             raise DataError(
                 f'{weights} names {number} classes, but its detector has '
-                f'{module.num_classes}: take a checkpoint of a training or '
-                'of tools/export.py.')
+                f'{module.num_classes}: use a checkpoint of a run or of '
+                'tools/export.py.')
     return detector
 
 
 def find_images(inputs: Sequence[str]) -> dict[str, Loader]:
-    """Find the images that some inputs stand for.
+    """Find all images of some inputs.
 
     Args:
         inputs (Sequence[str]): Images, folders (with their sub-folders),
             patterns such as ``a/*.png``, and videos.
 
     Returns:
-        dict[str, Loader]: How to load each image, by its name: the path below
-        an input folder, otherwise the file's name; of the n-th frame of a
-        video, counted from 0, ``VIDEO/00000n``.
+        dict[str, Loader]: A loader for each image, by its name: the path below
+        an input folder, otherwise the file name, or ``VIDEO/00000n`` for
+        frame n of a video, counted from 0.
 
     Raises:
-        DataError: If an input does not exist, is neither image nor video,
-            holds no image, has the name of another, or one that is not
-            UTF-8.
+        DataError: If an input does not exist, is neither image nor video, or
+            holds no image; or if a name is not UTF-8 or occurs twice.
     """
     images: dict[str, Loader] = {}
     for text in inputs:
@@ -144,16 +144,16 @@ def predict(detector: DetInferencer,
     Args:
         detector (DetInferencer): The detector.
         inputs (Sequence[str]): See :func:`find_images`.
-        out (Path): Folder, which is made. ``predictions.json`` is a COCO file
-            whose annotations have a ``score``; the pictures are in ``drawn``,
-            called ``a.png`` for ``a.jpg``, and all of them ``a.jpg.png`` if
-            two would have the same name.
+        out (Path): Folder to create. ``predictions.json`` is a COCO file whose
+            annotations have a ``score``. The pictures are in ``drawn``:
+            ``a.png`` for ``a.jpg``, or ``a.jpg.png`` for all images if two
+            would share a name.
         score_thr (float): Lowest score that counts, in [0, 1].
             Defaults to 0.3.
-        draw (bool): Whether to draw. Defaults to True.
+        draw (bool): Whether to draw pictures. Defaults to True.
 
     Returns:
-        list[str]: Names of what could not be read and was left out.
+        list[str]: Names of the images that could not be read.
 
     Raises:
         DataError: See :func:`find_images`.
@@ -163,7 +163,7 @@ def predict(detector: DetInferencer,
     annotations: list[dict] = []
     unreadable = []
     found_images = find_images(inputs)
-    # a.jpg and a.png are not to share a.png.
+    # Otherwise a.jpg and a.png would share a.png.
     shared = len({_picture(name) for name in found_images}) < len(found_images)
     for name, load in tqdm(found_images.items(), 'detect', unit='image'):
         image = load()
@@ -209,7 +209,7 @@ def _picture(name: str) -> Path:
 
 def _annotations(found: InstanceData, image_id: int,
                  before: int) -> Iterator[dict]:
-    """Write one image's detections as COCO does."""
+    """Yield one image's detections as COCO annotations."""
     for i, (box, label, score) in enumerate(
             zip(found.bboxes.tolist(), found.labels.tolist(),
                 found.scores.tolist(), strict=True)):

@@ -1,4 +1,4 @@
-"""How detections are measured."""
+"""The metric of one domain."""
 from .domain_metric import DomainMetric
 
 __all__ = ['DomainMetric']

@@ -1,4 +1,4 @@
-"""One measure for both domains: VOC area AP50 and COCO AP50, per class."""
+"""AP50 of one domain, per class, as VOC and as COCO compute it."""
 import contextlib
 import io
 from collections.abc import Sequence
@@ -14,26 +14,28 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from terminaltables import AsciiTable
 
-#: One image's truth (``bboxes``, ``labels``, ``bboxes_ignore``,
-#: ``labels_ignore``) and its detections, one (n, 5) array per class.
+#: An image's truth (``bboxes``, ``labels``, ``bboxes_ignore``,
+#: ``labels_ignore``) and detections, one (n, 5) array per class.
 ImageResult = tuple[dict[str, np.ndarray], list[np.ndarray]]
 
 
 @METRICS.register_module()
 class DomainMetric(VOCMetric):
-    """AP at IoU 0.5 of one domain, as the paper reports it and as COCO does.
+    """AP at IoU 0.5 of one domain, as the paper and as COCO report it.
 
     Wrap one per domain in mmdet's ``MultiDatasetsEvaluator``, which prefixes
     the keys with ``source/`` and ``target/``. The keys, all in percent, are
-    ``mAP50`` and ``AP50/{class}`` (area under the VOC precision-recall curve,
-    the number of the literature) and ``coco_mAP50`` and
-    ``coco_AP50/{class}`` (COCO's 101 points). A class without a box in the
-    data is in no mean and has no key. A detection that finds no true box
-    counts neither way if half of it or more lies in a box marked crowd; for
-    VOC also one that overlaps the crowd most, at an IoU of 0.5.
-    Images without objects count: a detection there is a false positive.
-    Detections of equal score are ranked in the order of the images, within an
-    image in the detector's, so that AP depends on nothing else.
+
+    - ``mAP50`` and ``AP50/{class}``: the area under VOC's precision-recall
+      curve, which the literature reports;
+    - ``coco_mAP50`` and ``coco_AP50/{class}``: COCO's mean over 101 recalls.
+
+    A class without a box in the data has no key and enters no mean. A
+    detection that finds no true box is ignored if at least half of it lies in
+    a crowd box; for VOC also if it overlaps the crowd most, with an IoU of at
+    least 0.5. Images without objects count: a detection there is a false
+    positive. Detections of equal score are ranked by image, and within an
+    image as the detector orders them, so AP depends on nothing else.
 
     Args:
         **kwargs: ``collect_device`` and ``prefix`` of mmengine's
@@ -49,24 +51,26 @@ class DomainMetric(VOCMetric):
         """Compute the metrics from all images of the domain.
 
         Args:
-            results (list): What ``process`` collected of each image.
+            results (list[tuple]): Truth and detections of each image, as
+                ``process`` collected them.
 
         Returns:
-            dict[str, float]: The metrics, in percent.
+            dict[str, float]: The metrics, in percent; NaN for the means if no
+            image has a box.
 
         Raises:
             ValueError: If there are no images.
         """
         if not results:
-            raise ValueError('There is no image to evaluate on.')
+            raise ValueError('There is no image to evaluate on: check the '
+                             "ann_file of the test set's domain.")
         classes = self.dataset_meta['classes']
         truths, detections = zip(*results, strict=True)
         num_gts = [
             sum(int((truth['labels'] == label).sum()) for truth in truths)
             for label in range(len(classes))
         ]
-        # The boxes are COCO's: their corners are coordinates, not pixels, so
-        # no legacy +1.
+        # Corners are coordinates, as COCO's, so VOC's legacy +1 is off.
         _, voc = eval_map(
             ranked(detections),
             truths,
@@ -93,7 +97,7 @@ class DomainMetric(VOCMetric):
 
     def _log_table(self, num_gts: list[int], voc_aps: list[float],
                    coco_aps: list[float], metrics: dict[str, float]) -> None:
-        """Print one line per class and the mean."""
+        """Log a row per class and one for the mean."""
         rows = [['class', 'boxes', 'AP50 (VOC area)', 'AP50 (COCO)']]
         for name, num, voc_ap, coco_ap in zip(
                 self.dataset_meta['classes'],
@@ -115,18 +119,18 @@ class DomainMetric(VOCMetric):
 
 def ranked(
         detections: Sequence[list[np.ndarray]]) -> list[list[np.ndarray]]:
-    """Replace scores by ranks, of which no two of a class are equal.
+    """Replace scores by ranks, so that no two of a class are equal.
 
-    mmdet's ``eval_map`` sorts by an algorithm that leaves equal scores in an
-    order which depends on their number and on the processor.
+    mmdet's ``eval_map`` sorts equal scores into an order that depends on
+    their number and on the processor.
 
     Args:
-        detections (Sequence[list]): Each image's detections, for each class
-            an array of shape (n, 5): x1, y1, x2, y2, score.
+        detections (Sequence[list]): For each image and class an array of
+            shape (n, 5): x1, y1, x2, y2, score.
 
     Returns:
-        list[list]: The same in float64, with the negative rank in its class,
-        over all images, for the score. Equal scores keep their order.
+        list[list]: The same in float64, each score replaced by its negative
+        rank among all detections of its class. Equal scores keep their order.
     """
     per_class = []
     for images in zip(*detections, strict=True):
@@ -143,22 +147,22 @@ def judge(detections: np.ndarray, boxes: np.ndarray, ignored: np.ndarray,
           **kwargs: Any) -> tuple[np.ndarray, np.ndarray]:
     """Judge an image's detections of a class; spare those in ignored boxes.
 
-    mmdet's own judge spares one that is as large as the ignored box alone, as
-    VOC does for difficult objects, and takes one inside a large region for
-    false.
+    mmdet's own function spares only a detection about as large as the ignored
+    box, as VOC does for difficult objects, and counts a small one inside a
+    large region as false.
 
     Args:
         detections (np.ndarray): Corners and score, (M, 5).
         boxes (np.ndarray): True boxes (N, 4).
         ignored (np.ndarray): Ignored boxes (K, 4).
-        iou_thr (float): Overlap of a match, and least share of a detection in
-            an ignored box.
+        iou_thr (float): IoU of a match, and least share of a spared detection
+            in an ignored box.
         *args: Further arguments of mmdet's ``tpfp_default``.
         **kwargs: The same.
 
     Returns:
-        tuple[np.ndarray, np.ndarray]: 1 for right and 1 for wrong detections,
-        both of shape (1, M).
+        tuple[np.ndarray, np.ndarray]: Of shape (1, M), 1 for right detections
+        and 1 for wrong ones.
     """
     right, wrong = tpfp_default(detections, boxes, ignored, iou_thr, *args,
                                 **kwargs)
@@ -173,12 +177,12 @@ def coco_ap50(truths: tuple[dict[str, np.ndarray], ...],
     """Compute COCO's AP at IoU 0.5 of each class with pycocotools.
 
     Args:
-        truths (tuple[dict]): Each image's true and ignored boxes.
-        detections (tuple[list]): Each image's detections, for each class an
-            array of shape (n, 5): x1, y1, x2, y2, score.
+        truths (tuple[dict]): True and ignored boxes of each image.
+        detections (tuple[list]): For each image and class an array of shape
+            (n, 5): x1, y1, x2, y2, score.
 
     Returns:
-        list[float]: Percent for each class; without meaning for a class
+        list[float]: For each class, in percent; meaningless for a class
         without a box.
     """
     num_classes = len(detections[0])
@@ -203,7 +207,7 @@ def coco_ap50(truths: tuple[dict[str, np.ndarray], ...],
             ]
     if not results:
         return [0.0] * num_classes
-    # pycocotools prints what it does; our table says it better.
+    # pycocotools prints its progress.
     with contextlib.redirect_stdout(io.StringIO()):
         coco = COCO()
         coco.dataset = dict(

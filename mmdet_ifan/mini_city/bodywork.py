@@ -1,6 +1,4 @@
-"""Panels, wheels and lamps that vehicles are put together from."""
-
-from collections.abc import Callable
+"""Build the panels, wheels and lamps of vehicles."""
 
 import numpy as np
 
@@ -33,13 +31,6 @@ def tint(colour: Colour, factor: float) -> Colour:
     return scaled[0], scaled[1], scaled[2]
 
 
-def quad(forward: tuple[float, float], up: tuple[float, float],
-         left: float) -> np.ndarray:
-    """Rectangle (4, 3) in m on a vehicle's side at `left`."""
-    return np.array([(forward[0], left, up[0]), (forward[1], left, up[0]),
-                     (forward[1], left, up[1]), (forward[0], left, up[1])])
-
-
 def end_quad(left: tuple[float, float], up: tuple[float, float],
              forward: float) -> np.ndarray:
     """Rectangle (4, 3) in m on a vehicle's front or rear at `forward`."""
@@ -47,10 +38,33 @@ def end_quad(left: tuple[float, float], up: tuple[float, float],
                      (forward, left[1], up[1]), (forward, left[0], up[1])])
 
 
-def inset(points: np.ndarray, factor: float = 0.86) -> np.ndarray:
-    """Shrink a polygon (N, 3) towards its centre."""
-    centre = points.mean(axis=0)
-    return centre + (points - centre) * factor
+def on_end(left: tuple[float, float], up: tuple[float, float],
+           forward: float, colour: Colour) -> Face:
+    """Painted rectangle on the front (`forward` > 0) or the rear, in m."""
+    return decal(end_quad(left, up, forward), colour,
+                 (np.sign(forward), 0, 0))
+
+
+def on_side(forward: tuple[float, float], up: tuple[float, float],
+            left: float, colour: Colour) -> Face:
+    """Painted rectangle on the left (`left` > 0) or right side, in m."""
+    (rear, front), (low, high) = forward, up
+    points = np.array([(rear, left, low), (front, left, low),
+                       (front, left, high), (rear, left, high)])
+    return decal(points, colour, (0, np.sign(left), 0))
+
+
+def on_sides(forward: tuple[float, float], up: tuple[float, float],
+             half: float, colour: Colour) -> list[Face]:
+    """Painted rectangles on both sides of a body of width 2 * `half` m."""
+    return [on_side(forward, up, sign * half, colour) for sign in (1, -1)]
+
+
+def window(face: Face, factor: float = 0.86) -> Face:
+    """Glass on a face, smaller by `factor`."""
+    centre = face.points.mean(axis=0)
+    return Face(centre + (face.points - centre) * factor, GLASS,
+                face.outward, decal=True)
 
 
 def prism(profile: list[tuple[float, float]], half_width: float,
@@ -60,11 +74,11 @@ def prism(profile: list[tuple[float, float]], half_width: float,
     Args:
         profile (list): Corners (forward, up) in m, in order.
         half_width (float): Half of the extrusion, in m.
-        colour (Colour): Of every face.
+        colour (Colour): Colour of every face.
 
     Returns:
-        list[Face]: The strips, one for each side of the profile in its
-        order, then the left and the right side.
+        list[Face]: A strip for each side of the profile in its order, then
+        the left and the right side.
     """
     corners = np.array(profile, dtype=float)
     left = np.insert(corners, 1, half_width, axis=1)
@@ -93,16 +107,9 @@ def decal(points: np.ndarray, colour: Colour,
     return Face(points, colour, np.array(outward, dtype=float), decal=True)
 
 
-def on_both_sides(make: Callable[[float], np.ndarray], colour: Colour,
-                  half_width: float) -> list[Face]:
-    """Paint `make(left)` on the left and on the right side."""
-    return [decal(make(sign * half_width), colour, (0, sign, 0))
-            for sign in (1, -1)]
-
-
 def wheels(positions: list[float], radius: float,
            half_width: float) -> list[Face]:
-    """Wheels on both sides; they reach below the body, so are no decals."""
+    """Wheels on both sides, no decals since they reach below the body."""
     turn = np.linspace(0, 2 * np.pi, 14, endpoint=False)
     faces = []
     for sign in (1.0, -1.0):
@@ -123,16 +130,14 @@ def lamps(front: float, rear: float, up: tuple[float, float],
     faces = []
     for sign in (1, -1):
         span = (sign * half_width * 0.58, sign * half_width * 0.94)
-        faces.append(decal(end_quad(span, up, front), (215, 245, 250),
-                           (1, 0, 0)))
-        faces.append(decal(end_quad(span, up, rear), (40, 35, 205),
-                           (-1, 0, 0)))
+        faces += [on_end(span, up, front, (215, 245, 250)),
+                  on_end(span, up, rear, (40, 35, 205))]
     return faces
 
 
 def tyres_seen_from_the_ends(length: float, radius: float,
                              half_width: float) -> list[Face]:
-    """Front and rear wheels as they show under the bumpers."""
+    """Front and rear wheels as seen under the bumpers."""
     faces = []
     for sign in (1, -1):
         span = (sign * half_width * 0.62, sign * half_width * 0.97)

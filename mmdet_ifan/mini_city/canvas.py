@@ -1,6 +1,4 @@
-"""Colour, depth and labels, painted at once with OpenCV."""
-
-from functools import cached_property
+"""Paint colour, depth and labels at once with OpenCV."""
 
 import cv2
 import numpy as np
@@ -11,14 +9,12 @@ from .geometry import (
     Colour,
     Face,
     Limb,
-    Outline,
     Part,
     Ring,
     cut_near,
     plane_depth,
 )
-from .light import Light
-from .look import Look, Tiles
+from .look import Light, Look, Tiles
 
 SHIFT = 4  # Binary digits after the point in OpenCV's coordinates.
 FAR_AWAY = 20000.0  # px; clipped, or OpenCV's fixed point overflows.
@@ -41,6 +37,8 @@ class Canvas:
         self.colour = self._sky()
         self.depth = self.camera.ground_depth()
         self.index = np.zeros(self.depth.shape, dtype=np.int32)
+        self._rows, self._columns = (np.arange(side) + 0.5
+                                     for side in self.depth.shape)
 
     def _sky(self) -> np.ndarray:
         """Gradient from the zenith to the horizon, uint8 (H, W, 3)."""
@@ -51,30 +49,20 @@ class Canvas:
         return np.repeat(column[:, None], camera.width,
                          axis=1).astype(np.uint8)
 
-    @cached_property
-    def _pixel_columns(self) -> np.ndarray:
-        return np.arange(self.camera.width) + 0.5
-
-    @cached_property
-    def _pixel_rows(self) -> np.ndarray:
-        return np.arange(self.camera.height) + 0.5
-
     def paint(self, parts: list[Part], index: int,
               on_ground: bool = False,
               tiles: Tiles | None = None) -> None:
         """Paint a thing, its farther parts first.
 
         Args:
-            parts (list[Part]): In world coordinates.
-            index (int): What it writes into the index canvas.
+            parts (list[Part]): Its parts, in world coordinates.
+            index (int): Its value in the index canvas.
             on_ground (bool): Whether it lies on the ground, whose depth is
-                there already. Defaults to False.
+                already painted. Defaults to False.
             tiles (Tiles, optional): Pattern on its faces. Defaults to None.
         """
-        def distance(part: Part) -> float:
-            return -float(np.linalg.norm(part.centre - self.eye))
-
-        for part in sorted(parts, key=distance):
+        for part in sorted(parts, key=lambda part: -float(
+                np.linalg.norm(part.centre - self.eye))):
             for shape in part.primitives:
                 if isinstance(shape, Face):
                     self._face(shape, index, on_ground, tiles)
@@ -83,10 +71,11 @@ class Canvas:
                 elif isinstance(shape, Ring):
                     self._ring(shape, index)
                 else:
-                    self._outline(shape, index)
+                    cv2.fillPoly(self.index, [self._fixed(shape.points)],
+                                 index, shift=SHIFT)
 
     def shadow(self, parts: list[Part]) -> None:
-        """Darken the ground under a thing, or where its shadow falls."""
+        """Darken the ground under a thing, or in its shadow."""
         points = np.concatenate([_corners(part) for part in parts])
         if self.look.casts_shadows:
             sun = self.light.sun
@@ -102,22 +91,6 @@ class Canvas:
         rows, columns, mask = self._covered(pixels)
         ground = self.colour[rows, columns]
         ground[mask] = (ground[mask] * self.look.shadow).astype(np.uint8)
-
-    def _around(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Corner and size (x, y) of a polygon's part of the canvas, in px."""
-        corner = np.maximum((pixels.min(axis=0) >> SHIFT) - 1, 0)
-        end = np.minimum((pixels.max(axis=0) >> SHIFT) + 3,
-                         [self.camera.width, self.camera.height])
-        return corner, np.maximum(end - corner, 0)
-
-    def _mask(self, pixels: np.ndarray, corner: np.ndarray,
-              size: np.ndarray) -> np.ndarray:
-        """Which pixels of a part of the canvas a polygon covers, bool."""
-        mask = np.zeros((size[1], size[0]), dtype=np.uint8)
-        if mask.size:
-            cv2.fillConvexPoly(mask, pixels - (corner << SHIFT), 1,
-                               shift=SHIFT)
-        return mask.astype(bool)
 
     def _fixed(self, points: np.ndarray) -> np.ndarray:
         """Project (N, 3) to OpenCV's fixed-point px, int32 (N, 2).
@@ -164,16 +137,16 @@ class Canvas:
     def _plane(self, points: np.ndarray, pixels: np.ndarray) -> None:
         """Write the exact depth of a slanted face."""
         rows, columns, mask = self._covered(pixels)
-        depth = plane_depth(points, self.camera, self._pixel_columns[columns],
-                            self._pixel_rows[rows])
+        depth = plane_depth(points, self.camera, self._columns[columns],
+                            self._rows[rows])
         np.copyto(self.depth[rows, columns], depth, casting='same_kind',
                   where=mask)
 
     def _lay(self, tiles: Tiles, points: np.ndarray,
              pixels: np.ndarray) -> None:
-        """Lay a pattern over a face; it stays where it is in the world."""
+        """Lay a pattern, fixed in the world, over a face."""
         rows, columns, mask = self._covered(pixels)
-        u, v = self._pixel_columns[columns], self._pixel_rows[rows]
+        u, v = self._columns[columns], self._rows[rows]
         depth = plane_depth(points, self.camera, u, v)
         metres = depth / self.camera.focal  # A pixel's.
         x = (u - self.camera.u0) * metres
@@ -190,11 +163,17 @@ class Canvas:
 
     def _covered(self,
                  pixels: np.ndarray) -> tuple[slice, slice, np.ndarray]:
-        """Rows and columns around a polygon, and which it covers, bool."""
-        corner, size = self._around(pixels)
-        return (slice(corner[1], corner[1] + size[1]),
-                slice(corner[0], corner[0] + size[0]),
-                self._mask(pixels, corner, size))
+        """Rows and columns around a polygon, and the mask it covers."""
+        corner = np.maximum((pixels.min(axis=0) >> SHIFT) - 1, 0)
+        end = np.minimum((pixels.max(axis=0) >> SHIFT) + 3,
+                         [self.camera.width, self.camera.height])
+        width, height = np.maximum(end - corner, 0)
+        mask = np.zeros((height, width), dtype=np.uint8)
+        if mask.size:
+            cv2.fillConvexPoly(mask, pixels - (corner << SHIFT), 1,
+                               shift=SHIFT)
+        return (slice(corner[1], corner[1] + height),
+                slice(corner[0], corner[0] + width), mask.astype(bool))
 
     def _limb(self, limb: Limb, index: int) -> None:
         ends = np.stack([limb.start, limb.end])
@@ -207,11 +186,13 @@ class Canvas:
         points = (centres[:, None] + circle).reshape(-1, 2)
         hull = cv2.convexHull(np.round(points * (1 << SHIFT)).astype(
             np.int32))
-        self._fill(hull, self._round_shade(limb.colour, 0.88), index,
-                   float(ends[:, 2].mean()))
+        for canvas, value in (
+                (self.colour, self._round_shade(limb.colour, 0.88)),
+                (self.index, index), (self.depth, float(ends[:, 2].mean()))):
+            cv2.fillConvexPoly(canvas, hull, value, shift=SHIFT)
         if radii.max() < 1.5:
             return
-        # The sunny side of a round thing is brighter, which gives it volume.
+        # A brighter sunny side gives a round thing volume.
         offset = np.array([self.light.sun[0], -self.light.sun[1]])
         points = (centres[:, None] + 0.6 * circle
                   + 0.3 * radii[:, None, None] * offset)
@@ -235,18 +216,8 @@ class Canvas:
                               (self.index, index)):
             cv2.polylines(canvas, [pixels], True, value, thick, shift=SHIFT)
 
-    def _outline(self, outline: Outline, index: int) -> None:
-        cv2.fillPoly(self.index, [self._fixed(outline.points)], index,
-                     shift=SHIFT)
-
-    def _fill(self, pixels: np.ndarray, colour: Colour, index: int,
-              depth: float) -> None:
-        cv2.fillConvexPoly(self.colour, pixels, colour, shift=SHIFT)
-        cv2.fillConvexPoly(self.index, pixels, index, shift=SHIFT)
-        cv2.fillConvexPoly(self.depth, pixels, depth, shift=SHIFT)
-
     def sampled(self, canvas: np.ndarray) -> np.ndarray:
-        """Take one sample a pixel; labels and depths must not be mixed."""
+        """Take one sample per pixel; labels and depths cannot be averaged."""
         factor = settings.SUPERSAMPLE
         return canvas[factor // 2::factor, factor // 2::factor]
 
@@ -256,7 +227,7 @@ _CIRCLE = np.stack([np.cos(_TURN), np.sin(_TURN)], axis=1)
 
 
 def _lit(colour: Colour, light: list[float]) -> Colour:
-    """Colour that a material shows in a light of three factors."""
+    """Colour of a material in a light of three factors."""
     blue, green, red = (
         min(255.0, channel * factor)
         for channel, factor in zip(colour, light, strict=True))

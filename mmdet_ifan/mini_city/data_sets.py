@@ -1,4 +1,4 @@
-"""The data sets that are rendered: Mini City and its game-like twin."""
+"""Base class of the data sets that are rendered."""
 
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
@@ -7,9 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..preparation.fog import BETAS
 from ..utils.errors import DataError
-from . import formats, settings, voc
+from . import settings
 from .look import Look
 from .render import Rendered, render
 from .scene import draw_scene
@@ -22,17 +21,17 @@ renderer version {renderer_version}, seed {seed}
 
 @dataclass(frozen=True)
 class RenderedSet(ABC):
-    """What to render; two equal ones give equal files.
+    """A data set to render; two equal ones give equal files.
 
     Args:
-        train (int): Number of training scenes. Defaults to 500.
-        val (int): Number of validation scenes. Defaults to 200.
-        height (int): Image height in px. Defaults to 128.
-        width (int): Image width in px. Defaults to 256.
-        seed (int): Defaults to 0.
+        train (int): Number of training scenes, >= 1. Defaults to 500.
+        val (int): Number of validation scenes, >= 1. Defaults to 200.
+        height (int): Image height in px, >= 32. Defaults to 128.
+        width (int): Image width in px, >= 64. Defaults to 256.
+        seed (int): Seed of all scenes, >= 0. Defaults to 0.
 
     Raises:
-        DataError: If a number makes no sense.
+        DataError: If a number is too small.
     """
 
     train: int = 500
@@ -43,9 +42,9 @@ class RenderedSet(ABC):
 
     NAME: ClassVar[str]
     LOOK: ClassVar[Look]
-    #: Of each split, its part of the seed: no two sets share a scene.
+    #: Part of the seed of each split, so that no two sets share a scene.
     STREAMS: ClassVar[dict[str, int]]
-    #: Folders under the root that hold the scenes' files.
+    #: Folders under the root that hold the files of the scenes.
     FOLDERS: ClassVar[tuple[str, ...]]
     README: ClassVar[str]
 
@@ -57,16 +56,20 @@ class RenderedSet(ABC):
                 raise DataError(f'{name} must be at least {least}, but got '
                                 f'{value}.')
 
+    def version(self) -> str:
+        """Give the version of the code that draws the scenes."""
+        return settings.RENDERER_VERSION
+
     def identity(self) -> dict[str, Any]:
-        """Everything that decides the files' content."""
+        """Give everything that decides the content of the files."""
         return dict(renderer_version=self.version(), **asdict(self))
 
     def details(self) -> dict[str, Any]:
-        """What else the manifest says."""
+        """Give further entries of the manifest."""
         return {}
 
     def render(self, split: str, index: int) -> dict[str, bytes]:
-        """Render one scene; a pure function of its arguments and `self`.
+        """Render one scene; the result depends on `self` and the arguments.
 
         Args:
             split (str): 'train' or 'val'.
@@ -77,103 +80,33 @@ class RenderedSet(ABC):
         """
         rng = np.random.default_rng([self.seed, self.STREAMS[split], index])
         scene = draw_scene(rng, self.height, self.width, self.LOOK)
-        return self.encode(render(scene, rng), split, index, rng)
+        return self.encode(render(scene, rng), self.paths(split, index), rng)
 
     def side_files(self) -> dict[str, bytes]:
-        """Content of the files that belong to no scene, by path."""
+        """Give the content, by path, of the files that belong to no scene."""
         text = self.README + SIZE.format(**self.identity())
         return {'README.txt': text.encode()}
 
+    @staticmethod
     @abstractmethod
-    def version(self) -> str:
-        """Version of what draws the scenes."""
+    def paths(split: str, index: int) -> dict[str, str]:
+        """Give the path under the root of each file of a scene, by kind."""
 
     @abstractmethod
-    def paths(self, split: str, index: int) -> list[str]:
-        """Path under the root of each file of a scene."""
-
-    @abstractmethod
-    def encode(self, rendered: Rendered, split: str, index: int,
+    def encode(self, rendered: Rendered, paths: dict[str, str],
                rng: np.random.Generator) -> dict[str, bytes]:
-        """Content of each file of a scene, by path; see `render`."""
+        """Encode a scene: the content of each file by path.
+
+        Args:
+            rendered (Rendered): The scene.
+            paths (dict[str, str]): Result of `paths`.
+            rng (np.random.Generator): Source of noise.
+        """
 
     @abstractmethod
     def objects_in(self, root: Path, split: str, index: int) -> list[str]:
-        """Category of each object in a scene's file of labels.
+        """Read the category of each object in a scene's file of labels.
 
         Raises:
             DataError: If that file is damaged.
         """
-
-
-class MiniCity(RenderedSet):
-    """Mini City, with the files of Cityscapes and Foggy Cityscapes."""
-
-    NAME = 'Mini City'
-    LOOK = settings.CITY_LOOK
-    STREAMS = {'train': 0, 'val': 1}
-    FOLDERS = ('leftImg8bit', 'leftImg8bit_foggy', 'gtFine', 'disparity',
-               'camera')
-    README = """Mini City: a rendered stand-in, not Cityscapes.
-
-Every image here was drawn by mmdet_ifan (numpy and OpenCV); no photograph,
-label or calibration of Cityscapes or Foggy Cityscapes is in it. Folders and
-formats are those of Cityscapes, so that the same tools read both. Scores on
-it say nothing about scores on Cityscapes.
-"""
-
-    def version(self) -> str:  # noqa: D102
-        return settings.RENDERER_VERSION
-
-    def details(self) -> dict[str, Any]:  # noqa: D102
-        return dict(betas=BETAS)
-
-    def paths(self, split: str, index: int) -> list[str]:  # noqa: D102
-        return list(formats.scene_paths(split, index).values())
-
-    def encode(self, rendered: Rendered, split: str, index: int,  # noqa: D102
-               rng: np.random.Generator) -> dict[str, bytes]:
-        return formats.encode(rendered, formats.scene_paths(split, index),
-                              rng)
-
-    def objects_in(self, root: Path, split: str,  # noqa: D102
-                   index: int) -> list[str]:
-        paths = formats.scene_paths(split, index)
-        return formats.objects_in(root / paths['instances'])
-
-
-class MiniSim(RenderedSet):
-    """Mini Sim, Mini City as a game would show it, with SIM10K's files."""
-
-    NAME = 'Mini Sim'
-    LOOK = settings.SIM_LOOK
-    STREAMS = {'train': 2, 'val': 3}
-    FOLDERS = (voc.FOLDER, )
-    README = """Mini Sim: a rendered stand-in, not SIM10K.
-
-Every image here was drawn by mmdet_ifan (numpy and OpenCV); no frame of a
-game and no label of SIM10K is in it. Folders and formats are those of SIM10K,
-so that the same tools read both. Scores on it say nothing about scores on
-SIM10K or Cityscapes.
-"""
-
-    def version(self) -> str:  # noqa: D102
-        return f'{settings.RENDERER_VERSION}-sim-{settings.SIM_VERSION}'
-
-    def side_files(self) -> dict[str, bytes]:  # noqa: D102
-        files = super().side_files()
-        for split in settings.SPLITS:
-            files |= voc.list_file(split, getattr(self, split))
-        return files
-
-    def paths(self, split: str, index: int) -> list[str]:  # noqa: D102
-        return list(voc.scene_paths(split, index).values())
-
-    def encode(self, rendered: Rendered, split: str, index: int,  # noqa: D102
-               rng: np.random.Generator) -> dict[str, bytes]:
-        return voc.encode(rendered, voc.scene_paths(split, index))
-
-    def objects_in(self, root: Path, split: str,  # noqa: D102
-                   index: int) -> list[str]:
-        paths = voc.scene_paths(split, index)
-        return voc.objects_in(root / paths['annotation'])

@@ -1,4 +1,4 @@
-"""The pinhole camera and what is drawn with it.
+"""The pinhole camera and the primitives that it sees.
 
 World: x to the right, y up from the road, z away from the camera, in metres;
 the camera stands at (0, elevation, 0) and looks along z. An object's own
@@ -22,7 +22,7 @@ class Camera:
     Args:
         width (int): Image width in px.
         height (int): Image height in px.
-        elevation (float): Height over the road in m.
+        elevation (float): Height above the road in m.
     """
 
     width: int
@@ -72,12 +72,12 @@ class Face:
 
     Args:
         points (np.ndarray): Corners in m, of shape (N, 3).
-        colour (Colour): Before shading.
-        outward (np.ndarray, optional): Normal, of shape (3, ). The face is
-            dropped when it looks away from the camera. Defaults to None,
-            which means visible from both sides and unshaded.
-        decal (bool): Whether it only paints a face drawn before (a window),
-            leaving label and depth alone. Defaults to False.
+        colour (Colour): Colour before shading.
+        outward (np.ndarray, optional): Normal, of shape (3, ). A face that
+            looks away from the camera is dropped. Defaults to None, which
+            means visible from both sides and unshaded.
+        decal (bool): Whether it only paints an earlier face, as a window
+            does, without changing label and depth. Defaults to False.
     """
 
     points: np.ndarray
@@ -88,7 +88,7 @@ class Face:
 
 @dataclass
 class Limb:
-    """A tapered round bar between two points; a ball if they are one."""
+    """A tapered round bar between two points; a ball if they coincide."""
 
     start: np.ndarray
     end: np.ndarray
@@ -110,8 +110,8 @@ class Ring:
 class Outline:
     """A polygon that is labelled but not painted.
 
-    Cityscapes' annotators outline a bicycle's wheels as discs, although one
-    sees through them.
+    Cityscapes' annotators outline a bicycle's wheels as discs, although they
+    are see-through.
     """
 
     points: np.ndarray
@@ -122,7 +122,7 @@ Primitive = Face | Limb | Ring | Outline
 
 @dataclass
 class Part:
-    """Primitives in the order they are painted, and where they are."""
+    """Primitives in the order of painting, and their centre."""
 
     primitives: list[Primitive] = field(default_factory=list)
     centre: np.ndarray = field(default_factory=lambda: np.zeros(3))
@@ -143,8 +143,8 @@ def place(points: np.ndarray, x: float, z: float,
 
     Args:
         points (np.ndarray): (forward, left, up) in m.
-        x (float): Where the object stands, in m.
-        z (float): Where the object stands, in m.
+        x (float): Position to the right in m.
+        z (float): Distance in m.
         yaw (float): Heading; 0 drives away from the camera, pi towards it,
             pi / 2 to the right.
 
@@ -158,7 +158,7 @@ def place(points: np.ndarray, x: float, z: float,
 
 
 def cut_near(points: np.ndarray) -> np.ndarray:
-    """Cut what is nearer than `NEAR` off a convex polygon (N, 3)."""
+    """Cut the part nearer than `NEAR` off a convex polygon (N, 3)."""
     inside = points[:, 2] >= NEAR
     if inside.all():
         return points

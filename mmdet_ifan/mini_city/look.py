@@ -1,4 +1,4 @@
-"""How a rendering looks: light, surfaces, lens and sensor, and traffic."""
+"""Look of a rendering: light, surfaces, lens, sensor and traffic."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 Colour = tuple[float, float, float]  # Blue, green, red in [0, 255].
-# Brightness of the tiles of a pattern, which repeats after so many of them.
+# Brightness of the tiles of a pattern, which repeats every 8 tiles.
 _TILES = np.random.default_rng(0).standard_normal((8, 8))
 
 
@@ -15,10 +15,10 @@ class Tiles:
     """A pattern that repeats over a surface, such as bricks.
 
     Args:
-        width (float): Of a tile, in m.
-        height (float): Of a tile, in m.
+        width (float): Width of a tile in m.
+        height (float): Height of a tile in m.
         joint (float): Width of the joints in m. Defaults to 0.
-        joint_depth (float): By how much joints are darker, in [0, 1].
+        joint_depth (float): Share of brightness that joints lack, in [0, 1].
             Defaults to 0.
         variation (float): Standard deviation of the tiles' brightness,
             relative to the surface's. Defaults to 0.
@@ -35,13 +35,13 @@ class Tiles:
 
     def shade(self, across: np.ndarray, up: np.ndarray,
               pixels_per_metre: np.ndarray) -> np.ndarray:
-        """Brightness of points on a surface.
+        """Compute the brightness of points on a surface.
 
         Args:
-            across (np.ndarray): In m, along the rows of tiles.
-            up (np.ndarray): In m, of the same shape.
-            pixels_per_metre (np.ndarray): Where a tile is smaller than a
-                pixel or two, the pattern fades, or it would flicker.
+            across (np.ndarray): Position along the rows of tiles, in m.
+            up (np.ndarray): Position across them in m, of the same shape.
+            pixels_per_metre (np.ndarray): Resolution. The pattern fades
+                where a tile is smaller than two pixels, or it would flicker.
 
         Returns:
             np.ndarray: Factors around 1, of the same shape.
@@ -60,34 +60,34 @@ class Tiles:
 
 @dataclass(frozen=True)
 class Look:
-    """How a rendering looks.
+    """Look of a rendering.
 
-    Pairs of numbers are ranges that a scene draws from; colours are BGR.
+    Pairs of numbers are ranges that scenes draw from; colours are BGR.
 
     Args:
         exposure (tuple[float, float]): Factor on every pixel.
-        temperature (tuple[float, float]): Blue minus, red plus.
-        altitude (tuple[float, float]): Of the sun, in radians.
+        temperature (tuple[float, float]): Warm above 0, cold below.
+        altitude (tuple[float, float]): Altitude of the sun in radians.
         ambient (tuple[float, float]): Share of light that reaches a face
             turned away from the sun.
         sunlit (float): Brightness of a face that the sun meets head-on.
-        sunlight (Colour): Factors, the colour of the sun.
-        skylight (Colour): Factors, the colour of the ambient light.
-        shadow (float): Brightness that a shadow leaves to the ground.
-        casts_shadows (bool): Whether shadows fall away from the sun; if not,
-            they lie under the objects.
+        sunlight (Colour): Factors of the sun's light on the channels.
+        skylight (Colour): Factors of the ambient light on the channels.
+        shadow (float): Share of brightness that a shadow leaves.
+        casts_shadows (bool): Whether shadows fall away from the sun instead
+            of lying under the objects.
         overcast (tuple[float, float]): 0 is a blue sky, 1 a grey one.
-        zenith (Colour): Of a blue sky.
+        zenith (Colour): Zenith of a blue sky.
         saturation (float): Factor on the colours' distance from grey.
         tiles (Mapping[str, Tiles]): Pattern of a surface by its label.
         blotches (tuple): (Width in px, strength relative to the colour) of
             blotches all over the image.
-        blur (float): Sigma in px at 256 px width; grows with its root. 0 is
-            none.
-        sharpening (float): Weight of what an unsharp mask adds.
-        noise (float): Standard deviation of the sensor, grey levels.
-        placement_weights (Mapping[str, float]): Relative frequency of what
-            is placed.
+        blur (float): Sigma in px at a width of 256 px, proportional to the
+            root of the width; 0 is off.
+        sharpening (float): Weight of an unsharp mask.
+        noise (float): Standard deviation of the sensor in grey levels.
+        placement_weights (Mapping[str, float]): Relative frequency of each
+            kind of object.
     """
 
     exposure: tuple[float, float]
@@ -118,3 +118,36 @@ class Look:
             min(255.0, max(0.0, grey + self.saturation * (channel - grey)))
             for channel in colour)
         return blue, green, red
+
+
+@dataclass
+class Light:
+    """Sun and camera response of a scene.
+
+    Args:
+        sun (np.ndarray): Unit vector towards the sun, world axes.
+        ambient (float): Share of light that reaches a face turned away.
+        exposure (float): Factor on every pixel.
+        temperature (float): Warm above 0, cold below.
+        sky (np.ndarray): BGR at the horizon and at the zenith, (2, 3).
+    """
+
+    sun: np.ndarray
+    ambient: float
+    exposure: float
+    temperature: float
+    sky: np.ndarray
+
+
+def draw_light(rng: np.random.Generator, look: Look) -> Light:
+    """Draw sun, exposure and sky."""
+    azimuth = rng.uniform(0, 2 * np.pi)
+    altitude = rng.uniform(*look.altitude)
+    sun = np.array([np.cos(altitude) * np.cos(azimuth), np.sin(altitude),
+                    np.cos(altitude) * np.sin(azimuth)])
+    grey = rng.uniform(*look.overcast)
+    zenith = (1 - grey) * np.array(look.zenith) + grey * 195
+    horizon = 0.35 * zenith + 0.65 * np.array([232, 226, 220])
+    return Light(sun, rng.uniform(*look.ambient),
+                 rng.uniform(*look.exposure), rng.uniform(*look.temperature),
+                 np.stack([horizon, zenith]))

@@ -1,4 +1,4 @@
-"""Persons, riders, bicycles and motorcycles, built from bars and rings."""
+"""Build persons, riders, bicycles and motorcycles from bars and rings."""
 
 import numpy as np
 
@@ -30,10 +30,10 @@ def bar(start: tuple[float, float, float], end: tuple[float, float, float],
 
 
 def person(rng: np.random.Generator) -> Built:
-    """Build somebody who stands or walks.
+    """Build a person who stands or walks.
 
     Args:
-        rng (np.random.Generator): Decides height, gait and clothes.
+        rng (np.random.Generator): Source of height, gait and clothes.
 
     Returns:
         tuple[list[Part], np.ndarray]: The parts, and (length, width,
@@ -68,7 +68,7 @@ def person(rng: np.random.Generator) -> Built:
 
 def _leg(sign: int, stride: float, hip: float, stout: float,
          colour: Colour) -> list[Limb]:
-    """One leg of somebody walking, from a hip at height `hip` in m."""
+    """One leg of a walking person, from a hip at height `hip` in m."""
     side = 0.1 * stout * sign
     knee = (0.55 * stride * sign + 0.05 * stride, side, 0.54 * hip)
     foot = (stride * sign, side, 0.08)
@@ -79,7 +79,7 @@ def _leg(sign: int, stride: float, hip: float, stout: float,
 
 def _arm(sign: int, stride: float, shoulder: float, stout: float,
          sleeve: Colour, skin: Colour) -> list[Limb]:
-    """One arm, swinging against the leg of its side."""
+    """One arm, swinging opposite to the leg of its side."""
     side, colour = 0.23 * stout * sign, tint(sleeve, 0.88)
     elbow = (-0.4 * stride * sign, side * 1.15, 0.8 * shoulder)
     hand = (-0.9 * stride * sign + 0.08, side * 1.15, 0.61 * shoulder)
@@ -102,7 +102,7 @@ def _head(centre: np.ndarray, radius: float, skin: Colour,
 def _rider(rng: np.random.Generator, seat: tuple[float, float],
            grip: tuple[float, float], peg: tuple[float, float],
            lean: float, helmet_radius: float) -> Built:
-    """Somebody seated; `seat`, `grip`, `peg` are (forward, up) in m."""
+    """A seated person; `seat`, `grip`, `peg` are (forward, up) in m."""
     skin, shirt = pick(rng, SKIN, 8), pick(rng, SHIRTS)
     trousers = pick(rng, TROUSERS)
     size = rng.uniform(0.93, 1.07)

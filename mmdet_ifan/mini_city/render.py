@@ -1,4 +1,4 @@
-"""The painter: a scene becomes an image, a depth map and labels.
+"""Paint a scene: image, depth map and labels.
 
 Things are painted from far to near, each over what is behind it, into three
 canvases at once: colour, depth in metres and the index of the thing.
@@ -21,15 +21,16 @@ class Rendered:
 
     Args:
         image (np.ndarray): BGR, uint8, of shape (H, W, 3).
-        depth (np.ndarray): Metres, float32, of shape (H, W).
+        depth (np.ndarray): In m, float32, of shape (H, W).
         labels (list[str]): Cityscapes label of each thing, far to near;
             things with the same label are different instances.
         instances (list[bool]): Whether each thing is an object to detect.
-        index (np.ndarray): Which thing a pixel shows, int32, (H, W).
-        polygons (list[np.ndarray]): Outline (N, 2) in px of each thing as
-            it would be without what stands before it; empty if unseen.
-        camera (Camera): Of the image.
-        airlight (np.ndarray): BGR of this scene's fog, of shape (3, ).
+        index (np.ndarray): Index of the thing that a pixel shows, int32, of
+            shape (H, W).
+        polygons (list[np.ndarray]): Outline (N, 2) in px of each thing
+            before nearer ones hide it; empty if unseen.
+        camera (Camera): Camera of the image.
+        airlight (np.ndarray): Colour of the fog, BGR, of shape (3, ).
     """
 
     image: np.ndarray
@@ -46,8 +47,8 @@ def render(scene: Scene, rng: np.random.Generator) -> Rendered:
     """Paint a scene.
 
     Args:
-        scene (Scene): What stands where.
-        rng (np.random.Generator): Noise, texture and airlight.
+        scene (Scene): The scene.
+        rng (np.random.Generator): Source of noise, texture and airlight.
 
     Returns:
         Rendered: Image, depth, labels and outlines, without fog.
@@ -95,7 +96,7 @@ def _paint(canvas: Canvas, sprite: Sprite, index: int,
 
 def _give_up_the_hidden(index: np.ndarray, labels: list[str],
                         instances: list[bool], areas: list[int]) -> None:
-    """Call objects `static` of which too little is left to recognise."""
+    """Label objects as `static` if too little of them is visible."""
     for i, is_object in enumerate(instances):
         if not is_object:
             continue
@@ -109,13 +110,13 @@ def _give_up_the_hidden(index: np.ndarray, labels: list[str],
 
 
 def _develop(canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
-    """Turn the colour canvas into what a camera would record, uint8."""
+    """Turn the colour canvas into the image of a camera, uint8."""
     light, look = canvas.light, canvas.look
     factor = settings.SUPERSAMPLE
     height, width = (side // factor for side in canvas.depth.shape)
     image = cv2.resize(canvas.colour, (width, height),
                        interpolation=cv2.INTER_AREA).astype(float)
-    # Real surfaces are never of one colour.
+    # No real surface has a single colour.
     for cells, strength in look.blotches:
         coarse = rng.standard_normal(
             (height // cells + 2, width // cells + 2))

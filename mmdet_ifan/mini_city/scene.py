@@ -1,20 +1,18 @@
-"""What stands where: a scene as a list of things, before any pixel."""
+"""Decide what stands where in a scene, before any pixel is painted."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from . import people, settings, surroundings, vehicles
-from .geometry import Camera, Face, Limb, Outline, Part, Primitive, Ring, place
-from .light import Light, draw_light
-from .look import Look
-from .occupancy import Occupancy
+from .geometry import Camera, Face, Limb, Part, Primitive, place
+from .look import Light, Look, draw_light
 from .surroundings import Street
 
 Builder = Callable[[np.random.Generator], tuple[list[Part], np.ndarray]]
 
-# What a placement is made of: (Cityscapes label, builder), painted in order.
+# Parts of each placement: (Cityscapes label, builder), painted in order.
 RECIPES: dict[str, tuple[tuple[str, Builder], ...]] = {
     'person': (('person', people.person), ),
     'cyclist': (('bicycle', people.bicycle), ('rider', people.cyclist)),
@@ -37,7 +35,7 @@ class Sprite:
     Args:
         label (str): Cityscapes label.
         distance (float): z in m that orders the painting, far to near.
-        parts (list[Part]): What it is made of.
+        parts (list[Part]): Its parts.
         is_object (bool): Whether it is an instance to detect.
     """
 
@@ -59,12 +57,70 @@ class Scene:
     look: Look = settings.CITY_LOOK
 
 
+class Occupancy:
+    """Ground and pixels that are taken, so that no two objects collide.
+
+    Args:
+        camera (Camera): Camera that sees them.
+    """
+
+    def __init__(self, camera: Camera) -> None:
+        self.camera = camera
+        self.footprints: list[np.ndarray] = []
+        self.rectangles: list[tuple[float, np.ndarray]] = []
+
+    def accept(self, x: float, z: float, yaw: float,
+               size: np.ndarray) -> bool:
+        """Take a place for an object if it is free and visible.
+
+        Args:
+            x (float): Position to the right in m.
+            z (float): Distance in m.
+            yaw (float): Heading in radians.
+            size (np.ndarray): (length, width, height) in m.
+
+        Returns:
+            bool: Whether the place was taken.
+        """
+        half = size / 2
+        corners = place(np.array([
+            (sx * half[0], sy * half[1], up) for sx in (-1, 1)
+            for sy in (-1, 1) for up in (0.0, size[2])]), x, z, yaw)
+        if corners[:, 2].min() < 3.0:
+            return False
+        footprint = np.array([*corners[:, [0, 2]].min(axis=0) - 0.2,
+                              *corners[:, [0, 2]].max(axis=0) + 0.2])
+        if any(overlap(footprint, other) > 0 for other in self.footprints):
+            return False
+        projected = self.camera.project(corners)
+        rectangle = np.array([*projected.min(axis=0),
+                              *projected.max(axis=0)])
+        frame = np.array([0, 0, self.camera.width, self.camera.height])
+        if overlap(rectangle, frame) < settings.MIN_INSIDE * area(rectangle):
+            return False
+        if self._hides_or_is_hidden(z, rectangle):
+            return False
+        self.footprints.append(footprint)
+        self.rectangles.append((z, rectangle))
+        return True
+
+    def _hides_or_is_hidden(self, z: float, rectangle: np.ndarray) -> bool:
+        """Tell whether too much of this or of an earlier object is covered."""
+        everything = [*self.rectangles, (z, rectangle)]
+        for far_z, far in everything:
+            covered = sum(overlap(far, near) for near_z, near in everything
+                          if near_z < far_z)
+            if covered > settings.MAX_COVERED * area(far):
+                return True
+        return False
+
+
 def draw_scene(rng: np.random.Generator, height: int, width: int,
                look: Look = settings.CITY_LOOK) -> Scene:
     """Draw a scene.
 
     Args:
-        rng (np.random.Generator): The only source of chance.
+        rng (np.random.Generator): The only source of randomness.
         height (int): Image height in px.
         width (int): Image width in px.
         look (Look): Decides light and traffic. Defaults to Mini City's.
@@ -187,14 +243,19 @@ def _moved(shape: Primitive, x: float, z: float, yaw: float) -> Primitive:
     """Move one primitive from an object's frame into the world."""
     if isinstance(shape, Limb):
         start, end = place(np.stack([shape.start, shape.end]), x, z, yaw)
-        return Limb(start, end, shape.start_radius, shape.end_radius,
-                    shape.colour)
-    points = place(shape.points, x, z, yaw)
-    if isinstance(shape, Ring):
-        return Ring(points, shape.radius, shape.colour)
-    if isinstance(shape, Outline):
-        return Outline(points)
-    outward = shape.outward
-    if outward is not None:
-        outward = place(outward[None], 0.0, 0.0, yaw)[0]
-    return Face(points, shape.colour, outward, shape.decal)
+        return replace(shape, start=start, end=end)
+    moved = replace(shape, points=place(shape.points, x, z, yaw))
+    if isinstance(moved, Face) and moved.outward is not None:
+        moved.outward = place(moved.outward[None], 0.0, 0.0, yaw)[0]
+    return moved
+
+
+def area(box: np.ndarray) -> float:
+    """Area of a rectangle (x1, y1, x2, y2)."""
+    return float((box[2] - box[0]) * (box[3] - box[1]))
+
+
+def overlap(one: np.ndarray, other: np.ndarray) -> float:
+    """Area shared by two rectangles (x1, y1, x2, y2)."""
+    sides = np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2])
+    return float(max(sides[0], 0) * max(sides[1], 0))

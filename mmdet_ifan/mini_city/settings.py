@@ -1,14 +1,14 @@
-"""Every number that decides how Mini City and Mini Sim look.
+"""All numbers that decide how Mini City and Mini Sim look.
 
-Lengths are metres, angles radians, colours BGR in [0, 255]. Change a number
-here and raise `RENDERER_VERSION`, or an old render on disk passes for a new
-one.
+Lengths are in m, angles in radians, colours BGR in [0, 255]. Raise
+`RENDERER_VERSION` with every change, or an old rendering on disk passes for
+a new one.
 """
 
 from .look import Look, Tiles
 
 RENDERER_VERSION = '1.2'
-SIM_VERSION = '1.0'  # Of what only Mini Sim has.
+SIM_VERSION = '1.0'  # Version of what only Mini Sim has.
 
 # --- What is on disk -------------------------------------------------------
 # Invented, so that nobody mistakes a file for a real Cityscapes frame.

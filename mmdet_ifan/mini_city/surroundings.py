@@ -1,4 +1,4 @@
-"""Ground, houses, trees and lamps: everything that is not an object."""
+"""Build ground, houses, trees and lamps: all that is not an object."""
 
 from dataclasses import dataclass
 
@@ -38,7 +38,7 @@ class Street:
 
     @property
     def gap(self) -> tuple[float, float]:
-        """tuple[float, float]: z from and to which there are no houses."""
+        """tuple[float, float]: z where the gap between houses begins, ends."""
         if self.crossing is None:
             return FAR, FAR
         half = self.crossing_width / 2 + 2.0
@@ -82,10 +82,10 @@ def markings(rng: np.random.Generator, street: Street,
     """Kerbs, dashes, zebra and rails; paint on the ground.
 
     Args:
-        rng (np.random.Generator): Shifts the dashes.
+        rng (np.random.Generator): Source of the dashes' shift.
         street (Street): The plan.
-        rails (list): Of each track, its x (or z, if it crosses) in m and
-            whether it crosses the street.
+        rails (list): x of each track in m (z if it crosses the street), and
+            whether it crosses.
 
     Returns:
         list[Primitive]: Decals.
@@ -117,11 +117,11 @@ def markings(rng: np.random.Generator, street: Street,
 
 def houses(rng: np.random.Generator,
            street: Street) -> list[tuple[float, list[Part]]]:
-    """Rows of houses on both sides and what closes the street.
+    """Rows of houses on both sides and at the end of the street.
 
     Returns:
-        list[tuple[float, list[Part]]]: Of each house the z in m up to which
-        it hides things, and its parts.
+        list[tuple[float, list[Part]]]: For each house, the z in m up to
+        which it hides things, and its parts.
     """
     low, high = street.gap
     built = [(FAR, [Part(_far_end(rng))])]
@@ -147,12 +147,18 @@ def _far_end(rng: np.random.Generator) -> list[Primitive]:
     x = -70.0
     while x < 70:
         width, height = rng.uniform(8, 20), rng.uniform(6, 17)
-        parts.append(Face(np.array(
-            [(x, -1, FAR - 1), (x + width, -1, FAR - 1),
-             (x + width, height, FAR - 1), (x, height, FAR - 1)]),
+        parts.append(Face(
+            _upright((x, x + width), (-1, height), (FAR - 1, FAR - 1)),
             tint(pick(rng, WALLS, 6), 0.85), np.array([0.0, 0.0, -1.0])))
         x += width
     return parts
+
+
+def _upright(x: tuple[float, float], up: tuple[float, float],
+             z: tuple[float, float]) -> np.ndarray:
+    """Upright rectangle (4, 3) from one (x, z) to another, in m."""
+    return np.array([(x[0], up[0], z[0]), (x[1], up[0], z[1]),
+                     (x[1], up[1], z[1]), (x[0], up[1], z[0])])
 
 
 def _house(rng: np.random.Generator, wall: float, sign: float, start: float,
@@ -161,10 +167,8 @@ def _house(rng: np.random.Generator, wall: float, sign: float, start: float,
     height, colour = rng.uniform(7, 17), pick(rng, WALLS, 6)
     depth = wall + sign * 12
     centre = np.array([(wall + depth) / 2, height / 2, (start + end) / 2])
-    street_side = np.array([(wall, 0, start), (wall, 0, end),
-                            (wall, height, end), (wall, height, start)])
-    near_side = np.array([(wall, 0, start), (depth, 0, start),
-                          (depth, height, start), (wall, height, start)])
+    street_side = _upright((wall, wall), (0, height), (start, end))
+    near_side = _upright((wall, depth), (0, height), (start, start))
     parts: list[Primitive] = [
         Face(side, colour, normal_away_from(side, centre))
         for side in (near_side, street_side)]
@@ -174,15 +178,14 @@ def _house(rng: np.random.Generator, wall: float, sign: float, start: float,
     width = pitch * rng.uniform(0.4, 0.65)
     for level in np.arange(storey, height - 2.0, storey):
         for z in np.arange(start + 0.6, end - width - 0.3, pitch):
-            parts.append(Face(np.array(
-                [(wall, level + 0.4, z), (wall, level + 0.4, z + width),
-                 (wall, level + 2.1, z + width), (wall, level + 2.1, z)]),
+            parts.append(Face(
+                _upright((wall, wall), (level + 0.4, level + 2.1),
+                         (z, z + width)),
                 tint(pane, rng.uniform(0.8, 1.25)), outward, decal=True))
     shop = tint(pick(rng, WALLS, 18), 0.55)
-    parts.append(Face(np.array(
-        [(wall, 0.5, start + 0.5), (wall, 0.5, end - 0.5),
-         (wall, 2.5, end - 0.5), (wall, 2.5, start + 0.5)]), shop, outward,
-        decal=True))
+    parts.append(Face(
+        _upright((wall, wall), (0.5, 2.5), (start + 0.5, end - 0.5)), shop,
+        outward, decal=True))
     return parts
 
 

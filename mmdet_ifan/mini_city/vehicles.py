@@ -1,4 +1,4 @@
-"""Cars, trucks, buses and trams, built from extruded side profiles."""
+"""Build cars, trucks, buses and trams from extruded side profiles."""
 
 import numpy as np
 
@@ -9,16 +9,16 @@ from .bodywork import (
     PAINTS,
     box,
     decal,
-    end_quad,
-    inset,
     lamps,
-    on_both_sides,
+    on_end,
+    on_side,
+    on_sides,
     pick,
     prism,
-    quad,
     tint,
     tyres_seen_from_the_ends,
     wheels,
+    window,
 )
 from .geometry import Colour, Face, Limb, Part, Primitive
 
@@ -27,7 +27,7 @@ def car(rng: np.random.Generator) -> tuple[list[Part], np.ndarray]:
     """Build a hatchback, a saloon or an SUV.
 
     Args:
-        rng (np.random.Generator): Decides variant, size and paint.
+        rng (np.random.Generator): Source of variant, size and paint.
 
     Returns:
         tuple[list[Part], np.ndarray]: The parts, and (length, width,
@@ -54,15 +54,12 @@ def car(rng: np.random.Generator) -> tuple[list[Part], np.ndarray]:
         *tyres_seen_from_the_ends(length, 0.33, half), *body]
     primitives += wheels([0.3 * length, -0.29 * length], 0.33, half)
     primitives += lamps(nose, tail, (0.31 * height, 0.43 * height), half)
-    for forward, outward in ((nose, 1.0), (tail, -1.0)):
-        primitives.append(decal(end_quad((-half, half), (0.26, 0.38),
-                                         forward), DARK, (outward, 0, 0)))
-        primitives.append(decal(end_quad((-0.26, 0.26), (0.4, 0.5), forward),
-                                (220, 225, 225), (outward, 0, 0)))
-    primitives += cabin
-    for index in (1, 3):  # Windscreen and rear window.
-        primitives.append(Face(inset(cabin[index].points), GLASS,
-                               cabin[index].outward, decal=True))
+    for end in (nose, tail):
+        primitives += [
+            on_end((-half, half), (0.26, 0.38), end, DARK),
+            on_end((-0.26, 0.26), (0.4, 0.5), end, (220, 225, 225))]
+    # Windscreen and rear window.
+    primitives += [*cabin, window(cabin[1]), window(cabin[3])]
     primitives += _side_windows(profile, cabin_half)
     return [Part(primitives)], np.array([length, 2 * half, height])
 
@@ -100,32 +97,24 @@ def truck(rng: np.random.Generator) -> tuple[list[Part], np.ndarray]:
     rear.primitives += [*tyres_seen_from_the_ends(length * 1.3, 0.9, half),
                         *chassis, *load]
     accent = tint(pick(rng, FLEET_PAINTS), 0.9)
-    rear.primitives += on_both_sides(
-        lambda left: quad((tail + 0.7, step - 1.3),
-                          (0.42 * height + 0.6, 0.8 * height), left),
-        accent, half)
     rear.primitives += [
-        decal(end_quad((-0.03, 0.03), (1.1, height), tail), DARK, (-1, 0, 0)),
-        decal(end_quad((-half, half), (1.05, 1.18), tail), DARK, (-1, 0, 0))]
-    for sign in (1, -1):
-        rear.primitives.append(decal(
-            end_quad((sign * 0.7 * half, sign * half), (1.05, 1.25), tail),
-            (40, 35, 210), (-1, 0, 0)))
+        *on_sides((tail + 0.7, step - 1.3),
+                  (0.42 * height + 0.6, 0.8 * height), half, accent),
+        on_end((-0.03, 0.03), (1.1, height), tail, DARK),
+        on_end((-half, half), (1.05, 1.18), tail, DARK),
+        *(on_end((sign * 0.7 * half, sign * half), (1.05, 1.25), tail,
+                 (40, 35, 210)) for sign in (1, -1))]
     rear.primitives += wheels([tail + 1.2, tail + 2.3], 0.48, half)
     front = Part(centre=np.array([nose - 1.0, 0, 0]))
     cab = prism([(step, 0.45), (nose, 0.45), (nose, 1.35),
                  (nose - 0.15, cab_height - 0.15),
                  (nose - 0.3, cab_height), (step, cab_height)],
                 0.96 * half, paint)
-    front.primitives += cab
-    front.primitives.append(Face(inset(cab[2].points, 0.88), GLASS,
-                                 cab[2].outward, decal=True))
-    front.primitives += on_both_sides(
-        lambda left: quad((step + 0.7, nose - 0.35),
-                          (1.45, cab_height - 0.35), left),
-        GLASS, 0.96 * half)
-    front.primitives.append(decal(end_quad((-0.6, 0.6), (0.75, 1.2), nose),
-                                  DARK, (1, 0, 0)))
+    front.primitives += [
+        *cab, window(cab[2], 0.88),
+        *on_sides((step + 0.7, nose - 0.35), (1.45, cab_height - 0.35),
+                  0.96 * half, GLASS),
+        on_end((-0.6, 0.6), (0.75, 1.2), nose, DARK)]
     front.primitives += lamps(nose, tail - 99, (0.55, 0.78), half)[::2]
     front.primitives += wheels([nose - 0.85], 0.48, half)
     return [rear, front], np.array([length, 2 * half, height])
@@ -140,30 +129,24 @@ def bus(rng: np.random.Generator) -> tuple[list[Part], np.ndarray]:
     primitives: list[Primitive] = [
         *tyres_seen_from_the_ends(length * 1.4, 0.45, half),
         *box((tail, nose), (0.35, height), half, paint)]
-    primitives += on_both_sides(
-        lambda left: quad((tail, nose), (0.35, 0.7), left),
-        tint(paint, 0.55), half)
+    primitives += on_sides((tail, nose), (0.35, 0.7), half,
+                           tint(paint, 0.55))
     panes = 6
     pitch = (length - 0.8) / panes
     for i in range(panes):
         start = tail + 0.4 + i * pitch
-        for sign in (1, -1):
-            primitives.append(decal(
-                quad((start, start + pitch - 0.18), (1.35, height - 0.55),
-                     sign * half), GLASS, (0, sign, 0)))
+        primitives += on_sides((start, start + pitch - 0.18),
+                               (1.35, height - 0.55), half, GLASS)
     for at in (nose - 1.7, -0.5, tail + 2.2):  # Doors, kerb side only.
-        primitives.append(decal(quad((at, at + 1.2), (0.45, height - 0.5),
-                                     -half), tint(GLASS, 0.75), (0, -1, 0)))
+        primitives.append(on_side((at, at + 1.2), (0.45, height - 0.5), -half,
+                                  tint(GLASS, 0.75)))
+    wide, narrow = (-0.92 * half, 0.92 * half), (-0.7 * half, 0.7 * half)
     primitives += [
-        decal(end_quad((-0.92 * half, 0.92 * half), (1.05, height - 0.55),
-                       nose), GLASS, (1, 0, 0)),
-        decal(end_quad((-0.7 * half, 0.7 * half), (height - 0.45,
-                                                  height - 0.12), nose),
-              (30, 150, 245), (1, 0, 0)),
-        decal(end_quad((-0.7 * half, 0.7 * half), (1.7, height - 0.5), tail),
-              GLASS, (-1, 0, 0)),
-        decal(end_quad((-half, half), (0.35, 0.6), tail), DARK, (-1, 0, 0)),
-        decal(end_quad((-half, half), (0.35, 0.6), nose), DARK, (1, 0, 0))]
+        on_end(wide, (1.05, height - 0.55), nose, GLASS),
+        on_end(narrow, (height - 0.45, height - 0.12), nose, (30, 150, 245)),
+        on_end(narrow, (1.7, height - 0.5), tail, GLASS),
+        on_end((-half, half), (0.35, 0.6), tail, DARK),
+        on_end((-half, half), (0.35, 0.6), nose, DARK)]
     primitives += lamps(nose, tail, (0.65, 0.95), half)
     primitives += wheels([nose - 2.6, tail + 2.9], 0.48, half)
     return [Part(primitives)], np.array([length, 2 * half, height])
@@ -201,47 +184,32 @@ def _tram_car(rear: float, front: float, half: float, height: float,
     part.primitives += shell
     low, high = (back + slope_rear * 0.3, nose - slope_front * 0.3), (
         back + 0.75 * slope_rear, nose - 0.75 * slope_front)
+    part.primitives += [*on_sides((back, nose), (0.2, 0.55), half, DARK),
+                        *on_sides((back, nose), (0.6, 1.25), half, paint)]
     for sign in (1, -1):
-        left, outward = sign * half, (0, sign, 0)
-        part.primitives.append(decal(quad((back, nose), (0.2, 0.55), left),
-                                     DARK, outward))
-        part.primitives.append(decal(quad((back, nose), (0.6, 1.25), left),
-                                     paint, outward))
+        left = sign * half
         part.primitives.append(decal(np.array(
             [(low[0], left, 1.5), (low[1], left, 1.5),
              (high[1], left, height - 0.7), (high[0], left, height - 0.7)]),
-            GLASS, outward))
-        middle = (back + nose) / 2
-        for at in (middle - 1.9, middle + 0.7):
-            part.primitives.append(decal(
-                quad((at, at + 1.2), (0.5, height - 0.55), left),
-                tint(body, 0.8), outward))
-            part.primitives.append(decal(
-                quad((at + 0.15, at + 1.05), (1.0, height - 0.7), left),
-                GLASS, outward))
-    _tram_ends(part, shell, (back, nose), half, paint, first, last)
+            GLASS, (0, sign, 0)))
+    middle = (back + nose) / 2
+    for at in (middle - 1.9, middle + 0.7):
+        part.primitives += [
+            *on_sides((at, at + 1.2), (0.5, height - 0.55), half,
+                      tint(body, 0.8)),
+            *on_sides((at + 0.15, at + 1.05), (1.0, height - 0.7), half,
+                      GLASS)]
+    for index, end, here, lamp in ((2, nose, first, (225, 250, 250)),
+                                   (4, back, last, (40, 35, 205))):
+        if here:
+            part.primitives += [
+                window(shell[index], 0.84),
+                on_end((-half, half), (0.35, 1.2), end, paint),
+                *(on_end((sign * 0.5 * half, sign * 0.85 * half),
+                         (0.7, 0.95), end, lamp) for sign in (1, -1))]
     if first:
         _pantograph(part, (rear + front) / 2, height)
     return part
-
-
-def _tram_ends(part: Part, shell: list[Face], ends: tuple[float, float],
-               half: float, paint: Colour, first: bool, last: bool) -> None:
-    """Windscreen, coloured apron and lamps of a tram's two ends."""
-    for index, forward, outward, here, lamp in (
-            (2, ends[1], 1.0, first, (225, 250, 250)),
-            (4, ends[0], -1.0, last, (40, 35, 205))):
-        if not here:
-            continue
-        part.primitives.append(Face(inset(shell[index].points, 0.84), GLASS,
-                                    shell[index].outward, decal=True))
-        part.primitives.append(decal(
-            end_quad((-half, half), (0.35, 1.2), forward), paint,
-            (outward, 0, 0)))
-        for sign in (1, -1):
-            part.primitives.append(decal(end_quad(
-                (sign * 0.5 * half, sign * 0.85 * half), (0.7, 0.95),
-                forward), lamp, (outward, 0, 0)))
 
 
 def _pantograph(part: Part, forward: float, height: float) -> None:

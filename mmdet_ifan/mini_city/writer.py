@@ -1,4 +1,4 @@
-"""Mini City and its twin, Mini Sim, on disk."""
+"""Render Mini City and its twin, Mini Sim, into a folder."""
 
 import json
 import shutil
@@ -8,37 +8,39 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..preparation.stand_in import MANIFEST, UNFINISHED
+from ..preparation.stand_in import MANIFEST, RENDER, UNFINISHED
 from ..utils.errors import DataError
 from ..utils.files import TEMPORARY_SUFFIX, check_workers, write_atomically
+from ..utils.json_files import read_json
 from ..utils.parallel import map_in_order
 from . import settings
-from .data_sets import MiniCity, MiniSim, RenderedSet
-from .formats import json_bytes
+from .city import MiniCity, json_bytes
+from .data_sets import RenderedSet
+from .sim import MiniSim
 
-# A root that holds any of these without a manifest is somebody's data.
+# A root with any of these but without a manifest holds other data.
 FOLDERS = (*MiniCity.FOLDERS, *MiniSim.FOLDERS)
 
 
 def write_mini_city(root: Path, city: RenderedSet, workers: int = 2,
                     overwrite: bool = False,
                     say: Callable[[str], None] = print) -> bool:
-    """Render Mini City or Mini Sim into a folder, only what is missing.
+    """Render the missing files of Mini City or Mini Sim into a folder.
 
     Args:
-        root (Path): The data root.
-        city (RenderedSet): What to render.
+        root (Path): Data root.
+        city (RenderedSet): The data set.
         workers (int): Processes; 1 renders in this one. Defaults to 2.
-        overwrite (bool): Whether to replace one rendered with other numbers.
+        overwrite (bool): Whether to replace a rendering of other numbers.
             Defaults to False.
         say (Callable): Receives each message. Defaults to print.
 
     Returns:
-        bool: False if everything was there already.
+        bool: False if nothing was missing.
 
     Raises:
-        DataError: If the folder holds something else or cannot be written, or
-            a worker process was killed.
+        DataError: If the folder holds something else or cannot be written,
+            or a worker process was killed.
     """
     check_workers(workers)
     if _is_finished(root, city, overwrite):
@@ -61,7 +63,7 @@ def write_mini_city(root: Path, city: RenderedSet, workers: int = 2,
 
 
 def _is_finished(root: Path, city: RenderedSet, overwrite: bool) -> bool:
-    """Whether `root` holds this city; makes room for it if it may."""
+    """Tell whether `root` holds this city; else make room if allowed."""
     found = _read_identity(root)
     if found is None:
         foreign = [name for name in FOLDERS if (root / name).exists()]
@@ -78,7 +80,7 @@ def _is_finished(root: Path, city: RenderedSet, overwrite: bool) -> bool:
         return (root / MANIFEST).exists() and all(
             (root / path).exists() for split in settings.SPLITS
             for index in range(getattr(city, split))
-            for path in city.paths(split, index))
+            for path in city.paths(split, index).values())
     if not overwrite:
         raise DataError(
             f'{root} holds another rendering ({", ".join(different)}): '
@@ -89,7 +91,7 @@ def _is_finished(root: Path, city: RenderedSet, overwrite: bool) -> bool:
 
 def _make_room(root: Path, found: dict[str, Any]) -> None:
     """Remove an earlier rendering and the COCO files made from it."""
-    # Until all is gone, it is an unfinished render of its old numbers.
+    # Until all is removed, it is an unfinished rendering.
     write_atomically(root / UNFINISHED, json_bytes(found))
     (root / MANIFEST).unlink(missing_ok=True)
     for path in (root / 'annotations').glob('instances_*.json'):
@@ -99,21 +101,21 @@ def _make_room(root: Path, found: dict[str, Any]) -> None:
 
 
 def _read_identity(root: Path) -> dict[str, Any] | None:
-    """What an earlier run rendered, or began to, into `root`."""
+    """Read the identity of an earlier rendering, perhaps unfinished."""
     for name in (MANIFEST, UNFINISHED):
         path = root / name
         if path.exists():
             try:
-                return dict(json.loads(path.read_text()))
-            except ValueError as error:
-                raise DataError(f'{path} is not readable JSON: remove the '
-                                'folder and render again.') from error
+                return dict(read_json(path))
+            except (TypeError, ValueError) as error:
+                raise DataError(f'{path} is not readable: {RENDER}.') from (
+                    error)
     return None
 
 
 def _write_split(root: Path, city: RenderedSet, split: str,
                  workers: int) -> dict[str, Any]:
-    """Render what is missing of a split and count what it holds."""
+    """Render the missing files of a split and count its content."""
     total = getattr(city, split)
     work = partial(_write_scene, root, city, split)
     objects: Counter[str] = Counter()
@@ -128,8 +130,9 @@ def _write_split(root: Path, city: RenderedSet, split: str,
 
 def _write_scene(root: Path, city: RenderedSet, split: str,
                  index: int) -> list[str]:
-    """Render a scene if a file is missing; returns its objects' labels."""
-    if not all((root / path).exists() for path in city.paths(split, index)):
+    """Render a scene if a file is missing; give its objects' labels."""
+    if not all((root / path).exists()
+               for path in city.paths(split, index).values()):
         for path, content in city.render(split, index).items():
             write_atomically(root / path, content)
     return city.objects_in(root, split, index)

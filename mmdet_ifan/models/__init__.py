@@ -1,4 +1,4 @@
-"""Detector, backbone, layers and the alignments."""
+"""The detector, its parts, and the terms that adapt it."""
 from .alignments import (
     AdaptationTerm,
     BaseAlignment,

@@ -1,4 +1,4 @@
-"""What the detector knows of one domain's images in a training step."""
+"""Everything a term may read of one domain's images in a training step."""
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,17 +17,17 @@ from .layers import valid_positions
 
 @dataclass
 class Proposals:
-    """Region proposals of N images and what the box head says of them.
+    """Region proposals of N images and the box head's outputs for them.
 
     Attributes:
         rois (Tensor): Image index and box (x1, y1, x2, y2) in pixels, of
-            shape (K, 5), ordered by image.
-        num_per_img (list[int]): Proposals of each image, adding up to K.
-        roi_feats (Tensor): Pooled features with gradient, (K, C, P, P).
+            shape (K, 5), ordered by image. No gradient.
+        num_per_img (list[int]): Proposals of each image, K in all.
+        roi_feats (Tensor): Pooled features, (K, C, P, P).
         cls_score (Tensor): Logits, background last, (K, num_classes + 1).
         bbox_pred (Tensor): Box deltas, (K, 4 * num_classes).
-        vectors (Tensor): What the box head's shared layers make of each, with
-            gradient, (K, fc_out_channels).
+        vectors (Tensor): Outputs of the box head's shared layers,
+            (K, fc_out_channels).
     """
     rois: Tensor
     num_per_img: list[int]
@@ -38,19 +38,19 @@ class Proposals:
 
     @cached_property
     def foreground_probs(self) -> Tensor:
-        """Tensor: Constants of shape (K, num_classes), background left out."""
+        """Tensor: (K, num_classes) in [0, 1], no background, no gradient."""
         return self.cls_score.detach().float().softmax(dim=1)[:, :-1]
 
 
 @contextmanager
 def kept_vectors(bbox_head: BBoxHead) -> Iterator[list[Tensor]]:
-    """Keep the vectors that a box head scores, each time it runs.
+    """Collect the vectors that a box head's ``fc_cls`` reads.
 
     Args:
-        bbox_head (BBoxHead): Whose ``fc_cls`` reads them.
+        bbox_head (BBoxHead): The box head.
 
     Yields:
-        list[Tensor]: Of each run, (K, fc_out_channels).
+        list[Tensor]: For each forward pass, (K, fc_out_channels).
     """
     vectors: list[Tensor] = []
     handle = bbox_head.fc_cls.register_forward_pre_hook(
@@ -64,14 +64,15 @@ def kept_vectors(bbox_head: BBoxHead) -> Iterator[list[Tensor]]:
 class DomainFeatures:
     """One domain's images, features, proposals and predicted objects.
 
-    Everything is computed when it is first asked for and then kept, so an
-    alignment pays for what it uses, two alignments share it, and what no
-    launched alignment uses is not computed at all. Nothing here reads an
-    annotation.
+    A term reads :attr:`taps`, :attr:`feats`, :attr:`proposals` and
+    :meth:`detect`, and pools boxes of its own with :meth:`pool`. Each part is
+    computed when it is first asked for and then kept: a term pays only for
+    what it uses, two terms share it, and nothing is computed for a term that
+    is not launched. Nothing here reads an annotation.
 
     Args:
         detector (FasterRCNN): The detector.
-        batch_inputs (Tensor): Images of shape (N, 3, H, W), padded.
+        batch_inputs (Tensor): Normalised and padded images, (N, 3, H, W).
         data_samples (list[DetDataSample]): Their meta information.
     """
 
@@ -83,23 +84,24 @@ class DomainFeatures:
 
     @property
     def batch_shape(self) -> tuple[int, int]:
-        """tuple[int, int]: Height and width of the padded batch."""
+        """tuple[int, int]: Height and width of the padded batch, in px."""
         height, width = self.batch_inputs.shape[-2:]
         return height, width
 
     @property
     def img_shapes(self) -> list[tuple[int, int]]:
-        """list[tuple[int, int]]: Each image's size without the padding."""
+        """list[tuple[int, int]]: Each image's height and width, unpadded."""
         return [sample.img_shape[:2] for sample in self.data_samples]
 
     def valid_positions(self, maps: Tensor) -> Tensor:
-        """Mark the positions of maps that show image, not padding.
+        """Mark the positions of maps that show the image, not padding.
 
         Args:
-            maps (Tensor): Made from the whole batch, of shape (N, H, W).
+            maps (Tensor): Of shape (N, H, W), covering the padded batch.
 
         Returns:
-            Tensor: Booleans of shape (N, H, W).
+            Tensor: Booleans of shape (N, H, W), at least one of each image
+            true.
         """
         return valid_positions(maps, self.img_shapes, self.batch_shape)
 
@@ -110,16 +112,16 @@ class DomainFeatures:
 
     @cached_property
     def feats(self) -> tuple[Tensor, ...]:
-        """tuple[Tensor]: What RPN and RoI head work on."""
+        """tuple[Tensor]: Maps that RPN and RoI head work on."""
         return self.detector.neck(self.taps)
 
     @cached_property
     def proposal_boxes(self) -> list[Tensor]:
         """list[Tensor]: The RPN's boxes of each image, as at test time.
 
-        Constants of shape (K, 4), in pixels of the input.
+        Each of shape (K, 4), in pixels of the input, without gradient.
         """
-        # Before no_grad: what is computed there would stay without gradient.
+        # Under no_grad, it would be kept without its gradient.
         feats = self.feats
         with torch.no_grad():
             results = self.detector.rpn_head.predict(
@@ -128,7 +130,7 @@ class DomainFeatures:
 
     @cached_property
     def proposals(self) -> Proposals:
-        """Proposals: The RPN's, with scores and deltas that are constants."""
+        """Proposals: The RPN's; ``cls_score``, ``bbox_pred`` lack gradient."""
         pooled = self.pool(self.proposal_boxes)
         return replace(
             pooled,
@@ -139,11 +141,11 @@ class DomainFeatures:
         """Pool boxes and let the box head score and refine them.
 
         Args:
-            boxes (list[Tensor]): Constants of shape (K, 4) for each image, in
-                pixels of the input.
+            boxes (list[Tensor]): For each image (K, 4), in pixels of the
+                input.
 
         Returns:
-            Proposals: With gradient, also of scores and deltas.
+            Proposals: All but ``rois`` carry gradient.
         """
         roi_head = self.detector.roi_head
         rois = bbox2roi(boxes)
@@ -154,16 +156,16 @@ class DomainFeatures:
                          outputs['bbox_pred'], *vectors)
 
     def detect(self, object_cfg: ConfigDict) -> InstanceList:
-        """Give the predicted objects: refined boxes after class-wise NMS.
+        """Predict objects: refine the proposals, then suppress class-wise.
 
         Args:
             object_cfg (ConfigDict): ``score_thr``, ``nms`` and
-                ``max_per_img``, as mmdet's R-CNN test configuration.
+                ``max_per_img``, as in mmdet's R-CNN test configuration.
 
         Returns:
             list[InstanceData]: For each image ``bboxes`` (K, 4) in pixels of
             the input, ``scores`` (K, ) in [0, 1] and ``labels`` (K, ), all
-            constants.
+            without gradient.
         """
         proposals = self.proposals
         num_per_img = proposals.num_per_img
@@ -181,17 +183,17 @@ def extract_together(backbone: nn.Module,
                      *batches: Tensor) -> Iterator[tuple[Tensor, ...]]:
     """Compute the taps of batches of one shape in one pass.
 
-    Batches of different shapes need a pass each: more padding would give the
-    detector other anchors and the classifiers a hint. Batch normalisation,
-    where it is trained, takes the statistics of all batches together, and the
-    same are kept for testing.
+    Batches of different shapes need a pass each: padding them alike would
+    change the detector's anchors and give the classifiers a hint. Trained
+    batch normalisation uses, and keeps for testing, the statistics of all
+    batches together.
 
     Args:
-        backbone (nn.Module): The detector's.
-        *batches (Tensor): Images, each of shape (N, 3, H, W).
+        backbone (nn.Module): The detector's backbone.
+        *batches (Tensor): Images, each (N, 3, H, W).
 
     Returns:
-        Iterator[tuple[Tensor, ...]]: The taps of each batch.
+        Iterator[tuple[Tensor, ...]]: The taps of each batch, in order.
     """
     taps = backbone(torch.cat(batches))
     sizes = [len(batch) for batch in batches]

@@ -1,59 +1,25 @@
-"""What became of every image and annotation file under a data root."""
+"""Say what became of every image and annotation file in a data root."""
 
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ..utils.json_files import is_text
+from ..utils.files import names_below
 from ..utils.text import name_some
+from ..utils.values import is_text
 from .coco_files import MARK
 
-#: What systems and tools leave behind, and what people write about data.
-NO_DATA_FOLDERS = ('__macosx', '@eadir')
+#: Names of what systems and tools leave behind and people write about data.
 NO_DATA_STARTS = ('readme', 'license', 'licence', 'thumbs.db', 'desktop.ini')
 NO_DATA_ENDS = ('.cache', '.md', '.py', '.sh', '.ipynb')
-HEAD = 4096  # Bytes in which a COCO file shows that it is one of ours.
-DEPTH = 2  # Folders by which files that nobody looked at are counted.
-GROUPS = 8  # Of them, or of reasons, that a line names.
-
-
-def names_below(folder: str | Path, below: bool = True) -> Iterator[str]:
-    """List the files in a folder and its sub-folders, sorted.
-
-    Links to folders are followed, unless they lead back to where they are.
-
-    Args:
-        folder (str | Path): Where to look.
-        below (bool): Whether to look into sub-folders; if not, they are
-            listed with the files. Defaults to True.
-
-    Yields:
-        str: A path under the folder, with forward slashes. All but what is
-        hidden, such as ``.DS_Store``, ``._a.jpg`` and what lies in
-        ``.ipynb_checkpoints`` or ``__MACOSX``.
-    """
-    with os.scandir(folder) as entries:
-        ordered = sorted(entries, key=lambda entry: entry.name)
-    for entry in ordered:
-        if entry.name.startswith('.'):
-            continue
-        if not (below and entry.is_dir()):
-            yield entry.name
-        elif entry.name.lower() not in NO_DATA_FOLDERS and not (
-                entry.is_symlink() and _leads_back(entry.path)):
-            for name in names_below(entry.path):
-                yield f'{entry.name}/{name}'
-
-
-def _leads_back(link: str) -> bool:
-    """Whether a link leads to a folder that it is in."""
-    here = Path(os.path.realpath(os.path.dirname(link)))
-    return Path(os.path.realpath(link)) in (here, *here.parents)
+HEAD = 4096  # Bytes at the start of a COCO file that show it is ours.
+DEPTH = 2  # Folders by which files that nobody looked at are grouped.
+GROUPS = 8  # Groups or reasons that one line names.
 
 
 class Account:
-    """Say what became of the images and annotation files under a root.
+    """Count what became of the images and annotation files in a data root.
 
     Args:
         root (Path): Data root.
@@ -68,11 +34,11 @@ class Account:
 
     def use(self, image: str | None = None,
             files: Iterable[Path] = ()) -> None:
-        """Count what the COCO files were made of.
+        """Count files that the COCO files were made from.
 
         Args:
-            image (str, optional): Path of an image under the root. Defaults
-                to None, no image.
+            image (str, optional): Path of an image relative to the root.
+                Defaults to None, no image.
             files (Iterable[Path]): Annotation files and lists, which may be
                 missing.
         """
@@ -85,20 +51,19 @@ class Account:
         """Count an image that no COCO file lists.
 
         Args:
-            reason (str): What it is counted under.
-            image (str): Its path under the root.
-            files (Iterable[Path]): Its annotation file.
+            reason (str): Reason under which it is counted.
+            image (str): Its path relative to the root.
+            files (Iterable[Path]): Its annotation files.
         """
         self._left_out[reason].append(image)
         self._with_them.update(map(str, files))
 
     def lines(self) -> Iterator[str]:
-        """Say it in one to three lines: used, left out, not looked at.
+        """Yield one to three lines: used, left out, not looked at.
 
-        Yields:
-            str: A line. What was not looked at is found by going through the
-            root, and counted by folder and suffix. Hidden files, READMEs,
-            licences, programs, caches and our own COCO files do not count.
+        The root is searched for files that were not looked at. They are
+        counted by folder and suffix, without hidden files, READMEs,
+        licences, programs, caches and our own COCO files.
         """
         known = self._images.union(*self._left_out.values())
         start = str(self.root / '_')[:-1]
@@ -109,17 +74,20 @@ class Account:
                 read += 1
             elif not (name in known or path in self._with_them
                       or _is_no_data(path)):
-                others[_group(name)].append(name)
+                *folders, last = name.split('/')
+                others['/'.join([*folders[:DEPTH],
+                                 f'*{os.path.splitext(last)[1]}'])
+                       ].append(name)
         yield (f'Used under {self.root}: images: {len(self._images)}; '
                f'annotation files and lists: {read}.')
         if self._left_out:
-            yield f'Left out: {_say(self._left_out)}.'
+            yield f'Left out: {_count(self._left_out)}.'
         if others:
-            yield f'Not looked at: {_say(others)}.'
+            yield f'Not looked at: {_count(others)}.'
 
 
 def _is_no_data(path: str) -> bool:
-    """Whether a file holds neither images nor annotations by others."""
+    """Tell whether a file holds neither images nor others' annotations."""
     name = os.path.basename(path).lower()
     if name.startswith(NO_DATA_STARTS) or name.endswith(NO_DATA_ENDS):
         return True
@@ -132,21 +100,13 @@ def _is_no_data(path: str) -> bool:
         return False
 
 
-def _group(name: str) -> str:
-    """What a file is counted under, such as ``images/test/*.jpg``."""
-    *folders, last = name.split('/')
-    return '/'.join([*folders[:DEPTH], f'*{os.path.splitext(last)[1]}'])
-
-
-def _say(groups: dict[str, list[str]]) -> str:
+def _count(groups: dict[str, list[str]]) -> str:
     """Count each group, the largest first, and name some of its files."""
     ordered = sorted(groups.items(), key=lambda item: -len(item[1]))
-    words = [f'{what}: {len(names)} ({name_some(map(_show, names), 3)})'
-             for what, names in ordered[:GROUPS]]
+    words = []
+    for what, names in ordered[:GROUPS]:
+        # A raw name could command the terminal.
+        shown = [name if is_text(name) else ascii(name) for name in names]
+        words.append(f'{what}: {len(names)} ({name_some(shown, 3)})')
     more = sum(len(names) for _, names in ordered[GROUPS:])
     return '; '.join(words + [f'others: {more}'] * bool(more))
-
-
-def _show(name: str) -> str:
-    """Write a name so that it does no harm to the terminal."""
-    return name if is_text(name) else ascii(name)

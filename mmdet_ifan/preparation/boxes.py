@@ -1,14 +1,14 @@
-"""Boxes as a data set gives them, and what of them can be trained on."""
+"""Boxes of a data set, cut to their image."""
 
 import math
 from dataclasses import dataclass
 
 from .records import Problem
 
-SLACK = 1.0  # px over the border that rounding explains; cut silently.
+SLACK = 1.0  # px beyond the border that rounding explains; cut silently.
 LEAST = 1.0  # px; MMDetection drops boxes with a shorter side.
 CUT = 'boxes cut at the border'
-#: How a sentence about a box goes on, by the kind of problem.
+#: Words of the sentence about a box, by the kind of problem.
 SAYS = {
     'unreadable boxes': 'that is no box in the image',
     'boxes without area': 'without area in the image',
@@ -19,19 +19,19 @@ SAYS = {
 
 @dataclass
 class Box:
-    """One box, in px from the image's top left corner.
+    """One box, in px from the top left corner of the image.
 
     Args:
-        name (str, optional): Category. None if it is a region of which
-            nothing is known, for any category.
+        name (str, optional): Category. None for a region of unknown content,
+            which is ignored for every category.
         x1 (float): Left edge.
         y1 (float): Top edge.
         x2 (float): Right edge; x2 - x1 is the width.
         y2 (float): Bottom edge.
-        ignore (bool): Neither right nor wrong to detect ('iscrowd').
-            Defaults to False.
-        area (float, optional): Of the object, in px. Defaults to None, that
-            of the box.
+        ignore (bool): Whether detecting it counts as neither right nor wrong
+            ('iscrowd'). Defaults to False.
+        area (float, optional): Area of the object in px. Defaults to None,
+            the area of the box.
     """
 
     name: str | None
@@ -47,27 +47,27 @@ class Box:
         return self.x1, self.y1, self.x2, self.y2
 
     def has_area(self) -> bool:
-        """Whether the box is large enough to be trained on."""
+        """Tell whether the box is large enough for training."""
         return min(self.x2 - self.x1, self.y2 - self.y1) >= LEAST
 
     def bbox(self) -> list[float]:
-        """Give x, y, width and height, whole numbers without a point."""
+        """Give x, y, width and height; whole numbers as integers."""
         edges = (self.x1, self.y1, self.x2 - self.x1, self.y2 - self.y1)
         return [round(edge, 3) if edge % 1 else int(edge) for edge in edges]
 
 
 def clean_boxes(boxes: list[Box], height: int, width: int,
                 where: str) -> tuple[list[Box], list[Problem]]:
-    """Cut boxes to the image and drop those of which nothing is left.
+    """Cut boxes to the image and drop those without area in it.
 
     Args:
-        boxes (list[Box]): Of one image, cut in place.
-        height (int): Of the image, in px.
-        width (int): Of the image, in px.
-        where (str): Names the file that holds the boxes.
+        boxes (list[Box]): Boxes of one image, cut in place.
+        height (int): Image height in px.
+        width (int): Image width in px.
+        where (str): Name of the file that holds the boxes.
 
     Returns:
-        tuple[list[Box], list[Problem]]: The boxes that are left, and what
+        tuple[list[Box], list[Problem]]: The remaining boxes, and what
         happened to the others.
     """
     kept, problems = [], []
@@ -87,7 +87,7 @@ def clean_boxes(boxes: list[Box], height: int, width: int,
 
 def _cut(box: Box, edges: tuple[float, ...], height: int,
          width: int) -> str | None:
-    """Cut a box to the image; says what was wrong with it."""
+    """Cut a box to the image; give the kind of problem, if any."""
     if not all(map(math.isfinite, edges)):
         return 'unreadable boxes'
     if not box.has_area():

@@ -1,30 +1,31 @@
-"""Names of categories to ids, and which of them were asked for."""
+"""Map category names to ids and keep the requested ones."""
 
 import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from ..utils.errors import DataError
-from ..utils.ignored import is_region
 from ..utils.text import name_some
+from ..utils.values import is_region
 from .boxes import Box
 from .records import Annotation
 
 
 class Categories:
-    """Names to ids, and what was asked for or not.
+    """Map category names to ids.
 
-    A box whose name, renamed, is one of `REGIONS` is ignored for every
-    category, unless that name was asked for.
+    A box whose name, after renaming, is one of `REGIONS` is ignored for
+    every category, unless that name was requested.
 
     Args:
-        rename (Mapping[str, str]): New names.
-        asked (Sequence[str], optional): The only ones to keep.
-        listed (Sequence[str], optional): All that the data set may have.
+        rename (Mapping[str, str]): New names by old ones.
+        asked (Sequence[str], optional): The only categories to keep.
+        listed (Sequence[str], optional): All categories that the data set
+            may have.
 
     Attributes:
-        names (dict[int, str]): By id, from 1. Grows if nothing was asked for
-            or listed.
+        names (dict[int, str]): Names by id, from 1. Grows if nothing was
+            requested or listed.
     """
 
     def __init__(self, rename: Mapping[str, str],
@@ -42,11 +43,11 @@ class Categories:
         self._regions: Counter[str] = Counter()
 
     def _is_region(self, name: str) -> bool:
-        """Whether boxes of a name are ignored for every category."""
+        """Tell whether boxes of a name are ignored for every category."""
         return is_region(name) and name not in (self.asked or ())
 
     def annotations(self, boxes: list[Box]) -> Iterator[Annotation]:
-        """Give the annotations of an image's boxes."""
+        """Yield the annotations of an image's boxes."""
         for box in boxes:
             ids, ignore = self._ids_of(box)
             bbox = box.bbox()
@@ -58,28 +59,25 @@ class Categories:
                            iscrowd=int(ignore))
 
     def _ids_of(self, box: Box) -> tuple[Sequence[int | None], bool]:
-        """Ids of the categories that a box is for, and whether it is ignored.
+        """Give a box's category ids, and whether it is ignored.
 
-        None is every category, as long as more of them may occur.
+        None stands for every category, as long as more of them may occur.
         """
         if box.name is not None:
             self._own.add(box.name)
             name = self.rename.get(box.name, box.name)
             if not self._is_region(name):
-                return self._id(name), box.ignore
+                self._seen[name] += 1
+                if name not in self._ids and self.asked is None:
+                    self._ids[name] = len(self._ids) + 1
+                    self.names[self._ids[name]] = name
+                ids = [self._ids[name]] if name in self._ids else []
+                return ids, box.ignore
             self._regions[name] += 1
         return [None] if self.asked is None else list(self.names), True
 
-    def _id(self, name: str) -> list[int]:
-        """Id of a category; none if it was not asked for."""
-        self._seen[name] += 1
-        if name not in self._ids and self.asked is None:
-            self._ids[name] = len(self._ids) + 1
-            self.names[self._ids[name]] = name
-        return [self._ids[name]] if name in self._ids else []
-
     def check(self) -> None:
-        """Check that what was asked for is there.
+        """Check that everything requested occurs.
 
         Raises:
             DataError: If a category never occurs.
@@ -89,7 +87,7 @@ class Categories:
                'with --rename OLD=NEW.')
 
     def notes(self) -> list[str]:
-        """Name what the user may not expect of the categories."""
+        """Say what the user may not expect of the categories."""
         others = {name: count for name, count in sorted(self._seen.items())
                   if name not in self._ids}
         unused = [name for name in self._ids if not self._seen[name]]
@@ -113,21 +111,20 @@ def _counts(names: Mapping[str, int]) -> str:
 
 
 def _alike(names: Iterable[str]) -> Iterator[str]:
-    """Say which names may stand for one category."""
+    """Name the categories that may be the same."""
     groups = defaultdict(list)
     for name in sorted(names):
-        groups[re.sub(r'[\s_-]', '', name.casefold())].append(name)
-    for group in groups.values():
-        if len(group) > 1:
-            first, *others = map(repr, group)
+        groups[re.sub(r'[\s_-]', '', name.casefold())].append(repr(name))
+    for first, *others in groups.values():
+        if others:
             yield (f'{", ".join(others)} may be the same as {first}: if so, '
                    'give them one name with --rename OLD=NEW.')
 
 
-def _check(names: Iterable[str], there: Collection[str], mend: str) -> None:
+def _check(names: Iterable[str], there: Collection[str], fix: str) -> None:
     """Check that each name occurs."""
     lost = [name for name in names if name not in there]
     if lost:
         raise DataError(
             f'No box is of {", ".join(lost)}; the categories that occur are: '
-            f'{", ".join(sorted(there)) or "none"}. {mend}')
+            f'{", ".join(sorted(there)) or "none"}. {fix}')

@@ -1,19 +1,17 @@
-"""Cityscapes' instance maps to COCO boxes, clear and foggy.
+"""Prepare clear and foggy Cityscapes.
 
-Boxes only: the tightest rectangle of each instance mask, as every paper on
-Cityscapes -> Foggy Cityscapes uses them. Categories, boxes, areas and crowds
-equal those of MMDetection's own converter, which also writes masks.
+A box is the tightest rectangle around an instance mask, as in every paper on
+Cityscapes -> Foggy Cityscapes. Categories, boxes, areas and crowds equal
+those of MMDetection's own converter, which also writes masks.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from ..utils.errors import DataError
 from ..utils.parallel import map_in_order
 from .accounting import Account
-from .cityscapes_boxes import CATEGORIES, boxes_from_instances
 from .cityscapes_files import (
     CLEAR,
     FOGGY,
@@ -23,20 +21,27 @@ from .cityscapes_files import (
     SYNTHETIC_MARKER,
     Kind,
     find_frames,
+    fix,
     fog_levels,
-    mend,
 )
 from .coco_files import MARK, CocoFiles
 from .fog import DENSE_BETA, OFFICIAL_BETAS
 from .images import image_size
-from .instance_maps import damaged, read_instances
-from .records import LabelledImage, LeftOut, Options, Problem, one_file
-from .report import Report
+from .instances import CATEGORIES, boxes_from_instances, read_instances
+from .records import (
+    LabelledImage,
+    LeftOut,
+    Options,
+    Problem,
+    Report,
+    damaged_labels,
+    one_file,
+)
 from .stand_in import MANIFEST, check_stand_in, stand_in_counts
 
 REAL_IMAGES = {'train': 2975, 'val': 500}
 REAL_IF_MORE_THAN = 2000  # Training images; no Mini City is that large.
-#: What a file's images are, by the part of its name after the split.
+#: Kinds of a file's images, by the part of its name after the split.
 Versions = dict[str, list[Kind]]
 
 
@@ -44,24 +49,24 @@ def prepare_cityscapes(root: Path, options: Options,
                        betas: Iterable[float | str] | None = None) -> Report:
     """Write the COCO files of a Cityscapes root.
 
-    A damaged or missing file costs the training files its image, and is
-    reported; test images are never left out, so in 'val' it is an error.
+    An image of 'train' with a damaged or missing file is left out and
+    reported. Images of 'val' are never left out, so there it is an error.
 
     Args:
-        root (Path): Holds leftImg8bit, gtFine and perhaps
-            leftImg8bit_foggy; Cityscapes or Mini City.
-        options (Options): Of the command.
+        root (Path): Root of Cityscapes or Mini City, with leftImg8bit,
+            gtFine and perhaps leftImg8bit_foggy.
+        options (Options): Options of the command.
         betas (Iterable[float | str], optional): Fog levels, or 'all', the
             official three, which also gives a file with all of them.
-            Defaults to None: 0.02, and 0.05 of Mini City, where there are
-            foggy images.
+            Defaults to None: 0.02 if there are foggy images, and 0.05 for
+            Mini City.
 
     Returns:
-        Report: What was made.
+        Report: The result.
 
     Raises:
-        DataError: If nothing can be made of it, images are missing or a test
-            image cannot be used; nothing is written then.
+        DataError: If the root is not one of Cityscapes, images are missing
+            or a test image cannot be used. Nothing is written then.
     """
     counts = stand_in_counts(root)
     account = Account(root)
@@ -73,6 +78,7 @@ def prepare_cityscapes(root: Path, options: Options,
     if betas is None and (root / FOGGY_FOLDER).is_dir():
         betas = [0.02] if counts is None else [0.02, DENSE_BETA]
     versions = _versions(root, betas or [])
+    kinds = list(dict.fromkeys(sum(versions.values(), [])))
     with CocoFiles(options.folder(root),
                    [_file(split, version) for split in SPLITS
                     for version in versions],
@@ -83,12 +89,24 @@ def prepare_cityscapes(root: Path, options: Options,
                 account.leave_out(problem.kind, problem.image)
         for split in SPLITS:
             readings = map_in_order(
-                partial(_read, root, versions), frames[split],
-                options.workers, title=f'read {split}')
-            for frame, reading in zip(frames[split], readings, strict=True):
-                _add(files, split, versions, reading)
-                _account(account, root, frame, versions, reading)
-        # A stand-in is rendered whole, or not at all.
+                partial(_read, root, kinds), frames[split], options.workers,
+                title=f'read {split}')
+            for frame, (images, problems) in zip(frames[split], readings,
+                                                 strict=True):
+                for problem in problems:
+                    files.note(problem)
+                for version, listed in versions.items():
+                    for kind in listed:
+                        if kind in images:
+                            files.add(_file(split, version), images[kind])
+                labels = [root / LABELS.path(frame)]
+                for kind in kinds:
+                    if kind in images:
+                        account.use(kind.path(frame), labels)
+                    else:
+                        account.leave_out(problems[-1].kind, kind.path(frame),
+                                          labels)
+        # No image of a stand-in may be missing either.
         for split in ('val', ) if counts is None else SPLITS:
             _check_whole(files, split, len(frames[split]), versions)
         if counts is not None:
@@ -99,30 +117,22 @@ def prepare_cityscapes(root: Path, options: Options,
     if (root / SYNTHETIC_MARKER).exists():
         report.notes.append(
             f'The fog in {root / FOGGY_FOLDER} is synthetic, made by '
-            'tools/prepare/fog.py: not the official Foggy Cityscapes.')
+            'tools/prepare/fog.py. It is not the official Foggy Cityscapes.')
     report.account += account.lines()
     return report
 
 
-@dataclass
-class _Reading:
-    """What one frame gave: its usable images, each with the boxes."""
-
-    images: dict[Kind, LabelledImage] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
-
-
 def _file(split: str, version: str) -> str:
-    """Name of a COCO file."""
+    """Name a COCO file."""
     return f'instances_{split}{version}.json'
 
 
 def _versions(root: Path, betas: Iterable[float | str]) -> Versions:
-    """Which files to write of each split."""
+    """Choose the files to write for each split."""
     levels = fog_levels(betas)
     if levels and not (root / FOGGY_FOLDER).is_dir():
         raise DataError(
-            f'{root} has no {FOGGY_FOLDER}: {mend(FOGGY[levels[0]])}, make '
+            f'{root} has no {FOGGY_FOLDER}: {fix(FOGGY[levels[0]])}, make '
             'fog with tools/prepare/fog.py, or leave out --beta.')
     versions = {'': [CLEAR]}
     versions |= {f'_foggy_beta_{beta}': [FOGGY[beta]] for beta in levels}
@@ -132,7 +142,7 @@ def _versions(root: Path, betas: Iterable[float | str]) -> Versions:
 
 
 def _check_numbers(root: Path, frames: dict[str, list[str]]) -> None:
-    """Compare the numbers of images with those of Cityscapes."""
+    """Compare the numbers of images with those of real Cityscapes."""
     if len(frames['train']) <= REAL_IF_MORE_THAN:
         return
     for split, expected in REAL_IMAGES.items():
@@ -144,7 +154,7 @@ def _check_numbers(root: Path, frames: dict[str, list[str]]) -> None:
 
 
 def _keep_apart(root: Path, frames: dict[str, list[str]]) -> list[Problem]:
-    """Take images that are in both splits out of 'train'."""
+    """Remove images that are in both splits from 'train'."""
     both = sorted(
         CLEAR.frames(root, 'train').intersection(
             frame.replace('val', 'train', 1)
@@ -155,9 +165,11 @@ def _keep_apart(root: Path, frames: dict[str, list[str]]) -> list[Problem]:
             for frame in both]
 
 
-def _read(root: Path, versions: Versions, frame: str) -> _Reading:
-    """Read a frame's boxes and check that its images are whole."""
-    reading = _Reading()
+def _read(root: Path, kinds: list[Kind], frame: str
+          ) -> tuple[dict[Kind, LabelledImage], list[Problem]]:
+    """Read the boxes of a frame; give its usable images, and the problems."""
+    images: dict[Kind, LabelledImage] = {}
+    problems: list[Problem] = []
     path = root / LABELS.path(frame)
     try:
         with one_file(path):
@@ -165,51 +177,26 @@ def _read(root: Path, versions: Versions, frame: str) -> _Reading:
             try:
                 annotations = boxes_from_instances(instances)
             except ValueError as error:
-                raise damaged(path, f'holds {error}, which Cityscapes does '
-                              'not have') from error
+                raise damaged_labels(path, f'holds {error}, which Cityscapes '
+                                     'does not have') from error
     except LeftOut as error:
-        reading.problems.append(error.problem)
-        return reading
+        return images, [error.problem]
     height, width = instances.shape
-    for kind in dict.fromkeys(sum(versions.values(), [])):
+    for kind in kinds:
         name = kind.path(frame)
         try:
             with one_file(root / name):
                 size = image_size(root / name)
+                if size != (height, width):
+                    raise LeftOut(
+                        'images of another size',
+                        f'{root / name} has {size[0]} x {size[1]} px, but its '
+                        f'label file {height} x {width}: left out.')
         except LeftOut as error:
-            reading.problems.append(error.problem)
-            continue
-        if size != (height, width):
-            reading.problems.append(Problem(
-                'images of another size',
-                f'{root / name} has {size[0]} x {size[1]} px, but its label '
-                f'file {height} x {width}: left out.'))
-            continue
-        reading.images[kind] = LabelledImage(name, height, width, annotations)
-    return reading
-
-
-def _add(files: CocoFiles, split: str, versions: Versions,
-         reading: _Reading) -> None:
-    """Append a frame to the files of its split."""
-    for problem in reading.problems:
-        files.note(problem)
-    for version, kinds in versions.items():
-        for kind in kinds:
-            if kind in reading.images:
-                files.add(_file(split, version), reading.images[kind])
-
-
-def _account(account: Account, root: Path, frame: str, versions: Versions,
-             reading: _Reading) -> None:
-    """Say what became of a frame's files."""
-    labels = [root / LABELS.path(frame)]
-    for kind in dict.fromkeys(sum(versions.values(), [])):
-        if kind in reading.images:
-            account.use(kind.path(frame), labels)
+            problems.append(error.problem)
         else:
-            account.leave_out(reading.problems[-1].kind, kind.path(frame),
-                              labels)
+            images[kind] = LabelledImage(name, height, width, annotations)
+    return images, problems
 
 
 def _check_whole(files: CocoFiles, split: str, frames: int,
@@ -220,7 +207,7 @@ def _check_whole(files: CocoFiles, split: str, frames: int,
         name, expected = _file(split, version), frames * len(kinds)
         if found[name] != expected:
             raise DataError('\n'.join([
-                f'{name} would hold {found[name]} of {expected} images, and '
-                'none may be left out, since scores on fewer compare with '
-                f'nothing: {mend(LABELS)}, and likewise the archive of any '
+                f'{name} would hold {found[name]} of {expected} images. None '
+                'may be left out, since scores on fewer images cannot be '
+                f'compared: {fix(LABELS)}, and likewise the archive of any '
                 'image named here.', *files.problems.lines()]))

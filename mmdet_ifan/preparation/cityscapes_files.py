@@ -1,4 +1,4 @@
-"""Where Cityscapes and its companions keep the files of a frame.
+"""Find the files of Cityscapes and its companions.
 
 A frame is named by its split, city and stem, such as
 'train/aachen/aachen_000000_000019'.
@@ -19,9 +19,9 @@ class Kind:
     """One kind of file, of which every frame has one.
 
     Args:
-        folder (str): Under the root.
-        ending (str): Of the file's name, after the stem.
-        archive (str): What it comes in.
+        folder (str): Folder relative to the root.
+        ending (str): End of the file name, after the stem.
+        archive (str): Archive that holds the files.
     """
 
     folder: str
@@ -29,11 +29,11 @@ class Kind:
     archive: str
 
     def path(self, frame: str) -> str:
-        """Path of a frame's file under the root."""
+        """Give the path of a frame's file relative to the root."""
         return f'{self.folder}/{frame}{self.ending}'
 
     def frames(self, root: Path, split: str) -> set[str]:
-        """Frames of a split that have the file."""
+        """Find the frames of a split that have the file."""
         folder = root / self.folder
         return {path.relative_to(folder).as_posix()[:-len(self.ending)]
                 for path in (folder / split).glob(f'*/*{self.ending}')}
@@ -49,27 +49,27 @@ FOGGY = {beta: Kind('leftImg8bit_foggy',
                     f'_leftImg8bit_foggy_beta_{beta}.png',
                     'leftImg8bit_trainvaltest_foggy.zip') for beta in BETAS}
 FOGGY_FOLDER = 'leftImg8bit_foggy'
-#: Says in a foggy folder that its images are not the official ones.
+#: Marks a foggy folder whose images are not the official ones.
 SYNTHETIC_MARKER = f'{FOGGY_FOLDER}/SYNTHETIC_FOG.txt'
 
 
 def find_frames(root: Path, split: str, *kinds: Kind) -> list[str]:
-    """List a split's frames.
+    """List the frames of a split.
 
     Args:
-        root (Path): Cityscapes' root.
+        root (Path): Root of Cityscapes.
         split (str): 'train' or 'val'.
-        *kinds (Kind): What every frame should have; a frame that has any of
-            them is listed.
+        *kinds (Kind): Files that every frame should have; a frame with any
+            of them is listed.
 
     Returns:
-        list[str]: Sorted.
+        list[str]: The frames, sorted.
 
     Raises:
-        DataError: If the root is not one of Cityscapes.
+        DataError: If a split has no file of a kind.
     """
     if not root.is_dir():
-        raise DataError(f'The data root {root} does not exist or is no '
+        raise DataError(f'The data root {root} does not exist or is not a '
                         'folder: name the folder that holds '
                         f'{" and ".join(kind.folder for kind in kinds)}.')
     frames: set[str] = set()
@@ -79,20 +79,20 @@ def find_frames(root: Path, split: str, *kinds: Kind) -> list[str]:
         if not found:
             what = 'holds no image' if (root / folder).is_dir() else (
                 'is missing')
-            raise DataError(f'{root / folder} {what}: {mend(kind)}.')
+            raise DataError(f'{root / folder} {what}: {fix(kind)}.')
         frames |= found
     return sorted(frames)
 
 
 def fog_levels(betas: Iterable[float | str]) -> list[float]:
-    """Read fog levels.
+    """Check fog levels.
 
     Args:
         betas (Iterable[float | str]): Levels in 1/m, or 'all', the official
             three.
 
     Returns:
-        list[float]: Sorted, each once.
+        list[float]: Sorted levels, each once.
 
     Raises:
         DataError: If there is no such level.
@@ -110,6 +110,6 @@ def fog_levels(betas: Iterable[float | str]) -> list[float]:
     return sorted(levels)
 
 
-def mend(kind: Kind) -> str:
-    """How to get back a file that is missing or damaged."""
+def fix(kind: Kind) -> str:
+    """Say how to replace a missing or damaged file."""
     return f'unpack {kind.archive} (or render Mini City) into this root again'

@@ -1,4 +1,4 @@
-"""COCO files made elsewhere, checked before training trusts them."""
+"""Reader of COCO files made elsewhere, which checks them."""
 
 import json
 import os
@@ -10,8 +10,8 @@ from typing import Any
 
 from ..utils.errors import DataError
 from ..utils.image_names import Place, find_place
-from ..utils.json_files import read_number
 from ..utils.text import name_some
+from ..utils.values import read_number
 from .boxes import Box
 from .coco_entries import CocoEntries, read_entries
 from .coco_files import MARK
@@ -19,33 +19,30 @@ from .records import LeftOut, Problem
 from .sources import Item, Source
 from .splits import check_splits
 
-HEAD = 4096  # Bytes in which a COCO file shows that it is one.
+HEAD = 4096  # Bytes at the start of a COCO file that show its format.
 PLACES = ('annotations/*.json', '*.json')
-#: Files that are called so for every split, one folder for each.
+#: File names that tools use for every split, one folder for each.
 IN_FOLDERS = ('_annotations.coco.json', 'labels.json', 'result.json',
               'annotations.json', 'dataset.json', 'coco.json')
-#: Folders of images, below the data root and beside the file.
+#: Folders of images, below the data root and next to the file.
 FOLDERS = ('', 'images', 'data', 'JPEGImages')
 
 
 class CocoSets(Source):
-    """COCO files in the data root, in annotations, or beside their images.
+    """COCO files in the data root, in annotations, or next to their images.
 
-    The split is the file's name without ``instances_``, or its folder's if it
-    is called as the tools call it in every folder (`IN_FOLDERS`). Images are
-    looked for in the data root, beside the file, in `FOLDERS` below both, in
-    SPLIT and images/SPLIT, and at last in any folder of the data root; what
-    their names begin with on another computer is cut. What is marked with
-    'ignore' or 'difficult', as other converters do, becomes 'iscrowd'.
-
-    Args:
-        root (Path): Data root.
+    The split is the file's name without ``instances_``, or the name of
+    its folder if tools use the same file name in every folder (`IN_FOLDERS`).
+    Images are searched for in the data root, next to the file, in `FOLDERS`
+    below both, in SPLIT and images/SPLIT, and last in any folder of the data
+    root. Folders of another computer are cut from their names. Boxes marked
+    with 'ignore' or 'difficult', as other converters do, become 'iscrowd'.
     """
 
     FORMAT = 'coco'
     LOOKS_LIKE = ('annotations/*.json with images, annotations and '
                   'categories')
-    # What is read per image is only the header of its file.
+    # Only the header of each image file is read.
     processes = False
 
     def __init__(self, root: Path) -> None:
@@ -66,20 +63,20 @@ class CocoSets(Source):
         return str(found[0][1]) if found else None
 
     def choose(self, splits: Sequence[str]) -> None:
-        """Keep these files only: others, such as captions, may hold no boxes.
+        """Keep these files only; others, such as captions, may hold no boxes.
 
         Args:
-            splits (Sequence[str]): Those to keep.
+            splits (Sequence[str]): Splits to keep.
 
         Raises:
-            DataError: If one does not exist.
+            DataError: If a split does not exist.
         """
         check_splits(splits, self.files)
         self.files = {split: self.files[split] for split in splits}
 
     def items(self) -> Iterator[Item]:
         """List the images of each file, each with its boxes."""
-        files = {split: self._read(split, path)
+        files = {split: self._read(path)
                  for split, path in self.files.items()}
         self.names = self._categories(list(files.values()))
         for split, entries in files.items():
@@ -101,17 +98,18 @@ class CocoSets(Source):
                           if (box.name, box.edges()) not in there]
             yield from listed.values()
 
-    def _read(self, split: str, path: Path) -> CocoEntries:
-        """Read a file; if that fails, say how to do without it."""
+    def _read(self, path: Path) -> CocoEntries:
+        """Read a file; an error says how to do without it."""
         try:
             return read_entries(path)
         except DataError as error:
-            others = ', '.join(each for each in self.files if each != split)
+            others = ', '.join(split for split, each in self.files.items()
+                               if each != path)
             hint = f' Or leave it out: name others ({others}) with --split.'
             raise DataError(f'{error}{hint * bool(others)}') from error
 
     def _categories(self, files: list[CocoEntries]) -> list[str]:
-        """Name the categories of all files, groups without a box left out."""
+        """Name the categories of all files, without groups lacking boxes."""
         used = {each.categories[key] for each in files for key in each.used}
         groups = {name for each in files for name in each.groups} - used
         if groups:
@@ -124,7 +122,7 @@ class CocoSets(Source):
 
     def _images(self, split: str, entries: CocoEntries
                 ) -> Iterator[tuple[str, str, tuple[Any, Any]]]:
-        """Give the path below the data root, id and size of each image."""
+        """Yield path below the data root, id and size of each image."""
         if not entries.images:
             return
         place = self._place(split, entries)
@@ -150,17 +148,12 @@ class CocoSets(Source):
                 yield image, each.number, each.size
 
     def _place(self, split: str, entries: CocoEntries) -> Place:
-        """Find the images of a file.
-
-        Raises:
-            DataError: If none of them is anywhere.
-        """
+        """Find the folder of the images of a file."""
         names = [each.name for each in entries.images]
-        beside = entries.path.parent
-        folders = [self.root, beside, self.root / 'images', self.root / split,
-                   self.root / 'images' / split]
-        folders += [base / name for base in (self.root, beside)
-                    for name in FOLDERS]
+        bases = self.root, entries.path.parent
+        folders = [*bases, *(self.root / name for name in (
+            'images', split, f'images/{split}'))]
+        folders += [base / name for base in bases for name in FOLDERS]
         below = sorted(filter(Path.is_dir, self.root.iterdir()))
         place = find_place(names, folders) or find_place(names, below)
         if place is None:
@@ -180,7 +173,7 @@ class CocoSets(Source):
         return f'{item.labels[0]}, for {item.image},'
 
     def label_files(self, item: Item) -> list[Path]:
-        """Give the file that lists the image."""
+        """List the file that lists the image."""
         return [item.labels[0]]
 
     def boxes(self, item: Item, height: int,
@@ -189,33 +182,32 @@ class CocoSets(Source):
         path, sizes, as_parts, boxes = item.labels
         problems = []
         for said in sizes:
-            numbers = [number for number in (
-                read_number(side or 0) for side in said) if number is not None]
-            if len(numbers) < len(said):
+            try:
+                numbers = [read_number(side or 0) for side in said]
+            except ValueError:
                 problems.append(Problem(
                     'unreadable sizes', f'{path} gives {item.image} a size '
-                    f'of {said[0]!r:.40} x {said[1]!r:.40}: that of the image '
-                    'is taken.'))
-            elif all(numbers) and any(
-                    abs(a - b) >= 1 for a, b in zip(
-                        numbers, (height, width), strict=True)):
-                raise LeftOut(Problem(
+                    f'of {said[0]!r:.40} x {said[1]!r:.40}: the size of the '
+                    'image is used.'))
+                continue
+            if all(numbers) and any(abs(a - b) >= 1 for a, b in zip(
+                    numbers, (height, width), strict=True)):
+                raise LeftOut(
                     'images of another size',
                     f'{path} gives {item.image} {said[0]} x {said[1]} px, but '
-                    f'it has {height} x {width}: left out.'))
-        if as_parts:
-            return [Box(box.name, box.x1 * width, box.y1 * height,
-                        box.x2 * width, box.y2 * height, box.ignore)
-                    for box in boxes], problems
-        # They are cut in place.
-        return [replace(box) for box in boxes], problems
+                    f'it has {height} x {width}: left out.')
+        across, down = (width, height) if as_parts else (1, 1)
+        # A copy: the boxes are cut in place.
+        return [replace(box, x1=box.x1 * across, y1=box.y1 * down,
+                        x2=box.x2 * across, y2=box.y2 * down,
+                        area=None if as_parts else box.area)
+                for box in boxes], problems
 
 
 def _find(root: Path) -> list[tuple[str, Path]]:
-    """Splits and their COCO files, without those that we wrote."""
-    places = [*PLACES, *(f'*/{name}' for name in IN_FOLDERS)]
+    """Find splits and their COCO files, without those that we wrote."""
     found = []
-    for place in places:
+    for place in (*PLACES, *(f'*/{name}' for name in IN_FOLDERS)):
         for path in filter(Path.is_file, sorted(root.glob(place))):
             try:
                 with path.open('rb') as file:
@@ -227,7 +219,7 @@ def _find(root: Path) -> list[tuple[str, Path]]:
             text = head.decode(json.detect_encoding(head), 'replace')
             is_coco = any(f'"{key}"' in text for key in (
                 'images', 'annotations', 'categories'))
-            # All of the notes that Label Studio puts beside a YOLO export.
+            # Not the notes that Label Studio puts next to a YOLO export.
             is_coco &= len(head) == HEAD or '"images"' in text
             if is_coco and MARK not in text:
                 name = path.stem.removeprefix('instances_')

@@ -1,41 +1,49 @@
-"""COCO files, written image by image, that appear all or none."""
+"""Write COCO files image by image, and publish all of them or none."""
 
 import filecmp
 import json
 import os
 import shutil
-from contextlib import ExitStack
+from collections import Counter
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import TracebackType
-from typing import TextIO
+from typing import Any, TextIO
 
 from ..utils.errors import DataError
 from ..utils.files import TEMPORARY_SUFFIX, explain_write_errors
-from .differences import describe_difference
-from .records import Annotation, LabelledImage, Options, Problem
-from .report import Problems, Report, Summary
+from ..utils.json_files import read_json
+from ..utils.text import name_some
+from .records import (
+    Annotation,
+    LabelledImage,
+    Options,
+    Problem,
+    Problems,
+    Report,
+    Summary,
+)
 
-#: Begins the description of files that are made from other annotations, so
-#: that no later run takes them for a data set of its own.
+#: Begins the description of files that we make from other annotations, so
+#: that no later command takes them for a data set.
 MARK = 'Boxes prepared by mmdet_ifan'
 
 
 class CocoFiles:
-    """COCO files of one data set, under way.
+    """COCO files of one data set while they are being written.
 
     Use it as a context manager: `add` images, `note` problems, and `publish`
-    in the end. Until then everything is in a temporary folder beside the
-    files, which leaving the context removes. Memory does not grow with the
-    number of images.
+    in the end. Until then everything is in a temporary folder next to the
+    files, which is removed on leaving the context. Memory does not grow with
+    the number of images.
 
     Args:
-        out (Path): Folder of the files; made when missing.
-        names (list[str]): The files.
-        categories (dict[int, str]): Name of each category id. May still be
-            filled while images are added.
-        description (str): Says in the files what they are.
-        options (Options): Of the command. Its `out` is not looked at.
+        out (Path): Folder of the files; made if missing.
+        names (list[str]): Names of the files.
+        categories (dict[int, str]): Name of each category id. More may be
+            added while images are added.
+        description (str): Description that the files carry.
+        options (Options): Options of the command; `out` is not used.
 
     Raises:
         DataError: On entering, if the folder cannot be written to.
@@ -55,20 +63,22 @@ class CocoFiles:
 
     def __enter__(self) -> 'CocoFiles':
         with explain_write_errors(self.out), ExitStack() as stack:
-            # The files are renamed in the end, so they must be on one disk;
-            # a check leaves the data set's disk alone.
+            # The files are renamed in the end, so they must be on one disk.
+            # A check does not touch the disk of the data set.
+            existing = self.out.absolute()
+            while not existing.exists():
+                existing = existing.parent
             folder = stack.enter_context(TemporaryDirectory(
                 suffix=TEMPORARY_SUFFIX, prefix='.preparation.',
-                dir=None if self.options.check else _existing(self.out)))
+                dir=None if self.options.check else existing))
             for name in self.names:
-                self._files[name] = stack.enter_context(_CocoFile(
-                    Path(folder, name), self.out / name, self.description))
+                self._files[name] = stack.enter_context(closing(_CocoFile(
+                    Path(folder, name), self.out / name, self.description,
+                    self.categories)))
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None,
-                 error: BaseException | None,
-                 traceback: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stack.close()
 
     def add(self, name: str, image: LabelledImage) -> None:
@@ -76,53 +86,51 @@ class CocoFiles:
 
         Args:
             name (str): The file.
-            image (LabelledImage): Gets the next image id, from 0; its
-                annotations the next annotation ids, from 1, since
-                pycocotools' evaluation takes an object matched by id 0 for
-                an unmatched one.
+            image (LabelledImage): It gets the next image id, from 0, and its
+                annotations the next ids from 1, since pycocotools takes an
+                object that is matched by id 0 for an unmatched one.
 
         Raises:
             DataError: If the disk is full.
         """
-        self._files[name].add(image, self.categories)
+        self._files[name].add(image)
 
     def note(self, problem: Problem) -> None:
-        """Count something that was left out or mended."""
+        """Count something that was left out or corrected."""
         self.problems.add(problem)
 
     def summaries(self) -> list[Summary]:
-        """Count what each file holds so far, for checks of one's own."""
+        """Count the content of each file so far."""
         for each in self._files.values():
             # Every category, in the order of the file.
-            counts = each.summary.boxes.copy()
-            each.summary.boxes.clear()
-            each.summary.boxes.update(
+            counts = each.summary.boxes
+            each.summary.boxes = Counter(
                 {name: counts[name] for name in self.categories.values()})
         return [each.summary for each in self._files.values()]
 
     def publish(self) -> Report:
-        """Give the files their final names, or with `check` compare.
+        """Give the files their final names, or with `check` compare them.
 
         Returns:
-            Report: What was made.
+            Report: The result.
 
         Raises:
-            DataError: If a file exists and differs and must not be
-                overwritten, has no image, or cannot be written; if there was
-                a problem and `strict`; if something differs and `check`.
-                Nothing is written then.
+            DataError: If a file has no image, cannot be written, or exists,
+                differs and must not be overwritten; with `strict` if there
+                was a problem; with `check` if anything differs. Nothing is
+                written then.
         """
         summaries = self.summaries()
         if self.options.strict and self.problems.counts:
             raise self._error(
                 f'The data has problems ({self.problems.total()}) and '
-                '--strict allows none, so nothing was written: mend them or '
+                '--strict allows none, so nothing was written: fix them or '
                 'leave out --strict.')
         for each in self._files.values():
             if not each.summary.images:
                 raise self._error(f'No image is left for {each.path}: check '
                                   'the data root and its splits.')
-            each.finish(self.categories)
+            each.finish()
         for each in self._files.values():
             self._compare(each)
         for each in self._files.values():
@@ -137,7 +145,7 @@ class CocoFiles:
         return DataError('\n'.join([sentence, *self.problems.lines()]))
 
     def _compare(self, each: '_CocoFile') -> None:
-        """Compare a finished file with what has its final name."""
+        """Compare a finished file with the one that has its final name."""
         if not each.path.exists():
             if self.options.check:
                 raise DataError(f'{each.path} is missing: run the same '
@@ -150,8 +158,8 @@ class CocoFiles:
         if self.options.check:
             raise self._error(
                 f'{each.path} is not what the data set gives now: '
-                f'{describe_difference(each.path, each.temporary)}. Run the '
-                'same command with --overwrite instead of --check.')
+                f'{_difference(each.path, each.temporary)}. Run the same '
+                'command with --overwrite instead of --check.')
         if not self.options.overwrite:
             raise DataError(f'{each.path} exists and differs: pass '
                             '--overwrite to replace it, or choose another '
@@ -159,17 +167,22 @@ class CocoFiles:
 
 
 class _CocoFile:
-    """One file: images go to it directly, annotations to one beside it.
+    """One file while it is being written.
+
+    Images are written to it directly, annotations to a second file.
 
     Args:
-        temporary (Path): Where it is put together.
-        path (Path): Where it will be.
-        description (str): Says in the file what it is.
+        temporary (Path): Path while it is being written.
+        path (Path): Final path.
+        description (str): Description that the file carries.
+        categories (dict[int, str]): Name of each category id.
     """
 
-    def __init__(self, temporary: Path, path: Path, description: str) -> None:
+    def __init__(self, temporary: Path, path: Path, description: str,
+                 categories: dict[int, str]) -> None:
         self.temporary = temporary
         self.path = path
+        self.categories = categories
         self.summary = Summary(path)
         self._annotations = 0
         # Written in the end, when all categories are known.
@@ -180,19 +193,15 @@ class _CocoFile:
         info = json.dumps(dict(description=description))
         self._main.write(f'{{"info": {info}, "licenses": [], "images": [')
 
-    def __enter__(self) -> '_CocoFile':
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        try:
+    def close(self) -> None:
+        """Close both files."""
+        # A full disk has been reported already, and what is left in the
+        # buffers is no longer wanted.
+        with suppress(OSError):
             self._main.close()
             self._side.close()
-        except OSError:
-            # The disk is full, as whoever wrote has been told; what is left
-            # in the buffers is not wanted any more.
-            pass
 
-    def add(self, image: LabelledImage, categories: dict[int, str]) -> None:
+    def add(self, image: LabelledImage) -> None:
         """Append an image and count its boxes."""
         summary = self.summary
         with explain_write_errors(self.path):
@@ -204,12 +213,11 @@ class _CocoFile:
                 if annotation['category_id'] is None:
                     self._regions.append(annotation)
                 else:
-                    self._add(annotation, categories)
+                    self._add(annotation)
         summary.images += 1
         summary.empty += not image.annotations
 
-    def _add(self, annotation: Annotation,
-             categories: dict[int, str]) -> None:
+    def _add(self, annotation: Annotation) -> None:
         """Append an annotation and count it."""
         _append(self._side, self._annotations,
                 dict(annotation, id=self._annotations + 1))
@@ -217,18 +225,18 @@ class _CocoFile:
         if annotation['iscrowd']:
             self.summary.crowds += 1
         else:
-            self.summary.boxes[categories[annotation['category_id']]] += 1
+            self.summary.boxes[
+                self.categories[annotation['category_id']]] += 1
 
-    def finish(self, categories: dict[int, str]) -> None:
+    def finish(self) -> None:
         """Join images, categories and annotations."""
         with explain_write_errors(self.path):
             for region in self._regions:
-                for category_id in categories:
-                    self._add(dict(region, category_id=category_id),
-                              categories)
+                for category_id in self.categories:
+                    self._add(dict(region, category_id=category_id))
             self._side.close()
             listed = json.dumps([dict(id=key, name=name)
-                                 for key, name in categories.items()])
+                                 for key, name in self.categories.items()])
             self._main.write(f'], "categories": {listed}, "annotations": [')
             with self._spool.open() as side:
                 shutil.copyfileobj(side, self._main)
@@ -237,13 +245,45 @@ class _CocoFile:
 
 
 def _append(file: TextIO, position: int, entry: dict) -> None:
-    """Append to an open list, as `json.dumps` would."""
+    """Append to an open list as `json.dumps` would."""
     file.write((', ' if position else '') + json.dumps(entry))
 
 
-def _existing(path: Path) -> Path:
-    """Give a folder, or the nearest one above it that exists."""
-    path = path.absolute()
-    while not path.exists():
-        path = path.parent
-    return path
+def _difference(path: Path, expected: Path) -> str:
+    """Describe the first difference between a file and the expected one."""
+    want = read_json(expected)
+    try:
+        got = read_json(path)
+        got_names, want_names = ([each['name'] for each in file['categories']]
+                                 for file in (got, want))
+        got_boxes, want_boxes = _boxes(got), _boxes(want)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return 'it is not a valid COCO file'
+    lost = [name for name in want_boxes if name not in got_boxes]
+    if lost:
+        return f'it lacks {name_some(lost, 1)}'
+    extra = [name for name in got_boxes if name not in want_boxes]
+    if extra:
+        return f'it should not list {name_some(extra, 1)}'
+    if got_names != want_names:
+        return (f'its categories are {", ".join(got_names)} instead of '
+                f'{", ".join(want_names)}')
+    changed = [name for name, boxes in want_boxes.items()
+               if got_boxes[name] != boxes]
+    if changed:
+        return f'the size or the boxes changed of {name_some(changed, 1)}'
+    return 'order, ids or description are not the same'
+
+
+def _boxes(content: dict[str, Any]) -> dict[str, Counter[str]]:
+    """Count size and boxes of each image, whatever the ids and the order."""
+    found: dict[Any, Counter[str]] = {
+        image['id']: Counter([f'{image["height"]} x {image["width"]}'])
+        for image in content['images']}
+    names = {each['id']: each['name'] for each in content['categories']}
+    for each in content['annotations']:
+        found[each['image_id']][json.dumps(
+            [names[each['category_id']], each['bbox'], each['area'],
+             each['iscrowd']])] += 1
+    return {image['file_name']: found[image['id']]
+            for image in content['images']}

@@ -1,13 +1,12 @@
-"""Any labelled data set in a common format to COCO files."""
+"""Prepare any labelled data set in a common format."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from ..utils.errors import DataError
-from ..utils.json_files import is_text
 from ..utils.parallel import map_in_order
+from ..utils.values import is_text
 from .accounting import Account
 from .boxes import Box, clean_boxes
 from .categories import Categories
@@ -15,8 +14,15 @@ from .coco import CocoSets
 from .coco_files import MARK, CocoFiles
 from .images import image_size, lost_pixels
 from .kitti import KittiFolders
-from .records import LabelledImage, LeftOut, Options, Problem, one_file
-from .report import SHOWN, Report
+from .records import (
+    SHOWN,
+    LabelledImage,
+    LeftOut,
+    Options,
+    Problem,
+    Report,
+    one_file,
+)
 from .sources import Item, Source
 from .splits import WHOLE, choose_splits, gather_splits
 from .voc import VocFolders
@@ -29,20 +35,21 @@ Verify = Callable[[CocoFiles, list[str]], None]
 
 
 def open_source(root: Path, name: str = 'auto') -> tuple[Source, str]:
-    """Open a data set, whose format is named or recognised.
+    """Open a data set whose format is given or recognised.
 
     Args:
         root (Path): Data root.
         name (str): One of `FORMATS`, or 'auto'. Defaults to 'auto'.
 
     Returns:
-        tuple[Source, str]: The data set, and what shows its format.
+        tuple[Source, str]: The data set, and the path that shows its format.
 
     Raises:
-        DataError: If it does not have the format, or none or several.
+        DataError: If the data set does not have the format, or if no format
+            or several are recognised.
     """
     if not root.is_dir():
-        raise DataError(f'The data root {root} does not exist or is no '
+        raise DataError(f'The data root {root} does not exist or is not a '
                         'folder.')
     candidates = FORMATS if name == 'auto' else {name: FORMATS[name]}
     found = _recognise(root, candidates)
@@ -59,16 +66,16 @@ def open_source(root: Path, name: str = 'auto') -> tuple[Source, str]:
     below = [str(folder) for folder in sorted(root.iterdir())
              if folder.is_dir() and _recognise(folder, candidates)]
     if below:
-        raise DataError(f'{root} is no data set itself, but holds some: name '
-                        f'one of {", ".join(below)}.')
+        raise DataError(f'{root} is not a data set itself, but holds some: '
+                        f'name one of {", ".join(below)}.')
     raise DataError(
         f'{root} does not look like a data set with boxes: {looks}. A target '
-        'to train on needs none; name its folder in the config as it is.')
+        'domain for training needs none; name its folder in the config.')
 
 
 def _recognise(root: Path, candidates: dict[str, type[Source]]
                ) -> dict[str, str]:
-    """Formats that a folder has, each with what shows it."""
+    """Give the formats that a folder has, each with what shows it."""
     return {name: shown for name, source in candidates.items()
             if (shown := source.recognise(root))}
 
@@ -83,23 +90,22 @@ def prepare_custom(source: Source, options: Options,
 
     Args:
         source (Source): The data set.
-        options (Options): Of the command.
+        options (Options): Options of the command.
         classes (Sequence[str], optional): Categories to keep, in this order.
             Defaults to None: those that the data set lists, or else those
-            that occur; for KITTI 'car'.
+            that occur; 'car' for KITTI.
         rename (Mapping[str, str], optional): New names of categories.
-        splits (Sequence[str], optional): Which to write. Defaults to None,
-            all. A data set that has no splits becomes the one named, or else
-            'train'.
-        verify (Callable, optional): Looks at the files, and the split of
-            each, before they get their final names; may `note` problems or
-            raise a `DataError`. Defaults to None.
+        splits (Sequence[str], optional): Splits to write. Defaults to None,
+            all. A data set without splits gets the given name, or 'train'.
+        verify (Callable, optional): Function of the files and their splits
+            that is called before the files get their final names. It may
+            `note` problems or raise a `DataError`. Defaults to None.
 
     Returns:
-        Report: What was made.
+        Report: The result.
 
     Raises:
-        DataError: If nothing can be made of it.
+        DataError: If the files cannot be made.
     """
     if classes is None and isinstance(source, KittiFolders):
         classes = ['car']
@@ -114,7 +120,7 @@ def prepare_custom(source: Source, options: Options,
     categories = Categories(rename or {}, classes, source.names)
     # A COCO file keeps its name.
     listed = choose_splits(
-        items, splits, None if source.FORMAT == 'coco' else WHOLE)
+        items, splits, None if isinstance(source, CocoSets) else WHOLE)
     images, problems = gather_splits(listed)
     names = {split: f'instances_{split}.json' for split, _ in listed}
     out = options.folder(source.root)
@@ -137,17 +143,17 @@ def prepare_custom(source: Source, options: Options,
         readings = map_in_order(
             partial(_read, source), [item for item, _ in images],
             options.workers, source.processes)
-        for (item, members), reading in zip(images, readings, strict=True):
-            for problem in reading.problems:
+        for (item, members), (size, boxes, problems) in zip(
+                images, readings, strict=True):
+            for problem in problems:
                 files.note(problem)
-            if reading.boxes is None:
-                account.leave_out(reading.problems[-1].kind, item.image,
+            if size is None:
+                account.leave_out(problems[-1].kind, item.image,
                                   source.label_files(item))
                 continue
             account.use(item.image, source.label_files(item))
-            image = LabelledImage(
-                item.image, reading.height, reading.width,
-                list(categories.annotations(reading.boxes)))
+            image = LabelledImage(item.image, *size,
+                                  list(categories.annotations(boxes)))
             for split in members:
                 files.add(names[split], image)
         categories.check()
@@ -159,38 +165,29 @@ def prepare_custom(source: Source, options: Options,
     return report
 
 
-@dataclass
-class _Reading:
-    """What one image gave; no boxes at all if it was left out."""
-
-    problems: list[Problem]
-    height: int = 0
-    width: int = 0
-    boxes: list[Box] | None = None
-
-
-def _read(source: Source, item: Item) -> _Reading:
-    """Read an image's size and boxes."""
-    if not is_text(item.image):
-        return _Reading([Problem(
-            'images with unusable names',
-            f'{str(source.root / item.image)!r} is not UTF-8 or has control '
-            'characters, which training refuses: left out.')])
+def _read(source: Source, item: Item
+          ) -> tuple[tuple[int, int] | None, list[Box], list[Problem]]:
+    """Read size, boxes and problems of an image; no size if it is left out."""
+    path, where = source.root / item.image, source.where(item)
     try:
-        with one_file(source.root / item.image):
-            height, width = image_size(source.root / item.image)
-        with one_file(source.where(item)):
-            boxes, problems = source.boxes(item, height, width)
+        if not is_text(item.image):
+            raise LeftOut(
+                'images with unusable names',
+                f'{str(path)!r} is not UTF-8 or has control characters, which '
+                'training refuses: left out.')
+        with one_file(path):
+            size = image_size(path)
+        with one_file(where):
+            boxes, problems = source.boxes(item, *size)
     except LeftOut as error:
-        return _Reading([error.problem])
-    boxes, more = clean_boxes(boxes, height, width, source.where(item))
-    lost = lost_pixels(source.root / item.image)
-    return _Reading([*problems, *more, *filter(None, [lost])], height, width,
-                    boxes)
+        return None, [], [error.problem]
+    boxes, more = clean_boxes(boxes, *size, where)
+    lost = lost_pixels(path)
+    return size, boxes, [*problems, *more, *filter(None, [lost])]
 
 
 def _spare_input(source: Source, paths: list[Path]) -> None:
-    """Refuse to write over the files that are read."""
+    """Refuse to overwrite the files that are read."""
     if isinstance(source, CocoSets):
         read = {path.resolve() for path in source.files.values()}
         for path in paths:

@@ -1,4 +1,4 @@
-"""The size of an image file, and whether it is whole, without decoding."""
+"""Check image files and read their size without decoding them."""
 
 from pathlib import Path
 
@@ -13,9 +13,8 @@ ORIENTATION = 0x0112  # The EXIF tag; 5 to 8 swap height and width.
 def image_size(path: Path) -> tuple[int, int]:
     """Read the size at which training loads an image.
 
-    Only the header and the end of a JPEG or PNG are read. A file that does
-    not end as it should, or of another format, is decoded to see whether it
-    is whole.
+    Only the header and the end of a JPEG or PNG are read. Other formats, and
+    files without a proper end, are decoded to see whether they are intact.
 
     Args:
         path (Path): The image.
@@ -25,8 +24,8 @@ def image_size(path: Path) -> tuple[int, int]:
         EXIF orientation asks for.
 
     Raises:
-        LeftOut: If the file is missing, damaged or of more than 16 bits a
-            channel, which training cannot load.
+        LeftOut: If the file is missing, damaged, or has more than 16 bits
+            per channel, which training cannot load.
     """
     try:
         with Image.open(path) as image:
@@ -36,43 +35,47 @@ def image_size(path: Path) -> tuple[int, int]:
             elif cut:
                 raise OSError('The end is missing.')
             width, height = image.size
-            # Not `getexif`, which decodes a PNG and asks XMP too, as OpenCV
-            # does not. Of a TIFF, already turned, this finds nothing.
+            # Not `getexif`, which decodes a PNG and also reads XMP, unlike
+            # OpenCV. A TIFF, already rotated, has no such tag here.
             exif = Image.Exif()
             exif.load(image.info.get('exif', b''))
             if exif.get(ORIENTATION) in range(5, 9):
                 width, height = height, width
     except FileNotFoundError as error:
-        raise LeftOut(Problem('missing images',
-                              f'{path} is missing: left out.')) from error
+        raise LeftOut('missing images',
+                      f'{path} is missing: left out.') from error
     except PILLOW_ERRORS as error:
-        raise LeftOut(Problem(
-            'damaged images', f'{path} is not a whole image: left out.'
-        )) from error
+        raise damaged_image(path) from error
     bits = bits_per_channel(path)
     if bits > 16:
-        raise LeftOut(Problem(
+        raise LeftOut(
             'images that training cannot load',
-            f'{path} has {bits} bits a channel, which OpenCV does not load: '
-            'left out. Convert it to 8 bits.'))
+            f'{path} has {bits} bits per channel, which OpenCV does not '
+            'load: left out. Convert it to 8 bits.')
     return height, width
 
 
+def damaged_image(path: Path) -> LeftOut:
+    """Make the error for a damaged image."""
+    return LeftOut('damaged images',
+                   f'{path} is not an intact image: left out.')
+
+
 def lost_pixels(path: Path) -> Problem | None:
-    """Say what training does not see of an image.
+    """Describe what training does not see of an image.
 
     Args:
-        path (Path): A whole image.
+        path (Path): An intact image.
 
     Returns:
-        Problem | None: None if it sees everything.
+        Problem | None: None if training sees everything.
     """
     if bits_per_channel(path) > 8:
         return Problem(
             'images of 16 bits',
-            f'{path} has 16 bits a channel, of which training sees the upper '
-            '8: convert it to 8 bits, as all others by one scale, unless it '
-            'uses the whole range.')
+            f'{path} has 16 bits per channel, of which training sees the '
+            'upper 8: convert all images to 8 bits with one scale, unless '
+            'they use the full range.')
     try:
         with Image.open(path) as image:
             if 'A' not in image.getbands() and 'transparency' not in (
@@ -83,5 +86,5 @@ def lost_pixels(path: Path) -> Problem | None:
         return None
     return None if least == 255 else Problem(
         'transparent images',
-        f'{path} is transparent in places, where training sees the colours '
-        'that it hides: fill them.')
+        f'{path} is partly transparent, and training sees the colours '
+        'hidden there: replace them by a background.')

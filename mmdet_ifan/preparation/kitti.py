@@ -1,32 +1,35 @@
-"""Folders in the format of KITTI's 2D object detection."""
+"""Reader of folders in the format of KITTI's 2D object detection."""
 
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
 from ..utils.errors import DataError
-from ..utils.json_files import is_text
-from ..utils.values import NUMBER, read_number
+from ..utils.values import NUMBER, is_text, read_number
 from .boxes import Box
-from .records import LeftOut, Problem
-from .sources import Item, Source, any_in, named_files, read_lines
+from .records import Problem, damaged_labels, missing_labels
+from .sources import (
+    Item,
+    Source,
+    any_in,
+    named_files,
+    read_label_lines,
+    read_lines,
+)
 
-FIELDS = 15  # Type, truncation, occlusion, angle, box, and what is 3D.
-#: Folders of images and labels: KITTI's own, DIGITS' and FiftyOne's.
+FIELDS = 15  # Type, truncation, occlusion, angle, box, and 3D fields.
+#: Folders of images and labels of KITTI, DIGITS and FiftyOne.
 FOLDERS = (('image_2', 'label_2'), ('images', 'labels'), ('data', 'labels'))
-SAMPLE = 20  # Label files, some of which may be empty, that show a format.
+SAMPLE = 20  # Label files, some perhaps empty, that show a format.
 
 
 class KittiFolders(Source):
     """image_2 and label_2, in the data root or in training below it.
 
-    Instead of them images or data, and labels, if these are lines of KITTI.
-    Categories are written in lower case (Car is 'car', Person_sitting
-    'person_sitting'). DontCare regions become 'iscrowd' for every category.
-    KITTI has no labelled split but one.
-
-    Args:
-        root (Path): Data root.
+    The folders may also be called images or data, and labels, if the labels
+    are lines of KITTI. Categories are written in lower case (Car is 'car',
+    Person_sitting 'person_sitting'). DontCare regions become 'iscrowd' for
+    every category. KITTI has a single labelled split.
     """
 
     FORMAT = 'kitti'
@@ -64,28 +67,19 @@ class KittiFolders(Source):
         """Read a label file."""
         path = item.labels
         if not path.exists():
-            raise LeftOut(Problem(
-                'images without an annotation file',
-                f'{path} is missing: its image is left out.'))
+            raise missing_labels(path)
         try:
-            lines = read_lines(path)
-        except DataError as error:
-            raise self.unreadable(path, 'is not readable text') from error
-        try:
-            return [_read_box(line) for line in lines], []
+            return [_read_box(line) for line in read_label_lines(path)], []
         except ValueError as error:
-            raise self.unreadable(
-                path, f'is not a whole KITTI label file ({error})') from error
+            raise damaged_labels(
+                path, f'is not a valid KITTI label file ({error})') from error
 
 
 def has_kitti_lines(folder: Path) -> bool:
-    """Tell whether label files are KITTI's.
+    """Tell whether the first line in label files is one of KITTI.
 
     Args:
-        folder (Path): Holds the files, ``*.txt``.
-
-    Returns:
-        bool: Whether the first line that is found is one of KITTI.
+        folder (Path): Folder of the files, ``*.txt``.
     """
     for _, path in islice(named_files(folder, ('.txt', )), SAMPLE):
         try:
@@ -111,11 +105,7 @@ def _folders(root: Path) -> tuple[Path, Path] | None:
 
 
 def _read_box(line: str) -> Box:
-    """Read a line; what follows its fields, a score, is not looked at.
-
-    Raises:
-        ValueError: If it is not one of KITTI.
-    """
+    """Read a line of KITTI, without the score that may follow its fields."""
     fields = line.split()
     if len(fields) < FIELDS or not is_text(fields[0]):
         raise ValueError('no name or too few fields')

@@ -1,4 +1,4 @@
-"""A second look for photographs of which there is only one set."""
+"""Give photographs an artificial second look."""
 
 import hashlib
 import os
@@ -33,22 +33,23 @@ on them says nothing about what it scores on pictures of a real second domain.
 
 @dataclass(frozen=True)
 class NewLook:
-    """How pictures are changed, in this order; equal ones change them alike.
+    """Changes of a picture, in the order in which they are applied.
 
     Args:
-        blur (float): Sigma of a Gaussian in px; 0 is none. Defaults to 2.
-        saturation (float): Factor on the distance from grey. Defaults to
-            0.6.
-        contrast (float): Factor on the distance from mid-grey. Defaults to
-            0.6.
-        brightness (float): Grey levels that are added. Defaults to -20.
+        blur (float): Sigma of a Gaussian in px; 0 is off. Defaults to 2.
+        saturation (float): Factor on the distance from grey, >= 0. Defaults
+            to 0.6.
+        contrast (float): Factor on the distance from mid-grey, >= 0.
+            Defaults to 0.6.
+        brightness (float): Grey levels to add. Defaults to -20.
         cast (tuple[float, float, float]): Factors on red, green and blue.
             Defaults to (0.9, 1.1, 0.8), greenish.
-        noise (float): Standard deviation in grey levels. Defaults to 5.
-        seed (int): Of the noise. Defaults to 0.
+        noise (float): Standard deviation in grey levels, >= 0. Defaults to
+            5.
+        seed (int): Seed of the noise, >= 0. Defaults to 0.
 
     Raises:
-        DataError: If a number makes no sense.
+        DataError: If a number is out of range.
     """
 
     blur: float = 2.0
@@ -61,7 +62,7 @@ class NewLook:
 
     def __post_init__(self) -> None:
         for name in ('blur', 'saturation', 'contrast', 'noise', 'seed'):
-            # Not `<`, which lets NaN pass.
+            # Not `<`, which would accept NaN.
             if not getattr(self, name) >= 0:
                 raise DataError(f'{name} must not be negative, but got '
                                 f'{getattr(self, name)}.')
@@ -71,7 +72,7 @@ class NewLook:
 
         Args:
             image (np.ndarray): RGB, uint8, of shape (H, W, 3).
-            name (str): Of the picture; with the seed it decides the noise.
+            name (str): Name of the picture; it seeds the noise.
 
         Returns:
             np.ndarray: RGB, uint8, of shape (H, W, 3).
@@ -95,28 +96,27 @@ def restyle(images: Path, out: Path, look: NewLook, workers: int = 2,
             say: Callable[[str], None] = print) -> int:
     """Write changed copies of a folder's pictures under the same names.
 
-    Pictures that an earlier, interrupted run made are kept, unless the
-    original is newer.
+    Copies of an interrupted run are kept unless their original is newer.
 
     Args:
-        images (Path): Folder, searched with its sub-folders.
+        images (Path): Folder of the pictures, with its sub-folders.
         out (Path): Folder for the copies.
-        look (NewLook): What is changed.
-        workers (int): Threads; the copies do not depend on it. Defaults to
-            2.
-        strict (bool): Whether an unreadable picture is an error. If not, it
-            is named and skipped. Defaults to False.
+        look (NewLook): The changes.
+        workers (int): Threads; the copies do not depend on the number.
+            Defaults to 2.
+        strict (bool): Whether an unreadable picture is an error instead of
+            being named and skipped. Defaults to False.
         overwrite (bool): Whether to replace copies in `out` of another look
             or folder. Defaults to False.
         say (Callable): Receives each message. Defaults to print.
 
     Returns:
-        int: Number of pictures that were skipped.
+        int: Number of skipped pictures.
 
     Raises:
-        DataError: If there is nothing to read, `out` holds something else,
-            such as a copy without an original, or cannot be written, or a
-            picture is unreadable and `strict`.
+        DataError: If there is no picture, if `out` holds anything else, such
+            as a copy without an original, or cannot be written, or with
+            `strict` if a picture is unreadable.
     """
     check_workers(workers)
     names = images_below(images) if images.is_dir() else []
@@ -125,7 +125,7 @@ def restyle(images: Path, out: Path, look: NewLook, workers: int = 2,
                         f'{", ".join(IMAGE_SUFFIXES)}).')
     source, target = images.resolve(), out.resolve()
     if source in (target, *target.parents) or target in source.parents:
-        raise DataError(f'{out} and {images} are one in the other: choose '
+        raise DataError(f'Of {out} and {images} one is in the other: choose '
                         'another folder with --out.')
     # Relative: the two folders may move together.
     text = README.format(images=os.path.relpath(source, target), look=look)
@@ -135,10 +135,11 @@ def restyle(images: Path, out: Path, look: NewLook, workers: int = 2,
         raise DataError(
             f'{out} holds copies of which {images} has no original: '
             f'{name_some(orphans)}. Remove them.')
-    missing = [name for name in names
-               if not _is_made(images / name, out / name)]
+    missing = [name for name in names if not (
+        (out / name).exists() and (out / name).stat().st_mtime >= (
+            images / name).stat().st_mtime)]
     for name in missing:
-        # The new original may be unreadable, and is then skipped.
+        # No old copy may stay if the new original is unreadable.
         (out / name).unlink(missing_ok=True)
     skipped = 0
     problems = map_in_order(partial(_copy, images, out, look), missing,
@@ -155,12 +156,7 @@ def restyle(images: Path, out: Path, look: NewLook, workers: int = 2,
 
 
 def _claim(out: Path, content: bytes, overwrite: bool) -> None:
-    """Mark `out` as a folder of what the marker's content says.
-
-    Raises:
-        DataError: If it holds copies of another look or folder or something
-            else.
-    """
+    """Mark `out` with the content, unless it holds something else."""
     marker = out / MARKER
     if marker.exists():
         if marker.read_bytes() != content:
@@ -179,29 +175,23 @@ def _claim(out: Path, content: bytes, overwrite: bool) -> None:
         leftover.unlink()
 
 
-def _is_made(original: Path, copy: Path) -> bool:
-    """Tell whether there is a copy that is not older than its original."""
-    return (copy.exists()
-            and copy.stat().st_mtime >= original.stat().st_mtime)
-
-
 def _copy(images: Path, out: Path, look: NewLook, name: str) -> str | None:
-    """Change one picture; returns what is wrong with it, if anything is."""
+    """Change one picture; give a message if it is skipped."""
     path = images / name
     try:
         with Image.open(path) as opened:
             if opened.mode.startswith(('I', 'F')):
-                return (f'{path} has more than 8 bits a channel: skipped. '
+                return (f'{path} has more than 8 bits per channel: skipped. '
                         'Convert it to 8 bits.')
-            # Only the orientation is needed, and read here. Pillow would
-            # write the other tags anew, and fail at a damaged one.
+            # Only the orientation is needed. Pillow would rewrite the other
+            # tags and fail at a damaged one.
             opened.getexif()
             opened.info.pop('exif', None)
             image = ImageOps.exif_transpose(opened).convert('RGB')
             file_format = opened.format
     except PILLOW_ERRORS as error:
-        return (f'{path} is not a readable image ({error}): skipped. Get a '
-                'whole copy of it.')
+        return (f'{path} is not a readable image ({error}): skipped. Replace '
+                'it with an intact copy.')
     buffer = BytesIO()
     Image.fromarray(look.apply(np.asarray(image), name)).save(
         buffer, file_format, quality=95)

@@ -1,4 +1,4 @@
-"""What the readers of the formats have in common."""
+"""Base class of the readers of the formats, and what they share."""
 
 import os
 from abc import ABC, abstractmethod
@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ..utils.errors import DataError
+from ..utils.files import names_below
 from ..utils.image_files import IMAGE_SUFFIXES
-from .accounting import names_below
 from .boxes import Box
-from .records import LeftOut, Problem
+from .records import Problem, damaged_labels
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,10 @@ class Item:
     """An image that a data set lists.
 
     Args:
-        split (str, optional): Where it is listed. None if the data set has
-            no splits, or none of them lists it.
-        image (str): Path of the image under the data root.
-        labels (Any): Where its boxes are, as the source knows it.
+        split (str, optional): The split that lists it; None if there are no
+            splits or none lists it.
+        image (str): Path of the image relative to the data root.
+        labels (Any): Location of its boxes, as the source knows it.
     """
 
     split: str | None
@@ -39,11 +39,11 @@ class Source(ABC):
 
     Attributes:
         FORMAT (str): Name of the format.
-        LOOKS_LIKE (str): What a folder of this format holds.
+        LOOKS_LIKE (str): Contents of a folder of this format.
         processes (bool): Whether reading holds Python's lock.
         names (list[str], optional): Categories, if the data set lists them.
-        problems (list[Problem]): What listing the images brought up.
-        notes (list[str]): Whatever else the user should know.
+        problems (list[Problem]): Problems found while listing the images.
+        notes (list[str]): Further sentences for the user.
         read (list[Path]): Files that were read, besides those of an item.
     """
 
@@ -61,7 +61,7 @@ class Source(ABC):
     @classmethod
     @abstractmethod
     def recognise(cls, root: Path) -> str | None:
-        """Give what shows that `root` has this format, None if nothing."""
+        """Give a path that shows `root` to have this format, or None."""
 
     @abstractmethod
     def items(self) -> Iterator[Item]:
@@ -74,15 +74,15 @@ class Source(ABC):
     @abstractmethod
     def boxes(self, item: Item, height: int,
               width: int) -> tuple[list[Box], list[Problem]]:
-        """Read an image's boxes.
+        """Read the boxes of an image.
 
         Args:
-            item (Item): From `items`.
-            height (int): Of the image, in px.
-            width (int): Of the image, in px.
+            item (Item): An item of `items`.
+            height (int): Image height in px.
+            width (int): Image width in px.
 
         Returns:
-            tuple[list[Box], list[Problem]]: The boxes and what was wrong.
+            tuple[list[Box], list[Problem]]: The boxes, and the problems.
 
         Raises:
             LeftOut: If the image cannot be used.
@@ -93,7 +93,7 @@ class Source(ABC):
         return str(item.labels)
 
     def label_files(self, item: Item) -> list[Path]:
-        """Give the files that hold an image's boxes; they may be missing."""
+        """List the files of an image's boxes, which may be missing."""
         return [item.labels]
 
     def under_root(self, path: Path) -> str:
@@ -101,12 +101,12 @@ class Source(ABC):
         return path.relative_to(self.root).as_posix()
 
     def images_in(self, folder: Path, below: bool = False) -> dict[str, Path]:
-        """List a folder's images by their names without suffix, sorted.
+        """List the images of a folder by name without suffix, sorted.
 
         Args:
-            folder (Path): Where to look.
-            below (bool): Whether to look into its sub-folders, which are then
-                part of the names. Defaults to False.
+            folder (Path): The folder.
+            below (bool): Whether to search sub-folders, whose names become
+                part of the image names. Defaults to False.
 
         Returns:
             dict[str, Path]: The first image of each name.
@@ -121,27 +121,22 @@ class Source(ABC):
                     'second is left out.', self.under_root(path)))
         return found
 
-    def unreadable(self, path: Path, what: str) -> LeftOut:
-        """Make the error for an annotation file that says nothing."""
-        return LeftOut(Problem('damaged annotation files',
-                               f'{path} {what}: its image is left out.'))
-
 
 def named_files(folder: Path, suffixes: tuple[str, ...],
                 below: bool = False) -> Iterator[tuple[str, Path]]:
-    """List files of some kinds with their names, without hidden ones.
+    """List the visible files with some suffixes; none if there is no folder.
 
     Args:
-        folder (Path): Where to look.
-        suffixes (tuple[str, ...]): In lower case; those of the files may be
-            in upper case.
-        below (bool): Whether to look into sub-folders. Defaults to False.
+        folder (Path): The folder.
+        suffixes (tuple[str, ...]): Suffixes in lower case; upper case
+            matches too.
+        below (bool): Whether to search sub-folders. Defaults to False.
 
     Yields:
-        tuple[str, Path]: A file's path under the folder, without suffix and
+        tuple[str, Path]: Path relative to the folder, without suffix and
         with forward slashes, and the file.
     """
-    for name in names_below(folder, below):
+    for name in names_below(folder, below) if folder.is_dir() else ():
         stem, suffix = os.path.splitext(name)
         if suffix.lower() in suffixes:
             yield stem, folder / name
@@ -149,34 +144,20 @@ def named_files(folder: Path, suffixes: tuple[str, ...],
 
 def any_in(folder: Path, suffixes: tuple[str, ...],
            below: bool = False) -> Path | None:
-    """Give the first file of some kinds in a folder, if it exists.
-
-    Args:
-        folder (Path): Where to look.
-        suffixes (tuple[str, ...]): In lower case.
-        below (bool): Whether to look into sub-folders. Defaults to False.
-
-    Returns:
-        Path | None: The file; None if there is none.
-    """
-    if not folder.is_dir():
-        return None
+    """Give the first file of `named_files`, None if there is none."""
     return next((path for _, path in named_files(folder, suffixes, below)),
                 None)
 
 
 def read_lines(path: Path) -> list[str]:
-    """Read a text file's lines that are not blank.
+    """Read the lines of a text file that are not blank, stripped.
 
     Args:
-        path (Path): In UTF-8, or in UTF-16 with a mark at its beginning, as
+        path (Path): A file in UTF-8, or in UTF-16 with a byte-order mark, as
             Windows writes it.
 
-    Returns:
-        list[str]: Without blanks around them.
-
     Raises:
-        DataError: If it is missing or not text.
+        DataError: If the file is missing or not text.
     """
     try:
         content = path.read_bytes()
@@ -185,5 +166,17 @@ def read_lines(path: Path) -> list[str]:
             'utf-16' if is_utf16 else 'utf-8-sig').splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f'{path} is not a readable text file in UTF-8: save '
-                        'it so, or remove it.') from error
+                        'it as UTF-8, or remove it.') from error
     return [line.strip() for line in lines if line.strip()]
+
+
+def read_label_lines(path: Path) -> list[str]:
+    """Read an image's text file of boxes; see `read_lines`.
+
+    Raises:
+        LeftOut: If the file is not text.
+    """
+    try:
+        return read_lines(path)
+    except DataError as error:
+        raise damaged_labels(path, 'is not readable text') from error

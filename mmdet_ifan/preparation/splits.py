@@ -1,4 +1,4 @@
-"""Which image belongs to which split."""
+"""Assign the images of a data set to splits."""
 
 from collections.abc import Collection, Sequence
 
@@ -6,25 +6,25 @@ from ..utils.errors import DataError
 from .records import Problem
 from .sources import Item
 
-#: Splits that hold others on purpose.
+#: Splits that contain other splits on purpose.
 UNIONS = ('trainval', 'all')
 FIRST = ('train', 'val', 'test')
-#: What folders and lists are called that are splits and nothing else.
+#: Names of folders and lists that can only be splits.
 NAMES = (*FIRST, 'trainval', 'training', 'testing')
 ALIASES = {'valid': 'val', 'validation': 'val'}
-#: Folders of lists; in the last one only lists with such a name are meant.
+#: Folders of lists; the last one may also hold other texts.
 LISTS = ('ImageSets/Main', 'ImageSets', '.')
-#: What tools call all of a data set that was not split.
+#: Name that tools give to a data set without splits.
 WHOLE = 'default'
 
 
 def split_name(name: str) -> str:
-    """Name a split; 'valid' and 'validation' are written as 'val'."""
+    """Name a split; 'valid' and 'validation' become 'val'."""
     return ALIASES.get(name.lower(), name)
 
 
 def is_split(name: str) -> bool:
-    """Tell whether a folder or list can only be a split, by its name."""
+    """Tell whether a folder or list of this name can only be a split."""
     return split_name(name).lower() in NAMES
 
 
@@ -32,11 +32,11 @@ def check_splits(splits: Sequence[str], there: Collection[str]) -> None:
     """Check that splits exist.
 
     Args:
-        splits (Sequence[str]): Those asked for.
-        there (Collection[str]): All that there are.
+        splits (Sequence[str]): Requested splits.
+        there (Collection[str]): Existing splits.
 
     Raises:
-        DataError: If one does not exist.
+        DataError: If a requested split does not exist.
     """
     for split in splits:
         if split not in there:
@@ -46,16 +46,16 @@ def check_splits(splits: Sequence[str], there: Collection[str]) -> None:
 
 def choose_splits(items: list[Item], splits: Sequence[str] | None,
                   whole: str | None = WHOLE) -> list[tuple[str, Item]]:
-    """Name each image's split and keep those asked for.
+    """Name the split of each image and keep the requested ones.
 
     Args:
         items (list[Item]): All images, at least one. Those without a split
             are left out if others have one.
-        splits (Sequence[str], optional): Those to keep; the name of the only
-            one if the images have none. None keeps all, train, val and test
-            first, or calls the only one 'train'.
-        whole (str, optional): A split of this name alone is none. Defaults
-            to what tools call all of a data set.
+        splits (Sequence[str], optional): Splits to keep; without splits, the
+            name of the only one. None keeps all, train, val and test first,
+            or names the only one 'train'.
+        whole (str, optional): A split that is none if it is the only one.
+            Defaults to `WHOLE`.
 
     Returns:
         list[tuple[str, Item]]: Split by split.
@@ -84,11 +84,11 @@ def gather_splits(listed: list[tuple[str, Item]]
     """Gather the splits of each image: one, and perhaps some of `UNIONS`.
 
     Args:
-        listed (list[tuple[str, Item]]): From `choose_splits`.
+        listed (list[tuple[str, Item]]): Result of `choose_splits`.
 
     Returns:
         tuple[list[tuple[Item, list[str]]], list[Problem]]: Each image once,
-        and what was listed twice or in two splits.
+        and a problem for each that was listed twice or in two splits.
     """
     members: dict[str, tuple[Item, list[str]]] = {}
     problems = []

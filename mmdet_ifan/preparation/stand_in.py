@@ -1,11 +1,11 @@
-"""Rendered stand-ins say how many images and boxes they hold."""
+"""Compare a rendered stand-in with the counts in its manifest."""
 
 from pathlib import Path
 from typing import Any
 
 from ..utils.errors import DataError
 from ..utils.json_files import read_json
-from .report import Summary
+from .records import Summary
 
 MANIFEST = 'mini_city.json'
 UNFINISHED = 'mini_city.unfinished.json'
@@ -13,22 +13,22 @@ RENDER = 'remove the folder and render it again'
 
 
 def stand_in_counts(root: Path) -> dict[str, Any] | None:
-    """Read what a rendered data set should hold.
+    """Read the counts that a rendered data set should have.
 
     Args:
         root (Path): Data root.
 
     Returns:
         dict[str, Any] | None: By split 'images', 'empty' and 'objects' by
-        category. None if the data set is not a rendered one.
+        category. None if the data set is not rendered.
 
     Raises:
-        DataError: If it is not complete.
+        DataError: If the rendering is not complete.
     """
     if (root / UNFINISHED).exists():
-        raise DataError(f'What was being rendered into {root} is not '
-                        'complete: run tools/prepare/mini_city.py, or '
-                        'mini_sim.py, again to finish it.')
+        raise DataError(f'The rendering in {root} is not complete: run '
+                        'tools/prepare/mini_city.py, or mini_sim.py, again '
+                        'to finish it.')
     path = root / MANIFEST
     if not path.exists():
         return None
@@ -40,16 +40,16 @@ def stand_in_counts(root: Path) -> dict[str, Any] | None:
 
 def check_stand_in(root: Path, expected: dict[str, Any],
                    found: dict[str, Summary]) -> None:
-    """Compare a rendered data set with what it should hold.
+    """Compare a rendered data set with its manifest.
 
     Args:
         root (Path): Data root.
-        expected (dict[str, Any]): From `stand_in_counts`.
-        found (dict[str, Summary]): What each split holds, of perhaps not
-            every category.
+        expected (dict[str, Any]): Result of `stand_in_counts`.
+        found (dict[str, Summary]): Content of each split, which may lack
+            some categories.
 
     Raises:
-        DataError: If images or boxes are missing or too many.
+        DataError: If there are too few or too many images or boxes.
     """
     if set(expected) != set(found):
         raise DataError(

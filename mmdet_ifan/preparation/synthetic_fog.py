@@ -1,9 +1,9 @@
-"""Foggy images for a Cityscapes root that has none.
+"""Make foggy images for a Cityscapes root that has none.
 
 The optical model is that of Foggy Cityscapes (Sakaridis et al., Semantic
-Foggy Scene Understanding with Synthetic Data, IJCV 2018); depth completion
-and airlight are simpler here, so the images are not the official ones, and
-the folder says so.
+Foggy Scene Understanding with Synthetic Data, IJCV 2018). Depth completion
+and airlight are simpler here, so the images are not the official ones; a
+file in the folder says so.
 """
 
 from collections.abc import Iterable, Iterator
@@ -32,12 +32,10 @@ from .cityscapes_files import (
     find_frames,
     fog_levels,
 )
-from .depth import depth_from_disparity
-from .fog import add_fog
-from .images import image_size
-from .instance_maps import read_instances
-from .records import LeftOut, Options, Problem
-from .report import Problems
+from .fog import add_fog, depth_from_disparity, estimate_airlight
+from .images import damaged_image, image_size
+from .instances import read_instances
+from .records import LeftOut, Options, Problem, Problems
 
 MARKER = """Synthetic fog, NOT the official Foggy Cityscapes.
 
@@ -48,17 +46,15 @@ scores on it as scores on Foggy Cityscapes.
 
 method 1
 """
-PATCH = 15  # px; of the dark channel, as in He et al.
-BRIGHTEST = 0.001  # Share of pixels that tell the airlight, ditto.
 
 
 @dataclass
 class FogReport:
-    """What a run made.
+    """Result of making fog.
 
     Args:
-        written (int): Images. Defaults to 0.
-        kept (int): Images that were there and whole. Defaults to 0.
+        written (int): Number of new images. Defaults to 0.
+        kept (int): Number of intact images that existed. Defaults to 0.
         problems (Problems): What was left out.
     """
 
@@ -67,7 +63,7 @@ class FogReport:
     problems: Problems = field(default_factory=Problems)
 
     def lines(self) -> Iterator[str]:
-        """Say it all, for a terminal."""
+        """Yield problems and counts for a terminal."""
         yield from self.problems.lines()
         if self.problems.counts:
             yield f'Problems in the data - {self.problems.total()}.'
@@ -81,22 +77,22 @@ def make_fog(root: Path, options: Options,
              betas: Iterable[float | str] = (0.02, )) -> FogReport:
     """Fill leftImg8bit_foggy of a Cityscapes root.
 
-    An interrupted run goes on where it stopped: whole images are kept.
+    Intact images are kept, so that an interrupted run can be resumed.
 
     Args:
-        root (Path): Holds leftImg8bit, disparity, camera and gtFine, which
-            tells where the sky is.
-        options (Options): `workers`, `strict` and, to look only whether all
-            images are there, `check` are used.
+        root (Path): Folder with leftImg8bit, disparity, camera and gtFine,
+            which tells where the sky is.
+        options (Options): Options of the command. `check` only looks whether
+            all images exist; `out` and `overwrite` are not used.
         betas (Iterable[float | str]): Fog levels, or 'all'. Defaults to
             0.02 alone.
 
     Returns:
-        FogReport: What was made.
+        FogReport: The result.
 
     Raises:
-        DataError: If the folder holds other foggy images, or cannot be
-            written to; if there was a problem and `strict` or `check`.
+        DataError: If the folder holds other foggy images or cannot be
+            written to, or with `strict` or `check` if there was a problem.
     """
     levels = fog_levels(betas)
     frames = [frame for split in SPLITS for frame in find_frames(
@@ -117,29 +113,8 @@ def make_fog(root: Path, options: Options,
     return report
 
 
-def estimate_airlight(image: np.ndarray) -> np.ndarray:
-    """Guess the colour that fog would have from a clear image.
-
-    The pixels whose neighbourhood is bright in all channels, the brightest
-    0.1 % of the dark channel (He, Sun and Tang, Single Image Haze Removal
-    Using Dark Channel Prior, CVPR 2009), show the sky or what is most like
-    it; their median is less moved by a white car than their brightest.
-
-    Args:
-        image (np.ndarray): Of shape (H, W, 3).
-
-    Returns:
-        np.ndarray: In the units of the image, of shape (3, ).
-    """
-    # OpenCV's default border does not take part in the minimum.
-    dark = cv2.erode(image.min(axis=2), np.ones((PATCH, PATCH), np.uint8))
-    count = max(1, round(dark.size * BRIGHTEST))
-    chosen = np.argpartition(dark.ravel(), -count)[-count:]
-    return np.median(image.reshape(-1, 3)[chosen], axis=0)
-
-
 def _claim_folder(root: Path, check: bool) -> None:
-    """Mark the folder as synthetic, unless it holds something else."""
+    """Mark the folder as synthetic unless it holds something else."""
     folder, marker = root / FOGGY_FOLDER, root / SYNTHETIC_MARKER
     if marker.exists():
         if marker.read_text() != MARKER:
@@ -147,7 +122,7 @@ def _claim_folder(root: Path, check: bool) -> None:
                             'of mmdet_ifan: remove the folder and run again.')
     elif folder.exists():
         raise DataError(
-            f'{folder} is there and has no {marker.name}, so it may be the '
+            f'{folder} exists and has no {marker.name}, so it may be the '
             'official Foggy Cityscapes or Mini City: it is left as it is.')
     elif check:
         raise DataError(f'{folder} is missing: run the same command without '
@@ -158,20 +133,24 @@ def _claim_folder(root: Path, check: bool) -> None:
 
 def _fog_of_frame(root: Path, levels: list[float], check: bool,
                   frame: str) -> int | Problem:
-    """Make what is missing of a frame; gives how many images, or why not."""
+    """Make the missing images of a frame; give their number, or a problem."""
+    clear = root / CLEAR.path(frame)
     try:
-        size = image_size(root / CLEAR.path(frame))
+        size = image_size(clear)
         missing = [beta for beta in levels
-                   if not _is_whole(root / FOGGY[beta].path(frame), size)]
-        if missing and check:
-            raise LeftOut(Problem(
+                   if not _is_intact(root / FOGGY[beta].path(frame), size)]
+        if not missing:
+            return 0
+        if check:
+            raise LeftOut(
                 'missing or damaged foggy images',
                 f'{root / FOGGY[missing[0]].path(frame)} is missing or '
-                'damaged: run the same command without --check.'))
-        if missing:
-            image = _read_image(root / CLEAR.path(frame))
-            depth = _read_depth(root, frame, size)
-            airlight = estimate_airlight(image)
+                'damaged: run the same command without --check.')
+        image = cv2.imread(str(clear))
+        if image is None:
+            raise damaged_image(clear)
+        depth = _read_depth(root, frame, size)
+        airlight = estimate_airlight(image)
         for beta in missing:
             foggy = add_fog(image, depth, beta, airlight)
             _, encoded = cv2.imencode(
@@ -183,75 +162,50 @@ def _fog_of_frame(root: Path, levels: list[float], check: bool,
     return len(missing)
 
 
-def _is_whole(path: Path, size: tuple[int, int]) -> bool:
-    """Whether an image is there, whole and of a size."""
+def _is_intact(path: Path, size: tuple[int, int]) -> bool:
+    """Tell whether an image exists, is intact and has a size."""
     try:
         return path.exists() and image_size(path) == size
     except LeftOut:
         return False
 
 
-def _read_image(path: Path) -> np.ndarray:
-    """Read a clear image, BGR of shape (H, W, 3).
-
-    Raises:
-        LeftOut: If it is damaged.
-    """
-    image = cv2.imread(str(path))
-    if image is None:
-        raise LeftOut(Problem('damaged images',
-                              f'{path} is not a whole image: left out.'))
-    return image
-
-
 def _read_depth(root: Path, frame: str,
                 size: tuple[int, int]) -> np.ndarray:
-    """Read a frame's depth in m, of shape (H, W).
-
-    Raises:
-        LeftOut: If a file is missing, damaged or of another size.
-    """
+    """Read the depth of a frame in m, of shape (H, W)."""
     path = root / DISPARITY.path(frame)
     found = image_size(path)
     stored = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if found != size or stored is None or stored.dtype != np.uint16:
-        raise LeftOut(Problem(
+        raise LeftOut(
             'damaged disparities',
             f'{path} is not a uint16 disparity of {size[0]} x {size[1]} px: '
-            'its image is left out.'))
+            'its image is left out.')
     baseline, focal = _read_camera(root / CAMERA.path(frame))
     labels = root / LABELS.path(frame)
     sky = read_instances(labels) == name2label['sky'].id
     if sky.shape != size:
-        raise LeftOut(Problem(
-            'images of another size', f'{labels} has not {size[0]} x '
-            f'{size[1]} px as its image: left out.'))
+        raise LeftOut(
+            'images of another size', f'{labels} does not have the '
+            f'{size[0]} x {size[1]} px of its image: left out.')
     try:
         return depth_from_disparity(stored, baseline, focal, sky)
     except ValueError as error:
-        raise LeftOut(Problem('damaged disparities', f'{path} holds {error}: '
-                              'its image is left out.')) from error
+        raise LeftOut('damaged disparities', f'{path} holds {error}: its '
+                      'image is left out.') from error
 
 
 def _read_camera(path: Path) -> tuple[float, float]:
-    """Read baseline in m and focal length in px.
-
-    Raises:
-        LeftOut: If it is missing or damaged.
-    """
+    """Read baseline in m and focal length in px."""
+    kind = 'missing or damaged cameras'
     try:
         content = read_json(path)
         baseline = float(content['extrinsic']['baseline'])
         focal = float(content['intrinsic']['fx'])
-    except (ArithmeticError, LookupError, TypeError,
-            ValueError) as error:
-        raise LeftOut(Problem(
-            'missing or damaged cameras',
-            f'{path} is missing or no camera of Cityscapes: its image is '
-            'left out.')) from error
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise LeftOut(kind, f'{path} is missing or not a camera of '
+                      'Cityscapes: its image is left out.') from error
     if not (0 < baseline < np.inf and 0 < focal < np.inf):
-        raise LeftOut(Problem(
-            'missing or damaged cameras',
-            f'{path} has the baseline {baseline} m and the focal length '
-            f'{focal} px: its image is left out.'))
+        raise LeftOut(kind, f'{path} has the baseline {baseline} m and the '
+                      f'focal length {focal} px: its image is left out.')
     return baseline, focal

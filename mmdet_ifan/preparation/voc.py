@@ -1,33 +1,37 @@
-"""Folders in the format of Pascal VOC."""
+"""Reader of folders in the format of Pascal VOC."""
 
 import re
 from codecs import BOM_UTF8
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from xml.etree.ElementTree import Element, TreeBuilder
-from xml.parsers import expat
+from xml.etree.ElementTree import (
+    Element,
+    ParseError,
+    TreeBuilder,
+    XMLParser,
+    fromstring,
+)
 
 from ..utils.errors import DataError
 from ..utils.image_files import IMAGE_SUFFIXES
-from ..utils.json_files import is_text
-from ..utils.values import read_flag, read_number
+from ..utils.values import is_text, read_flag, read_number
 from .boxes import Box
-from .records import LeftOut, Problem
+from .records import LeftOut, Problem, damaged_labels, missing_labels
 from .sources import Item, Source, any_in, named_files, read_lines
 from .splits import LISTS, is_split, split_name
 
-#: Where VOC's own folders are: years are parts of one data set.
+#: Places of VOC's own folders; years are parts of one data set.
 YEARS = ('VOC*', 'VOC*/VOC*', '*/VOC*/VOC*')
 #: Folders of XML files and of images that the common tools write.
 ANNOTATIONS = ('Annotations', 'annotations', 'labels')
 IMAGES = ('JPEGImages', 'images', 'Images', 'data')
-#: What follows a name in a list of the images that hold a category.
+#: Second columns of a list that says which images hold a category.
 MARKS = (['-1'], ['0'], ['1'])
-HEAD = 4096  # Bytes in which an XML file shows that it is one of VOC.
-#: The encoding that XML in any superset of ASCII says it is in.
+HEAD = 4096  # Bytes at the start of an XML file that show its format.
+#: The declared encoding of XML in any superset of ASCII.
 DECLARED = re.compile(rb'\s*<\?xml[^>]*?\sencoding\s*=\s*["\']([\w.-]+)')
-#: Encodings that programs name, and those that they mean: the same and more.
+#: Supersets that programs mean by the names of smaller encodings.
 MEANT = {'gb2312': 'gb18030', 'gbk': 'gb18030', 'shift_jis': 'cp932',
          'shift-jis': 'cp932', 'sjis': 'cp932', 'x-sjis': 'cp932',
          'euc-kr': 'cp949', 'ks_c_5601-1987': 'cp949', 'big5': 'cp950'}
@@ -35,13 +39,13 @@ MEANT = {'gb2312': 'gb18030', 'gbk': 'gb18030', 'shift_jis': 'cp932',
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the data set: a year, or a split with folders of its own.
+    """Part of the data set: a year, or a split with its own folders.
 
     Args:
-        base (Path): Its folder; the lists are in it.
+        base (Path): Its folder, which also holds the lists.
         annotations (Path): Folder of the XML files.
         images (Path): Folder of the images.
-        split (str, optional): What its images belong to. Defaults to None.
+        split (str, optional): Split of its images. Defaults to None.
     """
 
     base: Path
@@ -50,26 +54,26 @@ class Part:
     split: str | None = None
 
     def below(self) -> bool:
-        """Whether sub-folders hold files too."""
+        """Tell whether sub-folders hold files too."""
         return self.base not in (self.annotations, self.images)
 
 
 class VocFolders(Source):
     """XML files and images, and perhaps the lists in ImageSets/Main.
 
-    The XML files are in Annotations and the images in JPEGImages, or in
-    other folders that are usual, or beside one another. Several years, such
-    as VOC2007 and VOC2012, are one data set. Without lists, the folders
-    train, valid and test make the splits, if there are any.
+    The XML files are in Annotations and the images in JPEGImages, in other
+    common folders, or next to each other. Several years, such as VOC2007 and
+    VOC2012, are one data set. Without lists, the folders train, valid and
+    test are the splits, if they exist.
 
     Pixels are counted from 1 and a box includes its last row and column, as
-    VOC has it: xmin 1 and xmax 10 is a box of 10 px at the left border.
-    Objects marked as difficult become 'iscrowd'. An image is found by the
-    name of its XML file; what the file itself says is often out of date.
+    in VOC: xmin 1 and xmax 10 is a box of 10 px at the left border. Objects
+    marked as difficult become 'iscrowd'. An image is found by the name of
+    its XML file, since the name in the file is often out of date.
 
     Args:
         root (Path): Data root.
-        use_lists (bool): Whether lists make the splits. Defaults to True.
+        use_lists (bool): Whether lists are the splits. Defaults to True.
     """
 
     FORMAT = 'voc'
@@ -88,7 +92,7 @@ class VocFolders(Source):
 
     @classmethod
     def recognise(cls, root: Path) -> str | None:
-        """Look for XML files in Annotations, or beside images."""
+        """Look for XML files in Annotations, or next to images."""
         for part in _find_parts(root):
             if any_in(part.annotations, ('.xml', ), part.below()):
                 return str(part.annotations / '*.xml')
@@ -110,38 +114,34 @@ class VocFolders(Source):
 
     def _listed(self, part: Part,
                 names: set[str]) -> Iterator[tuple[str | None, str]]:
-        """Split and name of each image; last those that no list names."""
+        """Yield split and name of each image, last those in no list."""
         lists = self._lists(part, names)
         for split, listed in lists.items():
             yield from ((split, name) for name in listed)
         rest = sorted(names.difference(*lists.values()))
         folders = [Path(name).parts[0] for name in rest]
-        if lists or not all(map(is_split, folders)) or set(
-                folders).intersection(rest):
-            yield from ((part.split, name) for name in rest)
-        else:
-            yield from ((split_name(folder), name) for folder, name in zip(
-                folders, rest, strict=True))
+        by_folder = not lists and all(map(is_split, folders)) and set(
+            folders).isdisjoint(rest)
+        for folder, name in zip(folders, rest, strict=True):
+            yield split_name(folder) if by_folder else part.split, name
 
     def _lists(self, part: Part, names: set[str]) -> dict[str, list[str]]:
-        """Names in each list, in the list's order."""
+        """Read the names in each list, in the list's order."""
         for place in LISTS if self.use_lists else ():
-            folder = part.base / place
             lists = {}
-            for _, path in (named_files(folder, ('.txt', ))
-                            if folder.is_dir() else ()):
-                # Beside the data, other texts are likely.
-                if place != '.' or is_split(path.stem):
-                    lines = read_lines(path)
-                    listed = [_listed_name(line, names) for line in lines]
-                    if place == LISTS[0] or names.intersection(listed):
-                        self.read.append(path)
-                        # A second column, unless it belongs to the names,
-                        # says which images hold a category.
-                        if any(line in names
-                               or line.split()[1:] not in MARKS
-                               for line in lines):
-                            lists[path.stem] = listed
+            for _, path in named_files(part.base / place, ('.txt', )):
+                # Other texts may be next to the data.
+                if place == '.' and not is_split(path.stem):
+                    continue
+                lines = read_lines(path)
+                listed = [_listed_name(line, names) for line in lines]
+                if place == LISTS[0] or names.intersection(listed):
+                    self.read.append(path)
+                    # A second column, unless it is part of the names, says
+                    # which images hold a category.
+                    if any(line in names or line.split()[1:] not in MARKS
+                           for line in lines):
+                        lists[path.stem] = listed
             if lists:
                 return lists
         return {}
@@ -150,24 +150,24 @@ class VocFolders(Source):
               width: int) -> tuple[list[Box], list[Problem]]:
         """Read an XML file."""
         path = item.labels
-        root = self._parse(path)
+        root = _parse(path)
         if root.tag != 'annotation':
-            raise self.unreadable(
-                path, f'is no VOC file (<{ascii(root.tag)[1:-1]}> instead of '
-                '<annotation>)')
+            raise damaged_labels(
+                path, f'is not a VOC file (<{ascii(root.tag)[1:-1]}> instead '
+                'of <annotation>)')
         try:
             said = tuple(
                 read_number((root.findtext(f'size/{side}') or '').strip()
                             or '0') for side in ('height', 'width'))
         except ValueError as error:
-            raise self.unreadable(
+            raise damaged_labels(
                 path, f'has no readable size ({error})') from error
-        # Some tools write 0 for a size they did not look up.
+        # Some tools write 0 for an unknown size.
         if all(said) and said != (height, width):
-            raise LeftOut(Problem(
+            raise LeftOut(
                 'images of another size',
                 f'{path} is for an image of {said[0]:g} x {said[1]:g} px, but '
-                f'{item.image} has {height} x {width}: left out.'))
+                f'{item.image} has {height} x {width}: left out.')
         boxes, problems = [], []
         for entry in root.iter('object'):
             try:
@@ -187,54 +187,48 @@ class VocFolders(Source):
             boxes.append(box)
         return boxes, problems
 
-    def _parse(self, path: Path) -> Element:
-        """Read an XML file, without the entities that XML would allow."""
-        try:
-            content = path.read_bytes()
-        except FileNotFoundError as error:
-            raise LeftOut(Problem(
-                'images without an annotation file',
-                f'{path} is missing: its image is left out.')) from error
-        except OSError as error:
-            raise self.unreadable(
-                path, f'cannot be read ({error.strerror})') from error
-        builder = TreeBuilder()
-        try:
-            parser, content = _parser(content)
-            parser.StartElementHandler = builder.start
-            parser.EndElementHandler = builder.end
-            parser.CharacterDataHandler = builder.data
-            parser.StartDoctypeDeclHandler = _refuse_doctype
-            parser.Parse(content, True)
-        except (expat.ExpatError, LookupError, ValueError) as error:
-            raise self.unreadable(
-                path, f'is not whole XML ({error})') from error
-        return builder.close()
+
+class _Builder(TreeBuilder):
+    """Builder of elements that refuses a DOCTYPE, and so all entities."""
+
+    def doctype(self, *_: object) -> None:
+        raise ValueError('it has a DOCTYPE, which VOC files do not')
 
 
-def _parser(content: bytes) -> tuple[expat.XMLParserType, bytes]:
-    """Make a parser, and what to give it, for any encoding.
+def _parse(path: Path) -> Element:
+    """Read an XML file."""
+    try:
+        return fromstring(_decode(path.read_bytes()),
+                          XMLParser(target=_Builder()))
+    except FileNotFoundError as error:
+        raise missing_labels(path) from error
+    except OSError as error:
+        raise damaged_labels(
+            path, f'cannot be read ({error.strerror})') from error
+    except (ParseError, LookupError, ValueError) as error:
+        raise damaged_labels(path, f'is not valid XML ({error})') from error
 
-    The parser itself knows UTF-8, UTF-16 and those of one byte a character.
 
-    Raises:
-        ValueError: If the content is not in the encoding that it names.
+def _decode(content: bytes) -> str | bytes:
+    """Decode XML that declares its encoding.
+
+    The parser itself knows UTF-8, UTF-16 and encodings of one byte a
+    character only. A ValueError says that the declaration is wrong.
     """
     if content.startswith(BOM_UTF8):
-        return expat.ParserCreate('utf-8'), content
+        return content.decode('utf-8-sig')
     declared = DECLARED.match(content)
     if declared is None:
-        return expat.ParserCreate(), content
+        return content
     name = declared[1].decode().lower()
     for encoding in (MEANT.get(name, name), name, 'utf-8'):
-        # The name could not be read if a character had two bytes.
+        # The name would be unreadable if a character had two bytes.
         if not encoding.startswith(('utf-16', 'utf_16', 'ucs')):
             try:
-                text = content.decode(encoding)
+                return content.decode(encoding)
             except (LookupError, UnicodeError):
                 continue
-            return expat.ParserCreate('utf-8'), text.encode()
-    raise ValueError(f'it says it is in {name}, but is not')
+    raise ValueError(f'it declares {name}, but is not in it')
 
 
 def _find_parts(root: Path) -> list[Part]:
@@ -243,19 +237,17 @@ def _find_parts(root: Path) -> list[Part]:
                      for base in sorted(root.glob(pattern)))]
     years = [Part(base, folder, _images_of(base, folder)) for base in bases
              if (folder := base / 'Annotations').is_dir()]
-    if years:
-        return years
-    whole = _other_part(root)
+    whole = None if years else _other_part(root)
     if whole is not None:
         return [whole]
-    parts = [_other_part(folder, split_name(folder.name))
-             for folder in sorted(root.glob('*'))
-             if folder.is_dir() and is_split(folder.name)]
-    return [part for part in parts if part is not None]
+    return years or [
+        part for folder in sorted(root.glob('*'))
+        if folder.is_dir() and is_split(folder.name)
+        if (part := _other_part(folder, split_name(folder.name)))]
 
 
 def _other_part(base: Path, split: str | None = None) -> Part | None:
-    """Find XML files of VOC in other folders than its own."""
+    """Find XML files of VOC in folders that are not VOC's own."""
     for name in (*ANNOTATIONS, *IMAGES, '.'):
         folder = base / name
         first = any_in(folder, ('.xml', ), name != '.')
@@ -267,9 +259,9 @@ def _other_part(base: Path, split: str | None = None) -> Part | None:
 
 
 def _images_of(base: Path, annotations: Path) -> Path:
-    """Find the folder of the images for one of XML files."""
+    """Find the folder of images that belongs to one of XML files."""
     there = [base / name for name in IMAGES if (base / name).is_dir()]
-    # Beside one another, unless the folder is one of XML files by its name.
+    # Images may be next to XML files unless the folder's name says otherwise.
     beside = [annotations] if annotations.name not in ANNOTATIONS else []
     for folder in (*beside, *(there or (annotations, base))):
         if any_in(folder, IMAGE_SUFFIXES, folder != base):
@@ -290,7 +282,7 @@ def _is_voc(path: Path) -> bool:
 def _listed_name(line: str, names: Collection[str]) -> str:
     """Find the name that a line of a list means.
 
-    It may have folders before it, a suffix, and a second path after it.
+    Folders may precede it; a suffix and a second path may follow it.
     """
     first, *others = line.split()
     for words in [line] if others in MARKS else [line, first]:
@@ -306,17 +298,8 @@ def _listed_name(line: str, names: Collection[str]) -> str:
     return name
 
 
-def _refuse_doctype(*_: object) -> None:
-    """No annotation needs one, and entities can be made to do harm."""
-    raise expat.ExpatError('it has a DOCTYPE, which VOC files do not')
-
-
 def _read_box(entry: Element) -> Box:
-    """Read an object.
-
-    Raises:
-        ValueError: If it has no name or a number is missing.
-    """
+    """Read an object; a ValueError says what is wrong with it."""
     name = (entry.findtext('name') or '').strip()
     if not is_text(name):
         raise ValueError(f'its name is {name[:40]!r}')
@@ -327,6 +310,6 @@ def _read_box(entry: Element) -> Box:
         except ValueError as error:
             raise ValueError(f'{side}: {error}') from error
     x1, y1, x2, y2 = edges
-    # One pixel, or less, is a stray click and no object: it gets no area.
+    # A box of one pixel or less is a stray click: it gets no area.
     last = int(x2 > x1 and y2 > y1)
     return Box(name, x1 - 1, y1 - 1, x2 - 1 + last, y2 - 1 + last)

@@ -1,4 +1,4 @@
-"""Folders in the format of YOLO (Darknet, Ultralytics, Roboflow)."""
+"""Reader of folders in the format of YOLO (Darknet, Ultralytics, Roboflow)."""
 
 import os
 import re
@@ -8,35 +8,39 @@ from itertools import islice
 from pathlib import Path
 
 from ..utils.errors import DataError
+from ..utils.files import names_below
 from ..utils.image_files import IMAGE_SUFFIXES
 from ..utils.values import read_index, read_number
-from .accounting import names_below
 from .boxes import Box
 from .kitti import has_kitti_lines
 from .records import Problem
-from .sources import Item, Source, any_in, named_files, read_lines
+from .sources import (
+    Item,
+    Source,
+    any_in,
+    named_files,
+    read_label_lines,
+    read_lines,
+)
 from .splits import LISTS, is_split, split_name
 from .yolo_files import describe, has_description, places
 
-#: Folders of images and labels together, whose name is no split.
+#: Folders of images and labels together whose names are not splits.
 WHOLE_FOLDERS = ('images', 'data', 'obj')
 SAMPLE = 20  # Images that show whether there are labels.
-#: How far an outline may reach out of the image, in parts of it.
+#: Fraction of the image by which an outline may reach out of it.
 SLACK = 0.01
 
 
 class YoloFolders(Source):
     """images and labels, and the categories in data.yaml or classes.txt.
 
-    The splits are what data.yaml or obj.data names: folders or lists of
-    images. Else they are lists such as train.txt, or the folders: either
-    `images/SPLIT` and `labels/SPLIT`, or `SPLIT/images` and `SPLIT/labels`,
-    or `SPLIT` with images and labels together, or just `images` and `labels`,
-    without splits. 'valid' and 'validation' are written as 'val'. An image
-    without a label file is one without objects, as in YOLO.
-
-    Args:
-        root (Path): Data root.
+    The splits are the folders or lists of images that data.yaml or obj.data
+    names. Otherwise they are lists such as train.txt, or folders:
+    `images/SPLIT` and `labels/SPLIT`, `SPLIT/images` and `SPLIT/labels`, or
+    `SPLIT` with images and labels together. `images` and `labels` alone have
+    no splits. 'valid' and 'validation' become 'val'. As in YOLO, an image
+    without a label file has no objects.
     """
 
     FORMAT = 'yolo'
@@ -64,7 +68,7 @@ class YoloFolders(Source):
 
     @classmethod
     def recognise(cls, root: Path) -> str | None:
-        """Look for text files in a folder of labels, or beside images."""
+        """Look for text files in a folder of labels, or next to images."""
         for _, folder in _folders(root):
             labels = _labels(root, folder)
             if not labels.is_dir():
@@ -84,7 +88,7 @@ class YoloFolders(Source):
 
     def _find_given(self, splits: dict[str, list[str]],
                     said_by: Path | None) -> None:
-        """Find what data.yaml or obj.data names."""
+        """Find the splits that data.yaml or obj.data names."""
         for split, texts in splits.items():
             paths = []
             for text in texts:
@@ -108,44 +112,43 @@ class YoloFolders(Source):
                 self.given[split] = paths
 
     def _find_lists(self) -> None:
-        """Find lists that are splits by their names and nothing else says."""
-        for place in LISTS:
-            folder = self.root / place
-            # Ultralytics' autosplit says so before the name.
-            lists = {split_name(name): path for stem, path in (
-                named_files(folder, ('.txt', )) if folder.is_dir() else ())
-                if is_split(name := stem.removeprefix('autosplit_'))}
+        """Find lists that are splits by their names."""
+        for folder in (self.root / place for place in LISTS):
+            # Ultralytics' autosplit puts that word before the name.
+            lists = {split_name(name): path
+                     for stem, path in named_files(folder, ('.txt', ))
+                     if is_split(name := stem.removeprefix('autosplit_'))}
             if any(self._find_image(line, [folder])
                    for path in lists.values() for line in read_lines(path)):
                 self.given = {split: [path] for split, path in lists.items()}
                 return
 
     def _find_image(self, line: str, bases: list[Path]) -> str | None:
-        """Find the image that a line of a list means, if only one can be."""
+        """Find the image that a line of a list means, if it is unique."""
         if not self._index:
             self._index = _index(self.root)
         return next((self._index[place] for place in places(
             line, self.root, bases) if place in self._index), None)
 
     def items(self) -> Iterator[Item]:
-        """List all images, and label files without one."""
-        listed: set[str] = set()
+        """List all images, and label files without an image."""
+        seen: set[str] = set()
         for split, paths in self.given.items():
             for path in paths:
                 for image, labels in self._given_by(path):
-                    listed.add(image)
+                    seen.add(image)
                     yield Item(split, image, labels)
         whole = [path for paths in self.given.values() for path in paths]
-        if whole and not listed:
+        if whole and not seen:
             named = ' and '.join(map(str, whole))
             raise DataError(f'{named} give no image under {self.root}: '
                             'correct the paths, or remove what gives them.')
-        seen = set(listed)
+        listed = frozenset(seen)
         for folder_split, folder in self.folders:
             if folder in whole:
                 continue
             pairs = list(self._in_folder(folder))
-            # A folder of which nothing says what it is, is a split itself.
+            # A folder that nothing names is a split itself.
             is_other = folder_split not in self.given and listed.isdisjoint(
                 image for image, _ in pairs)
             for image, labels in pairs:
@@ -158,7 +161,7 @@ class YoloFolders(Source):
         self.problems = list(dict.fromkeys(self.problems))
 
     def _given_by(self, path: Path) -> Iterator[tuple[str, Path]]:
-        """Images, and their label files, of a folder, list or image."""
+        """Yield the images and label files of a folder, list or image."""
         if path.is_dir():
             yield from self._in_folder(path, below=True)
         elif path.suffix.lower() in IMAGE_SUFFIXES:
@@ -178,11 +181,11 @@ class YoloFolders(Source):
 
     def _in_folder(self, folder: Path,
                    below: bool = False) -> Iterator[tuple[str, Path]]:
-        """Images of a folder, and label files without one."""
+        """Yield the images of a folder, and label files without an image."""
         images = self.images_in(folder, below)
         labels = _labels(self.root, folder)
         alone: dict[str, Path] = {}
-        if labels != folder and labels.is_dir():
+        if labels != folder:
             alone = {name: path for name, path in named_files(
                 labels, ('.txt', ), below) if name not in images
                 and path.name != 'classes.txt'}
@@ -196,21 +199,18 @@ class YoloFolders(Source):
     def _label(self, image: Path) -> Path:
         """Find the label file of an image."""
         path = _labels(self.root, image.parent) / f'{image.stem}.txt'
-        if path.exists():
-            return path
         beside = image.with_suffix('.txt')
-        return beside if beside.exists() else path
+        return beside if beside.exists() and not path.exists() else path
 
     def _note_others(self, seen: set[str]) -> None:
-        """Name the images that lie as if they belonged to the data set."""
+        """Name the images that seem to belong to the data set."""
         seen |= {each.image for each in self.problems if each.image}
         folders = [folder for _, folder in self.folders] + [
             path for paths in self.given.values() for path in paths]
         read = ', '.join(map(str, dict.fromkeys(folders)))
         for pattern in ('images', '*/images'):
             for folder in sorted(self.root.glob(pattern)):
-                for _, path in (named_files(folder, IMAGE_SUFFIXES, True)
-                                if folder.is_dir() else ()):
+                for _, path in named_files(folder, IMAGE_SUFFIXES, True):
                     name = self.under_root(path)
                     if name not in seen:
                         self.problems.append(Problem(
@@ -222,14 +222,8 @@ class YoloFolders(Source):
               width: int) -> tuple[list[Box], list[Problem]]:
         """Read a label file."""
         path = item.labels
-        if not path.exists():
-            return [], []
-        try:
-            lines = read_lines(path)
-        except DataError as error:
-            raise self.unreadable(path, 'is not readable text') from error
         boxes, problems = [], []
-        for line in lines:
+        for line in read_label_lines(path) if path.exists() else ():
             try:
                 boxes.append(self._read_box(line, height, width))
             except IndexError:
@@ -245,11 +239,10 @@ class YoloFolders(Source):
         return boxes, problems
 
     def _read_box(self, line: str, height: int, width: int) -> Box:
-        """Read a line: category, and a box or outline as parts of the image.
+        """Read a line: category, and a box or outline in image fractions.
 
-        Raises:
-            ValueError: If it is something else.
-            IndexError: If the category does not exist.
+        An IndexError means that the category does not exist; a ValueError
+        says what else is wrong.
         """
         number, *words = line.split()
         numbers = [read_number(word) for word in words]
@@ -275,7 +268,7 @@ class YoloFolders(Source):
 
 
 def _index(root: Path) -> dict[str, str | None]:
-    """Images by all that a list may call them; None if several are meant."""
+    """Index images by every name for them in a list; None if ambiguous."""
     images = [name for name in names_below(root)
               if name.lower().endswith(IMAGE_SUFFIXES)]
     index: dict[str, str | None] = {}
@@ -289,7 +282,7 @@ def _index(root: Path) -> dict[str, str | None]:
 
 
 def _folders(root: Path) -> list[tuple[str | None, Path]]:
-    """Splits and their folders of images."""
+    """Find the splits and their folders of images."""
     found: list[tuple[str | None, Path]] = []
     for pattern in ('images/*/', '*/images/'):
         for folder in sorted(root.glob(pattern)):
@@ -311,7 +304,7 @@ def _folders(root: Path) -> list[tuple[str | None, Path]]:
 
 
 def _is_mixed(folder: Path) -> bool:
-    """Whether a folder holds images and their label files together."""
+    """Tell whether a folder holds images and their label files together."""
     labels = {name for name, _ in named_files(folder, ('.txt', ))}
     return any(name in labels
                for name, _ in named_files(folder, IMAGE_SUFFIXES))
@@ -329,7 +322,7 @@ def _check_folders(found: list[tuple[str | None, Path]]) -> None:
 
 @lru_cache
 def _labels(root: Path, images: Path) -> Path:
-    """Folder of the labels for a folder of images; perhaps the same."""
+    """Give the folder of labels for a folder of images; perhaps the same."""
     parts = list(images.relative_to(root).parts)
     for i in reversed(range(len(parts))):
         if parts[i] == 'images':

@@ -1,4 +1,4 @@
-"""What data.yaml, obj.data and lists say about a data set of YOLO."""
+"""Read data.yaml, obj.data and files of names of a YOLO data set."""
 
 import os
 import posixpath
@@ -11,14 +11,13 @@ from typing import Any
 import yaml
 
 from ..utils.errors import DataError
-from ..utils.json_files import is_text
-from ..utils.values import read_index
+from ..utils.values import is_text, read_index
 from .sources import any_in, named_files, read_lines
 from .splits import WHOLE, is_split, split_name
 
 YAML_NAMES = ('data.yaml', 'data.yml', 'dataset.yaml')
 YAML_SUFFIXES = ('.yaml', '.yml')
-#: Files of names, one a line, where Darknet and labelling tools put them.
+#: Files of names, one per line, where Darknet and labelling tools put them.
 NAME_FILES = ('classes.txt', 'labels/classes.txt', '*.names', 'data/*.names',
               '*/classes.txt', '*/labels/classes.txt', 'labels/*/classes.txt',
               '_darknet.labels', '*/_darknet.labels')
@@ -26,17 +25,17 @@ NAME_FILES = ('classes.txt', 'labels/classes.txt', '*.names', 'data/*.names',
 
 @dataclass
 class Description:
-    """What a data set says about itself.
+    """Description of a YOLO data set in its own files.
 
     Args:
         names (list[str]): Categories, in the order of their numbers.
         splits (dict[str, list[str]]): Folders, lists or images of each split
-            as they are written; empty if nothing is said.
-        path (Path, optional): The file that says it. Defaults to None.
-        bases (list[Path]): What relative paths may start from.
+            as written; empty if none are named.
+        path (Path, optional): File that names the splits. Defaults to None.
+        bases (list[Path]): Folders that paths may be relative to.
         keypoints (int): Numbers that follow each box. Defaults to 0.
         read (list[Path]): All files that were read.
-        notes (list[str]): Whatever the user should know.
+        notes (list[str]): Further sentences for the user.
     """
 
     names: list[str]
@@ -49,17 +48,17 @@ class Description:
 
 
 def describe(root: Path) -> Description:
-    """Read what a data set says about itself.
+    """Read the description of a data set.
 
     Args:
         root (Path): Data root.
 
     Returns:
-        Description: From data.yaml or another YAML file with names, else from
-        obj.data and a file of names.
+        Description: From data.yaml or another YAML file with names, or else
+        from obj.data and a file of names.
 
     Raises:
-        DataError: If there are no readable names, or several.
+        DataError: If there are no readable names, or contradicting ones.
     """
     found = _find_yaml(root)
     if found is not None:
@@ -74,7 +73,7 @@ def describe(root: Path) -> Description:
                     f'{path} lists other categories than {about.read[0]}, or '
                     'in another order: not used.')
         except DataError:
-            continue  # It is no list of names, and none is needed.
+            continue  # It is not a list of names, and none is needed.
         about.read.append(path)
     return about
 
@@ -82,26 +81,28 @@ def describe(root: Path) -> Description:
 def _describe_darknet(root: Path) -> tuple[Description, list[Path]]:
     """Take names and splits from obj.data and a file of names.
 
-    Returns:
-        tuple[Description, list[Path]]: What they say, and other files of
-        names, which may be of something else.
+    Also gives the other files of names, which may be about something else.
     """
     data = any_in(root, ('.data', )) or any_in(root / 'data', ('.data', ))
-    entries = dict(_read_entries(data)) if data else {}
+    entries = {}
+    for line in read_lines(data) if data else ():
+        key, _, value = map(str.strip, line.partition('='))
+        if is_text(value):
+            entries[key] = value
     splits = {split_name(key): [value] for key, value in entries.items()
               if is_split(key)}
-    # It may say data/obj.names of the file beside it.
-    own = [place for place in places(entries.get('names', ''), root, [root])
+    # It may say data/obj.names for the file next to it.
+    own = [root / place
+           for place in places(entries.get('names', ''), root, [root])
            if os.path.isfile(root / place)]
-    paths = list(dict.fromkeys(
-        [*(root / place for place in own), *name_files(root)]))
+    paths = list(dict.fromkeys([*own, *name_files(root)]))
     if not paths:
         raise DataError(f'{root} has neither data.yaml nor classes.txt: write '
-                        'the categories into classes.txt, one a line, in the '
-                        'order of their numbers.')
+                        'the categories into classes.txt, one per line, in '
+                        'the order of their numbers.')
     names = _read_names(paths[0])
     if paths[0].parent != root and not own:
-        # None of them is above the others.
+        # No file takes precedence over the others.
         for path in paths[1:]:
             if _read_names(path) != names:
                 raise DataError(
@@ -113,14 +114,14 @@ def _describe_darknet(root: Path) -> tuple[Description, list[Path]]:
 
 
 def name_files(root: Path) -> list[Path]:
-    """Find the files of names, one a line."""
+    """Find the files of names, one per line."""
     return list(dict.fromkeys(
         path for pattern in NAME_FILES for path in sorted(root.glob(pattern))
         if path.is_file()))
 
 
 def has_description(root: Path) -> bool:
-    """Tell whether something gives the categories names."""
+    """Tell whether any file gives the names of the categories."""
     return bool(name_files(root)) or _find_yaml(root, strict=False) is not None
 
 
@@ -134,7 +135,7 @@ def _find_yaml(root: Path, strict: bool = True) -> tuple[Path, Any] | None:
         try:
             content = _load(path)
         except DataError:
-            continue  # Of something else.
+            continue  # It is about something else.
         if isinstance(content, dict) and 'names' in content:
             found.append((path, content))
     for path, content in found[1:] if strict else ():
@@ -145,10 +146,10 @@ def _find_yaml(root: Path, strict: bool = True) -> tuple[Path, Any] | None:
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """YAML without aliases: a few lines of them stand for gigabytes."""
+    """Loader without aliases, a few lines of which can mean gigabytes."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        """Compose what is no alias."""
+        """Compose a node that is not an alias."""
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError('aliases')
         return super().compose_node(parent, index)
@@ -160,8 +161,8 @@ def _load(path: Path) -> Any:
         return yaml.load(path.read_text(encoding='utf-8-sig'), _PlainLoader)
     except UnicodeDecodeError as error:
         raise DataError(f'{path} has no readable list of names, for it is '
-                        'not UTF-8: save it so.') from error
-    # PyYAML raises much on nonsense, besides an error of its own.
+                        'not UTF-8: save it as UTF-8.') from error
+    # PyYAML raises errors of many kinds on nonsense.
     except Exception as error:
         raise _no_names(path) from error
 
@@ -180,7 +181,7 @@ def _describe_yaml(path: Path, content: Any) -> Description:
             numbered = {read_index(str(key)): name
                         for key, name in names.items()}
             names = [numbered[number] for number in range(len(names))]
-        # Not what YAML takes for a truth value, such as an unquoted no.
+        # Without truth values, such as YAML makes of an unquoted no.
         names = [str(name) if type(name) is int else name
                  for name in names if isinstance(names, list)]
         if not (names and all(map(is_text, names))):
@@ -193,7 +194,7 @@ def _describe_yaml(path: Path, content: Any) -> Description:
             values = value if isinstance(value, list) else [value]
             if not all(map(is_text, values)):
                 raise DataError(f'{path} has no readable path for {key}: '
-                                f'write such as {key}: images/{key}.')
+                                f'write, for example, {key}: images/{key}.')
             splits[split_name(key)] = values
     base = content.get('path')
     bases = [path.parent / base] if is_text(base) else []
@@ -204,34 +205,26 @@ def _describe_yaml(path: Path, content: Any) -> Description:
                        points[0] * points[1] if is_shape else 0, [path])
 
 
-def _read_entries(path: Path) -> Iterator[tuple[str, str]]:
-    """Read Darknet's key = value."""
-    for line in read_lines(path):
-        key, sign, value = line.partition('=')
-        if sign and is_text(value.strip()):
-            yield key.strip(), value.strip()
-
-
 def _read_names(path: Path) -> list[str]:
-    """Read a file of names, one a line."""
+    """Read a file of names, one per line."""
     names = read_lines(path)
     if not all(map(is_text, names)):
         raise DataError(f'{path} has names with control characters: '
-                        'write one category a line.')
+                        'write one category per line.')
     return names
 
 
 def places(text: str, root: Path, bases: list[Path]) -> Iterator[str]:
-    """Give what a path, perhaps of another machine, can mean under a root.
+    """Yield what a path, perhaps of another computer, can mean under a root.
 
     Args:
-        text (str): The path as it is written.
+        text (str): The path as written.
         root (Path): Data root.
-        bases (list[Path]): What it may start from.
+        bases (list[Path]): Folders that it may be relative to.
 
     Yields:
-        str: A path under the root, with forward slashes: first from each
-        base, then its end, the longest first.
+        str: A path relative to the root, with forward slashes: first from
+        each base, then its ends, the longest first.
     """
     text = text.strip().replace('\\', '/')
     for base in bases:
@@ -247,5 +240,5 @@ def places(text: str, root: Path, bases: list[Path]) -> Iterator[str]:
 
 @lru_cache
 def _relative(path: Path, root: Path) -> str:
-    """Give a path from the root, with forward slashes."""
+    """Give a path relative to the root, with forward slashes."""
     return os.path.relpath(path, root).replace(os.sep, '/')

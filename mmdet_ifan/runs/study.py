@@ -13,7 +13,7 @@ from ..utils.files import write_atomically
 from .study_table import plot_study, study_table
 from .training_run import TrainingRun, progress_bar, train_all
 
-#: Settings that show, watch or keep a run, but do not change it.
+#: Settings that log, watch or save a run, but do not change its result.
 NO_INFLUENCE = ('default_hooks', 'log_level', 'log_processor', 'vis_backends',
                 'visualizer')
 #: Module that changes how configs and checkpoints are read.
@@ -21,7 +21,7 @@ PATCHES = 'mmdet_ifan.patch_mmengine'
 
 
 def fingerprint(config: Path) -> str:
-    """Hash the settings in a config that make a difference.
+    """Hash the settings of a config that change a result.
 
     Args:
         config (Path): The config.
@@ -48,20 +48,20 @@ def fingerprint(config: Path) -> str:
 class Study:
     """Configs of one pair, each trained on several seeds.
 
-    The metrics of every finished run stand in ``metrics.json``. A run that is
-    in it is not trained again, so a study resumes where it stopped, be it
-    with more configs or more seeds.
+    ``metrics.json`` keeps the metrics of every finished run. These runs are
+    not trained again, so a study resumes where it stopped, also with more
+    configs or seeds.
 
     Args:
-        configs (Sequence[Path]): The configs, in the order of the table. Their
-            file names differ.
-        seeds (Sequence[int]): Seeds.
-        out (Path): Folder of the metrics, the table and the plot.
+        configs (Sequence[Path]): The configs, in the order of the table, with
+            different file names.
+        seeds (Sequence[int]): The seeds.
+        out (Path): Folder of metrics, table and plot.
         work_dir (Path, optional): Folder of logs and checkpoints.
             Defaults to None, ``work_dirs/`` and the name of ``out``.
 
     Raises:
-        DataError: If the metrics of a run were made with other settings.
+        DataError: If ``metrics.json`` has a run with other settings.
     """
 
     def __init__(self,
@@ -82,7 +82,7 @@ class Study:
                     raise DataError(
                         f'{self.file} has metrics of {config.stem}, seed '
                         f'{seed}, that were made with other settings of '
-                        f'{config.name}: give another --out, or remove them '
+                        f'{config.name}: choose another --out, or remove them '
                         'to train again.')
 
     def finished(self) -> dict[str, dict[int, dict[str, Any]]]:
@@ -95,16 +95,16 @@ class Study:
         }
 
     def keep(self, config: Path, seed: int, run: TrainingRun) -> None:
-        """Write the metrics of a run, if it is finished, and its cost.
+        """Save metrics and cost of a run, if it is finished.
 
         Args:
-            config (Path): Its config.
+            config (Path): Config of the run.
             seed (int): Its seed.
             run (TrainingRun): The run.
         """
         if run.metrics() is None:
             return
-        # Read again: another study may have written to the same folder.
+        # Read it again: another study may write to the same folder.
         finished = self.finished()
         finished.setdefault(config.stem, {})[seed] = dict(
             config=self.hashes[config], **run.cost(), **run.domain_metrics())
@@ -112,19 +112,19 @@ class Study:
             self.file, (json.dumps(finished, indent=1) + '\n').encode())
 
     def train(self, jobs: int | None = None, processes: int = 1) -> list[str]:
-        """Train what is missing; a run that fails does not stop the others.
+        """Train the missing runs; a failed run does not stop the others.
 
         Args:
             jobs (int, optional): Runs at a time. Defaults to None, as many as
-                there are GPUs or, without any, cores for.
-            processes (int): Processes of a run, which share out the batch.
-                Defaults to 1.
+                GPUs or, without any, cores allow.
+            processes (int): Processes of a run, which share each batch
+                equally. Defaults to 1.
 
         Returns:
-            list[str]: Why each failed run has no metrics.
+            list[str]: For each failed run the reason.
 
         Raises:
-            DataError: If the processes cannot share out a batch.
+            DataError: If the processes cannot share a batch equally.
         """
         finished = self.finished()
         missing = [(config, seed) for config in self.configs
@@ -136,7 +136,7 @@ class Study:
             if run.batch_size % processes:
                 raise DataError(
                     f'--processes {processes} cannot share out the batches '
-                    f'of {run.path}, which are of {run.batch_size}: give a '
+                    f'of {run.path}, which are of {run.batch_size}: choose a '
                     'number that divides it.')
         keys = {run.folder: key for key, run in runs.items()}
         for key, run in runs.items():
@@ -150,7 +150,7 @@ class Study:
         return list(filter(None, ended))
 
     def _run(self, config: Path, seed: int) -> TrainingRun:
-        """Give a run; what other settings have left is never taken for it."""
+        """Make a run in a folder of its own for its config's settings."""
         name = f'{config.stem}_{self.hashes[config]}_seed-{seed}'
         return TrainingRun(config, self.work_dir / name, seed)
 

@@ -6,11 +6,12 @@ from functools import cache
 from pathlib import Path
 
 import yaml
+from matplotlib.figure import Figure
 
 from ..analysis.comparison import TARGET_MAP, Metrics, gap_recovered
 from ..utils.named_configs import package_folder
 
-#: Runs of a study: of each config, the metrics of each seed.
+#: Metrics of a study's runs, by config and seed.
 Runs = Mapping[str, Mapping[int, Metrics]]
 
 
@@ -31,14 +32,13 @@ def paper_ap50() -> dict[str, float]:
 
 
 def mean_and_std(values: Sequence[float]) -> str:
-    """Write the mean and, of more than one value, the standard deviation.
+    """Write the mean and, of several values, the sample's deviation.
 
     Args:
-        values (Sequence[float]): The values; the deviation is that of a
-            sample. NaN, which stands for none, is left out.
+        values (Sequence[float]): The values; NaN stands for none.
 
     Returns:
-        str: Such as ``45.0 ± 1.2``; empty for none.
+        str: Text such as ``45.0 ± 1.2``; empty without values.
     """
     values = [value for value in values if not math.isnan(value)]
     if not values:
@@ -50,7 +50,7 @@ def mean_and_std(values: Sequence[float]) -> str:
 
 
 def _reference(runs: Runs, kind: str) -> Mapping[int, Metrics]:
-    """Give the runs of source-only or oracle; none if there are none."""
+    """Find the runs of ``source-only`` or ``oracle``, if there are any."""
     return next(
         (seeds for name, seeds in runs.items() if name.startswith(kind)), {})
 
@@ -61,7 +61,7 @@ def _mean(seeds: Mapping[int, Metrics], key: str) -> float:
 
 
 def _class_ap(seeds: Mapping[int, Metrics], name: str) -> str:
-    """Write a class's mean AP50 on target; ``-`` without a box there."""
+    """Write a class's mean target AP50, or ``-`` if it has no box."""
     key = f'target/AP50/{name}'
     if any(key not in metrics for metrics in seeds.values()):
         return '-'
@@ -69,12 +69,12 @@ def _class_ap(seeds: Mapping[int, Metrics], name: str) -> str:
 
 
 def study_table(runs: Runs, classes: Sequence[str]) -> list[list[str]]:
-    """Lay a study out, a row for each config.
+    """Lay out a study, a row for each config.
 
-    Gain and gap recovered are taken seed by seed, against source-only and
-    oracle of the same seed, before they are averaged. A seed on which the
-    oracle is not above source-only has no gap to recover and is left out of
-    it; the cell is empty if no seed is left.
+    Gain and gap recovered are computed for each seed, from source-only and
+    oracle of the same seed, and then averaged. A seed whose oracle is not
+    above source-only has no gap to recover and is left out; the cell is empty
+    if no seed is left.
 
     Args:
         runs (Runs): Metrics by config and seed, with ``minutes`` and ``gib``.
@@ -93,23 +93,22 @@ def study_table(runs: Runs, classes: Sequence[str]) -> list[list[str]]:
     for name, seeds in runs.items():
         if not seeds:
             continue
-        is_base = seeds is source_only
-        gains = [] if is_base else [
-            m[TARGET_MAP] - source_only[seed][TARGET_MAP]
-            for seed, m in seeds.items() if seed in source_only
-        ]
-        gap = mean_and_std([] if is_base else [
-            gap_recovered(source_only[seed][TARGET_MAP], m[TARGET_MAP],
+        paired = [] if seeds is source_only else [
+            seed for seed in seeds if seed in source_only]
+        maps = {seed: metrics[TARGET_MAP] for seed, metrics in seeds.items()}
+        gains = [
+            maps[seed] - source_only[seed][TARGET_MAP] for seed in paired]
+        gap = mean_and_std([
+            gap_recovered(source_only[seed][TARGET_MAP], maps[seed],
                           oracle[seed][TARGET_MAP])
-            for seed, m in seeds.items()
-            if seed in source_only and seed in oracle
+            for seed in paired if seed in oracle
         ])
         paper = paper_ap50().get(name)
         rows.append([
             name,
             str(len(seeds)),
             *(_class_ap(seeds, c) for c in classes),
-            mean_and_std([m[TARGET_MAP] for m in seeds.values()]),
+            mean_and_std(list(maps.values())),
             mean_and_std([m['source/mAP50'] for m in seeds.values()]),
             mean_and_std(gains),
             f'{gap} %' if gap else '',
@@ -127,7 +126,6 @@ def plot_study(runs: Runs, path: Path) -> None:
         runs (Runs): Metrics by config and seed.
         path (Path): PNG to write.
     """
-    from matplotlib.figure import Figure
     names = [name for name, seeds in runs.items() if seeds]
     figure = Figure(figsize=(8, 1 + 0.4 * len(names)), layout='constrained')
     axes = figure.add_subplot()
@@ -148,8 +146,6 @@ def plot_study(runs: Runs, path: Path) -> None:
                 linestyle=style,
                 label=kind)
     axes.set_xlabel('target mAP50 (%): a point per seed, a bar at the mean')
-    handles, labels = axes.get_legend_handles_labels()
-    if handles:
-        figure.legend(
-            handles, labels, loc='outside upper right', ncols=len(handles))
+    if axes.get_legend_handles_labels()[0]:
+        figure.legend(loc='outside upper right', ncols=2)
     figure.savefig(path, dpi=150)

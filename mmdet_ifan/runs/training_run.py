@@ -1,4 +1,4 @@
-"""Training runs as sub-processes: watched, resumed, several at a time."""
+"""Training runs as sub-processes, several at a time."""
 import json
 import os
 import signal
@@ -21,8 +21,8 @@ from ..engine.schedule.late_launch_hook import launching_configs
 from ..utils.named_configs import package_folder
 from ..utils.processes import end_with_parent
 
-#: In bytes. By default glibc gives large blocks back to the system after each
-#: step and gets them again, page by page: on a CPU 4 % of a step's time.
+#: In bytes. By default glibc returns large blocks to the system after each
+#: step and requests them again: 4 % of a step's time on a CPU.
 KEEP_MEMORY = dict(
     MALLOC_MMAP_THRESHOLD_=str(2**25), MALLOC_TRIM_THRESHOLD_=str(2**30))
 
@@ -31,9 +31,9 @@ class TrainingRun:
     """A training run as a sub-process, watched through its scalars.
 
     Args:
-        config (Path): The config.
-        folder (Path): Work folder.
-        seed (int): Seed.
+        config (Path): Config of the run.
+        folder (Path): Its work folder.
+        seed (int): Its seed.
     """
 
     def __init__(self, config: Path, folder: Path, seed: int) -> None:
@@ -48,7 +48,7 @@ class TrainingRun:
             images = len(DATASETS.build(cfg.train_dataloader.dataset))
         self.max_iters, epochs = length_of(cfg, images)
         hook = (launching_configs(cfg) or [dict(launch={})])[-1]
-        # Of bounds, the later: the cost is an estimate.
+        # Of two bounds the later; the cost is an estimate anyway.
         self.launches = [
             (start if isinstance(start, int) else start[1]) *
             (self.max_iters // epochs if hook.get('by_epoch') else 1)
@@ -70,13 +70,13 @@ class TrainingRun:
 
     @property
     def work(self) -> float:
-        """float: Rough cost in iterations of plain Faster R-CNN."""
-        # A launched alignment costs about half a plain iteration.
+        """float: Estimated cost, in iterations of a plain Faster R-CNN."""
+        # A launched term costs about half a plain iteration.
         return self.max_iters + sum(
             0.5 * (self.max_iters - start) for start in self.launches)
 
     def metrics(self) -> dict[str, float] | None:
-        """Give the last evaluation, None if the run is not finished."""
+        """Read the last evaluation; None if the run is not finished."""
         if not self.checkpoint.exists():
             return None
         evaluations = [
@@ -85,7 +85,7 @@ class TrainingRun:
         return evaluations[-1] if evaluations else None
 
     def domain_metrics(self) -> dict[str, float]:
-        """Give the metrics of the last evaluation in both domains."""
+        """Read the metrics of both domains in the last evaluation."""
         return {
             name: value
             for name, value in (self.metrics() or {}).items()
@@ -93,7 +93,7 @@ class TrainingRun:
         }
 
     def work_done(self) -> float:
-        """Give the part of the work that is done."""
+        """Estimate the part of :attr:`work` that is done."""
         if self.metrics() is not None:
             return self.work
         steps = [s['step'] for s in read_scalars(self.folder) if 'loss' in s]
@@ -101,18 +101,18 @@ class TrainingRun:
 
     def start(self, processes: int, threads: int,
               gpus: Sequence[str] = ()) -> None:
-        """Start or resume.
+        """Start or resume the run.
 
         Args:
-            processes (int): How many share out each batch.
-            threads (int): Threads of each.
-            gpus (Sequence[str]): A GPU for each, as ``CUDA_VISIBLE_DEVICES``
-                calls it. Defaults to none.
+            processes (int): Processes that share each batch equally.
+            threads (int): Threads of each process.
+            gpus (Sequence[str]): A GPU for each process, by its name in
+                ``CUDA_VISIBLE_DEVICES``. Defaults to none.
         """
         launcher: list[str] = []
         arguments = list(self.arguments)
         if processes > 1:
-            # Standalone: runs at the same time take ports of their own.
+            # Standalone: concurrent runs get ports of their own.
             launcher = [
                 '-m', 'torch.distributed.run', '--standalone',
                 f'--nproc_per_node={processes}'
@@ -133,8 +133,8 @@ class TrainingRun:
             environment['CUDA_VISIBLE_DEVICES'] = ','.join(gpus)
         self.folder.mkdir(parents=True, exist_ok=True)
         if self.checkpoint.exists():
-            # Interrupted in its last evaluation, which a resumed run would
-            # not make up for: resume from the checkpoint before.
+            # It was interrupted in its last evaluation, which a resumed run
+            # would skip: resume from the checkpoint before.
             self.checkpoint.unlink()
             (self.folder / 'last_checkpoint').unlink(missing_ok=True)
         self.started = time.time()
@@ -144,11 +144,11 @@ class TrainingRun:
                 stdout=stream,
                 stderr=stream,
                 env=environment,
-                # However this one ends: killed, it ends nothing itself.
+                # Killed, this process could not end the run itself.
                 preexec_fn=partial(end_with_parent, signal.SIGTERM))
 
     def finished(self) -> bool:
-        """Tell whether the process is done, well or not."""
+        """Tell whether the process has ended, with or without success."""
         if self.process is None or self.process.returncode is not None:
             return self.process is not None
         pid, status, usage = os.wait4(self.process.pid, os.WNOHANG)
@@ -158,24 +158,24 @@ class TrainingRun:
         before = self.cost()
         cost = dict(
             minutes=before['minutes'] + (time.time() - self.started) / 60,
-            # Linux gives kilobytes.
+            # Linux counts kilobytes.
             gib=max(before['gib'], usage.ru_maxrss / 2**20))
         self.cost_file.write_text(json.dumps(cost))
         return True
 
     def cost(self) -> dict[str, float]:
-        """Give ``minutes``, over all resumes, and the peak memory, ``gib``."""
+        """Read ``minutes``, over all resumes, and ``gib``, the peak memory."""
         if not self.cost_file.exists():
             return dict(minutes=0., gib=0.)
         return json.loads(self.cost_file.read_text())
 
     def failure(self) -> str | None:
-        """Say why there is no result; None if there is one."""
+        """Explain why there is no result; None if there is one."""
         if self.metrics() is not None:
             return None
         tail = '\n'.join(self.log.read_text().splitlines()[-15:])
-        return (f'{tail}\nerror: {" ".join(self.command)} failed; all that it '
-                f'said is in {self.log}.')
+        return (f'{tail}\nerror: {" ".join(self.command)} failed: see '
+                f'{self.log} for its whole output.')
 
     def stop(self) -> None:
         """End the process; the next start resumes from its checkpoint."""
@@ -184,14 +184,14 @@ class TrainingRun:
 
 
 def visible_gpus() -> list[str]:
-    """Name the GPUs that may be used, as ``CUDA_VISIBLE_DEVICES`` does."""
+    """List the usable GPUs by their names in ``CUDA_VISIBLE_DEVICES``."""
     count = torch.cuda.device_count()
     names = os.environ.get('CUDA_VISIBLE_DEVICES')
     return names.split(',')[:count] if names else list(map(str, range(count)))
 
 
 def progress_bar(runs: Iterable[TrainingRun]) -> tqdm:
-    """Make the bar that :func:`train_all` moves, as long as their work."""
+    """Make a progress bar for :func:`train_all`, as long as all the work."""
     return tqdm(
         total=sum(run.work for run in runs),
         bar_format='{desc}{percentage:3.0f}% |{bar}| {elapsed}, {remaining} '
@@ -204,20 +204,20 @@ def train_all(runs: Sequence[TrainingRun],
               jobs: int | None = None,
               processes: int = 1,
               after: Callable[[TrainingRun], None] | None = None) -> None:
-    """Train what is not trained yet; one that fails does not stop the others.
+    """Train unfinished runs; a failed run does not stop the others.
 
-    With small images a second thread makes a run hardly faster, but two runs
-    at the same time take little longer than one.
+    With small images, a second thread hardly speeds up a run, but two
+    concurrent runs take little longer than one.
 
     Args:
-        runs (Sequence[TrainingRun]): The runs; the longest go first.
-        bar (tqdm): Counts their work.
-        jobs (int, optional): How many at a time. Defaults to None, as many as
-            there are GPUs or, without any, cores for.
-        processes (int): Processes of each, which share out the batch. With
-            GPUs, each has one of them. Defaults to 1.
-        after (Callable, optional): Called with each run that has ended,
-            well or not, as soon as it has. Defaults to None.
+        runs (Sequence[TrainingRun]): The runs; the longest start first.
+        bar (tqdm): Progress bar of their work.
+        jobs (int, optional): Runs at a time. Defaults to None, as many as
+            GPUs or, without any, cores allow.
+        processes (int): Processes of a run, which share each batch equally.
+            With GPUs, each process has one. Defaults to 1.
+        after (Callable, optional): Called with each run when it has ended,
+            with or without success. Defaults to None.
     """
     gpus, cores = visible_gpus(), os.cpu_count() or 1
     waiting = sorted((run for run in runs if run.metrics() is None),
@@ -225,13 +225,13 @@ def train_all(runs: Sequence[TrainingRun],
     jobs = jobs or (len(gpus) or cores) // processes
     jobs = max(1, min(jobs, len(waiting)))
     threads = max(1, cores // (jobs * processes))
-    # More jobs than there are GPUs for share them.
+    # If there are more processes than GPUs, they share them.
     free = [[gpus[(job * processes + i) % len(gpus)] for i in range(processes)]
             if gpus else [] for job in range(jobs)]
     running: dict[TrainingRun, list[str]] = {}
     start = bar.n
-    # Whoever ends this ends the runs: two of them in one folder, the second
-    # started by the next study, would overwrite each other's files.
+    # Ending this process ends its runs. Otherwise the next study would start
+    # a second run in the same folder.
     before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(
         128 + number))
     try:

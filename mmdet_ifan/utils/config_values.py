@@ -1,4 +1,4 @@
-"""Values of a config's text, read without running it."""
+"""Read values from the text of a config without running it."""
 import ast
 from collections.abc import Collection
 from typing import Any
@@ -9,20 +9,21 @@ def read_values(text: str, names: Collection[str]) -> dict[str, Any]:
 
     Args:
         text (str): The config as mmengine writes it into a checkpoint.
-        names (Collection[str]): Which values. Others may hold infinities,
-            which are written as a name and are no data.
+        names (Collection[str]): Names of the values to read. Other values
+            may be infinite, which is written as a name and is not a literal.
 
     Returns:
-        dict[str, Any]: Those of them that are there and not None.
+        dict[str, Any]: The named values that exist and are not None.
 
     Raises:
-        ValueError: If a statement assigns nothing, or a value is more than
-            data; a SyntaxError or RecursionError if it is no config at all.
+        ValueError: If a statement is not an assignment, or a value is not a
+            literal.
+        SyntaxError: If the text is not Python; or a RecursionError.
     """
     values = {}
     for statement in ast.parse(text).body:
         if not isinstance(statement, ast.Assign):
-            raise ValueError(f'line {statement.lineno} is no value')
+            raise ValueError(f'line {statement.lineno} is not an assignment')
         (target, ) = statement.targets
         name = ast.unparse(target)
         if name in names:
@@ -33,13 +34,13 @@ def read_values(text: str, names: Collection[str]) -> dict[str, Any]:
 
 
 class _DictCalls(ast.NodeTransformer):
-    """``dict(a=1)`` and ``dict({'b.c': 1})`` to ``{...}``.
+    """Turn ``dict(a=1)`` and ``dict({'b.c': 1})`` into ``{...}``.
 
-    Configs write the second where a key is no name.
+    Configs use the second form where a key is not an identifier.
     """
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        """Replace a call; any other call stays, and is refused."""
+        """Replace a call of dict; any other call stays and is refused."""
         self.generic_visit(node)
         keys = [keyword.arg for keyword in node.keywords]
         if ast.unparse(node.func) != 'dict' or None in keys:

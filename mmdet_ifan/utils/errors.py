@@ -2,7 +2,7 @@
 
 
 class DataError(ValueError):
-    """A data root is not what it should be; the message says what to do.
+    """An input is not what it should be; the message says how to fix it.
 
-    Command line tools print it as it is and exit with code 2.
+    Command line tools print the message and exit with code 2.
     """

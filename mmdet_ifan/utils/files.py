@@ -1,5 +1,4 @@
-"""Write files whole or not at all, and say what went wrong."""
-
+"""List files, and write them completely or not at all."""
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,16 +7,15 @@ from pathlib import Path
 from .errors import DataError
 
 TEMPORARY_SUFFIX = '.tmp'
+#: Folders that systems leave behind.
+NO_DATA_FOLDERS = ('__macosx', '@eadir')
 
 
 def check_workers(workers: int) -> None:
-    """Refuse a number of threads or processes that does no work.
-
-    Args:
-        workers (int): The number.
+    """Refuse a number of threads or processes below 1.
 
     Raises:
-        DataError: If it is not positive.
+        DataError: If ``workers`` is not positive.
     """
     if workers < 1:
         raise DataError(f'workers must be at least 1, but got {workers}.')
@@ -25,10 +23,10 @@ def check_workers(workers: int) -> None:
 
 @contextmanager
 def explain_write_errors(path: Path) -> Iterator[None]:
-    """Turn what the system says about a failed write into a `DataError`.
+    """Turn the system's error about a failed write into a `DataError`.
 
     Args:
-        path (Path): What is being written, for the message.
+        path (Path): The file or folder, for the message.
 
     Raises:
         DataError: If the block raised an `OSError`.
@@ -44,8 +42,8 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Write a file under a temporary name, then rename it.
 
     Args:
-        path (Path): Its folder is made when missing.
-        content (bytes): The whole file.
+        path (Path): The file; its folder is made if missing.
+        content (bytes): The whole content.
 
     Raises:
         DataError: If the file cannot be written.
@@ -59,3 +57,37 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def names_below(folder: str | Path, below: bool = True) -> Iterator[str]:
+    """List the files in a folder and its sub-folders, sorted.
+
+    Links to folders are followed unless they lead back to where they are.
+
+    Args:
+        folder (str | Path): The folder.
+        below (bool): Whether to search sub-folders; if not, they are listed
+            like files. Defaults to True.
+
+    Yields:
+        str: A path relative to the folder, with forward slashes. Hidden
+        files are left out, such as ``.DS_Store``, ``._a.jpg`` and the
+        contents of ``.ipynb_checkpoints`` or ``__MACOSX``.
+    """
+    with os.scandir(folder) as entries:
+        ordered = sorted(entries, key=lambda entry: entry.name)
+    for entry in ordered:
+        if entry.name.startswith('.'):
+            continue
+        if not (below and entry.is_dir()):
+            yield entry.name
+        elif entry.name.lower() not in NO_DATA_FOLDERS and not (
+                entry.is_symlink() and _leads_back(entry.path)):
+            for name in names_below(entry.path):
+                yield f'{entry.name}/{name}'
+
+
+def _leads_back(link: str) -> bool:
+    """Tell whether a link leads to a folder that contains it."""
+    here = Path(os.path.realpath(os.path.dirname(link)))
+    return Path(os.path.realpath(link)) in (here, *here.parents)

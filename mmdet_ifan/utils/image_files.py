@@ -1,4 +1,4 @@
-"""Lists of image files, and what is wrong with them, by their names."""
+"""List image files and check them without decoding them."""
 import logging
 import os
 import os.path as osp
@@ -8,20 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import mmengine
 from mmengine.logging import print_log
 from PIL import Image
 
 from .errors import DataError
-from .json_files import is_text
+from .files import names_below
 from .text import name_some, repeated
+from .values import is_text
 
-#: How a whole file begins and ends.
+#: First and last bytes of an intact file.
 JPEG = (b'\xff\xd8\xff', b'\xff\xd9')
 TIFF = (b'II*\0', b'MM\0*')
 BITS_PER_SAMPLE = 258  # The TIFF tag.
 PNG = (b'\x89PNG\r\n\x1a\n', b'IEND\xaeB`\x82')
-#: What Pillow raises when a file is damaged or no image.
+#: Errors of Pillow for a damaged file or one that is not an image.
 PILLOW_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error,
                  Image.DecompressionBombError)
 #: Weak compression: noise hardly shrinks, and this is 5 times faster.
@@ -30,32 +30,29 @@ IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 
 
 def images_below(folder: str | Path) -> list[str]:
-    """Name the images in a folder and its sub-folders.
+    """List the images in a folder and its sub-folders.
 
     Args:
-        folder (str | Path): Must exist.
+        folder (str | Path): An existing folder.
 
     Returns:
-        list[str]: Paths relative to it, sorted. Hidden files and folders are
-        left out: macOS puts a ``._a.jpg``, which is no image, beside an
-        ``a.jpg``, and Jupyter copies into ``.ipynb_checkpoints``.
+        list[str]: Paths relative to the folder, sorted, without hidden files
+        and folders; see `names_below`.
     """
-    names = mmengine.scandir(
-        folder, IMAGE_SUFFIXES, recursive=True, case_sensitive=False)
-    return sorted(name for name in names if not any(
-        part.startswith('.') for part in Path(name).parts))
+    return sorted(name for name in names_below(folder)
+                  if name.lower().endswith(IMAGE_SUFFIXES))
 
 
 def check_names(paths: Iterable[str]) -> None:
-    """Check that OpenCV can be given the paths of images.
+    """Check that OpenCV can open the paths of images.
 
-    One that is not UTF-8 would end the process without a word.
+    A path that is not UTF-8 would end the process without a message.
 
     Args:
         paths (Iterable[str]): The images.
 
     Raises:
-        DataError: If one is not UTF-8 or has control characters.
+        DataError: If a path is not UTF-8 or has control characters.
     """
     unusable = [ascii(path) for path in paths if not is_text(path)]
     if unusable:
@@ -67,14 +64,14 @@ def check_names(paths: Iterable[str]) -> None:
 def is_cut_short(path: str | Path) -> bool | None:
     """Tell whether a JPEG or PNG lacks its end.
 
-    Only the first and last bytes are read; the image is decoded if the last
-    ones are not its end, since something else may follow it.
+    Only the first and last bytes are read. If the last bytes are not those
+    of an intact file, the image is decoded, since other data may follow it.
 
     Args:
         path (str | Path): The image.
 
     Returns:
-        bool | None: None for another format, whose end does not show.
+        bool | None: None for other formats, which do not mark their end.
 
     Raises:
         OSError: If the file cannot be read.
@@ -94,22 +91,23 @@ def is_cut_short(path: str | Path) -> bool | None:
             image.load()
     except PILLOW_ERRORS:
         return True
-    # Pillow forgives that the end is missing; OpenCV, which loads the images
-    # for training, does not.
+    # Pillow accepts a missing end; OpenCV, which loads the images for
+    # training, does not.
     return ends[0] not in content
 
 
 def bits_per_channel(path: str | Path) -> int:
-    """Read how many bits an image has for a channel of a pixel.
+    """Read the number of bits per channel of an image.
 
-    OpenCV loads the upper 8 of 16 for training, and no image of 32.
+    OpenCV, which loads images for training, keeps the upper 8 of 16 bits and
+    does not load images of 32.
 
     Args:
         path (str | Path): The image.
 
     Returns:
-        int: That of a PNG or TIFF; 8 for any other, and for one that cannot
-        be read.
+        int: The depth of a PNG or TIFF; 8 for any other format and for an
+        unreadable file.
     """
     try:
         with open(path, 'rb') as file:
@@ -125,27 +123,27 @@ def bits_per_channel(path: str | Path) -> int:
     return 8
 
 
-def check_images(paths: list[str], named_by: str, mend: str,
+def check_images(paths: list[str], named_by: str, fix: str,
                  skippable: int = 0) -> None:
-    """Check that every image of a list is there, whole, and once.
+    """Check that every image of a list exists, is intact and listed once.
 
-    Images of 16 bits are warned of: a thermal camera's may use few of the
-    upper 8, which are all that training sees.
+    Images of 16 bits get a warning: training sees their upper 8 bits only,
+    of which a thermal camera may use few.
 
-    Little more than the ends of a file is read. What that does not show, an
-    image that is damaged in the middle or, unless it is a JPEG or PNG, cut
-    short, is named when it is loaded.
+    Little more than both ends of a file is read. An image that is damaged in
+    the middle, or cut short and neither JPEG nor PNG, is found when it is
+    loaded.
 
     Args:
         paths (list[str]): The images.
         named_by (str): The list, for the message.
-        mend (str): What to do if images are missing.
-        skippable (int): So many damaged ones are only warned of.
+        fix (str): Sentence that says what to do if images are missing.
+        skippable (int): Number of damaged images that only get a warning.
             Defaults to 0.
 
     Raises:
-        DataError: If an image has an unusable name, is listed twice, damaged
-            or of more than 16 bits.
+        DataError: If an image has an unusable name, is listed twice, is
+            damaged or has more than 16 bits per channel.
         FileNotFoundError: If an image does not exist or is empty.
     """
     check_names(paths)
@@ -158,38 +156,35 @@ def check_images(paths: list[str], named_by: str, mend: str,
     if absent:
         raise FileNotFoundError(
             f'{len(absent)} of the {len(paths)} images that {named_by} names '
-            f'do not exist or are empty: {name_some(absent)}. {mend}')
+            f'do not exist or are empty: {name_some(absent)}. {fix}')
     damaged = [path for path in paths if _is_damaged(path)]
     if damaged:
         sentence = (
             f'{len(damaged)} of the {len(paths)} images that {named_by} names '
-            f'are cut short or no images: {name_some(damaged)}.')
+            f'are cut short or not images: {name_some(damaged)}.')
         if len(damaged) > skippable:
-            raise DataError(f'{sentence} Get whole copies of them, or take '
-                            'them out.')
+            raise DataError(f'{sentence} Replace them with intact copies, or '
+                            'remove them from the list.')
         print_log(f'{sentence} Training skips them.', logger='current',
                   level=logging.WARNING)
     _check_bits(paths, named_by)
 
 
 def _check_bits(paths: list[str], named_by: str) -> None:
-    """Check that images can be loaded as they are meant.
-
-    Raises:
-        DataError: If OpenCV loads one not at all.
-    """
+    """Refuse images above 16 bits per channel; warn of those above 8."""
     bits = {path: bits_per_channel(path) for path in paths}
     deep = [path for path in paths if bits[path] > 8]
     if not deep:
         return
-    sentence = (f'{len(deep)} of the {len(paths)} images that {named_by} '
-                f'names have more than 8 bits a channel: {name_some(deep)}. ')
-    convert = 'Convert them to 8 bits, those of both domains by one scale'
+    sentence = (
+        f'{len(deep)} of the {len(paths)} images that {named_by} names have '
+        f'more than 8 bits per channel: {name_some(deep)}. ')
+    convert = 'Convert them to 8 bits, with one scale for both domains'
     if max(bits.values()) > 16:
         raise DataError(f'{sentence}OpenCV does not load those of more than '
                         f'16. {convert}.')
     print_log(f'{sentence}Training sees the upper 8. {convert}, unless they '
-              'use the whole range.', logger='current', level=logging.WARNING)
+              'use the full range.', logger='current', level=logging.WARNING)
 
 
 def _has_content(path: str) -> bool:

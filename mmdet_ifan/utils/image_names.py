@@ -1,5 +1,4 @@
-"""Where images are whose names were written on another computer."""
-
+"""Find images whose names were written on another computer."""
 import os
 import re
 import unicodedata
@@ -8,33 +7,33 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
 
-SAMPLE = 200  # Images looked for to find their folder.
-DEEPEST = 8  # Most parts of a name that are kept when it is cut.
-#: Between the parts of a path, a Windows path or Label Studio's address.
+SAMPLE = 200  # Images that are looked for to find their folder.
+DEEPEST = 8  # Largest number of parts that a cut name keeps.
+#: Separators of a path, a Windows path and Label Studio's addresses.
 SEPARATORS = re.compile(r'[/\\]|\?d=')
 
 
 class Place(NamedTuple):
-    """Where the images of a file are.
+    """Folder of the images that a file names.
 
     Attributes:
-        folder (Path): Folder that what is kept of a name starts from.
-        kept (int): How many parts of a name, from its end, are kept; 0 for
-            all of it.
+        folder (Path): Folder that the names are relative to.
+        kept (int): Number of parts that are kept from the end of each name;
+            0 keeps the whole name.
     """
 
     folder: Path
     kept: int
 
     def path(self, name: str) -> Path:
-        """Give an image's path.
+        """Give the path of an image.
 
         Args:
-            name (str): As the file has it: with slashes of either kind,
-                percent-encoded or not, accents in one letter or two.
+            name (str): The name in the file: with slashes of either kind,
+                percent-encoded or not, accents composed or decomposed.
 
         Returns:
-            Path: That of the spelling that exists, or else as it is written.
+            Path: The spelling that exists, or else the name as written.
         """
         parts = [part for part in SEPARATORS.split(name) if part]
         short = '/'.join(parts[-self.kept:]) if self.kept else name
@@ -43,17 +42,18 @@ class Place(NamedTuple):
 
 
 def find_place(names: Sequence[str], folders: Iterable[Path]) -> Place | None:
-    """Find the folder of images, and what of their names is below it.
+    """Find the folder of images, and how much of their names it needs.
 
-    Whole names come first. Names that begin with folders of another computer
-    are cut: as little as possible, all to the same number of parts.
+    Whole names are tried first. Names that begin with folders of another
+    computer are then cut, as little as possible and all to the same number
+    of parts.
 
     Args:
         names (Sequence[str]): Names in a file, at least one.
-        folders (Iterable[Path]): Where to look, the likeliest first.
+        folders (Iterable[Path]): Candidates, the likeliest first.
 
     Returns:
-        Place | None: None if no image is there.
+        Place | None: None if no folder holds any image.
     """
     folders = list(dict.fromkeys(folders))
     sample = names[::max(1, len(names) // SAMPLE)]
@@ -70,7 +70,7 @@ def find_place(names: Sequence[str], folders: Iterable[Path]) -> Place | None:
 
 
 def _spellings(name: str) -> Iterable[str]:
-    """Spell a name in all ways in which tools and disks do."""
+    """Spell a name in every way that tools and disks do."""
     slashed = name.replace('\\', '/')
     plain = unquote(slashed)
     return dict.fromkeys(

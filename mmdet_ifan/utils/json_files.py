@@ -1,135 +1,33 @@
-"""Reading JSON, above all COCO files, that others made."""
+"""Read JSON files, above all COCO files of unknown origin."""
 import json
-import re
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from . import values
 from .errors import DataError
+from .values import is_number, is_text
+
+T = TypeVar('T')
 
 
-def is_text(value: Any) -> bool:
-    """Tell whether a value can be a name that is stored and printed.
-
-    Args:
-        value (Any): What a file has for a name.
-
-    Returns:
-        bool: False if it is no text, empty, or has control characters, which
-        no file name can be (NUL), no file can be written with (surrogates)
-        or would command the terminal that they are printed on.
-    """
-    return isinstance(value, str) and bool(value) and not any(
-        unicodedata.category(char) in ('Cc', 'Cs') for char in value)
-
-
-def is_id(value: Any) -> bool:
-    """Tell whether a value can be an id: a whole number or text.
-
-    Args:
-        value (Any): What a file has for an id.
-
-    Returns:
-        bool: Whether it can be looked up.
-    """
+def _is_id(value: Any) -> bool:
+    """Tell whether a value can be looked up."""
     return isinstance(value, int | str)
 
 
-def is_number(value: Any) -> bool:
-    """Tell whether a value can be computed with.
-
-    Args:
-        value (Any): What a file has for a number.
-
-    Returns:
-        bool: Whether it is finite and not absurdly large.
-    """
-    # Its square is still a number in single precision.
-    return (isinstance(value, int | float) and not isinstance(value, bool)
-            and abs(value) < 1e18)
-
-
-def is_box(value: Any) -> bool:
-    """Tell whether a value is x, y, width and height.
-
-    Args:
-        value (Any): What a file has for a box.
-
-    Returns:
-        bool: Whether it is a list of four numbers, of whatever sign.
-    """
+def _is_box(value: Any) -> bool:
+    """Tell whether a value is a list of four numbers, of whatever sign."""
     return (isinstance(value, list) and len(value) == 4
             and all(map(is_number, value)))
 
 
-def read_id(value: Any) -> str | None:
-    """Read an id as text, so that 7, 7.0, '7' and '7.0' are one.
-
-    Args:
-        value (Any): What a file has for an id.
-
-    Returns:
-        str | None: None if it is none.
-    """
-    if type(value) is int:
-        return str(value)
-    if isinstance(value, bool) or not isinstance(value, float | str):
-        return None
-    text = re.sub(r'^(-?\d+)\.0+$', r'\1', str(value).strip())
-    is_whole = isinstance(value, str) or value.is_integer()
-    return text if is_text(text) and is_whole else None
-
-
-def read_number(value: Any) -> float | None:
-    """Read a number, which may be written as text.
-
-    A decimal comma is not guessed at: it separates thousands, too.
-
-    Args:
-        value (Any): What a file has for a number.
-
-    Returns:
-        float | None: None if it is none, not finite or absurdly large.
-    """
-    if isinstance(value, str):
-        try:
-            value = values.read_number(value)
-        except ValueError:
-            return None
-    return value if is_number(value) else None
-
-
-def read_flag(value: Any) -> bool | None:
-    """Read yes or no, in any of the notations of common tools.
-
-    Args:
-        value (Any): What a file has; None if it has nothing.
-
-    Returns:
-        bool | None: None if it is neither. Nothing means no.
-    """
-    if value is None or isinstance(value, bool):
-        return bool(value)
-    try:
-        return values.read_flag(str(value))
-    except ValueError:
-        return None
-
-
-#: What the values of a COCO file must be.
+#: Check of each value of a COCO file.
 USABLE: dict[str, Callable[[Any], bool]] = dict(
-    id=is_id,
-    file_name=is_text,
-    name=is_text,
-    image_id=is_id,
-    category_id=is_id,
-    height=is_number,
-    width=is_number,
-    bbox=is_box,
+    id=_is_id, image_id=_is_id, category_id=_is_id, file_name=is_text,
+    name=is_text, height=is_number, width=is_number, bbox=_is_box,
     area=is_number)
-#: What to do with a file that training cannot read.
+#: How to fix a file that training cannot read.
 PREPARE = ('Make it again, or prepare it: tools/prepare/custom.py reads the '
            'files of many tools.')
 
@@ -141,10 +39,10 @@ def read_json(path: str | Path) -> Any:
         path (str | Path): The file.
 
     Returns:
-        Any: What it holds.
+        Any: Its content.
 
     Raises:
-        DataError: If it cannot be read or is no JSON.
+        DataError: If the file cannot be read or is not JSON.
     """
     try:
         return json.loads(Path(path).read_bytes())
@@ -152,22 +50,22 @@ def read_json(path: str | Path) -> Any:
         raise DataError(
             f'{path} cannot be read ({error.strerror}).') from error
     except (ValueError, RecursionError) as error:
-        raise DataError(f'{path} is no whole JSON file ({error}): make or '
-                        'copy it again.') from error
+        raise DataError(f'{path} is not valid JSON ({error}): make or copy '
+                        'it again.') from error
 
 
 def read_content(path: str | Path) -> dict[str, Any]:
-    """Read a COCO file, unchecked.
+    """Read a COCO file without checking it.
 
     Args:
         path (str | Path): The file.
 
     Returns:
-        dict[str, Any]: What it holds, under the usual keys where it has
-        'annotation' or 'filename'. Empty if it is no object.
+        dict[str, Any]: Its content; ``annotation`` and ``filename`` get
+        their usual keys. Empty if the file holds no object.
 
     Raises:
-        DataError: If it cannot be read or is no JSON.
+        DataError: If the file cannot be read or is not JSON.
     """
     content = read_json(path)
     if not isinstance(content, dict):
@@ -181,9 +79,50 @@ def read_content(path: str | Path) -> dict[str, Any]:
     return content
 
 
+class Unusable(Exception):
+    """Raised with the key and value that make an entry unusable."""
+
+
+def parse_part(path: str | Path, content: dict[str, Any], part: str,
+               parse: Callable[[dict[str, Any]], T]
+               ) -> tuple[list[T], list[str]]:
+    """Parse the entries of one part of a COCO file.
+
+    Args:
+        path (str | Path): The file, for the message.
+        content (dict[str, Any]): Its content.
+        part (str): Name of the part, such as 'images'.
+        parse (Callable): Function of an entry; may raise :class:`Unusable`.
+
+    Returns:
+        tuple[list, list[str]]: The results, and a description of each entry
+        that is unusable.
+
+    Raises:
+        DataError: If the part is not a list.
+    """
+    entries = content.get(part)
+    if not isinstance(entries, list):
+        raise DataError(
+            f"{path} is not a COCO file: it has no list '{part}'.")
+    parsed, failures = [], []
+    for i, entry in enumerate(entries):
+        where = f"entry {i} in its '{part}'"
+        try:
+            if isinstance(entry, dict):
+                parsed.append(parse(entry))
+            else:
+                failures.append(f'{where} is not an object ({entry!r:.40})')
+        except Unusable as error:
+            key, value = error.args
+            failures.append(f"the '{key}' of {where} is missing or not usable "
+                            f'({value!r:.40})')
+    return parsed, failures
+
+
 def read_coco(path: str | Path,
               needed: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """Read a COCO file and check that its parts can be used.
+    """Read a COCO file and check the parts that are needed.
 
     Args:
         path (str | Path): The file.
@@ -191,29 +130,25 @@ def read_coco(path: str | Path,
             must have, such as ``dict(images=['file_name'])``.
 
     Returns:
-        dict[str, Any]: What it holds.
+        dict[str, Any]: Its content.
 
     Raises:
-        DataError: If it cannot be read, is no JSON, lacks a part or a key,
-            or a value is not of the kind that it should be.
+        DataError: If the file cannot be read, is not JSON, lacks a part or
+            a key, or has a value of the wrong kind.
     """
     content = read_content(path)
     # A file of test images may have none.
     content.setdefault('annotations', [])
     for part, keys in needed.items():
-        entries = content.get(part)
-        if not isinstance(entries, list):
-            raise DataError(f"{path} is no COCO file: it lacks a list "
-                            f"'{part}'.")
-        for i, entry in enumerate(entries):
-            if not isinstance(entry, dict):
-                raise DataError(f"{path} is no COCO file: entry {i} in its "
-                                f"'{part}' is no object ({entry!r:.40}).")
-            for key in keys:
-                value = entry.get(key)
-                if not USABLE[key](value):
-                    raise DataError(
-                        f"{path} is no COCO file: the '{key}' of entry {i} "
-                        f"in its '{part}' is missing or not usable "
-                        f'({value!r:.40}). {PREPARE}')
+        _, failures = parse_part(path, content, part, partial(_check, keys))
+        if failures:
+            raise DataError(
+                f'{path} is not a COCO file: {failures[0]}. {PREPARE}')
     return content
+
+
+def _check(keys: Sequence[str], entry: dict[str, Any]) -> None:
+    """Check the values that an entry must have."""
+    for key in keys:
+        if not USABLE[key](entry.get(key)):
+            raise Unusable(key, entry.get(key))

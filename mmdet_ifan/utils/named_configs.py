@@ -1,10 +1,10 @@
-"""Our configs by name: ``_base_ = 'mmdet_ifan::ifan_vgg16_city2foggy.py'``.
+"""Resolve config names such as ``mmdet_ifan::ifan_vgg16_city2foggy.py``.
 
-mmengine reads ``package::path`` for a fixed table of packages only. For them
-it wants a folder in the path and a ``.mim`` in the package, which a checkout
-has not, and it looks for their classes in a scope of their own, whereas ours
-are registered with mmdet. So names of this package are resolved here; all
-others go to mmengine as before.
+mmengine reads ``package::path`` for a fixed table of packages only. It wants a
+folder in the path and a ``.mim`` in the package, which a checkout does not
+have, and it looks for classes in the package's own scope, whereas ours are
+registered with mmdet. So names of this package are resolved here; mmengine
+resolves all others.
 """
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def config_path(name: str) -> str:
 
     Args:
         name (str): File name, such as ``ifan_mini-city.py``, or path below
-            the folder of the configs, such as ``_base_/models/ifan_mini.py``.
+            the configs folder, such as ``_base_/models/ifan_mini.py``.
 
     Returns:
         str: The file, in the installed package or in the checkout.
@@ -51,7 +51,7 @@ def config_path(name: str) -> str:
 
 
 def resolve_names() -> None:
-    """Let ``_base_`` in any config that this process reads name ours."""
+    """Let ``_base_`` name our configs in every config that mmengine reads."""
     resolve_others = Config._get_cfg_path
 
     def resolve(cfg_path: str, filename: str) -> tuple[str, str | None]:

@@ -1,4 +1,4 @@
-"""Work on many files at once, in order and in constant memory."""
+"""Process many files in parallel, in order and in constant memory."""
 import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -20,8 +20,8 @@ from tqdm import tqdm
 from .errors import DataError
 from .processes import end_with_parent
 
-CHUNK = 16  # Items that travel to a worker together, if they are small.
-AHEAD = 4  # Chunks that wait for each worker.
+CHUNK = 16  # Items that are sent to a worker together, if they are small.
+AHEAD = 4  # Chunks that are queued for each worker.
 
 Item = TypeVar('Item')
 Result = TypeVar('Result')
@@ -33,20 +33,21 @@ def map_in_order(work: Callable[[Item], Result], items: Sequence[Item],
     """Apply a function to many items, with a progress bar.
 
     Args:
-        work (Callable): What to do with an item. Must be picklable, as must
-            be what it takes and gives, if it runs in processes.
-        items (Sequence): One for each image.
-        workers (int): Threads or processes; 1 works in this one.
-        processes (bool): Processes suit work that holds Python's lock, such
-            as reading XML or JSON; threads suit decoding images. Defaults to
-            False.
-        title (str): Stands before the progress bar. Defaults to 'read'.
-        chunk (int): How many items travel to a worker together. Defaults to
-            16.
+        work (Callable): The function. With processes, its arguments and
+            results must be picklable.
+        items (Sequence): The items.
+        workers (int): Number of threads or processes; with 1 the calling
+            thread does the work.
+        processes (bool): Whether to use processes, which suit work that
+            holds Python's lock, such as parsing XML or JSON; threads suit
+            decoding images. Defaults to False.
+        title (str): Label of the progress bar. Defaults to 'read'.
+        chunk (int): Number of items that are sent to a worker together.
+            Defaults to 16.
 
     Yields:
-        Result: In the order of the items. Only a few are made before they
-        are asked for, however many items there are.
+        Result: In the order of the items. Only a few results are computed
+        before they are asked for, however many items there are.
 
     Raises:
         DataError: If a worker process was killed.
@@ -55,40 +56,35 @@ def map_in_order(work: Callable[[Item], Result], items: Sequence[Item],
     if workers == 1:
         yield from bar(map(work, items))
         return
-    executor = _start(workers, processes)
+    # Forked: a fresh interpreter would import torch, for seconds.
+    executor: Executor = ProcessPoolExecutor(
+        workers, get_context('fork'), _follow_parent
+    ) if processes else ThreadPoolExecutor(workers)
     chunks = (executor.submit(_map, work, items[start:start + chunk])
               for start in range(0, len(items), chunk))
     threads = cv2.getNumThreads()
     if processes:
-        # Before the fork: a child that inherits OpenCV's pool without its
-        # threads waits for them forever.
+        # Before the fork: a child inherits OpenCV's pool without its threads
+        # and would wait for them forever.
         cv2.setNumThreads(1)
     try:
         # Before the bar: it has a thread, which does not survive a fork.
         waiting = deque(islice(chunks, AHEAD * workers))
         yield from bar(_drain(waiting, chunks))
     except BrokenExecutor as error:
-        raise DataError('A worker process was killed, perhaps for want of '
+        raise DataError('A worker process was killed, perhaps for lack of '
                         'memory: try again with fewer --workers.') from error
     finally:
         executor.shutdown(cancel_futures=True)
         cv2.setNumThreads(threads)
 
 
-def _start(workers: int, processes: bool) -> Executor:
-    """Make threads or processes."""
-    if not processes:
-        return ThreadPoolExecutor(workers)
-    # Forked: a fresh interpreter would import torch, for seconds.
-    return ProcessPoolExecutor(workers, get_context('fork'), _follow_parent)
-
-
 def _follow_parent() -> None:
-    """End with the parent, which answers Ctrl-C, and at once by SIGTERM.
+    """End with the parent, which handles Ctrl-C, and at once on SIGTERM.
 
-    A handler in Python, inherited from the parent, may be told right before
-    the process begins to wait for work, and then never runs: whoever ended
-    the process that way waited forever.
+    A Python handler inherited from the parent may be triggered just before
+    the process begins to wait for work. It then never runs, and whoever
+    terminated the process waits forever.
     """
     end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -97,7 +93,7 @@ def _follow_parent() -> None:
 
 def _drain(waiting: deque[Future[list[Result]]],
            chunks: Iterator[Future[list[Result]]]) -> Iterator[Result]:
-    """Give the results, and start a chunk for each that is done."""
+    """Yield the results, and submit a chunk for each that is done."""
     while waiting:
         yield from waiting.popleft().result()
         waiting.extend(islice(chunks, 1))
@@ -105,5 +101,5 @@ def _drain(waiting: deque[Future[list[Result]]],
 
 def _map(work: Callable[[Item], Result],
          chunk: Sequence[Item]) -> list[Result]:
-    """Work on a chunk."""
+    """Apply a function to each item of a chunk."""
     return list(map(work, chunk))

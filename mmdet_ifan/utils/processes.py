@@ -1,4 +1,4 @@
-"""What a process owes the one that started it."""
+"""Tie the lifetime of a child process to that of its parent."""
 import signal
 
 from torch.multiprocessing import (  # type: ignore[attr-defined]
@@ -7,11 +7,11 @@ from torch.multiprocessing import (  # type: ignore[attr-defined]
 
 
 def end_with_parent(number: int = signal.SIGKILL) -> None:
-    """Have the system end this process when its parent ends, however it does.
+    """Let the system end this process as soon as its parent ends.
 
-    Linux only; elsewhere nothing happens.
+    Works on Linux; does nothing elsewhere.
 
     Args:
-        number (int): The signal that ends it. Defaults to SIGKILL.
+        number (int): Signal that ends the process. Defaults to SIGKILL.
     """
     _prctl_pr_set_pdeathsig(number)

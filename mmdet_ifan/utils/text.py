@@ -1,4 +1,4 @@
-"""Word lists for messages."""
+"""Lists of names for messages."""
 from collections import Counter
 from collections.abc import Iterable
 
@@ -7,8 +7,8 @@ def name_some(names: Iterable[object], limit: int = 5) -> str:
     """Write a list that stays readable when it is long.
 
     Args:
-        names (Iterable): What to name.
-        limit (int): How many, at most. Defaults to 5.
+        names (Iterable): The names.
+        limit (int): Largest number of names to write. Defaults to 5.
 
     Returns:
         str: Such as ``a, b and 7 more``.
@@ -19,12 +19,12 @@ def name_some(names: Iterable[object], limit: int = 5) -> str:
 
 
 def repeated(values: Iterable) -> list:
-    """Give what occurs more than once, in order of first occurrence.
+    """List the values that occur more than once, in order of appearance.
 
     Args:
         values (Iterable): Hashable values.
 
     Returns:
-        list: Each of them once.
+        list: Each repeated value once.
     """
     return [value for value, num in Counter(values).items() if num > 1]

@@ -11,7 +11,7 @@ from mmdet_ifan.analysis.comparison import (
 
 
 def metrics(target: float, source: float, **classes: float) -> dict:
-    """Write metrics as the evaluator names them."""
+    """Give metrics under the evaluator's names."""
     aps = {f'target/AP50/{name}': ap for name, ap in classes.items()}
     return {'target/mAP50': target, 'source/mAP50': source, **aps}
 

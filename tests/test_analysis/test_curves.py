@@ -1,4 +1,4 @@
-"""Curves of trainings."""
+"""Curves of several runs."""
 import json
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from mmdet_ifan.analysis.curves import (
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """The work folder of a run that was killed once and resumed."""
+    """Work folder of a run that was killed once and resumed."""
     first = [
         dict(step=20, loss=1.5, loss_cls=.5, loss_bbox=.7,
              **{'image/launched': 1., 'image/loss_phi1': .2,

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def objects(shift: float, apart: float, num: int = 120) -> Objects:
-    """Two classes, ``apart`` from each other, all shifted."""
+    """Make objects of two classes, ``apart``, all of them shifted."""
     rng = np.random.default_rng(int(100 * shift) + 1)
     labels = np.arange(num) % 2
     features = rng.normal(size=(num, 20))
@@ -72,7 +72,7 @@ def test_one_category_has_no_silhouette(tmp_path):
 
 @pytest.fixture
 def cfg_and_checkpoint(tmp_path: Path) -> tuple[Config, str]:
-    """The config of a tiny pair and a detector that nobody has trained."""
+    """Config of a tiny pair, and an untrained detector's checkpoint."""
     root = tmp_path / 'mini_city'
     write_mini_city(root, MiniCity(train=1, val=6), 1)
     prepare_cityscapes(root, Options(workers=1))
@@ -101,7 +101,7 @@ def test_features_are_those_of_the_true_boxes(cfg_and_checkpoint):
     assert source.features.shape[1] == 128 * 4 * 4
     assert not np.allclose(source.features, target.features)
     assert np.bincount(source.labels).max() == 2
-    # The config is as it was: another detector can use it.
+    # The config is unchanged: another detector can use it.
     assert cfg.test_dataloader.dataset.pipeline[0].type == 'LoadImageFromFile'
 
 
@@ -113,7 +113,7 @@ def test_features_are_copied_from_a_gpu(cfg_and_checkpoint, monkeypatch):
         return copies[-1]
 
     def to_numpy(tensor):
-        # As a GPU has it: what is not copied cannot be read.
+        # As on a GPU: what is not copied cannot be read.
         assert any(tensor is known for known in copies)
         return numpy(tensor)
 

@@ -1,4 +1,4 @@
-"""What adaptation fixed and broke."""
+"""Errors that adaptation fixed and introduced."""
 import cv2
 import numpy as np
 import pytest
@@ -16,14 +16,14 @@ CLASSES = ['cat', 'dog']
 
 
 def truth(*objects: tuple[int, tuple], crowds: tuple = ()) -> Truth:
-    """An image with (label, box) objects."""
+    """Make an image with (label, box) objects."""
     return Truth('', np.array([box for _, box in objects]).reshape(-1, 4),
                  np.array([label for label, _ in objects], dtype=int),
                  np.array(crowds).reshape(-1, 4))
 
 
 def found(*detections: tuple[int, tuple]) -> Detections:
-    """Detections, best first."""
+    """Make detections, best first."""
     boxes = np.array([box for _, box in detections], dtype=float)
     return Detections(
         boxes.reshape(-1, 4),
@@ -63,7 +63,7 @@ def test_a_detection_finds_one_object_only():
     assert sorted(STATES[s] for s in states) == ['found', 'mislocalised']
     states, false = judge(both, found((0, left), (0, right)))
     assert [STATES[s] for s in states] == ['found', 'found']
-    # The second goes to the one that is still free.
+    # The second takes the object that is still free.
     states, false = judge(both, found((0, left), (0, left)))
     assert [STATES[s] for s in states] == ['found', 'found']
     assert not len(false)

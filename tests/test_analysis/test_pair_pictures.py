@@ -1,4 +1,4 @@
-"""Pictures of what training sees."""
+"""Pictures of the pairs that a run trains on."""
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -49,19 +49,19 @@ def cfg(write_coco: Callable, tmp_path: Path, configs: Path) -> Config:
 
 
 def drawn(picture: np.ndarray) -> np.ndarray:
-    """Where a picture is neither grey nor blue nor white."""
+    """Mark where a picture is neither grey nor blue nor white."""
     grey, blue, white = ((picture == colour).all(axis=2)
                          for colour in (90, (0, 0, 255), 255))
     return ~(grey | blue | white)
 
 
-def test_order_is_that_of_the_training(cfg):
+def test_order_is_that_of_the_run(cfg):
     cfg.randomness.seed = 5
     names = [name for name, _ in islice(draw_pairs(cfg), 7)]
     pairs = DATASETS.build(cfg.train_dataloader.dataset)
     stream = PairedDomainSampler(pairs, seed=5)
     assert names == [f's{s}_t{t}' for s, t in islice(stream, 7)]
-    # The workers' random draws are the training's, too.
+    # The workers' random transforms are the run's, too.
     cfg.train_dataloader.num_workers = 1
     for part in ('source', 'target'):
         cfg.train_dataloader.dataset[part].pipeline[-2].prob = .5
@@ -113,7 +113,7 @@ def test_small_images_are_enlarged(cfg, tmp_path):
             cv2.imwrite(str(path), image)
         _, picture = next(draw_pairs(cfg))
         pictures.append(picture)
-    # A place would not do: Matplotlib before 3.11 moves an image by a row.
+    # The place may differ: Matplotlib before 3.11 moves an image by a row.
     np.testing.assert_array_equal(*pictures)
     assert (pictures[0] == (255, 0, 0)).all(axis=2).sum() == 16
 

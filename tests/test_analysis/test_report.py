@@ -1,4 +1,4 @@
-"""The page of a run: whole, offline, legible; in a browser if there is one."""
+"""The page of a run: complete, offline, and legible in a browser."""
 import re
 import shutil
 import subprocess
@@ -19,7 +19,7 @@ VOID = {'meta', 'img'}
 
 @pytest.fixture
 def page(tmp_path: Path) -> Path:
-    """A page with a wide table, a picture and text that is no markup."""
+    """A page with a wide table, a picture, and text that must be escaped."""
     cv2.imwrite(
         str(tmp_path / 'a.png'), np.full((300, 900, 3), (0, 0, 255), np.uint8))
     path = tmp_path / 'report.html'
@@ -31,7 +31,7 @@ def page(tmp_path: Path) -> Path:
 
 
 class Outline(HTMLParser):
-    """Checks that elements close in order, and keeps tags and links."""
+    """Check that elements close in order, and collect tags and links."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,14 +40,14 @@ class Outline(HTMLParser):
         self.links: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list) -> None:
-        """Open an element."""
+        """Record an element that opens."""
         self.seen.append(tag)
         self.links += [v for k, v in attrs if k in ('src', 'href')]
         if tag not in VOID:
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
-        """Close one."""
+        """Check an element that closes."""
         assert self.open.pop() == tag
 
 
@@ -61,6 +61,7 @@ def test_page_is_whole_and_needs_nothing(page):
     assert all(link.startswith('data:image/png') for link in outline.links)
     assert len(outline.links) == 1
     assert '<h1>a &lt; b &amp; c</h1>' in text
+    assert 'x = &#34;&lt;script&gt;&#34;' in text
     assert not re.search(r'https?://|url\(', text)
 
 

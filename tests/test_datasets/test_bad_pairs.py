@@ -1,4 +1,4 @@
-"""What is wrong with a pair is said before training, with the names."""
+"""Faults of a pair are reported, with names, before training."""
 import json
 import os
 import os.path as osp
@@ -30,7 +30,7 @@ LOAD_BOXES = [LOAD[0], dict(type='LoadAnnotations', with_bbox=True), LOAD[1]]
 
 @pytest.fixture
 def labelled(write_coco: Callable, tmp_path: Path) -> Callable:
-    """Builder of a labelled data set whose file was edited."""
+    """Builder of a labelled data set from an edited file."""
 
     def build(edit: Callable[[dict], Any] = lambda content: None,
               classes: tuple = CLASSES,
@@ -81,22 +81,22 @@ def draw(folder: Path, *names: str) -> None:
 
 @pytest.mark.parametrize(('edit', 'sentence'), [
     (lambda c: c['images'][2].update(id=7),
-     r'In \S*a.json 1 ids stand for several images: 7\.'),
+     r'In \S*a.json several images share the same id: 7\.'),
     (lambda c: c['annotations'][2].update(id=1),
-     '1 ids stand for several annotations: 1'),
+     'several annotations share the same id: 1'),
     (lambda c: c['categories'].append(dict(id=40, name='bus')),
-     '1 ids stand for several categories: 40'),
+     'several categories share the same id: 40'),
     (lambda c: c['categories'].append(dict(id=1, name='car')),
-     '1 names stand for several categories: car'),
+     'several categories share the same name: car'),
     (lambda c: c['annotations'][0].update(category_id=5),
-     r'categories that it does not list, with the ids 5\.'),
+     r'categories that it does not list: ids 5\.'),
     (lambda c: c['images'][4].update(file_name='./3.png'),
      r'1 of its images more than once: \S*/3\.png\.'),
     (lambda c: c['images'][4].update(file_name='gone.png'),
      r'1 of the 9 images that \S*a.json names .*: \S*/gone\.png\.'),
-    (lambda c: c.pop('images'), "a.json is no COCO file.*'images'"),
-    (lambda c: c['annotations'][0].pop('area'), "no COCO file.*'area'"),
-    (lambda c: c['annotations'].append(3), 'no COCO file'),
+    (lambda c: c.pop('images'), "a.json is not a COCO file.*'images'"),
+    (lambda c: c['annotations'][0].pop('area'), "not a COCO file.*'area'"),
+    (lambda c: c['annotations'].append(3), 'not a COCO file'),
 ])
 def test_clash_in_a_labelled_file(labelled, edit, sentence):
     with pytest.raises((DataError, FileNotFoundError), match=sentence):
@@ -106,7 +106,7 @@ def test_clash_in_a_labelled_file(labelled, edit, sentence):
 def test_labelled_file_that_is_no_json(labelled, tmp_path):
     labelled()
     (tmp_path / 'b.json').write_text('{"images": [')
-    with pytest.raises(DataError, match='b.json is no whole JSON file'):
+    with pytest.raises(DataError, match='b.json is not valid JSON'):
         DomainCocoDataset(
             data_root=str(tmp_path),
             ann_file='b.json',
@@ -126,7 +126,7 @@ def test_class_of_another_name(labelled):
     with pytest.raises(
             DataError,
             match='a.json lacks the categories motorbike; it has car, '
-            'motorcycle.*one name in the files of both domains'):
+            'motorcycle.*the same name in the files of both domains'):
         labelled(
             lambda c: c['categories'][1].update(name='motorcycle'),
             classes=('car', 'motorbike'))
@@ -136,7 +136,7 @@ def test_class_of_another_name(labelled):
 def log(
     caplog: pytest.LogCaptureFixture
 ) -> Iterator[Callable[[], str]]:
-    """Reader of what mmengine's logger has said."""
+    """Reader of the output of mmengine's logger."""
     logger = MMLogger.get_current_instance()
     logger.addHandler(caplog.handler)
     yield lambda: caplog.text
@@ -149,17 +149,17 @@ def test_boxes_of_unknown_images_are_counted(labelled, log):
     labelled(lambda c: [each.update(image_id=str(each['image_id']))
                         for each in c['annotations'][1:]])
     assert ("a.json has 2 annotations of images that it does not list, such "
-            "as '8': these boxes are not used." in log())
+            "as '8'. These boxes are not used" in log())
 
 
 def test_class_without_a_box_in_source(labelled, target, log):
     PairedDomainDataset(labelled(), target(['2.png']))
     assert 'has no box' not in log()
-    # A crowd teaches nothing.
+    # Nothing is learned from a crowd.
     PairedDomainDataset(
         labelled(lambda c: c['annotations'][1].update(iscrowd=1)),
         target(['2.png']))
-    assert 'a.json has no box of person, which' in log()
+    assert 'a.json has no box of person, so the detector ' in log()
 
 
 def test_source_of_crowds_alone(labelled, target):
@@ -236,7 +236,7 @@ def test_target_list_with_a_byte_order_mark(tmp_path):
 
 def test_target_list_in_another_encoding(tmp_path):
     (tmp_path / 'list').write_bytes('ä.png'.encode('latin-1'))
-    with pytest.raises(DataError, match='list is no text in UTF-8'):
+    with pytest.raises(DataError, match='list is not text in UTF-8'):
         UnlabelledDataset('list', data_root=str(tmp_path))
 
 
@@ -285,8 +285,8 @@ def test_damaged_target_images_are_all_named_before_training(
     (tmp_path / 'sub/f.bmp').write_text('Sorry, log in to download this.')
     with pytest.raises(
             DataError,
-            match=r'3 of the 6 images that \S+ names are cut short or no '
-            r'images: \S+/b.jpg, \S+/d.png, \S+/f.bmp\. Get whole copies'):
+            match=r'3 of the 6 images that \S+ names are cut short or not '
+            r'images: \S+/b.jpg, \S+/d.png, \S+/f.bmp\. Replace them'):
         if kind == 'folder':
             UnlabelledDataset('sub', data_root=str(tmp_path))
         else:

@@ -1,4 +1,4 @@
-"""What training and testing read of ignored boxes, and of odd pixels."""
+"""Ignored boxes and unusual pixels, as training and testing see them."""
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +14,7 @@ from mmdet_ifan.datasets import DomainCocoDataset, UnlabelledDataset
 from mmdet_ifan.preparation import LeftOut
 from mmdet_ifan.preparation.images import image_size, lost_pixels
 from mmdet_ifan.utils.errors import DataError
-from mmdet_ifan.utils.ignored import is_region
+from mmdet_ifan.utils.values import is_region
 
 CLASSES = ('car', 'person')
 IMAGES = [(f'{i}.png', (16, 24)) for i in range(4)]
@@ -27,7 +27,7 @@ LOAD = [dict(type='LoadImageFromFile'),
 
 @pytest.fixture
 def log(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], str]]:
-    """Reader of what mmengine's logger has said."""
+    """Reader of the output of mmengine's logger."""
     logger = MMLogger.get_current_instance()
     logger.addHandler(caplog.handler)
     caplog.set_level('INFO')
@@ -37,7 +37,7 @@ def log(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], str]]:
 
 @pytest.fixture
 def labelled(write_coco, tmp_path) -> Callable[..., DomainCocoDataset]:
-    """Builder of a data set whose first annotation was changed."""
+    """Builder of a data set with a changed first annotation."""
 
     def build(classes: tuple = CLASSES, images: list = IMAGES,
               boxes: list = BOXES, test_mode: bool = False,
@@ -67,7 +67,7 @@ def first(dataset: DomainCocoDataset) -> dict:
     (dict(iscrowd='1'), 1), (dict(iscrowd=True), 1), (dict(ignore=1), 1),
     (dict(ignore='0'), 0), (dict(difficult='1'), 1)])
 def test_flags(labelled, changes, ignored):
-    """mmdet takes '0' for a crowd, and trains on 'ignore' as background."""
+    """mmdet takes '0' for a crowd and trains on 'ignore' as background."""
     found = first(labelled(**changes))
     assert found['bbox'] == [2, 3, 12, 11]
     assert found['ignore_flag'] == ignored
@@ -75,8 +75,8 @@ def test_flags(labelled, changes, ignored):
 
 def test_flag_that_says_nothing(labelled):
     with pytest.raises(DataError, match="a.json has annotation 1 whose "
-                       "'iscrowd' is neither 0 nor 1. Make it again, or "
-                       'prepare it: tools/prepare/custom.py'):
+                       r"'iscrowd' is neither 0 nor 1 \('maybe'\). Make it "
+                       'again, or prepare it: tools/prepare/custom.py'):
         labelled(iscrowd='maybe')
 
 
@@ -132,7 +132,7 @@ def test_images_of_ignored_boxes_alone_are_trained_on_and_counted(
         filter_cfg=dict(filter_empty_gt=True))
     assert len(dataset) == 2
     assert '1 of the 4 images of' in log()
-    assert 'have ignored boxes alone: background beside them' in log()
+    assert 'have only ignored boxes: all else in them is background' in log()
 
 
 def test_nothing_is_left_out_of_a_test(labelled, log):
@@ -194,7 +194,7 @@ GREY = (RAMP // 2).astype(np.uint8)
 
 
 def pictures() -> dict[str, tuple[str, Any]]:
-    """Images by kind: how to write them, and what training must see."""
+    """Writers of images by kind, and the pixels that training must see."""
     colours = np.stack([GREY, 255 - GREY, GREY // 2], axis=2)
     palette = Image.fromarray(colours).quantize(64)
     opaque = np.dstack([colours, np.full_like(GREY, 255)])
@@ -220,16 +220,16 @@ def test_every_kind_of_pixels_is_seen_as_it_is(tmp_path, kind):
 
 @pytest.mark.parametrize('suffix', ['.png', '.tif'])
 def test_sixteen_bits_are_warned_of(tmp_path, log, suffix):
-    """A radiometric image uses a few of the upper eight."""
+    """A radiometric image uses few of the upper eight bits."""
     cv2.imwrite(str(tmp_path / f'a{suffix}'), 29_000 + RAMP)
     cv2.imwrite(str(tmp_path / 'b.png'), GREY)
     UnlabelledDataset('.', data_root=str(tmp_path))
     assert (f'1 of the 2 images that {tmp_path}/. names have more than 8 bits '
-            f'a channel: {tmp_path}/./a{suffix}. Training sees the upper 8.'
+            f'per channel: {tmp_path}/./a{suffix}. Training sees the upper 8.'
             in log())
     problem = lost_pixels(tmp_path / f'a{suffix}')
     assert problem.kind == 'images of 16 bits'
-    assert f'a{suffix} has 16 bits a channel' in problem.sentence
+    assert f'a{suffix} has 16 bits per channel' in problem.sentence
     assert image_size(tmp_path / f'a{suffix}') == (16, 24)
 
 
@@ -239,7 +239,7 @@ def test_what_cannot_be_loaded_is_named_before_training(tmp_path, dtype):
     with pytest.raises(DataError, match='a.tif. OpenCV does not load those of '
                        'more than 16. Convert them'):
         UnlabelledDataset('.', data_root=str(tmp_path))
-    with pytest.raises(LeftOut, match='a.tif has 32 bits a channel'):
+    with pytest.raises(LeftOut, match='a.tif has 32 bits per channel'):
         image_size(tmp_path / 'a.tif')
 
 
@@ -253,4 +253,4 @@ def test_what_is_transparent_is_named(tmp_path, mode):
     image.convert(mode).save(tmp_path / 'a.png')
     problem = lost_pixels(tmp_path / 'a.png')
     assert problem.kind == 'transparent images'
-    assert f'{tmp_path}/a.png is transparent' in problem.sentence
+    assert f'{tmp_path}/a.png is partly transparent' in problem.sentence

@@ -1,4 +1,4 @@
-"""Annotation files as strangers may make them: a sentence, or a result.
+"""Malformed annotation files give either a message or a result.
 
 Valid files are damaged, in their structure and in their bytes, and read. A
 reader may refuse a file with a ``DataError`` or ``FileNotFoundError`` that
@@ -62,7 +62,7 @@ numbers = st.one_of(
 
 @st.composite
 def altered_json(draw: st.DrawFn, document: Any) -> bytes:
-    """JSON of a document of which keys and values were changed."""
+    """JSON of a document with changed keys and values."""
     document = copy.deepcopy(document)
     for _ in range(draw(st.integers(1, 4))):
         spots = list(_spots(document))
@@ -88,7 +88,7 @@ def altered_json(draw: st.DrawFn, document: Any) -> bytes:
 
 
 def _spots(node: Any) -> Iterator[tuple[Any, Any]]:
-    """Every place in a document: a list or dict and an index or key."""
+    """All places in a document: a list or dict, and an index or key."""
     if isinstance(node, dict | list):
         keys = node if isinstance(node, dict) else range(len(node))
         for key in list(keys):
@@ -98,7 +98,7 @@ def _spots(node: Any) -> Iterator[tuple[Any, Any]]:
 
 @st.composite
 def altered_xml(draw: st.DrawFn, text: str) -> bytes:
-    """XML of which elements were changed."""
+    """XML with changed elements."""
     root = ElementTree.fromstring(text)
     for _ in range(draw(st.integers(1, 4))):
         parent = draw(st.sampled_from(list(root.iter())))
@@ -131,7 +131,7 @@ def altered_xml(draw: st.DrawFn, text: str) -> bytes:
 
 @st.composite
 def altered_lines(draw: st.DrawFn, text: str) -> bytes:
-    """Lines of which words were changed."""
+    """Lines with changed words."""
     lines = [line.split(' ') for line in text.split('\n')]
     for _ in range(draw(st.integers(1, 4))):
         line = draw(st.sampled_from(lines))
@@ -151,8 +151,8 @@ def altered_lines(draw: st.DrawFn, text: str) -> bytes:
 
 
 @st.composite
-def torn(draw: st.DrawFn, contents: st.SearchStrategy[bytes]) -> bytes:
-    """Bytes cut, overwritten, put in or said twice."""
+def corrupt(draw: st.DrawFn, contents: st.SearchStrategy[bytes]) -> bytes:
+    """Bytes that were cut, overwritten, inserted or repeated."""
     content = draw(contents)
     for _ in range(draw(st.integers(1, 4))):
         start = draw(st.integers(0, len(content)))
@@ -170,16 +170,16 @@ def torn(draw: st.DrawFn, contents: st.SearchStrategy[bytes]) -> bytes:
 
 
 def damaged(document: Any, altered: Callable) -> st.SearchStrategy[bytes]:
-    """What a file may hold that should hold a document."""
+    """Possible contents of a file that should hold a document."""
     whole = json.dumps(document) if altered is altered_json else document
     return st.one_of(
-        altered(document), torn(st.just(whole.encode())),
-        torn(altered(document)))
+        altered(document), corrupt(st.just(whole.encode())),
+        corrupt(altered(document)))
 
 
 @contextmanager
 def no_hang() -> Iterator[None]:
-    """Raise in what takes too long."""
+    """Raise if the block takes too long."""
 
     def stop(*_: Any) -> None:
         raise TimeoutError(f'It takes more than {SECONDS} s.')
@@ -194,12 +194,12 @@ def no_hang() -> Iterator[None]:
 
 
 def read(work: Callable[[], Any], root: Path) -> Any:
-    """Read; what is refused must be refused with a sentence."""
+    """Read; a refusal must be a message of ours."""
     with no_hang():
         try:
             return work()
         except (DataError, FileNotFoundError) as error:
-            # What the system says of a missing file is no sentence of ours.
+            # The system's message about a missing file is not ours.
             assert getattr(error, 'errno', None) is None, error
             assert str(root) in str(error) or 'No box is of' in str(error)
             return None
@@ -270,7 +270,7 @@ def convert(root: Path, work: Callable[[Options], Report]) -> dict | None:
 
 
 def boxes_of(content: dict, name: str) -> list[list[float]]:
-    """Boxes of an image of a sound COCO file."""
+    """Boxes of an image of an intact COCO file."""
     sizes = {each['id']: (each['height'], each['width'])
              for each in content['images']}
     labels = [each['id'] for each in content['categories']]
@@ -300,7 +300,7 @@ def test_voc(root, content):
         (folder / 'Annotations').mkdir()
         (folder / 'Annotations/a.xml').write_text(VOC)
     (folder / 'Annotations/b.xml').write_bytes(content)
-    # Whatever the one holds, the other image keeps its boxes.
+    # Whatever one image has, the other keeps its boxes.
     assert boxes_of(prepare(folder, 'voc'), 'a.jpg')[0] == SOUND
 
 
@@ -356,7 +356,7 @@ def test_coco(root, content):
 
 
 def load(root: Path, dataset: Callable) -> Any:
-    """Read what a training reads; None if it was refused."""
+    """Read as training does; None if it was refused."""
     return read(dataset, root)
 
 
@@ -414,7 +414,7 @@ def png(pixels: np.ndarray) -> bytes:
 
 @st.composite
 def altered_png(draw: st.DrawFn, pixels: np.ndarray) -> bytes:
-    """An image file of other pixels, of another kind, size or format."""
+    """Image file with other pixels, another type, size or format."""
     dtype = draw(st.sampled_from(['uint8', 'uint16']))
     shape = draw(st.sampled_from(
         [SIZE, SIZE, SIZE, (1, 1), (30, 20), (*SIZE, 3), (*SIZE, 4)]))
@@ -428,7 +428,7 @@ def altered_png(draw: st.DrawFn, pixels: np.ndarray) -> bytes:
             draw(st.sampled_from(['.png', '.png', '.tiff', '.webp', '.bmp'])),
             image.astype(dtype))[1].tobytes()
     else:
-        # A header that says something else, with a checksum that fits.
+        # A wrong header with a matching checksum.
         sides = draw(st.tuples(
             *[st.sampled_from([0, 1, 20, 30, 31, 40_000, 2**31 - 1])] * 2))
         kind = struct.pack('>BBBBB', draw(st.sampled_from([1, 8, 16])),
@@ -440,7 +440,7 @@ def altered_png(draw: st.DrawFn, pixels: np.ndarray) -> bytes:
 
 
 def cityscapes(root: Path, name: str) -> Path:
-    """Make a Cityscapes root of three frames, once; gives it."""
+    """Make a Cityscapes root of three frames, once."""
     folder = root / name
     if folder.exists():
         return folder
@@ -458,8 +458,8 @@ def cityscapes(root: Path, name: str) -> Path:
     return folder
 
 
-MAPS = st.one_of(altered_png(INSTANCES), torn(st.just(png(INSTANCES))),
-                 torn(altered_png(INSTANCES)))
+MAPS = st.one_of(altered_png(INSTANCES), corrupt(st.just(png(INSTANCES))),
+                 corrupt(altered_png(INSTANCES)))
 
 
 @FUZZ
@@ -481,7 +481,7 @@ def test_images(root, content):
 
 
 def fog(folder: Path) -> None:
-    """Make fog; all but the damaged frame must get it."""
+    """Make fog; all frames but the damaged one must get it."""
     shutil.rmtree(folder / 'leftImg8bit_foggy', ignore_errors=True)
     report = read(lambda: make_fog(folder, Options(workers=1)), folder)
     '\n'.join(report.lines()).encode()
@@ -525,7 +525,7 @@ def test_entities_of_xml_are_refused(root, tmp_path, head):
         name, '<name>&a11;</name>')
     (root / 'voc/Annotations/b.xml').write_text(content)
     made = prepare(root / 'voc', 'voc')
-    # Left out, whole: not an empty name, and not what the other file says.
+    # All of it is left out: no empty name, no content of the other file.
     assert [each['file_name'] for each in made['images']] == [
         'JPEGImages/a.jpg']
     assert [each['name'] for each in made['categories']] == ['car', 'person']

@@ -1,4 +1,4 @@
-"""The two domains' data sets and how their images are paired."""
+"""Data sets of the two domains, and the pairing of their images."""
 import json
 from collections import Counter
 from collections.abc import Callable
@@ -27,7 +27,7 @@ PACK = [dict(type='PackDetInputs')]
 
 
 class Sizes(PairedDomainDataset):
-    """Two domains of which only the sizes are known."""
+    """Two domains with known sizes and nothing else."""
 
     def __init__(self, source: int, target: int) -> None:
         self.source, self.target = range(source), range(target)
@@ -77,7 +77,7 @@ def target_cfg(write_coco: Callable, tmp_path: Path) -> dict:
 
 @pytest.mark.parametrize('seed', range(5))
 def test_same_scene_meets_itself_as_often_as_any_other(seed):
-    """At equal lengths about one pair in N shows the same index twice."""
+    """With equal lengths, about one pair in N has the same index twice."""
     size, num = 100, 10_000
     collisions = sum(s == t for s, t in draw((size, size), num, seed))
     # 100 are expected, with a standard deviation of 10.
@@ -85,7 +85,7 @@ def test_same_scene_meets_itself_as_often_as_any_other(seed):
 
 
 def test_every_pair_is_equally_likely():
-    """Chi-square of the joint distribution: source tells nothing of target.
+    """Chi-square of the joint distribution: source says nothing of target.
 
     With 24 degrees of freedom a value over 60 has a chance of 0.00006.
     """
@@ -109,7 +109,7 @@ def test_each_domain_is_gone_through_once_per_pass(sizes):
         ])
         for one_pass in passes[-1]:
             assert sorted(one_pass) == list(range(size))
-    # Each pass in an order of its own.
+    # Each pass has its own order.
     for size, orders in zip(sizes, passes, strict=True):
         if size >= 7:
             assert len(set(map(tuple, orders))) == len(orders)
@@ -125,7 +125,7 @@ def test_stream_depends_on_the_seed_alone():
 
 
 def test_iterating_again_gives_the_same_stream():
-    """A resumed run skips what it has seen, so it must see the same."""
+    """A resumed run skips pairs it has seen, so the stream must be equal."""
     sampler = PairedDomainSampler(Sizes(5, 6), seed=3)
     first = list(islice(sampler, 17))
     sampler.set_epoch(4)
@@ -139,14 +139,14 @@ def test_skipping_leaves_out_the_beginning(monkeypatch, world_size):
     whole = list(islice(sampler, 40))
     sampler.skip(13)
     assert list(islice(sampler, 27)) == whole[13:]
-    # From the beginning, not from where it is.
+    # Counted from the beginning, not from the current position.
     sampler.skip(4)
     assert list(islice(sampler, 36)) == whole[4:]
 
 
 @pytest.mark.parametrize('world_size', [1, 2, 3])
 def test_epochs_are_pieces_of_the_stream(monkeypatch, world_size):
-    """Each as long as source, filled up to whole turns; none left out."""
+    """Epochs have the length of source, rounded up to equal ranks."""
     whole = iter(draw((7, 5), 100))
     length = -(-7 // world_size)
     samplers = []
@@ -168,7 +168,7 @@ def test_epochs_are_pieces_of_the_stream(monkeypatch, world_size):
 
 
 def test_a_resumed_epoch_begins_where_the_last_ended():
-    """By another number of processes, whose epochs were longer."""
+    """The first epochs were longer, with another number of processes."""
     sampler = PairedDomainSampler(Sizes(5, 4), seed=3)
     whole = list(islice(sampler, 40))
     sampler.by_epoch, sampler.start, sampler.first_epoch = True, 18, 3
@@ -197,7 +197,7 @@ def test_ranks_share_the_stream_out(monkeypatch, world_size):
                             lambda rank=rank: (rank, world_size))
         shares.append(draw((7, 5), 60 // world_size))
     assert len(set(map(tuple, shares))) == world_size
-    # Turn by turn, no pair twice and none left out.
+    # Rank by rank, no pair occurs twice and none is left out.
     assert [pair for turn in zip(*shares, strict=True)
             for pair in turn] == whole
 
@@ -243,7 +243,7 @@ def test_item_has_a_branch_per_domain(pairs):
 
 
 def test_loading_annotations_of_target_finds_none(target_cfg):
-    """Not even a pipeline that asks for boxes gets any."""
+    """Even a pipeline that asks for boxes gets none."""
     target_cfg['pipeline'].insert(
         1, dict(type='LoadAnnotations', with_bbox=True))
     target = DATASETS.build(target_cfg)
@@ -340,7 +340,7 @@ def test_refuses_a_source_without_boxes(source_cfg, target_cfg, write_coco,
 
 
 def names(dataset: UnlabelledDataset, root: Path) -> list[str]:
-    """The images of a data set, relative to a folder."""
+    """List the images of a data set, relative to a folder."""
     return [
         str(Path(dataset.get_data_info(i)['img_path']).relative_to(root))
         for i in range(len(dataset))
@@ -349,7 +349,7 @@ def names(dataset: UnlabelledDataset, root: Path) -> list[str]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with images, sub-folders and other things."""
+    """Folder with images, sub-folders and other files."""
     for name in ('b.png', 'a.JPG', 'sub/c.jpeg', 'sub/deep/d.png', 'e.bmp'):
         mmcv.imwrite(
             np.zeros((4, 6, 3), dtype=np.uint8), str(tmp_path / name))
@@ -426,7 +426,7 @@ def test_target_must_have_images(tmp_path, kind):
 ])
 def test_malformed_coco_says_which_file(tmp_path, content):
     (tmp_path / 'bad.json').write_text(content)
-    with pytest.raises(ValueError, match='bad.json is no (COCO|whole)'):
+    with pytest.raises(ValueError, match='bad.json is not (a COCO|valid)'):
         UnlabelledDataset('bad.json', data_root=str(tmp_path))
 
 
@@ -434,7 +434,7 @@ def test_malformed_coco_says_which_file(tmp_path, content):
 
 
 def boxes_by_class(dataset: DomainCocoDataset) -> list[list[tuple]]:
-    """Of each image the class names and boxes."""
+    """List the class names and boxes of each image."""
     classes = dataset.metainfo['classes']
     return [[(classes[instance['bbox_label']], instance['bbox'])
              for instance in dataset.get_data_info(i)['instances']]
@@ -503,7 +503,7 @@ def test_images_lie_under_the_data_prefix(write_coco, tmp_path):
 
 def test_test_images_come_source_first_and_none_is_dropped(
         source_cfg, write_coco, tmp_path):
-    """An image without objects stays: detections on it count."""
+    """An image without objects is kept: detections on it count."""
     write_coco('other.json', [('x.png', (8, 8)), ('y.png', (8, 8))],
                boxes=[(1, 'car', (1, 1, 4, 4))])
     domain = dict(
@@ -523,7 +523,7 @@ def test_test_images_come_source_first_and_none_is_dropped(
 
 
 def test_test_data_set_may_wait_with_reading(tmp_path):
-    """As DetInferencer asks for where no data set is at hand."""
+    """DetInferencer asks for this where there is no data set."""
     domain = dict(
         type='DomainCocoDataset',
         data_root=str(tmp_path),

@@ -1,4 +1,4 @@
-"""Random states come back as they were, whatever has happened since."""
+"""Random states are restored exactly, whatever was drawn since."""
 import random
 from functools import partial
 
@@ -17,7 +17,7 @@ from mmdet_ifan.datasets.random_states import (
 
 
 def draw() -> list[float]:
-    """Numbers of all three generators; numpy's and python's keep a spare."""
+    """Draw from all three generators; numpy and python keep a spare."""
     return [
         random.gauss(0, 1), np.random.normal(), float(torch.randn(())),
         random.random(), np.random.random(), float(torch.rand(()))
@@ -25,7 +25,7 @@ def draw() -> list[float]:
 
 
 class Draws:
-    """Each item is what is drawn when it is loaded."""
+    """Items that are drawn at random when they are loaded."""
 
     def __len__(self) -> int:
         return 12
@@ -38,12 +38,12 @@ class Draws:
 def test_a_state_is_all_that_is_drawn_from(spare, tmp_path):
     if spare:
         draw()
-    # As a checkpoint is read where only weights are expected.
+    # As safe loading reads a checkpoint.
     torch.save(get_random_state(), tmp_path / 'state.pth')
     expected = [draw() for _ in range(3)]
     set_random_state(torch.load(tmp_path / 'state.pth', weights_only=True))
     assert [draw() for _ in range(3)] == expected
-    # As a data loader that pins memory hands it over.
+    # As a data loader that pins memory returns it.
     state = get_random_state()
     expected = [draw() for _ in range(3)]
     set_random_state(pin_memory(state, 'cpu'))
@@ -51,8 +51,8 @@ def test_a_state_is_all_that_is_drawn_from(spare, tmp_path):
 
 
 @pytest.mark.parametrize('done', [3, 4, 5])
-def test_workers_go_on(done):
-    """Workers that start late draw what those from the beginning draw."""
+def test_workers_resume(done):
+    """Workers that start late draw the same as those from the beginning."""
     init = partial(np.random.seed)
     load = partial(
         DataLoader, num_workers=3, collate_fn=collate_with_random_state)

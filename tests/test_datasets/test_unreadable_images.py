@@ -46,13 +46,13 @@ def pair(write_coco: Callable, tmp_path: Path) -> Callable:
 
 
 def damage(tmp_path: Path, *names: str) -> None:
-    """Damage images in the middle of a training."""
+    """Damage images in the middle of a run."""
     for name in names:
         (tmp_path / name).write_bytes(b'no image')
 
 
 def names(items: list[dict], branch: str) -> list[str]:
-    """Files that items show."""
+    """Names of the files in the items."""
     return [Path(item['data_samples'][branch].img_path).stem
             for item in items]
 
@@ -79,7 +79,7 @@ def test_the_next_image_takes_its_place(pair, tmp_path, workers):
     # With its own boxes.
     boxes = items[1]['data_samples']['source'].gt_instances.bboxes.tensor
     assert boxes.tolist() == [[3, 1, 6, 5]]
-    # What workers saw is known here, each image once.
+    # Images that workers found are known here, each once.
     assert dataset.source.unreadable.tolist() == [
         False, True, True, False, False]
     assert dataset.target.unreadable.nonzero().tolist() == [[4]]
@@ -93,7 +93,7 @@ def test_one_too_many_is_an_error_that_names_all(pair, tmp_path, workers):
         dataset, sampler=PAIRS, batch_size=None, num_workers=workers)
     with pytest.raises(DataError, match=(
             r'image \S+s4.png cannot be loaded (.|\s)*2 of 5 images cannot, '
-            r'and max_unreadable allows 1: \S+s1.png, \S+s4.png\. Get whole')):
+            r'and max_unreadable allows 1: \S+s1.png, \S+s4.png\. Replace')):
         list(loader)
 
 
@@ -115,8 +115,8 @@ def test_a_folder_that_vanished_is_no_bad_image(pair, tmp_path):
     dataset = pair(5)
     shutil.rmtree(tmp_path / 'target')
     with pytest.raises(DataError, match=(
-            r't3.png cannot be loaded .*: its folder is gone. Is its disk '
-            'still there')):
+            r't3.png cannot be loaded .*: its folder is gone. Check that '
+            'its disk is mounted')):
         dataset[1, 3]
     assert not dataset.target.unreadable.any()
 
@@ -143,7 +143,7 @@ def test_they_are_counted_at_the_end(pair, tmp_path, monkeypatch):
         collate_fn=pseudo_collate)
     list(loader)
 
-    # Another process has found another image.
+    # Another process found another image.
     def all_reduce(found: torch.Tensor, op: str) -> None:
         assert op == 'max'
         if found[1]:

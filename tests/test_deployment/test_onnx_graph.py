@@ -1,4 +1,4 @@
-"""The ONNX graph against the detector that it was written from."""
+"""The ONNX graph compared with its detector."""
 import sys
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def cfg(request: pytest.FixtureRequest) -> Config:
 
 @pytest.fixture
 def checkpoint(cfg: Config, tmp_path: Path) -> str:
-    """One whose scores are spread, so that NMS and threshold do something."""
+    """Checkpoint with spread scores, so NMS and threshold matter."""
     model = MODELS.build(cfg.model)
     model.init_weights()
     # The features of the small detector's trunk are larger by far.
@@ -48,7 +48,7 @@ def checkpoint(cfg: Config, tmp_path: Path) -> str:
 
 @pytest.fixture
 def stock(cfg: Config, checkpoint: str, tmp_path: Path) -> torch.nn.Module:
-    """The plain Faster R-CNN in it."""
+    """The plain Faster R-CNN of that checkpoint."""
     return export(cfg, checkpoint, tmp_path / 'out')
 
 
@@ -108,7 +108,7 @@ def test_nothing_is_exported_if_the_graph_cannot_be(cfg, checkpoint, tmp_path,
 
 
 def test_operators_are_put_back(stock, tmp_path, monkeypatch):
-    """Whatever goes wrong: training needs mmcv's own."""
+    """Even after an error: training needs mmcv's own."""
     monkeypatch.setattr('mmdet_ifan.deployment.onnx_graph.find_spec',
                         lambda _: sys)
     before = dict(vars(NMSop))

@@ -14,7 +14,7 @@ from mmdet_ifan.deployment import export, load_fitting, plain_config
 from mmdet_ifan.utils.errors import DataError
 
 ROOT = Path(__file__).resolve().parents[2]
-#: Detects, and scores its own annotations, without this package.
+#: Detects and evaluates without this package.
 ELSEWHERE = """
 import sys
 sys.modules['mmdet_ifan'] = None
@@ -40,7 +40,8 @@ print(Runner.from_cfg(cfg).test())
 
 
 def config_of(name: str, data_root: Path) -> Config:
-    """Read a leaf; no download, narrow layers, its own small test set."""
+    """Read a leaf without downloads, with narrow layers and a small test set.
+    """
     cfg = Config.fromfile(ROOT / f'configs/{name}.py')
     cfg.merge_from_dict({
         'model.backbone.init_cfg': None,
@@ -58,7 +59,7 @@ def config_of(name: str, data_root: Path) -> Config:
 
 
 def trained(cfg: Config, path: Path) -> None:
-    """Write a checkpoint as a training leaves it."""
+    """Write a checkpoint as a run does."""
     model = MODELS.build(cfg.model)
     model.init_weights()
     classes = cfg.test_dataloader.dataset.target.metainfo.classes
@@ -83,7 +84,7 @@ def test_detections_are_bit_identical_without_the_package(
     out = tmp_path / 'out'
     export(cfg, str(tmp_path / 'iter_1.pth'), out)
 
-    # Sums come out differently with another number of threads.
+    # Sums depend on the number of threads.
     assert torch.get_num_threads() == 1
     result = subprocess.run(
         [sys.executable, '-c', ELSEWHERE, out, *images],
@@ -108,7 +109,7 @@ def test_detections_are_bit_identical_without_the_package(
 
 
 def test_nothing_of_ours_is_left(tmp_path):
-    """What mmdet lacks goes along for the others; here that is nothing."""
+    """mmdet has all that this detector needs."""
     cfg = config_of('ifan_r50-dc5_city2foggy', tmp_path)
     trained(cfg, tmp_path / 'iter_1.pth')
     export(cfg, str(tmp_path / 'iter_1.pth'), tmp_path / 'out')
@@ -182,11 +183,11 @@ def test_refuses_a_checkpoint_without_class_names(tmp_path, parts):
     assert not (tmp_path / 'out').exists()
 
 
-# --- Whether a checkpoint fits -----------------------------------------------
+# Whether a checkpoint fits
 
 
 def renamed(state: dict, old: str, new: str) -> dict:
-    """Rename the weights whose names begin so."""
+    """Rename the weights whose names have this prefix."""
     return {
         new + key.removeprefix(old) if key.startswith(old) else key: value
         for key, value in state.items()
@@ -225,7 +226,7 @@ def test_weights_that_fit(tmp_path, name, change):
 
 
 def test_command_tests_only_weights_that_fit(tmp_path, write_coco):
-    """Those of an export do: testing needs no alignment."""
+    """An export's weights fit: testing needs no alignment."""
     cfg = config_of('ifan_mini-city', tmp_path)
     classes = cfg.test_dataloader.dataset.target.metainfo.classes
     write_coco('target.json', [('0.png', (64, 96))], categories=classes,
@@ -251,7 +252,7 @@ def test_command_tests_only_weights_that_fit(tmp_path, write_coco):
     assert result.returncode == 2
     assert result.stderr.splitlines()[-1].startswith(
         'error: student.pth does not fit the config: ')
-    # Also where the config has none of our hooks.
+    # Even if the config has none of our hooks.
     for domain in (dataset.source, dataset.target):
         domain.metainfo.classes = classes[::-1]
     cfg.default_hooks.preflight = None

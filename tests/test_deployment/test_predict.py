@@ -1,4 +1,4 @@
-"""Detecting in whatever a user has."""
+"""Prediction in images, folders and videos."""
 import json
 import os
 import subprocess
@@ -24,7 +24,7 @@ CLASSES = ('person', 'rider', 'car', 'truck', 'bus', 'train', 'motorcycle',
 
 @pytest.fixture
 def street(tmp_path: Path) -> Path:
-    """A folder with a sub-folder, a damaged image and something else."""
+    """A folder with a sub-folder, a damaged image and another file."""
     folder = tmp_path / 'street'
     (folder / 'b').mkdir(parents=True)
     rng = np.random.default_rng(0)
@@ -50,7 +50,7 @@ def ride(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An exported detector that nobody has trained."""
+    """An exported, untrained detector."""
     cfg = Config.fromfile(ROOT / 'configs/ifan_mini-city.py')
     model = MODELS.build(cfg.model)
     model.init_weights()
@@ -60,7 +60,7 @@ def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             meta=dict(dataset_meta=dict(classes=CLASSES)),
             state_dict=model.state_dict()), checkpoint)
     export(cfg, str(checkpoint), tmp_path / 'detector')
-    # For mmdet's own loading, beside which ours is tried.
+    # For mmdet's own loading, with which ours is compared.
     monkeypatch.syspath_prepend(str(tmp_path / 'detector'))
     return tmp_path / 'detector/weights.pth'
 
@@ -163,7 +163,7 @@ def test_pictures_of_one_name(street, weights, tmp_path):
     (dict(dataset_meta=dict(classes=('car', ))), 'names 1 classes, but'),
 ])
 def test_refuses_names_of_other_classes(weights, meta, sentence):
-    """And those of COCO, which mmdet takes where there are none."""
+    """Also COCO's, which mmdet uses for a checkpoint without names."""
     content = torch.load(weights)
     del content['meta']['dataset_meta']
     content['meta'].update(meta)
@@ -183,7 +183,7 @@ def test_refuses_a_config_of_other_classes(weights, classes, sentence):
     cfg.dump(path)
     with pytest.raises(DataError, match=sentence):
         load_detector(str(weights), str(path), 'cpu')
-    # mmdet's own inferencer has the names of the checkpoint.
+    # mmdet's own inferencer uses the checkpoint's names.
     detector = DetInferencer(
         str(path), str(weights), device='cpu', show_progress=False)
     assert tuple(detector.model.dataset_meta['classes']) == CLASSES

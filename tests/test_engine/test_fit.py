@@ -12,7 +12,7 @@ from mmdet_ifan.engine.checks.fit import check_fit
 ROOT = Path(__file__).resolve().parents[2] / 'configs'
 CHANNELS = 'to have 64 channels, but got 112 channels'
 SHAPES = 'shapes cannot be multiplied'
-WEIGHT = 'must not be negative but a finite number'
+WEIGHT = 'must be a finite number >= 0'
 LIES = {
     'ifan': [
         ('alignments.instance.type', 'CategoryHead',
@@ -79,7 +79,7 @@ LIES = {
     ],
     'strong-weak': [
         ('neck.type', 'HierarchicalDomainNeck',
-         'needs the context that a StrongWeakNeck gives'),
+         'needs the context of a StrongWeakNeck'),
         ('neck.local_tap', 9, 'each at most once'),
         ('roi_head.type', 'StandardRoIHead', "model.roi_head .*'context'"),
         ('roi_head.bbox_head.context_channels', 128,

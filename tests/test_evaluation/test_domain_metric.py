@@ -21,17 +21,16 @@ from mmdet_ifan.evaluation.domain_metric import judge as spare_ignored
 
 CLASSES = ('car', 'person', 'train')
 
-#: A box and its class: (x1, y1, x2, y2), label; a detection has a score, too.
+#: A box (x1, y1, x2, y2) and its label; a detection also has a score.
 Truth = tuple[tuple[float, ...], int]
 Detection = tuple[tuple[float, ...], int, float]
-#: Boxes, crowds and detections of an image.
+#: An image's boxes, crowds and detections.
 Image = tuple[list[Truth], list[Truth], list[Detection]]
 
 
 @pytest.fixture(autouse=True, scope='module')
 def threads() -> Iterator[None]:
-    """Let mmdet's pools be of threads: a process costs a tenth of a second.
-    """
+    """Let mmdet use pools of threads: a process costs a tenth of a second."""
     with patch('mmdet.evaluation.functional.mean_ap.Pool', ThreadPool):
         yield
 
@@ -40,7 +39,7 @@ def threads() -> Iterator[None]:
 
 
 def intersection(a: Sequence[float], b: Sequence[float]) -> float:
-    """Area that two boxes share; corners are coordinates, not pixels."""
+    """Compute the area two boxes share; corners are coordinates."""
     width = min(a[2], b[2]) - max(a[0], b[0])
     height = min(a[3], b[3]) - max(a[1], b[1])
     return max(0., width) * max(0., height)
@@ -65,8 +64,8 @@ def of_class(boxes: list, label: int) -> list:
 def voc_judge(truths: list, crowds: list, detections: list) -> list[tuple]:
     """Judge an image's detections as VOC does: (score, right or wrong).
 
-    The box of the largest overlap decides. Ignored boxes take detections
-    out, and no detection that lies in one is wrong.
+    The box of the largest overlap decides. A detection that matches or lies
+    in an ignored box is not counted.
     """
     verdicts, taken = [], set()
     for box, _, score in sorted(detections, key=lambda d: -d[2]):
@@ -86,8 +85,8 @@ def voc_judge(truths: list, crowds: list, detections: list) -> list[tuple]:
 def coco_judge(truths: list, crowds: list, detections: list) -> list[tuple]:
     """Judge an image's detections as COCO does: (score, right or wrong).
 
-    The free box of the largest overlap takes a detection; a crowd takes those
-    that no box does, however small a part of it they cover.
+    The free box of the largest overlap takes a detection. A crowd takes those
+    that no box takes, however small a part of it they cover.
     """
     verdicts, taken = [], set()
     for box, _, score in sorted(detections, key=lambda d: -d[2])[:100]:
@@ -107,7 +106,7 @@ def coco_judge(truths: list, crowds: list, detections: list) -> list[tuple]:
 
 
 def curve(verdicts: list[tuple], num_truths: int) -> list[tuple]:
-    """Points (recall, precision), by falling score."""
+    """List points (recall, precision) by falling score."""
     points, right = [], 0
     for i, (_, is_right) in enumerate(
             sorted(verdicts, key=lambda v: -v[0]), 1):
@@ -117,7 +116,7 @@ def curve(verdicts: list[tuple], num_truths: int) -> list[tuple]:
 
 
 def area_under(points: list[tuple]) -> float:
-    """Area under the curve, precision at a recall being the best beyond."""
+    """Compute the area under the curve of best precisions beyond a recall."""
     total, last = 0., 0.
     for i, (recall, _) in enumerate(points):
         total += (recall - last) * max(p for _, p in points[i:])
@@ -126,14 +125,14 @@ def area_under(points: list[tuple]) -> float:
 
 
 def mean_of_101(points: list[tuple]) -> float:
-    """Mean of the best precisions beyond the recalls 0, .01, ..., 1."""
+    """Average the best precisions beyond the recalls 0, .01, ..., 1."""
     return sum(
         max([p for r, p in points if r >= level], default=0.)
         for level in np.linspace(0, 1, 101)) / 101
 
 
 def plain_metrics(images: list[Image]) -> dict[str, float]:
-    """What DomainMetric must give."""
+    """Compute the metrics that DomainMetric must return."""
     metrics = {}
     for prefix, judge, average in (('', voc_judge, area_under),
                                    ('coco_', coco_judge, mean_of_101)):
@@ -158,7 +157,7 @@ def plain_metrics(images: list[Image]) -> dict[str, float]:
 
 
 def as_sample(image: Image) -> dict:
-    """Write an image as the evaluator hands it over."""
+    """Convert an image to the data sample that an evaluator passes on."""
 
     def instances(boxes: list, scored: bool = False) -> dict:
         result = dict(
@@ -189,7 +188,7 @@ def random_images(rng: np.random.Generator, num: int, with_crowds: bool,
                   scores: int | None = None) -> list[Image]:
     """Draw images in which detections hit, miss, repeat and go astray.
 
-    With so many scores in all, most detections share theirs.
+    With so few different ``scores``, most detections share theirs.
     """
 
     def score() -> float:
@@ -243,14 +242,14 @@ def test_equals_plain_implementations(seed, num, with_crowds):
 
 @pytest.mark.parametrize('scores', [2, 3, 5])
 def test_equal_scores_keep_the_order_of_the_images(scores):
-    """As Python's own sort does; enough of them for NumPy's to mix them."""
+    """As in Python's sort; there are enough for NumPy's to mix them."""
     images = random_images(np.random.default_rng(0), 100, True, scores)
     assert_metrics(measure(images), plain_metrics(images))
 
 
 @pytest.mark.parametrize('others', [1, 20, 500])
 def test_what_scores_less_does_not_order_equal_scores(others):
-    """It comes after them, so that no AP can fall or rise."""
+    """It comes after them, so no AP can change."""
     images = random_images(np.random.default_rng(1), 100, True, 3)
     images = [(truths, crowds, [(box, label, score + .5)
                                 for box, label, score in found])
@@ -274,7 +273,7 @@ def test_equals_mmdets_where_no_scores_are_equal():
 
 
 def test_plain_implementations_disagree_with_each_other():
-    """Random images tell VOC from COCO and right from wrong."""
+    """Random images distinguish VOC from COCO and right from wrong."""
     images = random_images(np.random.default_rng(2), 8, True)
     metrics = plain_metrics(images)
     assert abs(metrics['mAP50'] - metrics['coco_mAP50']) > .1
@@ -287,8 +286,8 @@ BOX, OTHER, FAR = (0, 0, 10, 10), (20, 20, 40, 40), (60, 60, 70, 70)
 def test_hand_worked_case():
     """Two cars, three detections: right .9, wrong .8, right .7.
 
-    The curve goes through (1/2, 1) and (1, 2/3): the area is 1/2 + 1/2 · 2/3,
-    and of COCO's 101 recalls 51 are at most 1/2.
+    The curve goes through (1/2, 1) and (1, 2/3): its area is 1/2 + 1/2 · 2/3,
+    and 51 of COCO's 101 recalls are at most 1/2.
     """
     metrics = measure([
         ([(BOX, 0)], [], [(BOX, 0, .9), (FAR, 0, .8)]),
@@ -309,7 +308,7 @@ def test_hand_worked_case():
     (2., 100.), (3.4, 0.), (3.3, 100.)
 ])
 def test_a_hit_is_an_iou_of_a_half(shift, ap):
-    """Without mmdet's legacy pixel, that would make 3.4 a hit."""
+    """mmdet's legacy pixel, which is off, would make 3.4 a hit."""
     metrics = measure([([(BOX, 0)], [], [((shift, 0, 10 + shift, 10), 0, .9)])
                        ])
     assert metrics['mAP50'] == pytest.approx(ap)
@@ -332,12 +331,12 @@ def test_category_must_be_right():
 
 @pytest.mark.parametrize('prefix', ['', 'coco_'])
 def test_crowds_count_neither_way(prefix):
-    """A detection on a crowd is no error, a missed crowd is none either."""
+    """Neither a detection on a crowd nor a missed crowd is an error."""
     image = ([(BOX, 0)], [(OTHER, 0)], [(BOX, 0, .5)])
     assert measure([image])[f'{prefix}mAP50'] == pytest.approx(100)
     image[2].extend([(OTHER, 0, .9), ((20, 20, 40, 39), 0, .8)])
     assert measure([image])[f'{prefix}mAP50'] == pytest.approx(100)
-    # Nor one that is a small part of the crowd; but one half outside is.
+    # A small part of the crowd is no error, a box half outside is.
     image[2].extend([((22, 22, 26, 28), 0, .9)])
     assert measure([image])[f'{prefix}mAP50'] == pytest.approx(100)
     astray = ((22, 16, 26, 23), 0, .9)
@@ -350,7 +349,7 @@ def test_crowds_count_neither_way(prefix):
 
 @pytest.mark.parametrize('prefix', ['', 'coco_'])
 def test_images_without_objects_count(prefix):
-    """Detections there are false positives (493 of 500 is not enough)."""
+    """Detections there are false positives."""
     good = ([(BOX, 0)], [], [(BOX, 0, .5)])
     empty = ([], [], [(OTHER, 0, .9)])
     quiet = ([], [], [])
@@ -401,7 +400,7 @@ def test_samples_are_left_alone():
 
 
 def test_table_names_each_class_once():
-    """A class without boxes has a line, but no number."""
+    """A class without boxes has a row, but no number."""
     with patch.object(MMLogger, 'get_current_instance') as current:
         measure([([(BOX, 0), (OTHER, 0)], [], [(BOX, 0, .9)])])
     lines = current().info.call_args.args[0].splitlines()
@@ -445,7 +444,7 @@ def both_domains(write_coco: Callable, tmp_path: Path) -> dict:
 
 @pytest.mark.parametrize('batch_size', [1, 2, 5])
 def test_domains_of_one_run_are_told_apart(both_domains, batch_size):
-    """Also where a batch holds images of both."""
+    """Even if a batch holds images of both."""
     dataset = DATASETS.build(both_domains)
     detections = [
         [(BOX, 0, .9)],

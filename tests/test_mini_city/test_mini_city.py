@@ -10,13 +10,8 @@ import numpy as np
 import pytest
 from cityscapesscripts.helpers.labels import id2label, name2label
 
-from mmdet_ifan.mini_city import (
-    MiniCity,
-    scene_paths,
-    settings,
-    write_mini_city,
-)
-from mmdet_ifan.mini_city.formats import disparity, instance_ids
+from mmdet_ifan.mini_city import MiniCity, settings, write_mini_city
+from mmdet_ifan.mini_city.city import disparity, instance_ids
 from mmdet_ifan.mini_city.geometry import (
     NEAR,
     Camera,
@@ -27,7 +22,7 @@ from mmdet_ifan.mini_city.geometry import (
     place,
     plane_depth,
 )
-from mmdet_ifan.mini_city.light import Light
+from mmdet_ifan.mini_city.look import Light
 from mmdet_ifan.mini_city.render import render
 from mmdet_ifan.mini_city.scene import Scene, Sprite, draw_scene
 from mmdet_ifan.mini_city.surroundings import Street
@@ -82,7 +77,7 @@ def test_equal_arguments_give_equal_files():
 
 def test_seed_split_and_index_each_change_the_image():
     other_seed = MiniCity(train=4, val=3, height=64, width=128, seed=6)
-    images = [city.render(split, index)[scene_paths(split, index)['image']]
+    images = [city.render(split, index)[city.paths(split, index)['image']]
               for city, split, index in (
                   (SMALL, 'train', 0), (SMALL, 'train', 1),
                   (SMALL, 'val', 0), (other_seed, 'train', 0))]
@@ -253,7 +248,7 @@ def test_every_category_occurs_often(drawn):
 
 def test_every_rider_has_a_vehicle(drawn):
     for scene in drawn:
-        # Also those that are hidden: they stand side by side in the order.
+        # Also hidden ones: they are next to each other in the order.
         for i, label in enumerate(scene.labels):
             if label == 'rider':
                 assert scene.labels[i - 1] in ('bicycle', 'motorcycle',
@@ -275,7 +270,7 @@ def test_depth_of_objects_is_in_the_asked_range(drawn):
         for i, is_object in enumerate(scene.instances):
             if is_object:
                 middle = np.median(scene.depth[scene.index == i])
-                # A bicycle's label covers what one sees through it; a
+                # A bicycle's label covers what is visible through it; a
                 # vehicle's near end is nearer than its centre.
                 assert 0.4 * low < middle < 125
 
@@ -300,7 +295,7 @@ def test_fog_by_hand():
 @pytest.mark.parametrize('beta', BETAS)
 def test_foggy_files_follow_from_the_other_files(beta):
     city = MiniCity(height=128, width=256, seed=1)
-    paths = scene_paths('train', 0)
+    paths = city.paths('train', 0)
     files = city.render('train', 0)
     camera = json.loads(files[paths['camera']])
     stored = decode(files[paths['disparity']]).astype(float)
@@ -341,7 +336,7 @@ def test_layout(rendered):
                 f'camera/{stem}camera.json'}
             expected |= {
                 f'leftImg8bit_foggy/{stem}leftImg8bit_foggy_beta_{beta}.png'
-                for beta in ('0.005', '0.01', '0.02')}
+                for beta in ('0.005', '0.01', '0.02', '0.05')}
     assert names == expected
 
 
@@ -450,7 +445,7 @@ def test_a_finished_render_is_not_repeated(rendered, monkeypatch):
     assert 'is up to date: 4 + 3 scenes, seed 5' in messages[0]
 
 
-def test_an_interrupted_render_goes_on(rendered, tmp_path, monkeypatch):
+def test_an_interrupted_render_is_resumed(rendered, tmp_path, monkeypatch):
     original, calls = MiniCity.render, []
 
     def interrupted(self, split, index):
@@ -474,7 +469,7 @@ def test_a_lost_file_is_rendered_again(tmp_path):
     city = MiniCity(train=2, val=1, height=32, width=64)
     write_mini_city(tmp_path, city, workers=1, say=mute)
     before = files_of(tmp_path)
-    (tmp_path / scene_paths('train', 1)['disparity']).unlink()
+    (tmp_path / city.paths('train', 1)['disparity']).unlink()
     assert write_mini_city(tmp_path, city, workers=1, say=mute)
     assert files_of(tmp_path) == before
 

@@ -13,7 +13,7 @@ from mmdet_ifan.models import (
 )
 
 CHANNELS, CLASSES, SIZE = 4, 3, 2
-#: Proposals of each image: of source, of target.
+#: Proposals of each source image and of each target image.
 NUMBERS = [
     ((3, 5), (2, )),
     ((1, ), (4, 1, 2)),
@@ -30,7 +30,7 @@ MakeDomain = Callable[[Sequence[int]], DomainFeatures]
 
 @pytest.fixture
 def make_proposals(make_domain) -> MakeDomain:
-    """Maker of a domain with this many random proposals per image."""
+    """Make a domain with this many random proposals per image."""
 
     def make(num_per_img: Sequence[int]) -> DomainFeatures:
         num = sum(num_per_img)
@@ -50,7 +50,7 @@ def make_proposals(make_domain) -> MakeDomain:
 
 @pytest.fixture
 def make_head(spread) -> Callable[..., CategoryAwareInstanceHead]:
-    """Maker of heads with the same classifier."""
+    """Make heads with the same classifier."""
 
     def make(**kwargs: object) -> CategoryAwareInstanceHead:
         head = CategoryAwareInstanceHead(CHANNELS, CLASSES, **kwargs)
@@ -63,7 +63,7 @@ def make_head(spread) -> Callable[..., CategoryAwareInstanceHead]:
 
 @pytest.fixture
 def looped_term(classify) -> Callable[..., Tensor]:
-    """One domain's term of Eq. 5, or of Eq. 4, written out."""
+    """Compute one domain's term of Eq. 5, or of Eq. 4, by loops."""
 
     def compute(head: CategoryAwareInstanceHead, domain: DomainFeatures,
                 label: float) -> Tensor:
@@ -172,7 +172,7 @@ def test_probabilities_are_constants(make_head, make_proposals):
 
 
 def test_probabilities_weigh_both_domains(make_head, make_proposals):
-    """Soft labels, not the likeliest category alone, not source's truth."""
+    """Labels are soft, not the likeliest category, not source's truth."""
     head = make_head(loss_weight=1.)
     scores = torch.tensor([[.5, .3, .2, 1e-9]]).log()
     for side in (0, 1):

@@ -29,7 +29,7 @@ def losses_of(head: CorrelationMetricHead, source: tuple[Tensor, Sequence],
 
 def looped_losses(source: tuple[list, list], target: tuple[list, list],
                   margin: float) -> tuple[float, float, int, int]:
-    """Both terms of Eq. 6 and the numbers of their pairs."""
+    """Compute both terms of Eq. 6, and count their pairs, by loops."""
     objects = [(embed, label, 'source')
                for embed, label in zip(*source, strict=True)]
     objects += [(embed, label, 'target')
@@ -47,10 +47,10 @@ def looped_losses(source: tuple[list, list], target: tuple[list, list],
 
 
 def roi_align(tap: Tensor, box: Sequence[float], stride: int) -> Tensor:
-    """Pool a box from a map (C, H, W), one sample after the other.
+    """Pool a box from a map (C, H, W), sample by sample.
 
-    Values sit at cell centres; 2 x 2 samples for each of the bins; outside
-    the centres the map goes on as at its border.
+    Values sit at cell centres, each bin has 2 x 2 samples, and the map keeps
+    its border values beyond the outer centres.
     """
     channels, height, width = tap.shape
     x1, y1, x2, y2 = box
@@ -78,7 +78,7 @@ def roi_align(tap: Tensor, box: Sequence[float], stride: int) -> Tensor:
 
 @pytest.fixture
 def make_head() -> Callable[..., CorrelationMetricHead]:
-    """Maker of small heads with the same weights."""
+    """Make small heads with the same weights."""
 
     def make(**kwargs: object) -> CorrelationMetricHead:
         torch.manual_seed(5)
@@ -94,9 +94,9 @@ def make_head() -> Callable[..., CorrelationMetricHead]:
 
 @pytest.fixture
 def make_objects(make_domain) -> Callable[..., DomainFeatures]:
-    """Maker of a domain with random taps and the given predicted objects.
+    """Make a domain with random taps and the given predicted objects.
 
-    Of each image a list of (label, box).
+    Each image's objects are a list of (label, box).
     """
 
     def make(*images: Sequence[tuple[int, Sequence[float]]],
@@ -124,7 +124,7 @@ def make_objects(make_domain) -> Callable[..., DomainFeatures]:
 
 @pytest.fixture
 def domains(make_objects) -> tuple[DomainFeatures, DomainFeatures]:
-    """Two source images, one of them empty at first, and two of target."""
+    """Make two source images, the first empty, and two target images."""
     source = make_objects([],
                           [(0, (10, 8, 40, 30)), (1, (50.5, 20, 90, 60.2))])
     target = make_objects([(1, (0, 0, 30, 20)), (0, (60, 30, 96, 64))],
@@ -157,7 +157,7 @@ def test_equals_loops_over_pairs(objects, margin):
         for embeds, labels in parts
     ])
     pull, push, num_pull, num_push = looped_losses(*parts, margin)
-    # The safe distance is a millionth off where two objects coincide.
+    # Where two objects coincide, the safe distance is off by a millionth.
     assert losses['loss_sddc'].item() == pytest.approx(.5 * pull, abs=1e-6)
     assert losses['loss_ddsc'].item() == pytest.approx(
         .5 * push, rel=1e-5, abs=1e-6)
@@ -218,7 +218,7 @@ def test_coinciding_embeddings_have_finite_gradients(make_head):
 
 
 def test_gradient_pulls_categories_and_pushes_domains(make_head):
-    """What D_corr minimises: sddc pairs approach, ddsc pairs part."""
+    """D_corr minimises: sddc pairs approach each other, ddsc pairs part."""
     source = torch.tensor([[0., 0.], [.5, 0.]], requires_grad=True)
     target = torch.tensor([[0., .5]], requires_grad=True)
     for key, moves in (('loss_sddc', [1, 0]), ('loss_ddsc', [0, -1])):
@@ -261,7 +261,7 @@ def test_objects_are_pooled_from_every_tap_at_its_stride(
 def test_taps_of_pixel_coordinates_pool_the_same_numbers(make_head,
                                                          make_objects):
     """On maps that hold each position's x in pixels, every stride must give
-    the bins' centres: 1/6, 1/2 and 5/6 of the way from x1 to x2.
+    the bins' centres: x1 plus 1/6, 1/2 and 5/6 of the width.
     """
     box = (40., 40., 76., 64.)
     domain = make_objects([(0, box)], batch_shape=(128, 128))
@@ -287,7 +287,7 @@ def test_taps_of_pixel_coordinates_pool_the_same_numbers(make_head,
                                                          (1., .3)])
 def test_reversal_sits_before_the_fusion(make_head, domains, loss_weight,
                                          grl_weight):
-    """The taps' gradient turns, that of the whole discriminator does not."""
+    """The taps' gradient is reversed, the whole discriminator's is not."""
     head = make_head(loss_weight=loss_weight, grl_weight=grl_weight)
     plain = make_head(loss_weight=1.)
     plain.reverse = nn.Identity()
@@ -309,10 +309,10 @@ def test_reversal_sits_before_the_fusion(make_head, domains, loss_weight,
 
 @pytest.mark.parametrize('scale', [.1, .3, 3., 10., 100.])
 def test_the_scale_of_the_features_does_not_matter(make_head, domains, scale):
-    """A trunk that gives features ``scale`` times as large is the same trunk.
+    """A trunk with features ``scale`` times as large learns the same.
 
-    What it learns is the gradient of the features times their scale; the
-    discriminator's own gradient must not change at all.
+    It learns the features' gradient times their scale. The discriminator's
+    own gradient must not change at all.
     """
     head = make_head(loss_weight=1.)
     for domain in domains:
@@ -337,7 +337,7 @@ def test_the_scale_of_the_features_does_not_matter(make_head, domains, scale):
 
 
 def test_as_printed_the_equation_grows_with_the_square(make_head, domains):
-    """The option for the letter of Eq. 6, and why it is none by default."""
+    """Eq. 6 as printed is an option; this is why it is not the default."""
     head = make_head(normalize=False)
     for layer in (*head.fuse_convs, head.embed):
         nn.init.zeros_(layer.bias)
@@ -387,7 +387,7 @@ def test_without_objects_everything_is_zero_in_the_graph(
 
 def test_mmcv_is_not_asked_to_pool_nothing(make_head, make_objects,
                                            monkeypatch):
-    """Its kernel for the GPU cannot be launched on no RoI at all."""
+    """Its GPU kernel cannot be launched without a RoI."""
     roi_align = RoIAlign.forward
 
     def on_a_gpu(self: RoIAlign, tap: Tensor, rois: Tensor) -> Tensor:
@@ -401,7 +401,7 @@ def test_mmcv_is_not_asked_to_pool_nothing(make_head, make_objects,
 
 
 def test_mixed_precision_pools_half_taps_with_float_boxes(make_head, domains):
-    """What train.py --amp meets when the alignment is launched."""
+    """As with ``train.py --amp`` after the launch."""
     head = make_head(loss_weight=1.)
     expected = head.loss(*domains)
     for domain in domains:

@@ -1,4 +1,4 @@
-"""No batch, however poor, gives a number that is not finite."""
+"""Every number stays finite, however poor the batch."""
 import copy
 import itertools
 
@@ -33,13 +33,13 @@ ALIGNMENTS = dict(
         CHANNELS, STRIDES, embed_channels=4, roi_size=2),
     da_faster=lambda: DAFasterHead(6, 5, hidden_channels=4),
     global_domain=lambda: GlobalDomainHead(6, hidden_channels=4))
-#: Sides of an image in pixels: from less than a cell to a few.
+#: Sides of an image in pixels, from less than a cell to a few cells.
 SIDES = st.integers(1, 70)
 SIZES = st.lists(st.tuples(SIDES, SIDES), min_size=1, max_size=2)
 COUNTS = st.lists(st.integers(0, 3), min_size=2, max_size=2)
-#: How large features are: dead, tiny, usual, and near overflow in half.
+#: Scales of features: dead, tiny, usual, near overflow in half precision.
 SCALES = st.sampled_from([0., 1e-30, 1., 1e4])
-# mmcv's RoIAlign pools single, double and half precision alone.
+# mmcv's RoIAlign pools only single, double and half precision.
 CASES = [(name, dtype) for name, dtype in itertools.product(
     ALIGNMENTS, (torch.float32, torch.float64, torch.bfloat16))
          if (name, dtype) != ('correlation', torch.bfloat16)]
@@ -51,14 +51,14 @@ common = settings(
 
 def finite_loss_and_gradient(alignment: nn.Module, losses: dict,
                              leaves: list[Tensor]) -> None:
-    """Check values, that they hang together, and where they lead."""
+    """Check the values, their sum and the gradients of what they reach."""
     assert any('loss' in name for name in losses)
     for name, value in losses.items():
         assert value.isfinite().all(), name
     total = sum(v for name, v in losses.items() if 'loss' in name)
     total.backward()
     for name, parameter in alignment.named_parameters():
-        # None would stop a distributed training.
+        # A gradient of None would stop a distributed run.
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
     for leaf in leaves:
@@ -68,7 +68,7 @@ def finite_loss_and_gradient(alignment: nn.Module, losses: dict,
 def fake_domain(make_domain, sizes, counts, labels, scale, dtype):
     """Make a domain of padded images with this many proposals each.
 
-    ``labels`` are those of the predicted objects, of the first image.
+    ``labels`` are those of the first image's predicted objects.
     """
     batch_shape = tuple(
         -(-max(side) // STRIDES[-1]) * STRIDES[-1]
@@ -137,7 +137,7 @@ def test_alignment(make_domain, name, dtype, sizes, counts, labels, scale):
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize('name', ALIGNMENTS)
 def test_alignment_in_mixed_precision(make_domain, spread, name, dtype):
-    """Losses in float32, near those in single precision, and so gradients."""
+    """Losses are float32; they and gradients match single precision."""
     torch.manual_seed(0)
     alignment: BaseAlignment = ALIGNMENTS[name]().eval()
     spread(alignment)
@@ -150,7 +150,7 @@ def test_alignment_in_mixed_precision(make_domain, spread, name, dtype):
                         torch.float32) for labels in ([0, 1, 2], [1, 1, 2])
         ], strict=True)
         for domain in domains:
-            if enabled:  # As a backbone and a box head give them.
+            if enabled:  # As backbone and box head give them.
                 domain.taps = [tap.to(dtype) for tap in domain.taps]
                 domain.proposals.vectors = domain.proposals.vectors.to(dtype)
         with torch.autocast('cpu', dtype, enabled=enabled):
@@ -158,9 +158,9 @@ def test_alignment_in_mixed_precision(make_domain, spread, name, dtype):
                 key: value for key, value in alignment.loss(*domains).items()
                 if 'loss' in key})
         alignment.zero_grad()
-        # What a loss scaler starts from.
+        # The factor that a loss scaler starts with.
         (2**16 * sum(losses[-1].values())).backward()
-        # What the classifiers get, and what the detector gets.
+        # The gradients of the classifiers and those of the features.
         gradients.append([
             torch.cat([x.grad.flatten() for x in part if x.grad is not None])
             for part in (alignment.parameters(), (*leaves[0], *leaves[1]))])
@@ -168,13 +168,13 @@ def test_alignment_in_mixed_precision(make_domain, spread, name, dtype):
     torch.testing.assert_close(*losses[::-1], rtol=.02, atol=1e-3)
     for single, mixed in zip(*gradients, strict=True):
         assert mixed.isfinite().all()
-        # Of 8 and of 11 bits.
+        # Significands of 8 and of 11 bits.
         tolerance = .1 if dtype == torch.bfloat16 else .02
         assert 0 < (mixed - single).norm() < tolerance * single.norm()
 
 
 def detector_cfg(tiny_cfg, method: str):
-    """Give the tiny detector another method's alignments."""
+    """Give the tiny detector the alignments of another method."""
     last = tiny_cfg.neck.in_channels[-1]
     if method == 'strong_weak':
         tiny_cfg.neck.type = 'StrongWeakNeck'
@@ -235,7 +235,7 @@ def test_detector(tiny_cfg, make_sample, method, sizes, num_boxes, sees):
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize('method', ['ifan', 'strong_weak', 'others'])
 def test_detector_in_mixed_precision(tiny_cfg, make_batch, method, dtype):
-    """As ``--amp`` trains; boxes are pooled where they are."""
+    """As with ``train.py --amp``; boxes keep their places."""
     torch.manual_seed(0)
     detector = MODELS.build(detector_cfg(tiny_cfg, method)).train()
     boxes = []

@@ -25,13 +25,13 @@ Shapes = tuple[tuple[int, int], list[tuple[int, int]]]
 
 
 def inside(position: int, length: int, padded: int, size: int) -> bool:
-    """Tell if the cell of a position, in pixels, ends within the image."""
+    """Tell whether a position's cell, in pixels, ends within the image."""
     return Fraction(position + 1) * Fraction(padded, length) <= size
 
 
 def looped_term(classifier: Callable[[Tensor], Tensor], tap: Tensor,
                 shapes: Shapes, label: float) -> Tensor:
-    """One domain's mean over images of the mean over valid positions."""
+    """Average over images the averages over valid positions, by loops."""
     batch_shape, img_shapes = shapes
     height, width = tap.shape[-2:]
     per_image = []
@@ -46,7 +46,7 @@ def looped_term(classifier: Callable[[Tensor], Tensor], tap: Tensor,
 
 @pytest.fixture
 def make_taps() -> Callable[[Shapes], list[Tensor]]:
-    """Maker of random taps that ask for gradients."""
+    """Make random taps that ask for gradients."""
 
     def make(shapes: Shapes) -> list[Tensor]:
         (height, width), images = shapes
@@ -65,7 +65,7 @@ def make_taps() -> Callable[[Shapes], list[Tensor]]:
 
 @pytest.fixture
 def make_domains(make_domain, make_taps) -> Callable[[], tuple]:
-    """Maker of a source and a target with taps."""
+    """Make a source and a target with taps."""
 
     def make() -> tuple:
         return tuple(
@@ -77,7 +77,7 @@ def make_domains(make_domain, make_taps) -> Callable[[], tuple]:
 
 @pytest.fixture
 def make_neck(spread) -> Callable[..., HierarchicalDomainNeck]:
-    """Maker of necks with the same classifiers for the same taps."""
+    """Make necks with the same classifiers for the same taps."""
 
     def make(**kwargs: object) -> HierarchicalDomainNeck:
         neck = HierarchicalDomainNeck(CHANNELS, **kwargs)
@@ -89,7 +89,7 @@ def make_neck(spread) -> Callable[..., HierarchicalDomainNeck]:
 
 
 def total(losses: dict[str, Tensor]) -> Tensor:
-    """Sum what goes into the objective."""
+    """Add up the losses."""
     return sum(value for key, value in losses.items() if 'loss' in key)
 
 
@@ -114,7 +114,7 @@ def test_equals_loops_over_images_and_positions(make_neck, make_domains,
 
 
 def test_hand_worked_means(make_domain):
-    """Images count alike, however many valid positions they have."""
+    """Images count alike, whatever their number of valid positions."""
     neck = HierarchicalDomainNeck((1, ), loss_weight=1.0)
     neck.classifiers[0] = nn.Identity()
     source = make_domain(
@@ -202,7 +202,7 @@ def test_more_padding_changes_nothing(make_neck, make_domain, make_taps,
                                                          (1., .3), (.5, 2.)])
 def test_gradient_is_reversed_to_taps_and_plain_to_classifiers(
         make_neck, make_domains, classify, loss_weight, grl_weight):
-    """loss_weight scales both, grl_weight only what the taps get."""
+    """loss_weight scales both, grl_weight only the taps' gradient."""
     domains = make_domains()
     neck = make_neck(loss_weight=loss_weight, grl_weight=grl_weight)
     total(neck.loss(*domains)).backward()
@@ -316,7 +316,7 @@ def test_valid_positions_are_the_cells_inside(data):
 
 
 def test_image_smaller_than_a_cell_keeps_its_first():
-    """A mean over no position would be no number."""
+    """A mean over no position would be NaN."""
     valid = valid_positions(
         torch.zeros(2, 2, 4), [(3, 9), (32, 64)], (32, 64))
     assert valid[0].nonzero().tolist() == [[0, 0]]
@@ -324,7 +324,7 @@ def test_image_smaller_than_a_cell_keeps_its_first():
 
 
 def test_unpadded_image_is_valid_to_the_last_position():
-    """Also where the stride does not divide it: 1092 pixels make 68 cells."""
+    """Also if the stride does not divide it: 1092 pixels make 68 cells."""
     for size, cells in ((1092, 68), (600, 37), (601, 38), (1200, 75)):
         valid = valid_positions(
             torch.zeros(1, 1, cells), [(16, size)], (16, size))
@@ -332,7 +332,7 @@ def test_unpadded_image_is_valid_to_the_last_position():
 
 
 def test_padded_strip_of_a_mixed_batch_is_left_out():
-    """SIM10K beside Cityscapes: 1092 of 1200 pixels at stride 16."""
+    """SIM10K and Cityscapes in a batch: 1092 of 1200 pixels, stride 16."""
     valid = valid_positions(
         torch.zeros(1, 37, 75), [(600, 1092)], (600, 1200))
     assert valid[0, 0].sum() == 68

@@ -24,6 +24,8 @@ from mmdet_ifan.models import (
 from mmdet_ifan.models.domain_features import extract_together
 
 NAMES = ('image', 'instance', 'correlation')
+#: What a term may return that adds nothing.
+NOTHING = dict(loss=torch.zeros((), requires_grad=True))
 
 
 def launch(detector: IFANDetector, *names: str) -> None:
@@ -72,8 +74,7 @@ def counted_calls(detector: IFANDetector) -> Iterator[Counter]:
 @pytest.fixture
 def detector(tiny_cfg: ConfigDict) -> IFANDetector:
     detector = MODELS.build(tiny_cfg)
-    # Boxes that move and scores that differ, so that nothing is equal by
-    # chance.
+    # Boxes move and scores differ, so nothing is equal by chance.
     nn.init.normal_(detector.roi_head.bbox_head.fc_cls.weight, std=.3)
     nn.init.normal_(detector.roi_head.bbox_head.fc_reg.weight, std=.05)
     return detector.train()
@@ -186,7 +187,7 @@ def test_target_boxes_change_no_bit(detector, make_batch, damage):
 
 
 def test_target_images_do_count(detector, make_batch):
-    """The invariance above is not that of ignoring the target."""
+    """The test above does not pass because the target is ignored."""
     inputs, samples = make_batch()
     expected = seeded_loss(detector, inputs, samples)
     inputs, samples = make_batch()
@@ -218,8 +219,8 @@ def test_what_is_not_launched_is_not_called(detector, make_batch):
 ])
 def test_each_part_runs_once_for_each_domain_that_needs_it(
         detector, make_batch, names, expected):
-    """Source's proposals come from the detection pass, target's are shared;
-    nothing is computed for what is not launched.
+    """Source proposals come from the detection pass, target proposals are
+    shared, and nothing is computed for a term that is not launched.
     """
     launch(detector, *names)
     with counted_calls(detector) as calls:
@@ -228,8 +229,8 @@ def test_each_part_runs_once_for_each_domain_that_needs_it(
 
 
 def test_domains_of_one_shape_share_a_backbone_pass(detector, make_batch):
-    """Batches of two sizes; the losses and gradients are those of two passes
-    but for rounding.
+    """Batches of two sizes. Losses and gradients equal those of two passes,
+    up to rounding.
     """
     def one_by_one(backbone, *batches):
         return [backbone(batch) for batch in batches]
@@ -275,7 +276,7 @@ def test_alike_proposals_are_the_rpns_first_in_both_domains(
     with patch.object(detector.rpn_head, 'loss_and_predict',
                       spy), patch.object(
                           detector.alignments['instance'], 'loss',
-                          return_value={}) as instance:
+                          return_value=NOTHING) as instance:
         losses = seeded_loss(detector, inputs, samples)
         source, target = instance.call_args.args
         assert source.proposals.num_per_img == [7, 7]
@@ -307,7 +308,7 @@ def test_source_proposals_are_those_of_the_detection_loss(
 
     with patch.object(detector.roi_head, 'bbox_loss', spy), patch.object(
             detector.alignments['instance'], 'loss',
-            return_value={}) as instance:
+            return_value=NOTHING) as instance:
         seeded_loss(detector, inputs, samples)
     proposals = instance.call_args.args[0].proposals
     assert proposals.roi_feats is kept['bbox_feats']
@@ -324,7 +325,7 @@ def test_vectors_are_those_that_the_box_head_scored(detector, make_batch):
     launch(detector, 'instance')
     with patch.object(
             detector.alignments['instance'], 'loss',
-            return_value={}) as instance:
+            return_value=NOTHING) as instance:
         seeded_loss(detector, *make_batch())
         with counted_calls(detector) as calls:
             for domain in instance.call_args.args:
@@ -380,7 +381,7 @@ def test_alignment_reaches_backbone_reversed_but_no_detection_head(
 @pytest.mark.parametrize('branch', ['source', 'target'])
 def test_alignment_alone_reaches_both_domains(detector, make_batch, name,
                                               branch):
-    """Whatever else is launched, and whoever asks for the features first."""
+    """Even if nothing else is launched, and whichever domain comes first."""
     launch(detector, name)
     inputs, samples = make_batch()
     inputs[branch].requires_grad_()
@@ -488,7 +489,7 @@ def test_objects_of_target_are_the_detections_of_test_time(
 
 
 def test_objects_of_source_are_constants(detector, make_batch, tiny_cfg):
-    """Though they come from predictions that the detection loss is of."""
+    """Though they come from predictions that the detection loss trains."""
     inputs, samples = make_batch()
     domain = DomainFeatures(detector, inputs['source'], samples['source'])
     _, domain.proposals, _ = detector._detection_loss(domain)
@@ -570,6 +571,34 @@ def test_new_alignment_plugs_in_by_config(tiny_cfg, make_batch):
     assert detector.alignments['gap'].scale.grad.any()
 
 
+@pytest.mark.parametrize(('returned', 'error', 'sentence'), [
+    (torch.zeros(()), TypeError,
+     'must return a dict of scalar tensors, but returned a Tensor'),
+    ({}, ValueError, r'returned \[\], none of which joins the objective'),
+    (dict(gap=torch.zeros(())), ValueError,
+     r"returned \['gap'\], none of which joins the objective"),
+    (dict(NOTHING, gap=1.), TypeError,
+     'gap of CategoryAwareInstanceHead.loss must be a scalar tensor, but is '
+     'float'),
+    (dict(loss=torch.zeros(2, 3)), TypeError,
+     r'must be a scalar tensor, but is a tensor of shape \(2, 3\)'),
+    (dict(NOTHING, loss_gap=torch.zeros(())), ValueError,
+     'loss_gap of CategoryAwareInstanceHead.loss has no gradient'),
+])
+def test_refuses_what_a_term_must_not_return(detector, make_batch, returned,
+                                             error, sentence):
+    with patch.object(detector.alignments['instance'], 'loss',
+                      return_value=returned), pytest.raises(
+                          error, match=sentence):
+        detector.loss(*make_batch())
+
+
+def test_a_term_needs_no_gradient_where_none_is_recorded(
+        detector, make_batch):
+    with torch.no_grad():
+        assert 'instance/loss' in seeded_loss(detector, *make_batch())
+
+
 @pytest.mark.parametrize(('configured', 'built'), [(None, 5), (4, 4)])
 def test_categories_left_open_are_the_box_heads(tiny_cfg, configured, built):
     tiny_cfg.roi_head.bbox_head.num_classes = 5
@@ -582,8 +611,8 @@ def test_categories_left_open_are_the_box_heads(tiny_cfg, configured, built):
     assert tiny_cfg.alignments.instance.num_classes == configured
 
 
-def test_classifiers_start_as_they_did_in_the_study(tiny_cfg):
-    """In a whole detector: mmengine does not see into every container."""
+def test_classifiers_start_as_their_level_wants(tiny_cfg):
+    """In a whole detector: mmengine does not look into every container."""
     detector = MODELS.build(tiny_cfg)
     detector.init_weights()
     for name, std in (('image', None), ('instance', .01)):
@@ -615,7 +644,7 @@ def test_a_neck_that_is_no_term_has_no_image_level(tiny_cfg, make_batch):
 
 def test_the_image_level_is_the_same_term_in_either_place(
         tiny_cfg, make_batch):
-    """Beside a neck of its own, with the weights of the one in the neck."""
+    """Next to another neck, with the weights of the one in the neck."""
     in_neck = MODELS.build(tiny_cfg)
     tiny_cfg.alignments.image = dict(
         tiny_cfg.neck, type='HierarchicalDomainHead')
@@ -647,6 +676,13 @@ def test_refuses_an_alignment_whose_counts_would_be_losses(tiny_cfg):
 def test_refuses_what_is_no_alignment(tiny_cfg):
     tiny_cfg.alignments = dict(odd=dict(type='L1Loss'))
     with pytest.raises(TypeError, match='alignments.odd is a L1Loss'):
+        MODELS.build(tiny_cfg)
+
+
+def test_refuses_what_is_no_config(tiny_cfg):
+    tiny_cfg.alignments.instance = None
+    with pytest.raises(TypeError, match='alignments.instance must be a config '
+                       'of a term, but is None'):
         MODELS.build(tiny_cfg)
 
 

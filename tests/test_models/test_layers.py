@@ -1,4 +1,4 @@
-"""Gradient reversal, the domain classifier, its accuracy."""
+"""The layers that alignments share."""
 import pytest
 import torch
 from hypothesis import given, settings
@@ -12,7 +12,7 @@ DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 
 def cubes(x: torch.Tensor) -> torch.Tensor:
-    """A function whose gradient differs from place to place."""
+    """Compute a function whose gradient differs from place to place."""
     return (x**3).sum()
 
 
@@ -37,7 +37,7 @@ def test_reversal_scales_the_plain_gradient(weight, values, dtype):
 
 
 def test_reversal_splits_detector_from_discriminator():
-    """Before it the gradient turns; after it the plain one flows."""
+    """The gradient is reversed before it and plain behind it."""
     before, after = nn.Linear(3, 4), nn.Linear(4, 1)
     x = torch.randn(5, 3)
     grads = []
@@ -118,7 +118,7 @@ def test_classifier_gives_shares_whatever_it_sees(spread):
 
 
 def test_classifier_answers_in_single_precision():
-    """The squared errors of half precision would round to nothing."""
+    """Squared errors in half precision would round to nothing."""
     classifier = DomainClassifier(4).bfloat16()
     output = classifier(torch.randn(1, 4, 2, 2, dtype=torch.bfloat16))
     assert output.dtype == torch.float32
@@ -127,7 +127,7 @@ def test_classifier_answers_in_single_precision():
 @pytest.mark.parametrize(('source', 'target', 'expected'), [
     # 2 of 3 and 1 of 2; exactly 0.5 counts as target.
     ([.1, .6, .4], [.5, .4], 50 * (2 / 3 + 1 / 2)),
-    # The domains weigh the same, whatever their numbers.
+    # The domains weigh the same, whatever their sizes.
     ([.9], [.9] * 9, 50),
     ([.2, .2], [.8], 100),
     ([.8], [.2, .1], 0),
@@ -144,7 +144,7 @@ def test_balanced_accuracy_by_hand(source, target, expected):
     assert accuracy.shape == ()
     assert not accuracy.requires_grad
     assert accuracy.item() == pytest.approx(expected, rel=1e-6)
-    # The same, with what must not count between.
+    # The same, interleaved with values that must not count.
     if source.numel() and target.numel():
         padded = [
             torch.stack([x, 1 - x], dim=1).detach() for x in (source, target)]

@@ -1,7 +1,7 @@
-"""A step waits for the device no oftener than mmdet's own parts do.
+"""A step waits for the device no more often than mmdet's own parts do.
 
-Without a device, what would wait for one shows in the operations: those whose
-result the host has to read, or whose size depends on the values.
+Operations that would wait are found without a device: those whose result the
+host reads, or whose size depends on the values.
 """
 import traceback
 from pathlib import Path
@@ -29,7 +29,7 @@ INDEXING = {'aten::index', 'aten::index_put', 'aten::index_put_'}
 
 
 class Waits(TorchDispatchMode):
-    """Note who asks for an operation that waits."""
+    """Record which file asks for an operation that waits."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class Waits(TorchDispatchMode):
 
 
 class Impatient(nn.Module):
-    """Asks for one number and for as many as there are."""
+    """Wait twice: for a number and for a count."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x[x > 0] * x.sum().item()
@@ -75,7 +75,7 @@ def test_no_alignment_waits_for_the_device(configs, name):
         askers.append(waits.askers)
     stock, ours = askers
     assert not [asker for asker in ours if asker.startswith(OURS)]
-    # Of as many images, only half have boxes to assign.
+    # Only half of as many images have boxes to assign.
     assert 0 < len(ours) < len(stock)
 
 

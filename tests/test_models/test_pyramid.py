@@ -1,4 +1,4 @@
-"""A detector with a feature pyramid, and the image level beside its neck."""
+"""A detector with a feature pyramid, and the image level as a term."""
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,7 @@ def cfg():
 
 @pytest.fixture(scope='module')
 def detector(cfg):
-    """It, with random weights."""
+    """Detector of that model, with random weights."""
     torch.manual_seed(0)
     detector = MODELS.build(cfg)
     detector.init_weights()
@@ -46,7 +46,7 @@ def test_every_term_reaches_the_backbone(detector, make_batch):
     assert list(detector.all_alignments) == ['image', 'instance',
                                              'correlation']
     losses = detector.train().parse_losses(detector.loss(*make_batch()))[1]
-    # Not behind a normalisation that starts at zero.
+    # A normalisation that starts at zero must not lie behind it.
     first = detector.backbone.layer1[0].downsample[0].weight
     for name in ('image/loss_phi1', 'image/loss_phi4', 'instance/loss',
                  'loss_rpn_cls', 'loss_cls'):

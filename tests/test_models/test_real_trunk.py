@@ -12,7 +12,7 @@ SCALES = (35., 16., 5., 10.)
 
 
 class LoudBackbone(torch.nn.Module):
-    """A backbone whose taps have given root mean squares at the start."""
+    """A backbone whose taps start with given root mean squares."""
 
     def __init__(self, backbone, images):
         super().__init__()
@@ -28,13 +28,13 @@ class LoudBackbone(torch.nn.Module):
 
 @pytest.fixture(scope='module')
 def trained():
-    """Cache of what is trained once for all tests."""
+    """Cache of the weights that are trained once for all tests."""
     return {}
 
 
 @pytest.fixture
 def make_detector(tiny_cfg, make_batch, trained):
-    """Maker of a detector that has learnt the batch; nothing is launched."""
+    """Make a detector that has learnt the batch; nothing is launched."""
 
     def make(normalize):
         cfg = copy.deepcopy(tiny_cfg)
@@ -66,14 +66,14 @@ def make_detector(tiny_cfg, make_batch, trained):
 
 
 def detection_loss(losses):
-    """Add up what the detector itself is to learn."""
+    """Add up Faster R-CNN's own losses."""
     return sum(
         value for name, value in losses.items()
         if 'loss' in name and '/' not in name and name != 'loss')
 
 
 def steps(detector, batch, num, lr):
-    """Train with gradients clipped at 10; detection loss of each step."""
+    """Train with gradients clipped at 10; return each detection loss."""
     optimizer = torch.optim.SGD(detector.parameters(), lr=lr, momentum=.9)
     history = []
     for _ in range(num):
@@ -92,7 +92,7 @@ def test_twenty_steps_after_the_launch(make_detector, make_batch, normalize):
     detector.all_alignments['correlation'].launched = True
     history = steps(detector, make_batch(), 20, lr=.001)
     before, after = (sum(part) / 5 for part in (history[:5], history[-5:]))
-    # What the letter of Eq. 6 does to such a trunk, and ours does not.
+    # Eq. 6 as printed harms such a trunk, ours does not.
     assert after < .8 * before if normalize else after > 1.2 * before
 
 

@@ -1,4 +1,4 @@
-"""What lies in an ignored region is neither an object nor background."""
+"""Ignored regions: proposals there are neither objects nor background."""
 from contextlib import contextmanager
 from unittest.mock import patch
 
@@ -25,7 +25,7 @@ def instances(key: str, boxes: list, labels: list | None = None):
 
 
 def assign(assigner, priors, boxes, ignored):
-    """Assign; gives the index of the true box, -1 for ignored priors."""
+    """Assign; returns the index of each true box, -1 for ignored priors."""
     result = assigner.assign(
         instances('priors', priors),
         instances('bboxes', boxes, [0] * len(boxes)),
@@ -49,7 +49,7 @@ def assigner(assigner_cfg):
 
 @pytest.mark.parametrize('boxes', [[], [[0., 0, 10, 11]]])
 def test_background_in_a_region_counts_for_nothing(assigner, boxes):
-    """Also where there is no true object at all."""
+    """Even without a true object."""
     priors = [INSIDE, HALF, TOUCHES, AWAY]
     assert assign(assigner, priors, boxes, [REGION]) == [
         -1, 0, 0, len(boxes)]
@@ -62,7 +62,7 @@ def test_an_object_in_a_region_is_learnt(assigner):
 
 
 def test_a_share_in_several_regions_is_not_added_up(assigner):
-    """As the metric has it."""
+    """As in the metric."""
     left, right = [40., 40, 46, 60], [48., 40, 60, 60]
     assert assign(assigner, [INSIDE], [], [left, right]) == [0]
 
@@ -123,13 +123,13 @@ def shares(priors, region):
 
 @pytest.mark.parametrize('has_objects', [True, False])
 def test_nothing_in_a_region_is_sampled(detector, make_batch, has_objects):
-    """Neither by the RPN nor by the RoI head, in any image of source."""
+    """Neither by the RPN nor by the RoI head, in any source image."""
     region = [0., 0, 50, 64]
     inputs, samples = make_batch()
     for sample in samples['source']:
         if not has_objects:
             sample.gt_instances = sample.gt_instances[:0]
-        # True objects that stand in the region stay what they are.
+        # True objects in the region remain objects.
         boxes = sample.gt_instances.bboxes
         sample.gt_instances = sample.gt_instances[shares(boxes, region) < .5]
     with sampled(detector) as drawn:
@@ -168,5 +168,5 @@ def test_an_image_that_is_all_region_teaches_nothing(detector, make_batch):
                for parameter in detector.parameters())
     for key in ('loss_rpn_cls', 'loss_rpn_bbox'):
         assert torch.stack(losses[key]).sum().item() == 0
-    # mmdet leaves out the class loss of a box head that was given nothing.
+    # mmdet omits the class loss of a box head without proposals.
     assert 'loss_cls' not in losses and losses['loss_bbox'].item() == 0

@@ -67,7 +67,7 @@ def voc(tmp_path, write_voc) -> Path:
 
 @pytest.fixture
 def run_tool(monkeypatch, capsys) -> Callable[..., tuple[int, str, str]]:
-    """Runner of a command; gives its exit code and what it printed."""
+    """Runner of a command; gives its exit code and output."""
 
     def run(name: str, *arguments: Any) -> tuple[int, str, str]:
         monkeypatch.syspath_prepend(str(TOOLS))

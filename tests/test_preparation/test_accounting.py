@@ -1,5 +1,6 @@
-from mmdet_ifan.preparation.accounting import Account, names_below
+from mmdet_ifan.preparation.accounting import Account
 from mmdet_ifan.preparation.coco_files import MARK
+from mmdet_ifan.utils.files import names_below
 
 
 def touch(folder, *names):

@@ -12,7 +12,7 @@ def clean(*edges, **attributes):
 @pytest.mark.parametrize('edges, bbox', [
     ((0, 0, 30, 20), [0, 0, 30, 20]),
     ((2.5, 3.25, 10, 9), [2.5, 3.25, 7.5, 5.75]),
-    # Up to one pixel over the border is rounding.
+    # Up to one pixel beyond the border is rounding.
     ((-1, -1, 31, 21), [0, 0, 30, 20]),
     ((29, 19, 30, 20), [29, 19, 1, 1])])
 def test_good_boxes(edges, bbox):
@@ -38,7 +38,7 @@ def test_boxes_over_the_border_are_cut(edges, bbox):
     ((5, 5, 5, 9), 'boxes without area'),
     ((5, 5, 9, 5), 'boxes without area'),
     ((9, 5, 5, 9), 'boxes without area'),
-    # MMDetection drops what is narrower than a pixel.
+    # MMDetection drops boxes narrower than a pixel.
     ((5, 5, 5.9, 9), 'boxes without area'),
     ((30, 5, 40, 9), 'boxes outside the image'),
     ((-9, 5, 0, 9), 'boxes outside the image'),

@@ -9,11 +9,11 @@ import pytest
 from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
 
-from mmdet_ifan.mini_city import MiniCity, scene_paths, write_mini_city
+from mmdet_ifan.mini_city import MiniCity, write_mini_city
 from mmdet_ifan.preparation import Options, cityscapes
 from mmdet_ifan.preparation.cityscapes import prepare_cityscapes
-from mmdet_ifan.preparation.cityscapes_boxes import boxes_from_instances
 from mmdet_ifan.preparation.cityscapes_files import CLEAR, FOGGY, LABELS
+from mmdet_ifan.preparation.instances import boxes_from_instances
 from mmdet_ifan.preparation.stand_in import MANIFEST
 from mmdet_ifan.utils.errors import DataError
 
@@ -27,7 +27,7 @@ CODES = np.array([7, 23, 29, 30, 29001, 30000, 24, 26, 33, 24000, 24001,
 
 
 def brute_force(instances):
-    """One look at every pixel, one rectangle for every code."""
+    """Look at each pixel once, with one rectangle for each code."""
     found = {}
     for y in range(instances.shape[0]):
         for x in range(instances.shape[1]):
@@ -47,7 +47,7 @@ def brute_force(instances):
 
 
 def random_instances(seed, height=23, width=31):
-    """Rectangles over one another, then specks of every code."""
+    """Draw overlapping rectangles, then specks of every code."""
     rng = np.random.default_rng(seed)
     instances = np.full((height, width), 7, dtype=np.uint16)
     for _ in range(rng.integers(0, 14)):
@@ -66,7 +66,7 @@ def corner_cases():
     corners[0, 0] = corners[3, 5] = 24000  # One instance in two pieces.
     last = nothing.copy()
     last[3, 5] = 33000
-    # The end of a row and the start of the next, side by side in memory.
+    # The end of a row and the start of the next are adjacent in memory.
     seam = nothing.copy()
     seam[1, 5] = seam[2, 0] = 28001
     column = np.full((5, 1), 31000, np.uint16)
@@ -74,11 +74,11 @@ def corner_cases():
 
 
 def mini_city_maps():
-    """Streets, each with a group of cars that nobody told apart."""
+    """Streets, each with a group of cars that are not separated."""
     maps = []
     for index in range(4):
         content = MiniCity(height=256, width=512).render('train', index)[
-            scene_paths('train', index)['instances']]
+            MiniCity.paths('train', index)['instances']]
         instances = cv2.imdecode(np.frombuffer(content, np.uint8), -1)
         instances[120:131, 40 * index:40 * index + 25] = 26
         maps.append(instances)
@@ -371,7 +371,7 @@ def test_mini_city_gives_a_file_for_each_fog_and_one_for_all(mini):
 
 def test_mini_city_with_a_lost_scene_is_noticed(mini):
     for kind in ('image', 'instances'):
-        (mini / scene_paths('val', 1)[kind]).unlink()
+        (mini / MiniCity.paths('val', 1)[kind]).unlink()
     with pytest.raises(DataError, match='1 images in val, but its '
                        f'{MANIFEST} says 2'):
         prepare(mini)
@@ -379,7 +379,7 @@ def test_mini_city_with_a_lost_scene_is_noticed(mini):
 
 
 def test_mini_city_with_another_label_is_noticed(mini):
-    path = str(mini / scene_paths('val', 0)['instances'])
+    path = str(mini / MiniCity.paths('val', 0)['instances'])
     instances = cv2.imread(path, cv2.IMREAD_UNCHANGED)
     instances[:9, :9] = 26999
     cv2.imwrite(path, instances)
@@ -405,7 +405,7 @@ def test_incomplete_cityscapes_is_refused(root, monkeypatch):
 
 # --- Bad input -------------------------------------------------------------
 
-NOT_WHOLE = 'is not a whole image'
+NOT_WHOLE = 'is not an intact image'
 NO_MAP = 'not a readable instance map'
 
 
@@ -501,7 +501,7 @@ def test_test_images_are_never_left_out(root, harm, kind, message, files):
 
 
 def test_label_file_cut_in_the_middle(tmp_path):
-    """OpenCV would give its upper part, and with it other boxes."""
+    """OpenCV would give its upper part, with other boxes."""
     rng = np.random.default_rng(0)
     for split in ('train', 'val'):
         for name in 'ab':
@@ -564,7 +564,7 @@ def test_other_tools_do_not_take_the_files_for_data(root, run_tool):
 @pytest.mark.parametrize('change, message', [
     (lambda root: root / 'nowhere', 'nowhere does not exist'),
     (lambda root: root / CLEAR.path('train/aachen/aachen_c'),
-     'does not exist or is no folder'),
+     'does not exist or is not a folder'),
     (lambda root: (root / 'gtFine').rename(root / 'gt').parent,
      'gtFine/train is missing: unpack gtFine_trainvaltest.zip'),
     (lambda root: (root / 'leftImg8bit/val').rename(root / 'v').parent,
@@ -582,7 +582,7 @@ def test_bad_roots_end_the_command_with_a_sentence(
 
 
 @pytest.mark.parametrize('arguments, message', [
-    (dict(betas=[0.03]), 'beta 0.03 is not a level of Foggy Cityscapes'),
+    (dict(betas=[0.03]), 'beta 0.03 is not a level of fog.* 0.05 and all'),
     (dict(betas=['thick']), 'beta thick is not a level'),
     (dict(workers=0), 'workers must be at least 1, but got 0')])
 def test_bad_arguments_are_refused(root, arguments, message):
@@ -591,9 +591,19 @@ def test_bad_arguments_are_refused(root, arguments, message):
 
 
 @pytest.mark.parametrize('beta, files', [
-    ([], 4), (['--beta', '0.01'], 4), (['--beta', '0.005', '0.02'], 6),
-    (['--beta', 'all'], 10)])
+    ([], 6), (['--beta', '0.01'], 4), (['--beta', '0.005', '0.02'], 6),
+    (['--beta', 'all'], 10), (['--beta', 'all', '0.05'], 12)])
 def test_command_line_chooses_the_fog(mini, beta, files, run_tool):
     code, out, _ = run_tool('cityscapes.py', mini, *beta)
     assert code == 0 and out.count(' written') == files
     assert len(list((mini / 'annotations').iterdir())) == files
+    if not beta:
+        # What the literature and what our configs adapt to.
+        assert {path.stem.partition('_foggy_')[2] for path in (
+            mini / 'annotations').iterdir()} == {'', 'beta_0.02', 'beta_0.05'}
+    if 'all' in beta:
+        # All that Foggy Cityscapes has.
+        whole = json.loads((
+            mini / 'annotations/instances_val_foggy_all.json').read_text())
+        assert {Path(image['file_name']).stem.partition('_beta_')[2]
+                for image in whole['images']} == {'0.005', '0.01', '0.02'}

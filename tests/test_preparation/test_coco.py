@@ -148,7 +148,7 @@ def test_two_files_of_one_id_are_both_left_out(write, read, write_image):
     report = prepare(root)
     assert next(report.lines()) == (
         f'{root}/annotations/instances_train.json gives id 10 to a.jpg and to '
-        'c.jpg: all are left out, for their boxes cannot be told apart.')
+        'c.jpg: all are left out, since their boxes cannot be told apart.')
     assert read(root / 'out') == {'images/b.jpg': []}
 
 
@@ -161,7 +161,7 @@ def test_one_file_of_two_ids_keeps_the_boxes_of_both(write, read):
     report = prepare(root)
     assert report.problems.counts == {'images listed twice': 1}
     assert 'lists images/a.jpg twice: kept once' in next(report.lines())
-    # What both have is one box.
+    # A box that both have is kept once.
     assert read(root / 'out')['images/a.jpg'] == [
         ('dog', [2, 3, 10, 9], 0), ('dog', [1, 1, 5, 5], 0),
         ('cat', [2, 3, 10, 9], 0)]
@@ -182,7 +182,7 @@ def test_layout_of_coco_2017(write, read):
     write(captions, 'annotations/captions_train2017.json', 'train2017')
     root = write(content(), 'annotations/instances_train2017.json',
                  'train2017')
-    with pytest.raises(DataError, match='captions_train2017.json .*lacks a '
+    with pytest.raises(DataError, match='captions_train2017.json .*has no '
                        "list 'categories'.* leave it out: name others "
                        '.train2017. with --split'):
         prepare(root)
@@ -241,7 +241,7 @@ def test_file_that_may_not_be_read(write, monkeypatch):
         raise PermissionError(13, 'Permission denied')
 
     root = write(content())
-    # Who is root may read anything, so the system is not asked.
+    # Root may read anything, so the error is raised here.
     monkeypatch.setattr(Path, 'open', refuse)
     with pytest.raises(DataError, match='train.json cannot be read .Permission'
                        ' denied.: allow it'):
@@ -272,20 +272,21 @@ def test_file_of_another_split(write):
 
 
 @pytest.mark.parametrize('value, message', [
-    ('{"images": [', 'is no whole JSON file .Expecting value'),
-    ('{"images": ' + '[' * 9999, 'no whole JSON file .maximum recursion'),
-    ('[{"images": 1}]', "is no COCO file: it lacks a list 'images'"),
-    (dict(images=[], annotations=[]), "it lacks a list 'categories'"),
+    ('{"images": [', 'is not valid JSON .Expecting value'),
+    ('{"images": ' + '[' * 9999, 'is not valid JSON .maximum recursion'),
+    ('[{"images": 1}]', "is not a COCO file: it has no list 'images'"),
+    (dict(images=[], annotations=[]), "it has no list 'categories'"),
     (content(images=[dict(id=1)]),
-     "no COCO file: the 'file_name' of entry 0 in its 'images' is missing"),
+     "not a COCO file: the 'file_name' of entry 0 in its 'images' is missing"),
     (content(images=[dict(file_name='a.jpg')]), "the 'id' of entry 0 in "),
     (content(images=[dict(id=1, file_name=3)]), r'not usable \(3\)'),
     (content(categories=[dict(id=1, name='a\x1b[2J')]), "the 'name' of entry"),
-    (content(annotations=[3]), "entry 0 in its 'annotations' is no object"),
+    (content(annotations=[3]),
+     "entry 0 in its 'annotations' is not an object"),
     (content(categories=[dict(id=1, name='a'), dict(id=1, name='b')]),
-     'two categories of the id 1'),
+     'two categories with the id 1'),
     (content(categories=[dict(id=7, name='a'), dict(id=3, name='a')]),
-     'two categories of the name a')])
+     'two categories with the name a')])
 def test_damaged_files(write, value, message):
     root = write(value)
     with pytest.raises(DataError, match=message) as error:

@@ -1,4 +1,4 @@
-"""COCO as the tools export it, unedited: every box is there, or named."""
+"""COCO files as tools export them: every box is kept or reported."""
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +23,7 @@ def outline(box: list) -> list:
 
 def coco(names: tuple[str, str], first: int = 1, categories: Any = None,
          **more: Any) -> dict:
-    """Two images, the first with a cat and a dog; ids begin at `first`."""
+    """Make two images, the first with a cat and a dog; ids from `first`."""
     categories = categories or [
         dict(id=first, name='cat', supercategory=''),
         dict(id=first + 1, name='dog', supercategory='')]
@@ -64,7 +64,7 @@ def prepare(root: Path, **arguments: Any) -> Report:
 
 @pytest.fixture
 def boxes(read) -> Callable[..., dict]:
-    """Reader of what was made, by the base names of the images."""
+    """Reader of the result by the base names of the images."""
     return lambda root, split: {
         Path(name).name: found
         for name, found in read(root / 'out', split).items()}
@@ -80,14 +80,14 @@ def boxes(read) -> Callable[..., dict]:
     '/data/local-files/?d={}.jpg', 's3://bucket/street/{}.jpg',
     'https://label.example.org/data/upload/3/{}.jpg'])
 def test_label_studio(write, boxes, name):
-    """result.json and images; names of where the images were imported."""
+    """result.json and images, named by where they were imported."""
     content = dict(coco((name.format('a'), name.format('b')), 0, ignore=0),
                    info=dict(year=2024, version='1.0', description='',
                              contributor='Label Studio', url=''))
     report = prepare(root := write('result.json', content, 'images/{}.jpg'))
     assert boxes(root, 'result') == TRUTH
     assert not report.problems.counts
-    # What was guessed is said.
+    # The guess is reported.
     assert len(report.notes) == ('images' not in name and name != '{}.jpg')
 
 
@@ -121,7 +121,7 @@ def test_box_that_cvat_turned(write, boxes):
 
 
 def test_roboflow(write, boxes):
-    """Its super-category has id 0, no box, and perhaps a category's name."""
+    """The super-category has id 0, no box, and may share a category's name."""
     for split, group in (('train', 'pets'), ('valid', 'pets'),
                          ('test', 'cat')):
         content = dict(
@@ -146,7 +146,7 @@ def test_roboflow(write, boxes):
 
 @pytest.mark.parametrize('separator', ['/', '\\'])
 def test_labelme(write, boxes, separator):
-    """Its labels begin with a background that has no box."""
+    """The labels begin with a background that has no box."""
     content = coco((f'JPEGImages{separator}a.jpg',
                     f'JPEGImages{separator}b.jpg'), 0, [
         dict(id=0, name='_background_', supercategory=None),
@@ -178,7 +178,7 @@ def test_fiftyone(write, boxes, folder):
 
 
 def test_coco_annotator(write, boxes):
-    """Flags are true and false, paths those in its container."""
+    """Flags are true and false; paths are those in its container."""
     content = coco(('a.jpg', 'b.jpg'), isbbox=True, color='#c23',
                    metadata={}, width=30, height=20)
     for each in content['images']:
@@ -186,7 +186,7 @@ def test_coco_annotator(write, boxes):
                     annotated=False, category_ids=[])
     for each in content['annotations']:
         each['iscrowd'] = False
-    # One that was begun and never drawn.
+    # A box that was begun and never drawn.
     content['annotations'].append(dict(
         content['annotations'][0], id=9, bbox=[0, 0, 0, 0], area=0))
     report = prepare(root := write('pets.json', content, '{}.jpg'))
@@ -195,7 +195,7 @@ def test_coco_annotator(write, boxes):
 
 
 def test_via(write, boxes):
-    """Ids of images are text in annotations alone, outlines not nested."""
+    """Image ids are text in annotations only; outlines are not nested."""
     content = coco(('a.jpg', 'b.jpg'), 0)
     for each in content['annotations']:
         each.update(image_id=str(each['image_id']),
@@ -206,7 +206,7 @@ def test_via(write, boxes):
 
 
 def test_azure(write, boxes):
-    """Boxes are parts of the image, sizes have a decimal point."""
+    """Boxes are fractions of the image; sizes have a decimal point."""
     content = coco(('street/a.jpg', 'street/b.jpg'))
     for each in content['images']:
         each.update(width=30.0, height=20.0, coco_url='AmlDatastore://x',
@@ -217,8 +217,8 @@ def test_azure(write, boxes):
     report = prepare(root := write('export.json', content, 'street/{}.jpg'))
     assert boxes(root, 'export') == TRUTH
     assert report.notes == [
-        f'{root}/export.json gives boxes as parts of the image, from 0 to 1: '
-        'they are turned into px.']
+        f'{root}/export.json gives boxes as fractions of the image, from 0 '
+        'to 1: they are converted to px.']
     made = json.loads(
         (root / 'out/annotations/instances_export.json').read_text())
     assert [each['area'] for each in made['annotations']] == [90, 104.5]
@@ -234,7 +234,7 @@ def test_makesense(write, boxes):
 
 
 def test_hit_uav(write, boxes):
-    """Other keys, 0 for the first category, regions instead of one."""
+    """Other keys, category ids from 0, regions instead of a segmentation."""
     content = coco(('a.jpg', 'b.jpg'), 0, [
         dict(id=0, name='cat', supercategory='cat'),
         dict(id=1, name='dog', supercategory='dog'),
@@ -325,7 +325,7 @@ def test_flag_that_says_neither_yes_nor_no(write, boxes, value):
     report = prepare(root)
     assert report.problems.counts == {'unreadable boxes': 1}
     assert (f"{root}/pets.json has annotation 1 whose 'iscrowd' is neither "
-            'yes nor no' in next(report.lines()))
+            '0 nor 1 (' in next(report.lines()))
     assert boxes(root, 'pets')['a.jpg'] == TRUTH['a.jpg'][1:]
 
 
@@ -349,7 +349,7 @@ def test_other_notations(write, boxes, changes):
     dict(x=2, y=3, width=10, height=9), '2 3 10 9', [2, 3, True, 9],
     [2, 3, float('nan'), 9]])
 def test_box_that_says_nothing(write, boxes, bbox):
-    """Not that of the outline: the two may differ."""
+    """The bbox is used where it differs from that of the outline."""
     root = one(write, bbox=bbox, segmentation=[outline(CAT)])
     report = prepare(root)
     assert report.problems.counts == {'unreadable boxes': 1}
@@ -481,7 +481,7 @@ def test_regions_are_ignored_for_every_category(write, boxes, name):
     prepare(root := write('pets.json', content, '{}.jpg'))
     assert boxes(root, 'pets')['b.jpg'] == [('cat', CAT, 1), ('dog', CAT, 1)]
     source, _ = open_source(root)
-    # Some of the categories; and the region as one of them.
+    # Some categories, and the region as one of them.
     prepare_custom(source, Options(root / 'out/annotations', 1, True),
                    classes=['dog'])
     assert boxes(root, 'pets')['b.jpg'] == [('dog', CAT, 1)]

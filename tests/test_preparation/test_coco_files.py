@@ -189,12 +189,12 @@ def forget_size(content):
 CHANGES = [
     (Path.unlink, 'instances_train.json is missing: run the same command '
      'without --check'),
-    (lambda path: path.write_text('[]'), 'it is not a whole COCO file'),
+    (lambda path: path.write_text('[]'), 'it is not a valid COCO file'),
     (lambda path: path.write_text(path.read_text()[:-9]),
-     'it is not a whole COCO file'),
-    (change(forget_size), 'it is not a whole COCO file'),
+     'it is not a valid COCO file'),
+    (change(forget_size), 'it is not a valid COCO file'),
     (change(lambda content: content['images'].pop()),
-     'it is not a whole COCO file'),
+     'it is not a valid COCO file'),
     (change(lambda content: content['images'][1].update(file_name='b')),
      'it lacks å/1.png.'),
     (change(lambda content: [each.update(file_name=str(each['id']))
@@ -264,7 +264,7 @@ def test_folder_that_is_read_only(tmp_path, monkeypatch):
         def __init__(self, **_):
             raise PermissionError(13, 'Permission denied')
 
-    # Who is root may write anywhere, so the system is not asked.
+    # Root may write anywhere, so the error is raised here.
     monkeypatch.setattr(coco_files, 'TemporaryDirectory', ReadOnly)
     with pytest.raises(DataError, match='out cannot be written .Permission '
                        'denied.: free some space or choose another folder'):

@@ -135,7 +135,7 @@ def test_every_file_is_accounted_for(voc, write_image):
         'Not looked at: more/a/*.png: 5 (more/a/deep/0.png, '
         'more/a/deep/1.png, more/a/deep/2.png and 2 more); *.csv: 1 '
         '(boxes.csv).']
-    # It stands before the table, and what is not looked at is no problem.
+    # It comes before the table; unread files are not problems.
     lines = list(report.lines())
     assert lines[3:6] == report.account and lines[6].startswith('file ')
 
@@ -220,7 +220,7 @@ def test_nothing_is_recognised(tmp_path, write_image):
     assert '\n' not in message and str(tmp_path) in message
     for part in ('voc has Annotations/*.xml', 'yolo has images and labels',
                  'kitti has image_2', 'coco has annotations/*.json',
-                 'A target to train on needs none'):
+                 'A target domain for training needs none'):
         assert part in message
 
 
@@ -268,7 +268,7 @@ def test_command(voc, run_tool):
         f'{voc} has the format voc, as {voc}/Annotations/*.xml shows.')
     assert out.splitlines()[-1].split() == [
         'instances_train.json', '3', '1', '2', '2', 'written']
-    # What it wrote loads as the source of a training.
+    # The result loads as the source of a run.
     data = DomainCocoDataset(
         data_root=f'{voc}/', ann_file='annotations/instances_train.json',
         metainfo=dict(classes=('lion', )), test_mode=True)
@@ -284,7 +284,7 @@ def test_command_checks(voc, run_tool):
     (voc / 'JPEGImages/b.jpg').write_bytes(b'\xff\xd8')
     code, _, err = run_tool('custom.py', voc, '--check')
     assert code == 2 and 'it should not list JPEGImages/b.jpg' in err
-    assert 'JPEGImages/b.jpg is not a whole image' in err
+    assert 'JPEGImages/b.jpg is not an intact image' in err
 
 
 def test_command_is_strict(voc, run_tool):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mmdet_ifan.preparation.depth import (
+from mmdet_ifan.preparation.fog import (
     SKY_DEPTH,
     depth_from_disparity,
     fill_holes,
@@ -66,7 +66,7 @@ def test_hole_at_the_border_and_row_without_any():
 
 
 def test_sky_is_far_and_lends_nothing_to_its_neighbours():
-    # What a matcher found in the sky is wrong; the hole is the tower's.
+    # A match in the sky is wrong; the hole belongs to the tower.
     depth = depth_of([[20, None, 40], [20, None, 40]],
                      [[1, 0, 0], [0, 0, 0]])
     np.testing.assert_allclose(depth, [[SKY_DEPTH, 10, 10], [20, 20, 10]])

@@ -1,4 +1,4 @@
-"""What the common tools export, unedited, with all that lies around it."""
+"""Exports of the common tools, with all the files around them."""
 import pytest
 
 from mmdet_ifan.preparation import Options
@@ -20,7 +20,7 @@ XML = """<annotation{attributes}>
 
 @pytest.fixture
 def write(tmp_path, write_image):
-    """Writer of files: images, labels with one dog, or any text."""
+    """Writer of files: images, labels with one dog, or other text."""
 
     def write(name, content=None, **fields):
         path = tmp_path / name
@@ -299,7 +299,7 @@ def test_export_is_read_as_it_comes(tmp_path, write, read, build, name):
         found = read(tmp_path, split)
         assert list(found) == names
         for image, boxes in found.items():
-            # Which LabelImg writes no file for.
+            # LabelImg writes no file for it.
             is_empty = build is labelimg_yolo and image == 'b.jpg'
             assert boxes == ([] if is_empty else [BOX])
     total = sum(map(len, splits.values()))
@@ -307,7 +307,7 @@ def test_export_is_read_as_it_comes(tmp_path, write, read, build, name):
     assert len(report.account) == 1 + bool(left)
     for each in left:
         assert each in report.account[-1]
-    # Nothing of what the first run wrote is taken for something else.
+    # No output of the first run is taken for input.
     again, _ = open_source(tmp_path)
     assert prepare_custom(again, Options(
         workers=1, check=True, strict=True)).account == report.account

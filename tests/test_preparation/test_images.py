@@ -31,7 +31,7 @@ def test_cut_files(image, cut):
     with pytest.raises(LeftOut) as error:
         image_size(image)
     assert error.value.problem.kind == 'damaged images'
-    assert f'{image} is not a whole image' in error.value.problem.sentence
+    assert f'{image} is not an intact image' in error.value.problem.sentence
 
 
 def test_something_after_the_end_is_no_damage(image):

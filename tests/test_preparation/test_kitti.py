@@ -61,7 +61,7 @@ def test_damaged_labels(kitti, read, text):
     (kitti / 'label_2/000001.txt').write_text(text)
     root, report = prepare(kitti)
     assert report.problems.counts == {'damaged annotation files': 1}
-    assert '000001.txt is not a whole KITTI label file' in next(
+    assert '000001.txt is not a valid KITTI label file' in next(
         report.lines())
     assert len(read(root)) == 1
 

@@ -20,7 +20,7 @@ NAMES = ['a.jpg', 'b.PNG', 'été/c.png']
 
 @pytest.fixture
 def photos(tmp_path):
-    """Three pictures, in two folders, and something else."""
+    """Three pictures in two folders, and another file."""
     rng = np.random.default_rng(0)
     for name in NAMES:
         path = tmp_path / 'photos' / name
@@ -134,7 +134,7 @@ def test_hidden_files_are_not_copied(photos, tmp_path):
     assert skipped == 0 and '3 images made' in said
 
 
-def test_an_interrupted_run_goes_on(photos, tmp_path, monkeypatch):
+def test_an_interrupted_run_is_resumed(photos, tmp_path, monkeypatch):
     run(photos, tmp_path / 'whole')
     out, write, written = tmp_path / 'out', module.write_atomically, []
 
@@ -244,7 +244,7 @@ def test_a_damaged_tag_does_not_keep_a_photograph_from_being_turned(
     exif = Image.Exif()
     exif[0x0112], exif[0x0100] = 6, 16
     block = exif.tobytes()
-    # The width, a number, is called a text.
+    # The type of the width is changed from number to text.
     damaged = block.replace(b'\x01\x00\x00\x04', b'\x01\x00\x00\x02')
     assert damaged != block
     Image.new('RGB', (16, 12)).save(photos / 'a.jpg', exif=damaged)
@@ -286,9 +286,9 @@ def test_cut_jpeg_is_noticed(photos, tmp_path):
 
 @pytest.mark.parametrize('images, out, message', [
     ('nowhere', 'out', 'There is no image in'),
-    ('photos', 'photos', 'one in the other'),
-    ('photos', 'photos/out', 'one in the other'),
-    ('photos', '.', 'one in the other'),
+    ('photos', 'photos', 'one is in the other'),
+    ('photos', 'photos/out', 'one is in the other'),
+    ('photos', '.', 'one is in the other'),
     ('photos', 'taken', 'holds something else')])
 def test_folders_without_sense_are_refused(photos, tmp_path, images, out,
                                            message):

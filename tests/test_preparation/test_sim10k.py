@@ -13,12 +13,12 @@ BOX = (3, 4, 12, 14)
 
 @pytest.fixture
 def root(tmp_path, write_voc, monkeypatch):
-    """SIM10K, if it had two images with three cars."""
+    """SIM10K as if it had two images with three cars."""
     root = tmp_path / 'sim10k'
     write_voc(root / 'VOC2012', '3384645', [
         ('car', BOX), ('motorbike', BOX), ('car', BOX)])
     write_voc(root / 'VOC2012', '3384650', [('person', BOX), ('car', BOX)])
-    # Somebody's list.
+    # A list that others added.
     lists = root / 'VOC2012/ImageSets/Main'
     lists.mkdir(parents=True)
     (lists / 'trainval10k_caronly.txt').write_text('3384645\n')
@@ -81,7 +81,7 @@ def test_other_number_of_cars(root, monkeypatch):
     assert 'gets 3 boxes of cars, but 4 are published' in next(report.lines())
     with pytest.raises(DataError, match='differ from the published'):
         prepare(root, strict=True)
-    # Who wants no cars need not have them.
+    # Cars are not counted if nobody asks for them.
     assert not prepare(root, 'person', overwrite=True).problems.counts
 
 
@@ -105,7 +105,7 @@ def test_something_else(tmp_path):
 
 @pytest.fixture
 def stand_in(tmp_path, write_voc):
-    """Two splits, whose manifest says what they hold."""
+    """Two splits with a manifest of their content."""
     root = tmp_path / 'twin'
     write_voc(root, 'a', [('car', BOX), ('motorbike', BOX)])
     write_voc(root, 'b', [])

@@ -22,8 +22,11 @@ from mmdet_ifan.preparation.cityscapes_files import (
     SYNTHETIC_MARKER,
     find_frames,
 )
-from mmdet_ifan.preparation.depth import depth_from_disparity
-from mmdet_ifan.preparation.synthetic_fog import estimate_airlight, make_fog
+from mmdet_ifan.preparation.fog import (
+    depth_from_disparity,
+    estimate_airlight,
+)
+from mmdet_ifan.preparation.synthetic_fog import make_fog
 from mmdet_ifan.utils.errors import DataError
 
 CITY = MiniCity(4, 2, 128, 256, 3)
@@ -33,7 +36,7 @@ TESTED = 'val/grauwinkel/grauwinkel_000000_000019'
 
 @pytest.fixture(scope='module')
 def official(tmp_path_factory):
-    """Mini City, whose fog was made with the true depth and airlight."""
+    """Mini City, with fog made from the true depth and airlight."""
     root = tmp_path_factory.mktemp('official')
     write_mini_city(root, CITY, 1, say=lambda text: None)
     return root
@@ -77,7 +80,7 @@ def truth(split, index):
 
 
 def punch_holes(stored, sky):
-    """Take away what a stereo matcher cannot see.
+    """Remove the disparities that a stereo matcher cannot measure.
 
     A pixel of the left image is hidden in the right one if something nearer
     lands on the same column there, and lost if it lands outside.
@@ -95,7 +98,7 @@ def punch_holes(stored, sky):
 
 
 def test_holes_are_filled_close_to_the_true_depth(official):
-    """In what matters, the share of light that arrives."""
+    """Compare the share of light that arrives, which is what matters."""
     camera = json.loads((official / CAMERA.path(FRAME)).read_text())
     baseline = camera['extrinsic']['baseline']
     focal = camera['intrinsic']['fx']
@@ -112,7 +115,7 @@ def test_holes_are_filled_close_to_the_true_depth(official):
 
 
 def test_fog_is_close_to_the_true_one(root, official):
-    """Up to the airlight, which nobody can know from a clear image."""
+    """Use the true airlight, which a clear image does not tell."""
     make(root)
     errors, airlights = [], []
     for frame in all_frames(root):
@@ -135,11 +138,11 @@ def test_fog_is_close_to_the_true_one(root, official):
 
 def test_fog_with_the_true_airlight_is_the_true_one(
         root, official, monkeypatch):
-    """What is left is the noise that Mini City adds to its fog."""
+    """The remaining difference is the noise that Mini City adds."""
     _, airlight = truth('train', 0)
     monkeypatch.setattr(synthetic_fog, 'estimate_airlight',
                         lambda image: airlight)
-    make(root, 'all')
+    make(root, 'all', 0.05)
     for beta in FOGGY:
         difference = (read(root, FOGGY[beta], FRAME).astype(float)
                       - read(official, FOGGY[beta], FRAME))
@@ -159,7 +162,7 @@ def test_airlight_is_the_sky_and_not_a_white_car():
 
 
 def test_converter_reads_it_and_says_that_it_is_synthetic(root, official):
-    make(root, 'all')
+    make(root, 'all', 0.05)
     assert fogs(root).keys() == fogs(official).keys()
     report = prepare_cityscapes(root, Options(workers=1), ['all'])
     assert len(report.summaries) == 10 and not report.problems.counts
@@ -176,7 +179,7 @@ def test_files_do_not_depend_on_workers(root):
     assert fogs(root) == one and len(one) == 6
 
 
-def test_interrupted_run_goes_on(root):
+def test_interrupted_run_is_resumed(root):
     assert make(root, 0.01, 0.02).written == 12
     whole = fogs(root)
     lost, damaged = [root / FOGGY[beta].path(frame)
@@ -231,16 +234,16 @@ def no_baseline(path):
 @pytest.mark.parametrize('harm, kind, message', [
     (lambda path: path.unlink(), CLEAR, 'is missing'),
     (lambda path: path.unlink(), LABELS, 'is missing'),
-    (cut, CLEAR, 'is not a whole image'),
+    (cut, CLEAR, 'is not an intact image'),
     (lambda path: path.unlink(), DISPARITY, 'is missing'),
-    (cut, DISPARITY, 'is not a whole image'),
+    (cut, DISPARITY, 'is not an intact image'),
     (shrink, DISPARITY, 'is not a uint16 disparity of 128 x 256 px'),
     (blank, DISPARITY, 'no measurement'),
-    (lambda path: path.unlink(), CAMERA, 'is missing or no camera'),
-    (lambda path: path.write_text('{}'), CAMERA, 'is missing or no camera'),
+    (lambda path: path.unlink(), CAMERA, 'is missing or not a camera'),
+    (lambda path: path.write_text('{}'), CAMERA, 'is missing or not a camera'),
     (no_baseline, CAMERA, 'has the baseline 0.0 m'),
     (cut, LABELS, 'not a readable instance map'),
-    (shrink, LABELS, 'has not 128 x 256 px')])
+    (shrink, LABELS, 'does not have the 128 x 256 px')])
 def test_bad_files_are_left_out_and_named(root, harm, kind, message):
     harm(root / kind.path(FRAME))
     report = make(root)

@@ -78,18 +78,18 @@ def test_what_is_no_number_is_named(voc, read, number):
     assert problems(report) == {'unreadable boxes': 1}
     assert next(report.lines()) == (
         f'{path} has an object without a name or readable bndbox (xmax: '
-        f'{number!r} is no number): left out.')
+        f'{number!r} is not a number): left out.')
     assert read(voc)['JPEGImages/b.jpg'] == []
 
 
 @pytest.mark.parametrize('name, says, is_in', [
     ('猫', 'GB2312', 'gb2312'), ('猫', 'gbk', 'gbk'),
-    # More than GB2312 has, which programs call so all the same.
+    # Characters beyond GB2312 that programs still declare as GB2312.
     ('貓', 'gb2312', 'gbk'), ('猫①', 'Shift_JIS', 'cp932'),
     ('猫', 'EUC-JP', 'euc_jp'), ('고양이', 'euc-kr', 'euc_kr'),
     ('貓', 'Big5', 'big5'), ('кошка', 'windows-1251', 'windows-1251'),
     ('chât', 'ISO-8859-1', 'iso-8859-1'), ('猫', 'utf-16', 'utf-16'),
-    # The name could not be read if it were true.
+    # The declaration could not be read if it were true.
     ('猫', 'utf-16', 'utf-8'), ('猫', 'gb2312', 'utf-8-sig'),
     ('猫', 'GB_HOME', 'utf-8')])
 def test_encodings(voc, read, name, says, is_in):
@@ -307,7 +307,7 @@ def test_images_of_the_same_name(voc, read, write_image):
 def cut_image(voc):
     path = voc / 'JPEGImages/b.jpg'
     path.write_bytes(path.read_bytes()[:-30])
-    return 'damaged images', f'{path} is not a whole image'
+    return 'damaged images', f'{path} is not an intact image'
 
 
 def lose_image(voc):
@@ -319,13 +319,13 @@ def lose_image(voc):
 def cut_xml(voc):
     path = voc / 'Annotations/b.xml'
     path.write_text(path.read_text()[:-30])
-    return 'damaged annotation files', f'{path} is not whole XML'
+    return 'damaged annotation files', f'{path} is not valid XML'
 
 
 def empty_xml(voc):
     path = voc / 'Annotations/b.xml'
     path.write_text('')
-    return 'damaged annotation files', f'{path} is not whole XML'
+    return 'damaged annotation files', f'{path} is not valid XML'
 
 
 def lose_xml(voc):
@@ -366,7 +366,7 @@ def size_in_words(voc):
 def size_with_a_comma(voc):
     path = replace('<width>30', '<width>30,0')(voc)
     return 'damaged annotation files', (
-        f"{path} has no readable size ('30,0' is no number)")
+        f"{path} has no readable size ('30,0' is not a number)")
 
 
 def size_between_pixels(voc):
@@ -379,26 +379,26 @@ def other_encoding(voc):
     path.write_bytes(b'<?xml version="1.0" encoding="us-ascii"?>'
                      + path.read_bytes().replace(b'cat', b'caf\xe9'))
     return 'damaged annotation files', (
-        f'{path} is not whole XML (it says it is in us-ascii, but is not)')
+        f'{path} is not valid XML (it declares us-ascii, but is not in it)')
 
 
 def other_xml(voc):
     path = voc / 'Annotations/b.xml'
     path.write_text('<html><body>404</body></html>')
     return 'damaged annotation files', (
-        f'{path} is no VOC file (<html> instead of <annotation>)')
+        f'{path} is not a VOC file (<html> instead of <annotation>)')
 
 
 def entity(voc):
     path = replace('<annotation>', '<!DOCTYPE a [<!ENTITY c "cat">]>'
                    '<annotation>')(voc)
-    return 'damaged annotation files', f'{path} is not whole XML (it has a'
+    return 'damaged annotation files', f'{path} is not valid XML (it has a'
 
 
 def file_entity(voc):
     path = replace('<annotation>', '<!DOCTYPE a [<!ENTITY c SYSTEM '
                    '"file:///etc/hostname">]><annotation>&c;')(voc)
-    return 'damaged annotation files', f'{path} is not whole XML (it has a'
+    return 'damaged annotation files', f'{path} is not valid XML (it has a'
 
 
 @pytest.mark.parametrize('damage', [

@@ -185,7 +185,7 @@ def test_list_that_is_missing(flat, read):
     say(flat, 'train: train.txt\nval: val.txt')
     (flat / 'train.txt').write_text('images/a.jpg\n')
     report = prepare(flat)
-    # Not with what may be the validation images.
+    # Not with images that may be the validation images.
     assert list(read(flat)) == ['images/a.jpg']
     assert report.notes == [
         f"{flat}/data.yaml names 'val.txt' for val, which is not under "
@@ -214,7 +214,7 @@ def test_listed_image_that_is_missing_or_not_known(flat, write_image):
 def test_split_without_a_path(flat):
     say(flat, 'train: {images: a}')
     with pytest.raises(DataError, match='data.yaml has no readable path for '
-                       'train: write such as train: images/train'):
+                       'train: write, for example, train: images/train'):
         YoloFolders(flat)
 
 
@@ -268,7 +268,7 @@ def test_no_names_at_all(yolo):
 def test_yaml_in_another_encoding(yolo):
     (yolo / 'data.yaml').write_bytes('names: [猫, 狗]'.encode('gbk'))
     with pytest.raises(DataError, match='data.yaml has no readable list of '
-                       'names, for it is not UTF-8: save it so'):
+                       'names, for it is not UTF-8: save it as'):
         YoloFolders(yolo)
 
 
@@ -339,7 +339,7 @@ def test_key_points_after_a_box(yolo, read, shape, points):
     ('-1 0.5 0.5 0.2 0.2', 'boxes of an unknown category'),
     ('1 0.5 0.5 0.2', 'unreadable boxes'),
     ('dog 0.5 0.5 0.2 0.2', 'unreadable boxes'),
-    # With a confidence: somebody's detections.
+    # With a confidence: these are detections.
     ('1 0.5 0.5 0.2 0.2 0.9', 'unreadable boxes'),
     # And the number of a track.
     ('1 0.5 0.5 0.2 0.2 0.9 7', 'unreadable boxes'),

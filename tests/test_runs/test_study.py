@@ -1,4 +1,4 @@
-"""The study, whole, on a dozen scenes; and its table against arithmetic."""
+"""A whole study on a dozen scenes, and the arithmetic of its table."""
 import json
 import runpy
 import shutil
@@ -33,7 +33,7 @@ model = dict(neck=dict(
 
 
 def metrics(target: float, source: float = 60.) -> dict[str, float]:
-    """Figures of one run."""
+    """Give the metrics of one run."""
     return {
         'target/mAP50': target,
         'source/mAP50': source,
@@ -58,7 +58,7 @@ def test_table_pairs_the_seeds():
     row = table['ifan_vgg16_city2foggy']
     assert row['seeds'] == '3'
     assert row['target mAP50'] == '44.0 ± 1.0'
-    # Seed 7 has nothing to be compared with: gains 15 and 3.
+    # Seed 7 has no source-only run: the gains are 15 and 3.
     assert row['gain'] == f'9.0 ± {statistics.stdev([15, 3]):.1f}'
     # 15 of 30 and 3 of 30.
     assert row['gap recovered'] == f'30.0 ± {statistics.stdev([50, 10]):.1f} %'
@@ -86,7 +86,7 @@ def test_table_without_gap_and_without_box():
 
 
 def test_pair_written_from_the_template(tmp_path):
-    """Its classes are those of its target; its metrics are there already."""
+    """Its classes are its target's; its metrics exist already."""
     config = ROOT / 'configs/template/own_pair.py'
     finished = dict(metrics(30.), config=fingerprint(config),
                     **{'target/AP50/cat': 25.})
@@ -121,7 +121,7 @@ def test_patches_are_no_setting_that_matters(tmp_path, imports, same):
 
 
 def test_launches_are_settings_that_matter(tmp_path):
-    """They stand among hooks that only watch."""
+    """Though they are among hooks that only watch."""
     config = ROOT / 'configs/ifan_mini-city.py'
     prints = {'': fingerprint(config)}
     for name, text in LAUNCHES.items():
@@ -155,23 +155,23 @@ def pair(tmp_path: Path) -> Path:
 
 
 def test_study_resumes_where_it_stopped(pair):
-    arguments = ('source-only.py', 'adda.py', '--out', 'figures')
+    arguments = ('source-only.py', 'adda.py', '--out', 'metrics')
     first = run_study(pair, *arguments, '--processes', '2')
-    # One run failed, which is said; the other has its figures.
+    # The failed run is reported; the other has its metrics.
     assert first.returncode == 1
     assert 'adda.py' in first.stderr and 'console.log' in first.stderr
     assert 'taps names each at most once' in first.stderr
-    figures = pair / 'figures'
-    path = figures / 'metrics.json'
+    folder = pair / 'metrics'
+    path = folder / 'metrics.json'
     finished = json.loads(path.read_text())
     assert finished.keys() == {'source-only'}
     run = finished['source-only']['0']
     assert run['minutes'] > 0 and run['gib'] > 0
     assert 0 <= run['target/mAP50'] <= 100
-    work = pair / 'work_dirs/figures'
+    work = pair / 'work_dirs/metrics'
     source_only, = work.glob('source-only_*_seed-0')
 
-    # Fixed, only the failed one is trained, even if checkpoints are gone.
+    # Once fixed, only the failed run is trained, even without checkpoints.
     shutil.rmtree(source_only)
     (pair / 'adda.py').write_text(CONFIG.format(name='adda_mini-city'))
     second = run_study(pair, *arguments)
@@ -180,13 +180,13 @@ def test_study_resumes_where_it_stopped(pair):
     finished = json.loads(path.read_text())
     assert finished.keys() == {'source-only', 'adda'}
     assert finished['source-only'] == {'0': run}
-    assert '| adda' in (figures / 'table.md').read_text()
+    assert '| adda' in (folder / 'table.md').read_text()
     assert '| adda' in second.stdout
-    rows = json.loads((figures / 'table.json').read_text())
+    rows = json.loads((folder / 'table.json').read_text())
     assert [row['AP50 (%)'] for row in rows] == ['source-only', 'adda']
-    assert min(mmcv.imread(str(figures / 'study.png')).shape[:2]) > 200
+    assert min(mmcv.imread(str(folder / 'study.png')).shape[:2]) > 200
 
-    # Laid out again, and the missing seed is not trained.
+    # With --no-train, a missing seed is not trained.
     shown = run_study(pair, *arguments, '--seeds', '0', '1', '--no-train')
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout == second.stdout
@@ -195,7 +195,7 @@ def test_study_resumes_where_it_stopped(pair):
     assert 'has no metrics of these configs and seeds' in none.stderr
     assert not any(work.glob('*_seed-1'))
 
-    # Another config under the same name.
+    # Another config has the same name.
     with (pair / 'source-only.py').open('a') as config:
         config.write('optim_wrapper = dict(optimizer=dict(lr=1.0))\n')
     third = run_study(pair, *arguments)
@@ -203,7 +203,7 @@ def test_study_resumes_where_it_stopped(pair):
     assert 'made with other settings of source-only.py' in third.stderr
     assert json.loads(path.read_text()) == finished
 
-    # Removed as it says, it is trained again: the checkpoints are another's.
+    # Without its metrics, the run is trained again in another folder.
     del finished['source-only']
     path.write_text(json.dumps(finished))
     fourth = run_study(pair, 'source-only.py', *arguments[2:])
@@ -223,16 +223,16 @@ def test_study_resumes_where_it_stopped(pair):
      '--processes must be at least 1, but is 0'),
 ])
 def test_refuses_what_cannot_be_meant(tmp_path, arguments, sentence):
-    result = run_study(tmp_path, *arguments, '--out', 'figures')
+    result = run_study(tmp_path, *arguments, '--out', 'metrics')
     assert result.returncode == 2
     assert sentence in result.stderr
-    assert not (tmp_path / 'figures').exists()
+    assert not (tmp_path / 'metrics').exists()
 
 
 def test_refuses_more_processes_than_gpus(monkeypatch, capsys):
     monkeypatch.setattr('torch.cuda.device_count', lambda: 2)
     command = ['study.py', str(ROOT / 'configs/ifan_mini-city.py'), '--out',
-               'figures', '--processes', '4']
+               'metrics', '--processes', '4']
     monkeypatch.setattr(sys, 'argv', command)
     with pytest.raises(SystemExit, match='2'):
         runpy.run_path(str(ROOT / 'tools/study.py'), run_name='__main__')
@@ -243,8 +243,8 @@ def test_refuses_more_processes_than_gpus(monkeypatch, capsys):
 
 def test_refuses_processes_that_cannot_share_out_a_batch(tmp_path):
     result = run_study(tmp_path, str(ROOT / 'configs/ifan_mini-city.py'),
-                   '--processes', '3', '--out', 'figures')
+                       '--processes', '3', '--out', 'metrics')
     assert result.returncode == 2
     assert 'error: --processes 3 cannot share out the batch' in result.stderr
     assert 'which are of 4' in result.stderr
-    assert not (tmp_path / 'figures').exists()
+    assert not (tmp_path / 'metrics').exists()

@@ -1,4 +1,4 @@
-"""How trainings beside each other share cores and GPUs, and how they end."""
+"""Concurrent runs: their shares of cores and GPUs, and their end."""
 import os
 import signal
 import subprocess
@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def shares(monkeypatch, tmp_path):
-    """Run trainings that end at once; gives (command, environment) of each."""
+    """Make runs that end at once; returns (command, environment) of each."""
     config = ROOT / 'configs/source-only_mini-city.py'
 
     def run(count: int, cores: int, gpus: int = 0, jobs: int | None = None,
@@ -40,9 +40,9 @@ def shares(monkeypatch, tmp_path):
         monkeypatch.setattr('subprocess.Popen', popen)
         monkeypatch.setattr(
             'os.wait4', lambda *_: (1, 0, SimpleNamespace(ru_maxrss=1)))
-        trainings = [TrainingRun(config, tmp_path / str(i), i)
+        all_runs = [TrainingRun(config, tmp_path / str(i), i)
                      for i in range(count)]
-        train_all(trainings, tqdm(disable=True), jobs, processes)
+        train_all(all_runs, tqdm(disable=True), jobs, processes)
         assert len(started) == count
         return started
 
@@ -50,7 +50,7 @@ def shares(monkeypatch, tmp_path):
 
 
 def options_of(command: list[str]) -> dict:
-    """What the command line changes in the config."""
+    """Read the changes to the config from a command line."""
     cfg = Config()
     if '--cfg-options' in command:
         cfg.merge_from_dict(dict(
@@ -77,26 +77,26 @@ BY_EPOCH = 'by_epoch=True, launch=dict(image=0, instance=1, correlation=2)'
     ('', 2000, [0, 400, 1400], 'iter_2000'),
     ("custom_hooks = [dict(type='LateLaunchHook', launch=dict(image=7))]",
      2000, [7], 'iter_2000'),
-    # Ten scenes, four a step.
+    # Ten scenes, four in a step.
     (EPOCHS + f'default_hooks = dict(late_launch=dict({BY_EPOCH}))',
      9, [0, 3, 6], 'epoch_3'),
     (EPOCHS + 'default_hooks = dict(late_launch=dict(launch=dict('
      '_delete_=True, image=5)))', 9, [5], 'epoch_3'),
 ])
-def test_cost_and_result_of_a_training(tmp_path, more, iterations, launches,
-                                       checkpoint):
+def test_cost_and_result_of_a_run(tmp_path, more, iterations, launches,
+                                  checkpoint):
     root = tmp_path / 'mini_city'
     write_mini_city(root, MiniCity(train=10, val=1), 1)
     prepare_cityscapes(root, Options(workers=1))
     config = tmp_path / 'leaf.py'
     config.write_text(CONFIG.format(
         base=str(ROOT / 'configs/ifan_mini-city.py'), root=str(root)) + more)
-    training = TrainingRun(config, tmp_path / 'run', 0)
-    assert training.max_iters == iterations
-    assert training.launches == launches
-    assert training.work == iterations + sum(
+    run = TrainingRun(config, tmp_path / 'run', 0)
+    assert run.max_iters == iterations
+    assert run.launches == launches
+    assert run.work == iterations + sum(
         (iterations - start) / 2 for start in launches)
-    assert training.checkpoint == tmp_path / f'run/{checkpoint}.pth'
+    assert run.checkpoint == tmp_path / f'run/{checkpoint}.pth'
 
 
 @pytest.mark.parametrize(('cores', 'jobs', 'processes', 'threads'), [
@@ -119,7 +119,7 @@ def test_cores_are_shared_equally(shares, cores, jobs, processes, threads):
         else:
             assert f'--nproc_per_node={processes}' in command
             assert command[command.index('--launcher') + 1] == 'pytorch'
-            # The batch of all processes together is the config's.
+            # The processes' batches add up to the config's.
             assert options['train_dataloader'] == dict(
                 batch_size=str(4 // processes))
 
@@ -141,16 +141,16 @@ def test_each_process_has_a_gpu(shares, monkeypatch, gpus, jobs, processes,
     assert [env['CUDA_VISIBLE_DEVICES'] for _, env in started] == expected
 
 
-def test_whoever_ends_a_study_ends_its_trainings(monkeypatch, tmp_path):
+def test_ending_a_study_ends_its_runs(monkeypatch, tmp_path):
     process = subprocess.Popen(['sleep', '60'])
     monkeypatch.setattr('subprocess.Popen', lambda *_, **__: process)
     monkeypatch.setattr(
         'time.sleep', lambda _: signal.raise_signal(signal.SIGTERM))
-    training = TrainingRun(
+    run = TrainingRun(
         ROOT / 'configs/source-only_mini-city.py', tmp_path / 'run', 0)
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit, match='143'):
-        train_all([training], tqdm(disable=True))
+        train_all([run], tqdm(disable=True))
     monkeypatch.undo()
     assert process.wait(10) == -signal.SIGTERM
     assert signal.getsignal(signal.SIGTERM) is before
@@ -163,20 +163,20 @@ from pathlib import Path
 from mmdet_ifan.runs.training_run import TrainingRun
 
 folder, sys.executable = Path(sys.argv[1]), sys.argv[2]
-training = TrainingRun(
+run = TrainingRun(
     Path('configs/source-only_mini-city.py'), folder, 0)
-training.start(1, 1)
-print(training.process.pid, flush=True)
+run.start(1, 1)
+print(run.process.pid, flush=True)
 time.sleep(60)
 """
 
 
-def test_a_killed_study_ends_its_trainings(tmp_path, runs):
-    training = tmp_path / 'python'
-    training.write_text('#!/bin/sh\nexec sleep 60\n')
-    training.chmod(0o755)
+def test_a_killed_study_ends_its_runs(tmp_path, runs):
+    python = tmp_path / 'python'
+    python.write_text('#!/bin/sh\nexec sleep 60\n')
+    python.chmod(0o755)
     with subprocess.Popen(
-            [sys.executable, '-c', STUDY, tmp_path / 'run', training],
+            [sys.executable, '-c', STUDY, tmp_path / 'run', python],
             cwd=ROOT, stdout=subprocess.PIPE, text=True) as study:
         pid = int(study.stdout.readline())
         assert runs(pid)
@@ -186,4 +186,4 @@ def test_a_killed_study_ends_its_trainings(tmp_path, runs):
             return
         time.sleep(.1)
     os.kill(pid, signal.SIGKILL)
-    pytest.fail('The training goes on.')
+    pytest.fail('The run was not ended.')

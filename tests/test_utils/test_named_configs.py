@@ -1,4 +1,4 @@
-"""Configs anywhere that inherit from ours by name."""
+"""Configs anywhere can inherit from ours by name."""
 import os
 import subprocess
 import sys
@@ -30,7 +30,7 @@ print(config_path('ifan_mini-city.py'), *prediction)
 
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Writer of a config in a folder of its own, where it also goes."""
+    """Writer of a config in a new folder, which becomes the current one."""
     monkeypatch.chdir(tmp_path)
 
     def write_leaf(text: str) -> str:
@@ -40,11 +40,12 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return write_leaf
 
 
-@pytest.mark.parametrize('name', ['ifan_vgg16_city2foggy.py',
-                                  '_base_/ifan_r50-dc5_pair.py'])
-def test_inherits_one_base(write, configs, name):
+@pytest.mark.parametrize('name, path', [
+    ('ifan_vgg16_city2foggy.py', 'ifan/ifan_vgg16_city2foggy.py'),
+    ('_base_/ifan_r50-dc5_pair.py', '_base_/ifan_r50-dc5_pair.py')])
+def test_inherits_one_base(write, configs, name, path):
     cfg = Config.fromfile(write(f"_base_ = 'mmdet_ifan::{name}'"))
-    assert cfg.to_dict() == Config.fromfile(configs / name).to_dict()
+    assert cfg.to_dict() == Config.fromfile(configs / path).to_dict()
 
 
 def test_inherits_parts(write, configs):
@@ -73,7 +74,7 @@ def test_other_packages_are_left_to_mmengine(write):
 
 def test_checkout(write):
     assert config_path('ifan_mini-city.py') == str(
-        ROOT / 'configs/ifan_mini-city.py')
+        ROOT / 'configs/ifan/ifan_mini-city.py')
 
 
 def test_wheel(write, wheel):
@@ -84,5 +85,6 @@ def test_wheel(write, wheel):
         capture_output=True,
         text=True)
     path, *keys = result.stdout.split()[-4:]
-    assert path == str(wheel / 'mmdet_ifan/.mim/configs/ifan_mini-city.py')
+    config = 'mmdet_ifan/.mim/configs/ifan/ifan_mini-city.py'
+    assert path == str(wheel / config)
     assert set(keys) == {'bboxes', 'labels', 'scores'}, result.stderr

@@ -81,12 +81,12 @@ def test_errors_come_through(processes):
 
 
 def test_killed_worker():
-    with pytest.raises(DataError, match='killed, perhaps for want of memory'):
+    with pytest.raises(DataError, match='killed, perhaps for lack of memory'):
         list(map_in_order(die, range(100), 2, True))
 
 
 def test_workers_answer_no_signal_in_python():
-    """A process about to wait for a lock would not wake to the handler."""
+    """A process about to wait for a lock would never run the handler."""
     before = signal.signal(signal.SIGTERM, lambda *_: None)
     try:
         found = list(map_in_order(answer_to_sigterm, range(3), 2, True))
@@ -109,7 +109,7 @@ for pid in map_in_order(work, range(10**6), 2, True):
 
 
 def test_workers_end_with_a_killed_process(outliving):
-    """They would wait for ever for work from a pipe that they hold open."""
+    """They would wait forever on a pipe that they hold open themselves."""
     with subprocess.Popen([sys.executable, '-c', WORKING],
                           stdout=subprocess.PIPE,
                           stderr=subprocess.DEVNULL) as process:

@@ -23,8 +23,8 @@ images in which most objects are found by one detector and not by another.
 
 example:
   python tools/analysis/detections.py configs/ifan_mini-city.py \\
-      source-only=work_dirs/demo/source-only_mini-city/iter_2000.pth \\
-      iFAN=work_dirs/demo/ifan_mini-city/iter_2000.pth --out detections.png
+      source-only=work_dirs/demo/source-only_mini-city/iter_1000.pth \\
+      iFAN=work_dirs/demo/ifan_mini-city/iter_1000.pth --out detections.png
 """
 
 

@@ -25,8 +25,8 @@ errors.json and errors.png.
 
 example:
   python tools/analysis/errors.py configs/ifan_mini-city.py \\
-      work_dirs/demo/source-only_mini-city/iter_2000.pth \\
-      work_dirs/demo/ifan_mini-city/iter_2000.pth --out work_dirs/errors
+      work_dirs/demo/source-only_mini-city/iter_1000.pth \\
+      work_dirs/demo/ifan_mini-city/iter_1000.pth --out work_dirs/errors
 """
 
 

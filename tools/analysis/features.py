@@ -27,8 +27,8 @@ features.json for features.png.
 
 example:
   python tools/analysis/features.py configs/ifan_mini-city.py \\
-      source-only=work_dirs/demo/source-only_mini-city/iter_2000.pth \\
-      iFAN=work_dirs/demo/ifan_mini-city/iter_2000.pth --out features.png
+      source-only=work_dirs/demo/source-only_mini-city/iter_1000.pth \\
+      iFAN=work_dirs/demo/ifan_mini-city/iter_1000.pth --out features.png
 """
 
 

@@ -1,1 +1,1 @@
-"""Time and memory, as ratios to a stock Faster R-CNN."""
+"""Time and memory compared with a stock Faster R-CNN."""

@@ -1,4 +1,4 @@
-"""Detectors without training, and images without content, to time."""
+"""Untrained detectors and random images to time."""
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,18 +23,16 @@ from mmdet_ifan.models import (
 from .profiling import Part
 
 Size = tuple[int, int]
-#: The variant that launches no alignment.
-NOTHING = 'nothing'
 
 
 @dataclass(frozen=True)
 class Load:
-    """What a step works on.
+    """The load of a step.
 
     Attributes:
         size (tuple[int, int]): Height and width of the images in pixels.
-        batch (int): Images of each domain.
-        instances (int): Labelled boxes of each image.
+        batch (int): Number of images of each domain.
+        instances (int): Number of boxes of each image.
     """
     size: Size
     batch: int = 1
@@ -42,14 +40,14 @@ class Load:
 
 
 class TrainStep:
-    """One step of the optimizer on one batch, with a learning rate of 0.
+    """An optimizer step on one batch.
 
-    So every step of every variant starts from the same weights.
+    The learning rate is 0, so all steps start from the same weights.
 
     Args:
-        detector (FasterRCNN): On the device.
-        cfg (Config): Config with ``optim_wrapper``.
-        batch (dict): What a data loader gives.
+        detector (FasterRCNN): The detector, on its device.
+        cfg (Config): Config with an ``optim_wrapper``.
+        batch (dict): Batch of a data loader.
         launched (Sequence[str]): Alignments to launch. Defaults to none.
     """
 
@@ -65,19 +63,19 @@ class TrainStep:
         optim_wrapper['optimizer']['lr'] = 0.
         self.optim_wrapper: OptimWrapper = build_optim_wrapper(
             detector, optim_wrapper)
-
         self._fill_state()
 
     def _fill_state(self) -> None:
-        """Let the optimizer keep what it keeps from its first step on."""
-        idle = [
-            alignment for name, alignment in getattr(
+        """Let the optimizer allocate its state, as after the first step."""
+        idle = {
+            id(parameter)
+            for name, alignment in getattr(
                 self.detector, 'all_alignments', {}).items()
             if name not in self.launched
-        ]
-        never = {id(p) for alignment in idle for p in alignment.parameters()}
+            for parameter in alignment.parameters()
+        }
         for parameter in self.detector.parameters():
-            if parameter.requires_grad and id(parameter) not in never:
+            if parameter.requires_grad and id(parameter) not in idle:
                 parameter.grad = torch.zeros_like(parameter)
         self.optim_wrapper.step()
         self.optim_wrapper.zero_grad()
@@ -92,7 +90,7 @@ class TrainStep:
 
     @property
     def held_bytes(self) -> int:
-        """int: Parameters, buffers and the state of the optimizer."""
+        """int: Bytes of parameters, buffers and the optimizer's state."""
         tensors = [*self.detector.parameters(), *self.detector.buffers()]
         for state in self.optim_wrapper.optimizer.state.values():
             tensors += [x for x in state.values() if torch.is_tensor(x)]
@@ -100,7 +98,7 @@ class TrainStep:
 
     @property
     def parts(self) -> list[Part]:
-        """list[Part]: Parts of the step, for ``profile_parts``."""
+        """list[Part]: The parts to tell apart in a profile."""
         detector, roi_head = self.detector, self.detector.roi_head
         parts = [
             (detector.data_preprocessor, 'forward', 'images to tensors'),
@@ -133,10 +131,10 @@ class TrainStep:
 
 
 class TestStep:
-    """The detections of one image.
+    """Detection in one image.
 
     Args:
-        detector (FasterRCNN): On the device.
+        detector (FasterRCNN): The detector, on its device.
         size (tuple[int, int]): Height and width of the image in pixels.
     """
 
@@ -158,7 +156,7 @@ def build_untrained(model: ConfigDict) -> FasterRCNN:
         model (ConfigDict): Config of the detector.
 
     Returns:
-        FasterRCNN: On the CUDA device if there is one.
+        FasterRCNN: The detector, on the CUDA device if there is one.
     """
     init_default_scope('mmdet')
     model = ConfigDict(model.to_dict())
@@ -175,10 +173,10 @@ def build_stock(cfg: Config, like: IFANDetector) -> FasterRCNN:
 
     Args:
         cfg (Config): Config of ``like``.
-        like (IFANDetector): Whose weights it gets.
+        like (IFANDetector): Detector to copy the weights from.
 
     Returns:
-        FasterRCNN: mmdet's class.
+        FasterRCNN: The detector, of mmdet's class.
     """
     stock = build_untrained(plain_model(cfg))
     copy_weights(like, stock)
@@ -186,19 +184,20 @@ def build_stock(cfg: Config, like: IFANDetector) -> FasterRCNN:
 
 
 def copy_weights(giver: FasterRCNN, taker: FasterRCNN) -> None:
-    """Give one detector the weights of another, alignments left out."""
+    """Copy one detector's weights, except its alignments', to another."""
     taker.load_state_dict(plain_state(giver.state_dict()), strict=False)
 
 
 def random_images(load: Load, num_classes: int = 1) -> dict[str, Any]:
-    """Make a batch of a data loader without a data set.
+    """Make a batch without a data set.
 
     Args:
-        load (Load): Its size.
-        num_classes (int): Categories of the boxes. Defaults to 1.
+        load (Load): Size of the batch.
+        num_classes (int): Number of categories. Defaults to 1.
 
     Returns:
-        dict: ``inputs`` and ``data_samples``, always the same.
+        dict: ``inputs`` and ``data_samples`` as a data loader gives them,
+        always the same.
     """
     random = torch.Generator().manual_seed(0)
     height, width = load.size
@@ -225,20 +224,3 @@ def random_images(load: Load, num_classes: int = 1) -> dict[str, Any]:
         data_samples.append(sample)
     return dict(inputs=inputs, data_samples=data_samples)
 
-
-def pair(images: dict[str, Any]) -> dict[str, Any]:
-    """Deal a batch out to the two domains: the first half is source."""
-    return {
-        key: dict(
-            source=values[:len(values) // 2], target=values[len(values) // 2:])
-        for key, values in images.items()
-    }
-
-
-def launches(detector: IFANDetector) -> dict[str, tuple[str, ...]]:
-    """Name what to launch: nothing, the first alignment, the first two, ..."""
-    names = tuple(detector.all_alignments)
-    return {
-        ' + '.join(names[:count]) or NOTHING: names[:count]
-        for count in range(len(names) + 1)
-    }

@@ -1,4 +1,4 @@
-"""How a step's time and memory grow with what it works on."""
+"""Growth of a step's time and memory with its load and its detector."""
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -8,7 +8,7 @@ from mmengine.config import Config
 from .detectors import Load
 from .training import STOCK, training_cost
 
-#: What grows, and its values; the others stay as ``BASE`` has them.
+#: Quantities that grow, one at a time, from ``BASE``, and their values.
 AXES: Mapping[str, Sequence[Any]] = {
     'images of a domain': (1, 2, 4, 8),
     'height and width': ((96, 192), (128, 256), (192, 384), (256, 512)),
@@ -17,31 +17,43 @@ AXES: Mapping[str, Sequence[Any]] = {
     'objects kept of an image': (8, 16, 32, 64),
 }
 BASE = Load(size=(128, 256), batch=2, instances=8)
+#: Field of the load, or key of the config, that holds each quantity.
+PLACES = {
+    'images of a domain': 'batch',
+    'height and width': 'size',
+    'boxes of an image': 'instances',
+    'categories': 'model.roi_head.bbox_head.num_classes',
+    'objects kept of an image':
+    'model.alignments.correlation.object_cfg.max_per_img',
+}
 
 
 def growth(cfg: Config,
            rounds: int,
            axes: Mapping[str, Sequence[Any]] = AXES) -> list[dict[str, Any]]:
-    """Measure the step with everything launched as one thing grows.
+    """Measure the step with everything launched while one quantity grows.
 
     Args:
-        cfg (Config): iFAN's.
-        rounds (int): How many steps to time at each value.
-        axes (Mapping[str, Sequence]): Values to measure. Defaults to
+        cfg (Config): iFAN's config.
+        rounds (int): Number of steps to time at each value.
+        axes (Mapping[str, Sequence]): Values of each quantity. Defaults to
             ``AXES``.
 
     Returns:
-        list[dict[str, Any]]: ``axis``, ``value``, ``seconds``, ``stock``
-        (its seconds), ``median``, ``memory``, ``peak_bytes``, and
-        ``pairs``, the seconds of Eq. 6 without pooling and embedding.
+        list[dict[str, Any]]: ``axis``, ``value``, ``seconds``, ``stock`` (its
+        seconds), ``median``, ``memory``, ``peak_bytes``, and ``pairs``, the
+        seconds of Eq. 6 without pooling and embedding.
     """
     rows = []
     for axis, values in axes.items():
         for value in values:
-            figures = training_cost({'ifan': _with(cfg, axis, value)},
-                                    _load(axis, value), rounds, True)
-            name = list(figures)[-1]
-            row = figures[name]
+            load, changed, place = BASE, Config(cfg.to_dict()), PLACES[axis]
+            if '.' in place:
+                changed.merge_from_dict({place: value})
+            else:
+                load = replace(BASE, **{place: value})
+            figures = training_cost({'ifan': changed}, load, rounds, True)
+            row = list(figures.values())[-1]
             rows.append(
                 dict(
                     axis=axis,
@@ -55,22 +67,3 @@ def growth(cfg: Config,
                     }))
     return rows
 
-
-def _load(axis: str, value: Any) -> Load:
-    """Say what the step works on."""
-    field = {
-        'images of a domain': 'batch',
-        'height and width': 'size',
-        'boxes of an image': 'instances'
-    }.get(axis)
-    return replace(BASE, **{field: value}) if field else BASE
-
-
-def _with(cfg: Config, axis: str, value: Any) -> Config:
-    """Set what belongs to the detector."""
-    cfg = Config(cfg.to_dict())
-    if axis == 'categories':
-        cfg.model.roi_head.bbox_head.num_classes = value
-    elif axis == 'objects kept of an image':
-        cfg.model.alignments.correlation.object_cfg.max_per_img = value
-    return cfg

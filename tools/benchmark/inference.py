@@ -1,4 +1,4 @@
-"""What a detection costs, over stock Faster R-CNN's and the export's."""
+"""Cost of detecting, compared with a stock Faster R-CNN."""
 import sys
 import tempfile
 from pathlib import Path
@@ -17,17 +17,16 @@ from .timing import ratios, time_in_turn
 
 def inference_cost(cfg: Config, size: Size,
                    rounds: int) -> dict[str, dict[str, float]]:
-    """Measure iFAN's inference beside stock's and its exported twin's.
+    """Compare iFAN's inference with stock's and with its export's.
 
     Args:
-        cfg (Config): iFAN's.
+        cfg (Config): iFAN's config.
         size (tuple[int, int]): Height and width of the image in pixels.
-        rounds (int): How many detections of each to time.
+        rounds (int): Number of detections of each to time.
 
     Returns:
-        dict[str, dict[str, float]]: What
-        :func:`~mmdet_ifan.benchmark.timing.ratios` gives over stock for
-        ``stock``, ``iFAN`` and ``exported``.
+        dict[str, dict[str, float]]: :func:`~benchmark.timing.ratios` of
+        ``stock``, ``iFAN`` and ``exported`` to stock.
     """
     ifan = build_untrained(cfg.model)
     with tempfile.TemporaryDirectory() as folder:
@@ -37,7 +36,7 @@ def inference_cost(cfg: Config, size: Size,
                 meta=dict(dataset_meta=dict(classes=classes_of(cfg))),
                 state_dict=ifan.state_dict()), checkpoint)
         export(cfg, str(checkpoint), out)
-        # Where the export keeps a backbone that mmdet has not.
+        # The export brings along a backbone that mmdet lacks.
         sys.path.insert(0, str(out))
         try:
             exported = init_detector(
@@ -46,10 +45,8 @@ def inference_cost(cfg: Config, size: Size,
                 device=get_device())
         finally:
             sys.path.remove(str(out))
-    detectors = dict(
-        stock=build_stock(cfg, ifan), iFAN=ifan, exported=exported)
-    steps = {
-        name: TestStep(detector, size)
-        for name, detector in detectors.items()
-    }
+    steps = dict(
+        stock=TestStep(build_stock(cfg, ifan), size),
+        iFAN=TestStep(ifan, size),
+        exported=TestStep(exported, size))
     return ratios(time_in_turn(steps, rounds), 'stock')

@@ -1,4 +1,4 @@
-"""What loading pairs costs, over loading as many images singly."""
+"""Cost of loading pairs, compared with as many single images."""
 import json
 import tempfile
 from collections.abc import Callable
@@ -25,16 +25,15 @@ def loading_cost(cfg: Config, size: Size, images: int,
     """Measure the loading of pairs in this process, without workers.
 
     Args:
-        cfg (Config): Its pipelines and its batch are taken.
+        cfg (Config): Config whose pipelines and batch size are used.
         size (tuple[int, int]): Height and width of the files in pixels.
-        images (int): Files of each domain, and images to load in a round.
-        rounds (int): How often.
+        images (int): Number of files of each domain, all loaded in a round.
+        rounds (int): Number of rounds.
 
     Returns:
-        dict[str, dict[str, float]]: What
-        :func:`~mmdet_ifan.benchmark.timing.ratios` gives over ``singly`` for
+        dict[str, dict[str, float]]: :func:`~benchmark.timing.ratios` of
         ``singly`` (all source images, then all target images, with the same
-        pipelines) and ``paired``.
+        pipelines) and ``paired`` to ``singly``.
     """
     init_default_scope('mmdet')
     loader = cfg.train_dataloader
@@ -45,7 +44,6 @@ def loading_cost(cfg: Config, size: Size, images: int,
         pairs['source'].update(data_root=folder, ann_file='boxes.json')
         pairs['target'].update(data_root=folder, images='boxes.json')
         paired = DATASETS.build(pairs)
-        # What the pairs are made of, without the pairs.
         source, target = paired.source, paired.target
 
         def load(dataset: Dataset, sampler: Sampler) -> None:
@@ -69,7 +67,7 @@ def loading_cost(cfg: Config, size: Size, images: int,
 
 def _write_domain(folder: Path, size: Size, images: int,
                   classes: tuple[str, ...]) -> None:
-    """Write images that compress as photographs do, and boxes for them."""
+    """Write images that compress like photographs, and their boxes."""
     random = np.random.default_rng(0)
     height, width = size
     content: dict[str, list] = dict(

@@ -1,9 +1,10 @@
-"""Where the milliseconds and the bytes of some work go."""
+"""A profile of some work: the time of its parts, and its peak memory."""
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch.autograd.profiler_util import FunctionEvent
@@ -11,23 +12,23 @@ from torch.profiler import ProfilerActivity, profile, record_function
 
 PREFIX = 'part:'
 BACKWARD = 'autograd::engine::evaluate_function:'
-#: What the profiler calls an operation outside a backward pass.
+#: The profiler's scope of an operation outside a backward pass.
 FORWARD = 0
-#: What belongs to no part.
+#: Name of the part that holds all the rest.
 OTHER = 'other'
-#: An object, the method that is a part of the work, and the part's name.
+#: An object, its method that is a part of the work, and the part's name.
 Part = tuple[Any, str, str]
 
 
 @dataclass
 class Profile:
-    """What a profiled piece of work took.
+    """Time and memory of profiled work.
 
     Attributes:
-        seconds (dict[str, float]): Of each part, forward and backward, and of
-            ``other``. A part within another is not counted twice.
-        peak_bytes (int): Most that was allocated at a time, beyond what was
-            when the work began.
+        seconds (dict[str, float]): Time of each part, forward and backward,
+            and of ``other``. A part within another is not counted twice.
+        peak_bytes (int): Peak of the allocated memory, beyond that at the
+            start of the work.
     """
     seconds: dict[str, float]
     peak_bytes: int
@@ -35,13 +36,12 @@ class Profile:
 
 def profile_parts(work: Callable[[], object],
                   parts: Iterable[Part]) -> Profile:
-    """Profile some work that has been done before.
+    """Profile some work, which should have run once before.
 
     Args:
-        work (Callable): What to do.
-        parts (Iterable[Part]): Methods to tell apart. What a backward pass
-            spends on an operation counts for the part that the operation was
-            done in.
+        work (Callable): The work.
+        parts (Iterable[Part]): Methods to tell apart. An operation's backward
+            pass counts for the part that its forward pass ran in.
 
     Returns:
         Profile: Time and memory, on the CUDA device if there is one.
@@ -53,8 +53,14 @@ def profile_parts(work: Callable[[], object],
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
         held = torch.cuda.memory_allocated()
-    with _labelled(parts), profile(
-            activities=activities, profile_memory=not cuda) as profiler:
+    with ExitStack() as stack:
+        for owner, name, label in parts:
+            stack.enter_context(
+                patch.object(
+                    owner, name,
+                    record_function(PREFIX + label)(getattr(owner, name))))
+        profiler = stack.enter_context(
+            profile(activities=activities, profile_memory=not cuda))
         with record_function(PREFIX + OTHER):
             work()
         if cuda:
@@ -66,34 +72,9 @@ def profile_parts(work: Callable[[], object],
     return Profile(_seconds(profiler.events(), cuda), peak)
 
 
-@contextmanager
-def _labelled(parts: Iterable[Part]) -> Iterator[None]:
-    """Let each method announce its part to the profiler."""
-    replaced = []
-    for owner, name, label in parts:
-        method = getattr(owner, name)
-
-        def labelled(*args: Any,
-                     method: Callable = method,
-                     label: str = label,
-                     **kwargs: Any) -> Any:
-            with record_function(PREFIX + label):
-                return method(*args, **kwargs)
-
-        # On the instance, where it hides the method of the class.
-        setattr(owner, name, labelled)
-        replaced.append((owner, name))
-    try:
-        yield
-    finally:
-        for owner, name in replaced:
-            delattr(owner, name)
-
-
 def _peak(profiler: profile) -> int:
-    """Follow the CPU allocator through the work."""
-    # In the profiler's own table, what an operation frees and allocates is
-    # one number.
+    """Compute the peak of the CPU allocator."""
+    # The profiler's own table adds up what an operation allocates and frees.
     results: Any = profiler.profiler
     changes = sorted(
         (event.start_ns(), event.nbytes())
@@ -108,11 +89,11 @@ def _peak(profiler: profile) -> int:
 
 def _seconds(events: Iterable[FunctionEvent],
              cuda: bool) -> dict[str, float]:
-    """Share the time out among the parts."""
+    """Divide the time among the parts."""
     total = 'device_time_total' if cuda else 'cpu_time_total'
     events = list(events)
-    # An operation and its backward have the same number. Those before it that
-    # have none carry it as well: the last one counts.
+    # An operation and its backward pass share a number. Operations before it
+    # without a backward pass carry the same number, so the last one counts.
     part_of = {
         event.sequence_nr: _part(event)
         for event in events if event.sequence_nr >= 0
@@ -133,7 +114,7 @@ def _seconds(events: Iterable[FunctionEvent],
 
 
 def _part(event: FunctionEvent) -> str:
-    """Name the innermost part that an event lies in."""
+    """Find the innermost part that holds an event."""
     parent: FunctionEvent | None = event
     while parent is not None:
         if parent.name.startswith(PREFIX):

@@ -1,4 +1,4 @@
-"""What ``make bench`` measures, section by section."""
+"""The sections that ``make bench`` measures."""
 import platform
 from collections.abc import Callable
 from functools import partial
@@ -15,32 +15,32 @@ from .inference import inference_cost
 from .loading import loading_cost
 from .training import training_cost
 
-#: Suffix of the configs of each detector, and its methods beside iFAN.
+#: Suffix of the configs of each detector, and the baselines of iFAN.
 DETECTORS = {
     'vgg16': ('vgg16_city2foggy', ('da-faster', 'strong-weak')),
     'r50-dc5': ('r50-dc5_city2foggy', ()),
     'mini': ('mini-city', ('da-faster', 'strong-weak')),
 }
-#: The paper's image, and one that leaves time for many steps.
+#: The paper's image, and one small enough for many steps.
 LARGE, SMALL = (600, 1200), (128, 256)
 
 
 def sections() -> dict[str, Callable[[], Any]]:
-    """Name what there is to measure.
+    """Plan the measurements.
 
     Returns:
-        dict[str, Callable]: By name, what gives the figures of
-        ``bench.json``.
+        dict[str, Callable]: For each section of ``bench.json``, the function
+        that measures it.
     """
     plan: dict[str, Callable[[], Any]] = {'machine': machine}
-    for detector, (suffix, rivals) in DETECTORS.items():
+    for detector, (suffix, baselines) in DETECTORS.items():
         methods = {
             method: _config(f'{method}_{suffix}')
-            for method in ('ifan', *rivals)
+            for method in ('ifan', *baselines)
         }
         mini = detector == 'mini'
         for size in (SMALL, ) if mini else (SMALL, LARGE):
-            place = f'{detector}/{_text(size)}'
+            place = f'{detector}/{size[1]}x{size[0]}'
             plan[f'steps/{place}'] = partial(
                 training_cost, methods, Load(size, 4 if mini else 1),
                 15 if mini else 3)
@@ -56,12 +56,10 @@ def sections() -> dict[str, Callable[[], Any]]:
 
 
 def machine() -> dict[str, str]:
-    """Say what the figures were measured on."""
-    device = (
-        torch.cuda.get_device_name() if torch.cuda.is_available() else
-        f'one core, {platform.machine()}')
+    """Describe the machine."""
     return dict(
-        device=device,
+        device=(torch.cuda.get_device_name() if torch.cuda.is_available() else
+                f'one core, {platform.machine()}'),
         capability=torch.backends.cpu.get_cpu_capability(),
         torch=torch.__version__)
 
@@ -69,9 +67,3 @@ def machine() -> dict[str, str]:
 def _config(name: str) -> Config:
     """Read one of our configs."""
     return Config.fromfile(config_path(f'{name}.py'))
-
-
-def _text(size: tuple[int, int]) -> str:
-    """Write a size."""
-    height, width = size
-    return f'{width}x{height}'

@@ -1,24 +1,24 @@
-"""The figures of ``bench.json`` as the tables of docs/lab/performance.md."""
+"""The tables of docs/lab/performance.md, from ``bench.json``."""
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmdet_ifan.analysis.comparison import to_markdown
 
 Rows = list[list[str]]
-#: Parts below this share of a step are added up.
+#: Parts below this share of a step are added to the others.
 SMALL_SHARE = 0.01
 
 
 def make_tables(bench: Mapping[str, Any]) -> dict[str, str]:
-    """Lay the figures out.
+    """Lay out the measurements.
 
     Args:
         bench (Mapping[str, Any]): Content of ``bench.json``; sections may be
             missing.
 
     Returns:
-        dict[str, str]: Markdown of ``steps``, ``parts``, ``rest`` (inference
-        and loading) and ``growth``.
+        dict[str, str]: The tables ``steps``, ``parts``, ``rest`` (inference
+        and loading) and ``growth``, as Markdown.
     """
     steps: Rows = [[
         'step', 'seconds', '/ stock', 'quartiles', '/ stock on source alone',
@@ -37,7 +37,8 @@ def make_tables(bench: Mapping[str, Any]) -> dict[str, str]:
                     f'{row["alone"]:.2f}', f'{row["peak_bytes"] / 2**20:.0f}',
                     f'{row["memory"]:.2f}'
                 ])
-            for name in (next(iter(figures)), _last_of_ifan(figures)):
+            *_, last = (name for name in figures if name.startswith('ifan: '))
+            for name in (next(iter(figures)), last):
                 parts[f'{where}: {name}'] = _shares(figures[name]['parts'])
         elif kind in ('inference', 'loading'):
             rest += [[
@@ -56,13 +57,8 @@ def _quartiles(row: Mapping[str, float]) -> str:
     return f'{row["low"]:.2f} to {row["high"]:.2f}'
 
 
-def _last_of_ifan(figures: Mapping[str, Any]) -> str:
-    """Name the variant with all of iFAN launched."""
-    return [name for name in figures if name.startswith('ifan: ')][-1]
-
-
 def _shares(seconds: Mapping[str, float]) -> dict[str, float]:
-    """Turn a step's parts into shares of the step; small ones are other."""
+    """Divide a step's parts by their sum; the small ones become ``other``."""
     total = sum(seconds.values())
     shares = {'other': 0.}
     for name, value in seconds.items():
@@ -72,7 +68,7 @@ def _shares(seconds: Mapping[str, float]) -> dict[str, float]:
 
 
 def _columns(shares: Mapping[str, Mapping[str, float]]) -> Rows:
-    """Write a column for each profiled step."""
+    """Lay out a column for each profiled step."""
     names = dict.fromkeys(name for column in shares.values()
                           for name in column if name != 'other')
     return [['share of the step (%)', *shares]] + [[
@@ -82,7 +78,7 @@ def _columns(shares: Mapping[str, Mapping[str, float]]) -> Rows:
 
 
 def _growth(rows: Sequence[Mapping[str, Any]]) -> Rows:
-    """Write a row for each value."""
+    """Lay out a row for each value."""
     return [[
         'what grows', 'to', 'ms', 'stock, ms', 'time / stock', 'peak MiB',
         'memory / stock', 'pair terms, ms'

@@ -1,10 +1,11 @@
-"""Time what takes turns in one process: A B A B."""
+"""Timing of variants that take turns in one process: A B A B."""
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
+from torch.utils import benchmark
 
 #: Seconds of each round, by name.
 Times = Mapping[str, Sequence[float]]
@@ -14,22 +15,18 @@ def seconds(work: Callable[[], object]) -> float:
     """Time some work.
 
     Args:
-        work (Callable): What to do.
+        work (Callable): The work.
 
     Returns:
-        float: With CUDA, seconds until the device is done; without, seconds
-        of this process's own, which hardly depend on what else the machine
-        does. They add up over threads: let torch have one.
+        float: With CUDA, seconds until the device has finished. Without,
+        seconds of CPU time of this process, which hardly depend on other
+        programs but add up over threads: let torch use one thread.
     """
-    if not torch.cuda.is_available():
-        start = time.process_time()
-        work()
-        return time.process_time() - start
-    torch.cuda.synchronize()
-    start = time.perf_counter()
+    timer = (benchmark.timer if torch.cuda.is_available() else
+             time.process_time)
+    start = timer()
     work()
-    torch.cuda.synchronize()
-    return time.perf_counter() - start
+    return timer() - start
 
 
 def time_in_turn(variants: Mapping[str, Callable[[], object]],
@@ -38,8 +35,8 @@ def time_in_turn(variants: Mapping[str, Callable[[], object]],
 
     Args:
         variants (Mapping[str, Callable]): Work by name. There is no warm-up:
-            a median does not notice the first of many rounds.
-        rounds (int): How often, at least 1.
+            the median of many rounds ignores the first.
+        rounds (int): Number of rounds, at least 1.
 
     Returns:
         dict[str, list[float]]: Seconds of each round, by name.
@@ -52,24 +49,20 @@ def time_in_turn(variants: Mapping[str, Callable[[], object]],
 
 
 def ratios(times: Times, base: str) -> dict[str, dict[str, float]]:
-    """Compare with a base, round by round.
+    """Compute ratios to a base, round by round.
 
     Args:
         times (Times): Seconds of each round, by name.
-        base (str): Name of what to divide by.
+        base (str): Name of the base.
 
     Returns:
-        dict[str, dict[str, float]]: Of each name ``seconds`` (median) and, of
-        its ratios, one for each round, ``median`` and the quartiles ``low``
-        and ``high``.
+        dict[str, dict[str, float]]: For each name the median ``seconds``, and
+        ``median``, ``low`` and ``high`` quartile of the rounds' ratios.
     """
     result = {}
     for name, values in times.items():
-        each = [
-            value / other
-            for value, other in zip(values, times[base], strict=True)
-        ]
-        low, median, high = np.quantile(each, [.25, .5, .75]).tolist()
+        low, median, high = np.quantile(
+            np.divide(values, times[base]), [.25, .5, .75]).tolist()
         result[name] = dict(
             seconds=statistics.median(values),
             median=median,

@@ -1,4 +1,4 @@
-"""What a step with alignments costs, over stock Faster R-CNN's."""
+"""Cost of a training step, compared with a stock Faster R-CNN."""
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,14 +11,12 @@ from .detectors import (
     build_stock,
     build_untrained,
     copy_weights,
-    launches,
-    pair,
     random_images,
 )
 from .profiling import profile_parts
 from .timing import ratios, time_in_turn
 
-#: Stock Faster R-CNN on all images, and on those of source.
+#: Stock Faster R-CNN on all images, and on the source images.
 STOCK, ALONE = 'stock', 'stock, source alone'
 
 
@@ -30,21 +28,21 @@ def training_cost(configs: Mapping[str, Config],
     """Measure the steps of methods that share a detector.
 
     All train on the same images from the same weights. Stock Faster R-CNN has
-    boxes on all of them, a method on the first half, which is source.
+    boxes on all images, a method on the first half, which is source.
 
     Args:
-        configs (Mapping[str, Config]): By method, the first iFAN's, whose
-            detector without its alignments is the stock one.
-        load (Load): What a step works on.
-        rounds (int): How many steps of each to time.
-        all_launched_only (bool): Leave out what launches fewer alignments
-            than there are. Defaults to False.
+        configs (Mapping[str, Config]): Configs by method. The first is iFAN's;
+            its detector without alignments is the stock one.
+        load (Load): Load of a step.
+        rounds (int): Number of steps of each variant to time.
+        all_launched_only (bool): Whether to measure only the variants that
+            launch every alignment. Defaults to False.
 
     Returns:
-        dict[str, dict[str, Any]]: Of each variant, stock first, what
-        :func:`~mmdet_ifan.benchmark.timing.ratios` gives over stock on as
-        many images, ``alone`` (the median over stock on source alone),
-        ``peak_bytes``, ``memory`` (its ratio) and ``parts`` in seconds.
+        dict[str, dict[str, Any]]: For each variant, stock first,
+        :func:`~benchmark.timing.ratios` to stock on as many images, ``alone``
+        (the median ratio to stock on source alone), ``peak_bytes``,
+        ``memory`` (its ratio) and ``parts`` in seconds.
     """
     steps = _steps(configs, load, all_launched_only)
     times = time_in_turn(steps, rounds)
@@ -65,7 +63,7 @@ def training_cost(configs: Mapping[str, Config],
 
 def _steps(configs: Mapping[str, Config], load: Load,
            all_launched_only: bool) -> dict[str, TrainStep]:
-    """Build the detectors and lay out the same images for each."""
+    """Build the detectors, and give each the same images."""
     detectors = {
         method: build_untrained(cfg.model)
         for method, cfg in configs.items()
@@ -78,15 +76,20 @@ def _steps(configs: Mapping[str, Config], load: Load,
         replace(load, batch=2 * load.batch),
         configs[first].model.roi_head.bbox_head.num_classes)
     source = {key: values[:load.batch] for key, values in images.items()}
+    pairs = {
+        key: dict(source=values[:load.batch], target=values[load.batch:])
+        for key, values in images.items()
+    }
     steps = {
         STOCK: TrainStep(stock, configs[first], images),
         ALONE: TrainStep(stock, configs[first], source)
     }
     for method, detector in detectors.items():
-        variants = list(launches(detector).items())
-        # With nothing launched, they are the same.
-        begin = -1 if all_launched_only else method != first
-        for variant, names in variants[begin:]:
+        names = list(detector.all_alignments)
+        # With nothing launched, all methods are the same.
+        begin = len(names) if all_launched_only else method != first
+        for count in range(begin, len(names) + 1):
+            variant = ' + '.join(names[:count]) or 'nothing'
             steps[f'{method}: {variant}'] = TrainStep(
-                detector, configs[method], pair(images), names)
+                detector, configs[method], pairs, names[:count])
     return steps

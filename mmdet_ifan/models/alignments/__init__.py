@@ -1,4 +1,4 @@
-"""The terms that adapt a detector: one file each, the interface first."""
+"""The terms that adapt a detector, one file each."""
 from .adaptation_term import AdaptationTerm
 from .base_alignment import BaseAlignment
 from .category_aware_instance_head import CategoryAwareInstanceHead

@@ -2,6 +2,7 @@
 from abc import abstractmethod
 from typing import ClassVar
 
+import torch
 from mmdet.utils import OptMultiConfig
 from mmengine.model import BaseModule
 from torch import Tensor
@@ -13,24 +14,37 @@ from ..layers import check_weight
 class AdaptationTerm(BaseModule):
     """A term of the objective that compares or uses both domains.
 
-    A new term subclasses this, or :class:`BaseAlignment` if the detector is
-    to fool it, registers itself in mmdet's ``MODELS``, implements
-    :meth:`loss` and is named in the detector's ``alignments``.
+    To write a term, subclass this, or :class:`BaseAlignment` if the detector
+    is to fool it; register the class in mmdet's ``MODELS``; implement
+    :meth:`loss`; and name it in the detector's ``alignments``::
+
+        @MODELS.register_module()
+        class MeanGap(BaseAlignment):
+            def loss(self, source, target):
+                means = [
+                    self.reverse(domain.taps[-1]).mean(dim=(0, 2, 3))
+                    for domain in (source, target)
+                ]
+                gap = (means[0] - means[1]).square().sum()
+                return dict(loss=self.loss_weight * gap, gap=gap.detach())
+
+        # In a config:
+        model = dict(alignments=dict(gap=dict(type='MeanGap')))
 
     Args:
-        loss_weight (float): Scales the whole term. Defaults to 1.0.
+        loss_weight (float): Weight of the whole term, >= 0. Defaults to 1.0.
         init_cfg (dict, optional): Initialisation. Defaults to None.
 
     Attributes:
-        launched (bool): Whether the term takes part in training. Set by
-            :class:`mmdet_ifan.engine.LateLaunchHook`; what is not launched is
-            never called and costs nothing. True without the hook.
-        progress (float): Share of the run, of the iterations from the term's
-            launch to the end, that is done, in [0, 1). Set by the same hook;
-            0 without it.
+        launched (bool): Whether the term takes part in training.
+            :class:`mmdet_ifan.engine.LateLaunchHook` sets it; without the hook
+            it stays True. A term that is not launched is never called.
+        progress (float): Share of the iterations from the term's launch to
+            the end of the run that are done, in [0, 1). The same hook sets
+            it; without the hook it stays 0.
 
     Raises:
-        ValueError: If the weight is no finite number >= 0.
+        ValueError: If ``loss_weight`` is no finite number >= 0.
     """
 
     #: Arguments that a config may leave out, since the detector knows them,
@@ -52,11 +66,51 @@ class AdaptationTerm(BaseModule):
 
         Args:
             source (DomainFeatures): What the detector knows of the source
-                images; each part is computed when it is first asked for.
-            target (DomainFeatures): The same of the target images.
+                images. Each part is computed when it is first asked for.
+            target (DomainFeatures): The same for the target images.
 
         Returns:
-            dict[str, Tensor]: Scalars. Those with ``loss`` in their key are
-            already weighted, are added to the objective and stay connected to
-            the graph whatever the batch holds; the others are logged.
+            dict[str, Tensor]: Scalars. Those with ``loss`` in their key join
+            the objective: multiply them by ``self.loss_weight``, and keep
+            them connected to the graph whatever the batch holds. The others
+            are only logged.
         """
+
+    def checked_loss(self, source: DomainFeatures,
+                     target: DomainFeatures) -> dict[str, Tensor]:
+        """Compute :meth:`loss` and refuse what cannot be trained.
+
+        Args:
+            source (DomainFeatures): See :meth:`loss`.
+            target (DomainFeatures): See :meth:`loss`.
+
+        Returns:
+            dict[str, Tensor]: What :meth:`loss` returns.
+
+        Raises:
+            TypeError: If that is no dict of scalar tensors.
+            ValueError: If no key holds ``loss`` or, while gradients are
+                recorded, the value of such a key has none.
+        """
+        losses = self.loss(source, target)
+        name = f'{type(self).__name__}.loss'
+        if not isinstance(losses, dict):
+            raise TypeError(f'{name} must return a dict of scalar tensors, '
+                            f'but returned a {type(losses).__name__}.')
+        if not any('loss' in key for key in losses):
+            raise ValueError(
+                f'{name} returned {list(losses)}, none of which joins the '
+                'objective: name the value to minimise "loss" or "loss_...".')
+        for key, value in losses.items():
+            if not isinstance(value, Tensor) or value.dim():
+                found = (f'a tensor of shape {tuple(value.shape)}' if
+                         isinstance(value, Tensor) else type(value).__name__)
+                raise TypeError(f'{key} of {name} must be a scalar tensor, '
+                                f'but is {found}.')
+            if ('loss' in key and torch.is_grad_enabled()
+                    and not value.requires_grad):
+                raise ValueError(
+                    f'{key} of {name} has no gradient, so it trains nothing: '
+                    'compute it from features or weights that are not '
+                    'detached.')
+        return losses

@@ -1,4 +1,4 @@
-"""A term that the detector learns to fool."""
+"""The interface of a term that the detector learns to fool."""
 from mmdet.utils import OptMultiConfig
 
 from ..layers import GradientReversal
@@ -6,15 +6,18 @@ from .adaptation_term import AdaptationTerm
 
 
 class BaseAlignment(AdaptationTerm):
-    """A discriminator of the domains behind a gradient reversal (iFAN, Eq. 7).
+    """A domain discriminator behind a gradient reversal (iFAN, Eq. 7).
+
+    A subclass passes the features that it reads through ``self.reverse``.
+    Whatever lies behind it minimises the loss; the detector maximises it.
 
     Args:
-        loss_weight (float): The paper's lambda_adv: scales the whole term,
-            thus also the discriminator's own step, as the weight in
-            Strong-Weak's code does, which it has for SIM10K alone. Defaults
-            to 0.1.
-        grl_weight (float): Reversal weight: scales only what flows back into
-            the detector. Defaults to 1.0.
+        loss_weight (float): The paper's lambda_adv, >= 0. It scales the whole
+            term, so also the discriminator's own step, as the weight in
+            Strong-Weak's code does (which has one for SIM10K only).
+            Defaults to 0.1.
+        grl_weight (float): Reversal weight, >= 0. It scales only the gradient
+            that flows back into the detector. Defaults to 1.0.
         init_cfg (dict, optional): Initialisation. Defaults to None.
 
     Raises:

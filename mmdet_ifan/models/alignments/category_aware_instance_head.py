@@ -1,4 +1,4 @@
-"""Instance level, agnostic and category-aware (iFAN, Eq. 4 and 5)."""
+"""Instance level: category-agnostic and category-aware (iFAN, Eq. 4, 5)."""
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,26 +21,22 @@ class CategoryAwareInstanceHead(BaseAlignment):
         L_{cat} = E_i \frac{1}{N_i} \sum_j \sum_c \hat y_{ijc}
         (D_{ins}(p_{ij})_c - d)^2
 
-    with d = 0 on source and 1 on target, added up over the two domains. The
-    probabilities are soft pseudo-labels in both domains and constants: no
-    gradient flows through them. The background is left out, so that
-    background proposals fade by themselves. The squared error is the mean
-    over the P x P positions of the pooled features.
+    with d = 0 on source and 1 on target, added up over both domains. The
+    probabilities are soft pseudo-labels in both domains and carry no
+    gradient. The background is left out, so background proposals fade by
+    themselves. The squared error is averaged over the P x P positions of the
+    pooled features.
 
     Args:
         in_channels (int): Channels of the pooled features.
-        num_classes (int): Foreground categories C. None in the config of an
-            ``IFANDetector`` stands for the box head's.
+        num_classes (int): Number C of foreground categories. None in the
+            config of an ``IFANDetector`` becomes the box head's number.
         category_aware (bool): False gives Eq. 4: one classifier for all
-            categories, every proposal counts 1. Defaults to True.
+            categories, and every proposal counts 1. Defaults to True.
         hidden_channels (Sequence[int]): Hidden widths of the classifiers.
             Defaults to (256, 128).
         **kwargs: ``loss_weight`` and ``grl_weight`` of
             :class:`BaseAlignment`.
-
-    Raises:
-        ValueError: In training, if the box head has another number of
-            classes.
     """
 
     FROM_DETECTOR = dict(
@@ -52,9 +48,9 @@ class CategoryAwareInstanceHead(BaseAlignment):
                  category_aware: bool = True,
                  hidden_channels: Sequence[int] = (256, 128),
                  **kwargs: Any) -> None:
-        # The sigmoid starts near 0.5, where its slope is largest. The
-        # classifiers of the image level start as PyTorch has it, as do those
-        # of Strong-Weak's code; 0.01 gained nothing there.
+        # The sigmoid starts near 0.5, where its slope is largest. The image
+        # level keeps PyTorch's initialisation, as Strong-Weak's code does:
+        # 0.01 gained nothing there.
         super().__init__(
             init_cfg=dict(type='Normal', layer='Conv2d', std=.01), **kwargs)
         self.num_classes = num_classes
@@ -68,15 +64,18 @@ class CategoryAwareInstanceHead(BaseAlignment):
         """Compute Eq. 5, or Eq. 4 if not category-aware.
 
         Args:
-            source (DomainFeatures): The source images' proposals.
-            target (DomainFeatures): The target images' proposals.
+            source (DomainFeatures): Gives the source proposals.
+            target (DomainFeatures): Gives the target proposals.
 
         Returns:
-            dict[str, Tensor]: ``loss``; in percent, ``accuracy`` of the
-            classifier of each proposal's likeliest foreground category; the
-            numbers ``proposals_source`` and ``proposals_target`` and, if
-            category-aware, what they count in all: ``objects_source`` and
-            ``objects_target``, the sums of their foreground probabilities.
+            dict[str, Tensor]: ``loss``; ``accuracy``, in percent, of the
+            classifier of each proposal's likeliest category;
+            ``proposals_source`` and ``proposals_target``, their numbers; and,
+            if category-aware, ``objects_source`` and ``objects_target``, the
+            sums of their foreground probabilities.
+
+        Raises:
+            ValueError: If the box head has another number of classes.
         """
         source_loss, source_output = self._domain_loss(source, SOURCE)
         target_loss, target_output = self._domain_loss(target, TARGET)
@@ -93,7 +92,7 @@ class CategoryAwareInstanceHead(BaseAlignment):
 
     def _domain_loss(self, domain: DomainFeatures,
                      label: float) -> tuple[Tensor, Tensor]:
-        """Compute one domain's term and the outputs that accuracy judges."""
+        """Compute one domain's term, and the outputs to take accuracy of."""
         proposals = domain.proposals
         output = self.classifier(self.reverse(proposals.roi_feats))
         error = (output - label).square().mean(dim=(2, 3))
@@ -108,7 +107,6 @@ class CategoryAwareInstanceHead(BaseAlignment):
             best = probs.argmax(dim=1)[:, None, None, None]
             output = output.detach().take_along_dim(best, dim=1)
         per_image = error.sum(dim=1).split(proposals.num_per_img)
-        # An image without proposals adds 0; the sum of none is still in the
-        # graph.
+        # An image without proposals adds 0 and stays in the graph.
         terms = [image.sum() / max(1, len(image)) for image in per_image]
         return sum(terms) / len(terms), output

@@ -1,4 +1,4 @@
-"""Category-correlation alignment by metric learning (iFAN, Eq. 6)."""
+"""Category correlation by metric learning (iFAN, Eq. 6)."""
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,48 +19,46 @@ from .base_alignment import BaseAlignment
 class CorrelationMetricHead(BaseAlignment):
     r"""A metric discriminator on the predicted objects of both domains.
 
-    Each predicted object (decoded, refined box; a constant) is pooled from
-    every tap, brought to one width by a 1x1 convolution per tap, summed over
-    the taps and embedded by one fully connected layer. The embedding is
-    scaled to length 1. With d the Euclidean distance of two embeddings,
+    Each predicted object (a decoded, refined box without gradient) is pooled
+    from every tap, brought to one width by a 1x1 convolution per tap, summed
+    over the taps, embedded by one fully connected layer, and scaled to length
+    1. With d the Euclidean distance of two embeddings,
 
     .. math::
         L_{corr} = E_{S_{sddc}} d^2 + E_{S_{ddsc}} \max(0, m - d)^2
 
-    over the pairs of the same domain and different category, and of different
-    domain and the same category; the categories are the predicted ones in
-    both domains. An empty group counts 0. Reversal sits on the input of the
-    pooled features, so the 1x1 convolutions belong to the discriminator.
+    over the pairs of the same domain and different categories, and of
+    different domains and the same category. Categories are the predicted ones
+    in both domains. An empty group counts 0. The reversal lies on the pooled
+    features, so the 1x1 convolutions belong to the discriminator.
 
-    The paper does not say that embeddings have length 1. Without it the first
-    term, which the detector maximises, has no upper bound and grows with the
-    square of the features' scale: with a VGG-16 of real weights it destroyed
-    the detector within fifty iterations. With it :math:`d \le 2`, and neither
-    the term nor its gradient depends on the scale of the features, as the
-    layers have no bias.
+    Length 1 is ours, not the paper's. Without it the first term, which the
+    detector maximises, has no upper bound and grows with the square of the
+    features' scale: with a pretrained VGG-16 it destroyed the detector within
+    fifty iterations. With it :math:`d \le 2` and, as the layers have no bias,
+    neither the term nor its gradient depends on the features' scale.
 
     Args:
-        in_channels (Sequence[int]): Channels of every tap.
-        featmap_strides (Sequence[int]): Stride of every tap in pixels.
+        in_channels (Sequence[int]): Channels of each tap.
+        featmap_strides (Sequence[int]): Stride of each tap, in pixels.
         embed_channels (int): Width of the fused features and of the
             embedding. Defaults to 256.
         roi_size (int): Side P of the pooled P x P features. Defaults to 7.
-        margin (float): The margin m. Defaults to 1.0.
-        normalize (bool): Whether embeddings have length 1. False gives Eq. 6
-            as it is printed, with biases and no upper bound: it suits only
-            features that are small when the term is launched. Defaults to
-            True.
-        object_cfg (dict, optional): What a predicted object is, as mmdet's
-            R-CNN test configuration: ``score_thr``, ``nms`` and
-            ``max_per_img``. Defaults to None: score over 0.05, NMS at 0.5, at
-            most 32 per image.
+        margin (float): The margin m, in (0, 2) if embeddings are normalised.
+            Defaults to 1.0.
+        normalize (bool): Whether to scale embeddings to length 1. False gives
+            Eq. 6 as printed, with biases: use it only with features that are
+            small when the term is launched. Defaults to True.
+        object_cfg (dict, optional): Which detections are objects:
+            ``score_thr``, ``nms`` and ``max_per_img``, as in mmdet's R-CNN
+            test configuration. Defaults to None: scores above 0.05, NMS at
+            0.5, at most 32 objects per image.
         **kwargs: ``loss_weight`` and ``grl_weight`` of
             :class:`BaseAlignment`.
 
     Raises:
         ValueError: If ``featmap_strides`` and ``in_channels`` differ in
-            length, or the margin is not positive or, with normalised
-            embeddings, 2 or more, which no distance can reach.
+            length, or the margin is out of range.
     """
 
     FROM_DETECTOR = dict(
@@ -75,9 +73,8 @@ class CorrelationMetricHead(BaseAlignment):
                  normalize: bool = True,
                  object_cfg: ConfigType | None = None,
                  **kwargs: Any) -> None:
-        # As the instance classifiers. It matters without normalisation alone:
-        # with PyTorch's own initialisation distances then start far above the
-        # margin, and d^2 outweighs the detection loss.
+        # Without normalisation, PyTorch's initialisation puts distances far
+        # above the margin, and d^2 outweighs the detection loss.
         super().__init__(
             init_cfg=dict(type='Normal', layer=['Conv2d', 'Linear'], std=.01),
             **kwargs)
@@ -106,8 +103,7 @@ class CorrelationMetricHead(BaseAlignment):
                 out_channels=channels,
                 featmap_strides=[stride]) for channels, stride in zip(
                     in_channels, featmap_strides, strict=True))
-        # A bias would be the larger part of small features, and none of large
-        # ones.
+        # A bias would outweigh small features and vanish beside large ones.
         self.fuse_convs = nn.ModuleList(
             nn.Conv2d(channels, embed_channels, 1, bias=not normalize)
             for channels in in_channels)
@@ -119,13 +115,13 @@ class CorrelationMetricHead(BaseAlignment):
         """Compute Eq. 6 over all pairs of objects in the batch.
 
         Args:
-            source (DomainFeatures): The source images' taps and objects.
-            target (DomainFeatures): The target images' taps and objects.
+            source (DomainFeatures): Gives the source taps and objects.
+            target (DomainFeatures): Gives the target taps and objects.
 
         Returns:
-            dict[str, Tensor]: ``loss_sddc`` and ``loss_ddsc``, and the
-            numbers ``objects_source``, ``objects_target``, ``pairs_sddc``
-            and ``pairs_ddsc``.
+            dict[str, Tensor]: ``loss_sddc`` and ``loss_ddsc``; the numbers
+            ``objects_source``, ``objects_target``, ``pairs_sddc`` and
+            ``pairs_ddsc``.
         """
         (source_embeds, source_labels), (target_embeds, target_labels) = (
             self._embed_objects(domain) for domain in (source, target))
@@ -134,8 +130,8 @@ class CorrelationMetricHead(BaseAlignment):
         is_target = torch.arange(
             len(labels), device=labels.device) >= len(source_labels)
 
-        # Neither the N x N differences of 256 numbers nor the cancellation of
-        # |a|^2 + |b|^2 - 2ab. Where two coincide its gradient is 0.
+        # It needs no (N, N, C) differences, |a|^2 + |b|^2 - 2ab would cancel,
+        # and its gradient is 0, not NaN, where two embeddings coincide.
         distance = torch.cdist(
             embeds, embeds, compute_mode='donot_use_mm_for_euclid_dist')
         same_class = labels[:, None] == labels[None]
@@ -156,10 +152,10 @@ class CorrelationMetricHead(BaseAlignment):
 
     def _embed_objects(self,
                        domain: DomainFeatures) -> tuple[Tensor, Tensor]:
-        """Embed one domain's K objects: (K, embed_channels) and (K, )."""
+        """Compute one domain's embeddings (K, embed_channels) and labels."""
         objects = domain.detect(self.object_cfg)
         rois = bbox2roi([image.bboxes for image in objects])
-        # Under AMP, boxes in the taps' type would be off by pixels.
+        # Boxes in half precision, the taps' under AMP, are off by pixels.
         fused = torch.stack([
             conv(self.reverse(pooler((tap, ), rois)))
             for tap, pooler, conv in zip(
@@ -175,14 +171,14 @@ class CorrelationMetricHead(BaseAlignment):
 
 
 def _unit(vectors: Tensor) -> Tensor:
-    """Scale vectors (K, C) to length 1; one of zeros stays, without gradient.
+    """Scale vectors (K, C) to length 1; zeros stay, without gradient.
 
-    ``torch.nn.functional.normalize`` gives the latter a gradient of 1e12.
+    ``torch.nn.functional.normalize`` gives zeros a gradient of 1e12.
     """
     length = vectors.norm(dim=1, keepdim=True)
     return vectors / torch.where(length > 0, length, torch.inf)
 
 
 def _mean_over(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean of the masked values; 0, still in the graph, if there are none."""
+    """Average the masked values; none give 0, still in the graph."""
     return (values * mask).sum() / mask.sum().clamp(min=1)

@@ -1,7 +1,6 @@
 """DA-Faster (Chen et al., "Domain Adaptive Faster R-CNN", CVPR 2018)."""
 from typing import Any
 
-import torch
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
@@ -18,12 +17,11 @@ from .base_alignment import BaseAlignment
 
 @MODELS.register_module()
 class DAFasterHead(BaseAlignment):
-    r"""Image level, instance level, and the consistency between the two.
+    r"""Image level, instance level, and the consistency of the two.
 
-    With :math:`p_i^{(u,v)}` what the image classifier says of position
-    (u, v) of image i and :math:`p_{ij}` what the instance classifier says of
-    its proposal j, both probabilities of target, the three terms are (the
-    paper's Eq. 7, 8 and 9)
+    Let :math:`p_i^{(u,v)}` be the image classifier's probability that
+    position (u, v) of image i is target, and :math:`p_{ij}` the instance
+    classifier's for proposal j. The terms are (the paper's Eq. 7, 8 and 9)
 
     .. math::
         L_{img} &= \sum_{i,u,v} BCE(p_i^{(u,v)}, D_i), \quad
@@ -32,11 +30,10 @@ class DAFasterHead(BaseAlignment):
         - p_{ij} \Big\|_2
 
     All three pass the gradient reversal in front of the two classifiers, as
-    in the paper's figure; some ports leave the third without it. Sums over
-    positions, proposals and images are means here, so that the weight does not
-    depend on their number. The instance classifier reads the
-    vector that the box head's shared layers make of a proposal, whatever the
-    category.
+    in the paper's figure; some ports omit it for the third. Sums over
+    positions, proposals and images are means here, so the weight does not
+    depend on their number. The instance classifier reads the vector that the
+    box head's shared layers compute for a proposal.
 
     Args:
         in_channels (int): Channels of the last tap.
@@ -73,8 +70,8 @@ class DAFasterHead(BaseAlignment):
         """Compute the three terms.
 
         Args:
-            source (DomainFeatures): The source images' taps and proposals.
-            target (DomainFeatures): The target images' taps and proposals.
+            source (DomainFeatures): Gives the source taps and proposals.
+            target (DomainFeatures): Gives the target taps and proposals.
 
         Returns:
             dict[str, Tensor]: ``loss_image``, ``loss_instance``,
@@ -82,44 +79,37 @@ class DAFasterHead(BaseAlignment):
             ``accuracy_instance``, in percent; the numbers
             ``proposals_source`` and ``proposals_target``.
         """
-        terms: dict[str, list[Tensor]] = dict(
-            image=[], instance=[], consistency=[])
-        image_probs, instance_probs, valids = [], [], []
+        terms, image_probs, instance_probs, valids = [], [], [], []
         for domain, label in ((source, SOURCE), (target, TARGET)):
-            tap = domain.taps[-1]
-            image = self.image_classifier(self.reverse(tap)).squeeze(1)
-            valid = domain.valid_positions(image)
+            image = self.image_classifier(self.reverse(
+                domain.taps[-1])).squeeze(1)
             instance = self.instance_classifier(
                 self.reverse(domain.proposals.vectors)).squeeze(1)
-            terms['image'].append(
-                mean_of_valid(domain_cross_entropy(image, label),
-                              valid).mean())
-            terms['instance'].append(
-                _mean(domain_cross_entropy(instance, label)))
+            valid = domain.valid_positions(image)
             image_prob = image.float().sigmoid()
             instance_prob = instance.float().sigmoid()
             image_of = domain.proposals.rois[:, 0].long()
             image_mean = mean_of_valid(image_prob, valid)[image_of]
-            terms['consistency'].append(
-                _mean((image_mean - instance_prob).abs()))
+            terms.append(
+                dict(
+                    loss_image=mean_of_valid(
+                        domain_cross_entropy(image, label), valid).mean(),
+                    loss_instance=_mean(domain_cross_entropy(instance, label)),
+                    loss_consistency=_mean(
+                        (image_mean - instance_prob).abs())))
             image_probs.append(image_prob)
-            valids.append(valid)
             instance_probs.append(instance_prob)
-        losses = {
-            f'loss_{name}': self.loss_weight * torch.stack(term).sum()
-            for name, term in terms.items()
-        }
-        proposals_source, proposals_target = (
-            image_prob.new_full((), len(probs)) for probs in instance_probs)
+            valids.append(valid)
         return dict(
-            losses,
+            {key: self.loss_weight * (terms[0][key] + terms[1][key])
+             for key in terms[0]},
             accuracy_image=balanced_accuracy(
-                image_probs[0], image_probs[1], (valids[0], valids[1])),
+                image_probs[0], image_probs[1], valids),
             accuracy_instance=balanced_accuracy(*instance_probs),
-            proposals_source=proposals_source,
-            proposals_target=proposals_target)
+            proposals_source=image_prob.new_full((), len(instance_probs[0])),
+            proposals_target=image_prob.new_full((), len(instance_probs[1])))
 
 
 def _mean(values: Tensor) -> Tensor:
-    """Average, 0 for none; connected to the graph in either case."""
+    """Average the values; none give 0, still in the graph."""
     return values.sum() / max(1, len(values))

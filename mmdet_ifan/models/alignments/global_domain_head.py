@@ -2,13 +2,12 @@
 
 ADDA (Tzeng et al., "Adversarial Discriminative Domain Adaptation", CVPR 2017)
 is a method for classification. In detection tables its name stands for its
-core: a single discriminator on what the last layer says of the whole image.
+core: a single discriminator on the last layer's features of the whole image.
 As for every method here, gradient reversal replaces its inverted labels and
 its second network.
 """
 from typing import Any
 
-import torch
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
@@ -49,11 +48,11 @@ class GlobalDomainHead(BaseAlignment):
 
     def loss(self, source: DomainFeatures,
              target: DomainFeatures) -> dict[str, Tensor]:
-        """Compute the mean over the images of each domain, added up.
+        """Add up the mean cross-entropies over each domain's images.
 
         Args:
-            source (DomainFeatures): The source images' taps.
-            target (DomainFeatures): The target images' taps.
+            source (DomainFeatures): Gives the source taps.
+            target (DomainFeatures): Gives the target taps.
 
         Returns:
             dict[str, Tensor]: ``loss`` and ``accuracy`` in percent.
@@ -66,5 +65,5 @@ class GlobalDomainHead(BaseAlignment):
             terms.append(domain_cross_entropy(logits, label).mean())
             outputs.append(logits.sigmoid())
         return dict(
-            loss=self.loss_weight * torch.stack(terms).sum(),
+            loss=self.loss_weight * (terms[0] + terms[1]),
             accuracy=balanced_accuracy(*outputs))

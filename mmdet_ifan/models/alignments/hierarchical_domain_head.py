@@ -2,7 +2,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
@@ -26,16 +25,16 @@ class HierarchicalDomainHead(BaseAlignment):
         L_{D_l} = E[D_l(\Phi_l(x_s))^2] + E[(1 - D_l(\Phi_l(x_t)))^2],
         \quad L_{img} = \sum_l \lambda_l L_{D_l}
 
-    The expectation runs over the valid positions of an image first, then over
-    the images. A position is valid if its whole cell lies in the image:
-    padding would tell the classifier the domain.
+    The mean runs over the valid positions of each image first, then over the
+    images. A position is valid if its whole cell lies in the image: padding
+    would tell the classifier the domain.
 
     Args:
-        in_channels (Sequence[int]): Channels of every backbone tap.
-        taps (Sequence[int], optional): Which of them to align, counted from
-            0 (paper, Table 4a). Defaults to None, all.
-        tap_weights (Sequence[float], optional): lambda_l of each aligned
-            tap. Defaults to None, 1.0 each.
+        in_channels (Sequence[int]): Channels of each backbone tap.
+        taps (Sequence[int], optional): Taps to align, counted from 0 (paper,
+            Table 4a). Defaults to None, all.
+        tap_weights (Sequence[float], optional): lambda_l of each aligned tap,
+            >= 0. Defaults to None, 1.0 each.
         hidden_channels (Sequence[int]): Hidden widths of the classifiers.
             Defaults to (256, 128).
         **kwargs: ``loss_weight`` and ``grl_weight`` of
@@ -43,10 +42,11 @@ class HierarchicalDomainHead(BaseAlignment):
 
     Raises:
         ValueError: If ``taps`` is empty, repeats a tap or names one that the
-            backbone does not have, or ``tap_weights`` is of another length or
-            holds anything but finite numbers >= 0.
+            backbone does not have, or if ``tap_weights`` has another length
+            or holds anything but finite numbers >= 0.
     """
-    #: Whether what it hands on is computed with its weights.
+    #: Whether, as a neck, it computes with its weights when the detector
+    #: predicts.
     predicts = False
 
     FROM_DETECTOR = dict(in_channels='tap_channels')
@@ -67,7 +67,7 @@ class HierarchicalDomainHead(BaseAlignment):
         if not self.taps:
             raise ValueError(
                 'taps names no tap to align. For a detector without the image '
-                "level take neck=dict(_delete_=True, type='LastTap').")
+                "level use neck=dict(_delete_=True, type='LastTap').")
         known = range(len(self.in_channels))
         if len(set(self.taps)) < len(self.taps) or any(
                 tap not in known for tap in self.taps):
@@ -93,8 +93,8 @@ class HierarchicalDomainHead(BaseAlignment):
         """Compute Eq. 2 for each aligned tap.
 
         Args:
-            source (DomainFeatures): The source images' taps.
-            target (DomainFeatures): The target images' taps.
+            source (DomainFeatures): Gives the source taps.
+            target (DomainFeatures): Gives the target taps.
 
         Returns:
             dict[str, Tensor]: For tap l, counted from 1 as in the paper,
@@ -112,8 +112,8 @@ class HierarchicalDomainHead(BaseAlignment):
                 outputs.append(output)
                 valids.append(valid)
             name = f'phi{tap + 1}'
-            losses[f'loss_{name}'] = self.loss_weight * weight * torch.stack(
-                terms).sum()
+            losses[f'loss_{name}'] = self.loss_weight * weight * (
+                terms[0] + terms[1])
             losses[f'accuracy_{name}'] = balanced_accuracy(
-                outputs[0], outputs[1], (valids[0], valids[1]))
+                outputs[0], outputs[1], valids)
         return losses

@@ -1,4 +1,4 @@
-"""An assigner that takes nothing in an ignored region for background."""
+"""An assigner that keeps ignored regions out of the background."""
 from typing import Any
 
 from mmdet.models.task_modules import AssignResult, MaxIoUAssigner
@@ -8,19 +8,19 @@ from mmengine.structures import InstanceData
 
 @TASK_UTILS.register_module()
 class RegionIgnoringAssigner(MaxIoUAssigner):
-    """Assign as mmdet's ``MaxIoUAssigner``, but spare ignored regions.
+    """Assign like mmdet's ``MaxIoUAssigner``, but spare ignored regions.
 
-    A proposal that would be background is neither positive nor negative if
-    more than ``ignore_iof_thr`` of it lies in one ignored box (a crowd, a
-    difficult object, a ``DontCare`` region). With the same threshold, the
-    stock class also takes away the positives of a true object that stands in
-    such a region, and ignores nothing in an image without true objects.
+    A background proposal becomes neither positive nor negative if more than
+    ``ignore_iof_thr`` of it lies in one ignored box (a crowd, a difficult
+    object, a ``DontCare`` region). With this threshold, the stock class also
+    drops the positives of a true object in such a region, and ignores nothing
+    in an image without true objects.
 
     Args:
         *args: Arguments of ``MaxIoUAssigner``.
-        ignore_iof_thr (float): Share of a proposal in an ignored box. Not
-            positive: ignored boxes are background. Defaults to 0.5.
-        **kwargs: Further arguments of ``MaxIoUAssigner``, but for
+        ignore_iof_thr (float): Share of a proposal in an ignored box, up to
+            1. With 0 or less, ignored boxes are background. Defaults to 0.5.
+        **kwargs: Further arguments of ``MaxIoUAssigner``, except
             ``ignore_wrt_candidates``.
     """
 
@@ -36,16 +36,17 @@ class RegionIgnoringAssigner(MaxIoUAssigner):
         """Assign proposals to true boxes.
 
         Args:
-            pred_instances (InstanceData): ``priors`` of shape (N, 4), in px.
+            pred_instances (InstanceData): ``priors`` of shape (N, 4), in
+                pixels.
             gt_instances (InstanceData): ``bboxes`` of shape (K, 4) and
                 ``labels`` of shape (K, ).
             gt_instances_ignore (InstanceData, optional): ``bboxes`` of shape
                 (M, 4). Defaults to None.
-            **kwargs: Not used, as in mmdet.
+            **kwargs: Unused, as in mmdet.
 
         Returns:
-            AssignResult: ``gt_inds`` of shape (N, ): -1 counts for nothing, 0
-            is background, i + 1 is true box i.
+            AssignResult: ``gt_inds`` of shape (N, ): -1 is ignored, 0 is
+            background, i + 1 is true box i.
         """
         result = super().assign(pred_instances, gt_instances)
         priors = pred_instances.priors

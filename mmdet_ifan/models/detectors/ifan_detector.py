@@ -28,31 +28,32 @@ SIDE = 64
 class IFANDetector(FasterRCNN):
     """A Faster R-CNN that learns domain-invariant features.
 
-    Training takes labelled source and unlabelled target images and adds to
-    the detection loss of source the loss of every launched alignment. Testing
-    runs exactly what Faster R-CNN runs. Backbone, RPN and RoI head have the
-    parameter names of mmdet's ``FasterRCNN``, so checkpoints go either way.
+    Training takes labelled source and unlabelled target images. The loss is
+    the detection loss on source plus every launched term. Testing runs exactly
+    what Faster R-CNN runs. Backbone, RPN and RoI head have the parameter names
+    of mmdet's ``FasterRCNN``, so each loads the other's checkpoints.
 
     Args:
-        neck (dict): Config of any neck. One that is itself an
+        neck (dict): Config of any neck. A neck that is itself an
             ``AdaptationTerm``, such as :class:`HierarchicalDomainNeck`, is
-            the alignment of the name ``image``.
-        alike_proposals (bool): Whether alignments see the RPN's first
-            proposals in both domains, as many as at test time. False gives
-            them, of source, those that the detection loss sampled: up to a
-            quarter positive, the true boxes among them, which tells the
-            domain by itself, but costs no second pooling. Defaults to False.
-        alignments (dict[str, dict], optional): Configs of the other
-            terms under the names that
-            :class:`mmdet_ifan.engine.LateLaunchHook` launches them by. They
-            may leave out what the detector knows, such as channels (see
-            :meth:`facts`). Defaults to None.
+            the term ``image``.
+        alike_proposals (bool): Whether terms see the RPN's first proposals in
+            both domains, as many as at test time. With False, their source
+            proposals are those that the detection loss sampled. This saves a
+            second pooling, but up to a quarter of them are positive, true
+            boxes among them, which by itself tells the domain. Defaults to
+            False.
+        alignments (dict[str, dict], optional): Configs of the other terms by
+            the names under which :class:`mmdet_ifan.engine.LateLaunchHook`
+            launches them. They may leave out what the detector knows, such as
+            channels (see :meth:`facts`). Defaults to None.
         **kwargs: Arguments of mmdet's ``FasterRCNN``.
 
     Raises:
-        TypeError: If something under ``alignments`` is no ``AdaptationTerm``.
-        ValueError: If a term is called ``image`` beside a neck that is one,
-            or the backbone does not give the taps that the neck expects.
+        TypeError: If something under ``alignments`` is no config of an
+            ``AdaptationTerm``.
+        ValueError: If a term cannot be built or has a name that it must not
+            have, or if the backbone has not the taps that the neck expects.
     """
 
     def __init__(self,
@@ -81,9 +82,9 @@ class IFANDetector(FasterRCNN):
             if 'loss' in name:
                 raise ValueError(
                     f'alignments.{name} needs another name: mmengine adds up '
-                    'all that has "loss" in its name, so it would take the '
-                    "alignment's counts for losses.")
-        # The image level first, wherever a child config has added it.
+                    'all that has "loss" in its name, so also what the term '
+                    'only logs.')
+        # The image level comes first, wherever a child config adds it.
         self.alignments = ModuleDict({
             name: self._build_alignment(name, cfg)
             for name, cfg in sorted(
@@ -93,13 +94,18 @@ class IFANDetector(FasterRCNN):
         if isinstance(self.neck, AdaptationTerm) and (
                 'image' in self.alignments):
             raise ValueError(
-                'The name image belongs to the alignment in the neck; give '
-                'the one under alignments another name.')
+                'The name image belongs to the alignment in the neck: '
+                'give alignments.image another name.')
 
     def _build_alignment(self, name: str, cfg: ConfigType) -> AdaptationTerm:
         """Build a term, with what its config leaves to the detector."""
-        term = MODELS.get(cfg['type']) if isinstance(
-            cfg.get('type'), str) else cfg.get('type')
+        if not isinstance(cfg, dict):
+            raise TypeError(
+                f'alignments.{name} must be a config of a term, but is '
+                f'{cfg!r}: to leave a term out, replace the whole dict by '
+                'alignments=dict(_delete_=True, ...).')
+        kind = cfg.get('type')
+        term = MODELS.get(kind) if isinstance(kind, str) else kind
         left_out = {
             argument: fact
             for argument, fact in getattr(term, 'FROM_DETECTOR', {}).items()
@@ -117,8 +123,8 @@ class IFANDetector(FasterRCNN):
             ) from error
         if not isinstance(alignment, AdaptationTerm):
             raise TypeError(
-                f'alignments.{name} is a {type(alignment).__name__}, '
-                'which is no AdaptationTerm.')
+                f'alignments.{name} is a {type(alignment).__name__}, which '
+                'is no AdaptationTerm: make it a subclass.')
         return alignment
 
     @torch.no_grad()
@@ -148,24 +154,28 @@ class IFANDetector(FasterRCNN):
 
     @property
     def all_alignments(self) -> dict[str, AdaptationTerm]:
-        """dict[str, AdaptationTerm]: The terms by name."""
+        """dict[str, AdaptationTerm]: The terms by name, ``image`` first."""
         in_neck = isinstance(self.neck, AdaptationTerm)
         image = {'image': self.neck} if in_neck else {}
         return {**image, **self.alignments}
 
     def loss(self, multi_batch_inputs: dict[str, Tensor],
              multi_batch_data_samples: dict[str, SampleList]) -> dict:
-        """Add the launched alignments to the detection loss (Eq. 7).
+        """Compute the detection loss and each launched term (iFAN, Eq. 7).
 
         Args:
             multi_batch_inputs (dict[str, Tensor]): Images of the branches
                 ``source`` and ``target``, each of shape (N, 3, H, W).
             multi_batch_data_samples (dict[str, list[DetDataSample]]): Their
-                data samples. Of ``target`` only the meta information is used.
+                data samples. Of ``target`` only the meta information is read.
 
         Returns:
-            dict: mmdet's detection losses and, as ``{name}/{key}``, what each
-            launched alignment returns.
+            dict: mmdet's detection losses and, as ``{name}/{key}``, the
+            values of each launched term.
+
+        Raises:
+            TypeError: See :meth:`AdaptationTerm.checked_loss`.
+            ValueError: See :meth:`AdaptationTerm.checked_loss`.
         """
         source, target = (
             DomainFeatures(self, multi_batch_inputs[branch],
@@ -184,7 +194,8 @@ class IFANDetector(FasterRCNN):
             source.proposals = sampled
         for name, alignment in launched.items():
             losses.update(
-                rename_loss_dict(f'{name}/', alignment.loss(source, target)))
+                rename_loss_dict(f'{name}/',
+                                 alignment.checked_loss(source, target)))
         return losses
 
     def _detection_loss(
@@ -193,8 +204,8 @@ class IFANDetector(FasterRCNN):
         """Compute Faster R-CNN's loss.
 
         Returns:
-            tuple: The losses; the proposals that were sampled for them; and
-            the RPN's first boxes, as many as at test time, (K, 4) per image.
+            tuple: The losses; the proposals sampled for them; and the RPN's
+            first boxes, as many as at test time, (K, 4) per image.
         """
         rpn_losses, proposals = self.rpn_head.loss_and_predict(
             source.feats,
@@ -248,10 +259,10 @@ def _at_least_float(tensors: Any) -> Any:
 
 
 def _without_categories(data_samples: SampleList) -> SampleList:
-    """Copy the samples with every box labelled 0: the RPN's one class."""
+    """Copy the samples, with every label 0 as the RPN's one class."""
     copies = []
     for sample in data_samples:
-        # A clone shares what it holds, so the boxes need one of their own.
+        # A clone of the sample shares its instances: clone these, too.
         copy, instances = sample.clone(), sample.gt_instances.clone()
         instances.labels = torch.zeros_like(instances.labels)
         copy.gt_instances = instances

@@ -1,4 +1,4 @@
-"""Building blocks that several alignments share."""
+"""Building blocks that alignments share."""
 from .domain_classifier import (
     SOURCE,
     TARGET,

@@ -1,4 +1,4 @@
-"""The domain classifier of every alignment (iFAN, Eq. 2, 4 and 5)."""
+"""The domain classifier of iFAN's image and instance level (Eq. 2, 4, 5)."""
 from collections.abc import Sequence
 
 import torch
@@ -9,10 +9,10 @@ SOURCE, TARGET = 0.0, 1.0
 
 
 class DomainClassifier(nn.Module):
-    """Fully convolutional classifier: three 1x1 convolutions, then a sigmoid.
+    """Classify each position by three 1x1 convolutions and a sigmoid.
 
-    The widths follow Strong-Weak alignment (Saito et al., CVPR 2019), which
-    iFAN's experiments follow: in -> 256 -> 128 -> out, ReLU between.
+    The widths are those of Strong-Weak (Saito et al., CVPR 2019), which iFAN
+    follows: in -> 256 -> 128 -> out, with ReLU between.
 
     Args:
         in_channels (int): Channels of the input.
@@ -35,47 +35,47 @@ class DomainClassifier(nn.Module):
             *layers, nn.Conv2d(widths[-1], out_channels, 1))
 
     def hidden(self, x: Tensor) -> Tensor:
-        """Give the last hidden layer, (N, hidden_channels[-1], H, W)."""
+        """Compute the last hidden layer, (N, hidden_channels[-1], H, W)."""
         return self.layers[:-1](x)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Tell how much each position looks like the target domain.
+        """Score how much each position looks like target.
 
         Args:
             x (Tensor): Features of shape (N, in_channels, H, W).
 
         Returns:
-            Tensor: Values in (0, 1), of shape (N, out_channels, H, W), in
-            float32: 0 stands for source, 1 for target.
+            Tensor: Float32 of shape (N, out_channels, H, W), in [0, 1]: 0
+            stands for source, 1 for target.
         """
         return self.layers(x).float().sigmoid()
 
 
 def balanced_accuracy(source: Tensor,
                       target: Tensor,
-                      valid: tuple[Tensor, Tensor] | None = None) -> Tensor:
-    """Mean of the shares of source and target positions told right.
+                      valid: Sequence[Tensor] | None = None) -> Tensor:
+    """Average the shares of source and target outputs that are right.
 
     Args:
-        source (Tensor): Classifier outputs on source, any shape.
-        target (Tensor): Classifier outputs on target, any shape.
-        valid (tuple[Tensor, Tensor], optional): Booleans of the same shapes,
-            at least one of each true: what counts. Defaults to None, all.
+        source (Tensor): Outputs in [0, 1] on source, of any shape.
+        target (Tensor): Outputs in [0, 1] on target, of any shape.
+        valid (Sequence[Tensor], optional): Of source and of target, booleans
+            of the same shape that mark what counts, at least one each.
+            Defaults to None: all count.
 
     Returns:
-        Tensor: A scalar in percent without gradient; 50 is chance, which is
-        what the detector wants. A domain without a position counts as 50.
+        Tensor: A scalar in percent, without gradient. 50 is chance, which is
+        what the detector wants. A domain without outputs counts as 50.
     """
     with torch.no_grad():
-        shares = [(outputs < .5) if domain == SOURCE else (outputs >= .5)
-                  for outputs, domain in ((source, SOURCE), (target, TARGET))]
+        right = (source < .5, target >= .5)
         if valid is not None:
             # Picking the valid ones would wait for the device.
-            right = [(share & mask).sum() / mask.sum()
-                     for share, mask in zip(shares, valid, strict=True)]
+            shares = [(hit & mask).sum() / mask.sum()
+                      for hit, mask in zip(right, valid, strict=True)]
         else:
-            right = [
-                share.float().mean() if share.numel() else source.new_full(
-                    (), .5) for share in shares
+            shares = [
+                hit.float().mean() if hit.numel() else source.new_tensor(.5)
+                for hit in right
             ]
-        return 50. * (right[0] + right[1])
+        return 50. * (shares[0] + shares[1])

@@ -20,16 +20,15 @@ class _Reverse(Function):
 
 
 class GradientReversal(nn.Module):
-    """Identity forward, gradient times ``-weight`` backward.
+    """Pass features on; multiply their gradient by ``-weight``.
 
-    It turns the minimisation of a discriminator's loss into its maximisation
-    for whatever lies before it: the min-max of iFAN's Eq. 7 in one backward
-    pass.
+    Whatever lies before it maximises the loss that the discriminator behind it
+    minimises: the min-max of iFAN's Eq. 7 in one backward pass.
 
     Args:
-        weight (float): Reversal weight, >= 0. It scales only what flows back
-            into the detector, never the discriminator's own step.
-            Defaults to 1.0.
+        weight (float): Reversal weight, >= 0. It scales only the gradient
+            that flows back into the detector, never the discriminator's own
+            step. Defaults to 1.0.
 
     Raises:
         ValueError: If ``weight`` is no finite number >= 0.
@@ -37,7 +36,7 @@ class GradientReversal(nn.Module):
 
     def __init__(self, weight: float = 1.0) -> None:
         super().__init__()
-        # A negative one would train the detector to help the discriminator.
+        # A negative weight would train the detector to help the discriminator.
         check_weight('The reversal weight grl_weight', weight)
         self.weight = weight
 

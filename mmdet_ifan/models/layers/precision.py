@@ -1,4 +1,4 @@
-"""What must not be computed in half precision."""
+"""A cast for numbers that half precision would spoil."""
 import torch
 from torch import Tensor
 
@@ -10,6 +10,6 @@ def at_least_float(values: Tensor) -> Tensor:
         values (Tensor): Floating-point numbers.
 
     Returns:
-        Tensor: The same in float32, or as they are in float32 or float64.
+        Tensor: The same in float32; float32 and float64 stay as they are.
     """
     return values.to(torch.promote_types(values.dtype, torch.float32))

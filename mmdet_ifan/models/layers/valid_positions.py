@@ -1,4 +1,4 @@
-"""Positions of a feature map that show image, not padding."""
+"""Positions of a feature map that show the image, not padding."""
 from collections.abc import Sequence
 
 import torch
@@ -11,25 +11,24 @@ def valid_positions(output: Tensor, img_shapes: Sequence[tuple[int, int]],
                     batch_shape: tuple[int, int]) -> Tensor:
     """Mark the positions whose whole cell lies in the image.
 
-    Where the padded size is no multiple of the stride, the last one may show
-    up to a cell of padding.
+    If the padded size is no multiple of the stride, the last position may
+    show up to a cell of padding.
 
     Args:
         output (Tensor): Maps of shape (N, H, W).
-        img_shapes (Sequence[tuple[int, int]]): Height and width in pixels of
-            each of the N images without padding.
-        batch_shape (tuple[int, int]): Height and width in pixels of the
-            padded batch.
+        img_shapes (Sequence[tuple[int, int]]): Height and width of each of
+            the N images without padding, in pixels.
+        batch_shape (tuple[int, int]): Height and width of the padded batch,
+            in pixels.
 
     Returns:
-        Tensor: Booleans of shape (N, H, W); at least one position of each
-        image is marked.
+        Tensor: Booleans of shape (N, H, W), at least one of each image true.
     """
     bounds = [[
         max(1, int(size * length / padded)) for size, length, padded in zip(
             shape, output.shape[1:], batch_shape, strict=True)
     ] for shape in img_shapes]
-    # Sent to a device as a tensor, the bounds would be waited for.
+    # Sending the bounds to a device as a tensor would wait for it.
     in_rows, in_columns = (
         torch.stack([
             torch.arange(length, device=output.device) < bound[axis]
@@ -44,14 +43,14 @@ def mean_of_valid(values: Tensor, valid: Tensor) -> Tensor:
     Args:
         values (Tensor): Maps of shape (N, H, W) or (N, C, H, W).
         valid (Tensor): Booleans of shape (N, H, W), at least one of each
-            image.
+            image true.
 
     Returns:
-        Tensor: Of shape (N, ) or (N, C), in the type of the values.
+        Tensor: Of shape (N, ) or (N, C), in the dtype of the values.
     """
     counts = valid.sum(dim=(1, 2))
     if values.dim() == 4:
         valid, counts = valid[:, None], counts[:, None]
-    # Added up in half precision, a large map would overflow.
+    # A large map's sum would overflow half precision.
     total = (at_least_float(values) * valid).sum(dim=(-2, -1))
     return (total / counts).to(values.dtype)

@@ -1,4 +1,4 @@
-"""Weights of losses and gradients, as a config gives them."""
+"""A check of the weights that a config gives."""
 import math
 from typing import Any
 
@@ -7,13 +7,13 @@ def check_weight(name: str, weight: Any) -> None:
     """Raise unless a weight is a finite number >= 0.
 
     Args:
-        name (str): What the weight is, to begin the sentence with.
+        name (str): Subject of the error message.
         weight (float): The weight.
 
     Raises:
-        ValueError: If it is anything else.
+        ValueError: If it is not.
     """
     if isinstance(weight, bool) or not isinstance(
             weight, (int, float)) or not 0 <= weight < math.inf:
-        raise ValueError(f'{name} must not be negative but a finite number, '
-                         f'but got {weight!r}.')
+        raise ValueError(
+            f'{name} must be a finite number >= 0, but got {weight!r}.')

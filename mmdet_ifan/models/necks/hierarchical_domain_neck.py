@@ -1,4 +1,4 @@
-"""The image level in the neck's place, as the paper's detectors have it."""
+"""The image level in the neck's place, as in the paper's configs."""
 from collections.abc import Sequence
 
 from mmdet.registry import MODELS
@@ -9,25 +9,25 @@ from ..alignments import HierarchicalDomainHead
 
 @MODELS.register_module()
 class HierarchicalDomainNeck(HierarchicalDomainHead):
-    """Hand the last tap on to RPN and RoI head and, in training, align all.
+    """Pass on the last tap and, in training, align the taps.
 
-    It is the alignment of the name ``image``. With another neck, such as an
-    FPN, :class:`HierarchicalDomainHead` stands among the ``alignments``.
+    The detector calls this term ``image``. With another neck, such as an FPN,
+    put a :class:`HierarchicalDomainHead` among the ``alignments`` instead.
 
     Args:
-        *args: See :class:`HierarchicalDomainHead`.
-        **kwargs: See there.
+        *args: Arguments of :class:`HierarchicalDomainHead`.
+        **kwargs: The same.
     """
 
     def forward(self, taps: Sequence[Tensor]) -> tuple[Tensor]:
-        """Pass the last tap on.
+        """Pass on the last tap.
 
         Args:
             taps (Sequence[Tensor]): Backbone outputs, the l-th of shape
                 (N, in_channels[l], H_l, W_l).
 
         Returns:
-            tuple[Tensor]: The last tap alone.
+            tuple[Tensor]: The last tap.
 
         Raises:
             ValueError: If their number or channels differ from

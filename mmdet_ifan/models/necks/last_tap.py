@@ -1,4 +1,4 @@
-"""A neck for backbones whose last tap alone is worked on."""
+"""A neck for methods without an image level."""
 from collections.abc import Sequence
 
 from mmdet.registry import MODELS
@@ -8,16 +8,16 @@ from torch import Tensor
 
 @MODELS.register_module()
 class LastTap(BaseModule):
-    """Hand the last tap on; for methods without an image level in the neck."""
+    """Pass on the last tap alone."""
 
     def forward(self, taps: Sequence[Tensor]) -> tuple[Tensor]:
-        """Pass the last tap on.
+        """Pass on the last tap.
 
         Args:
             taps (Sequence[Tensor]): Backbone outputs, the l-th of shape
                 (N, C_l, H_l, W_l).
 
         Returns:
-            tuple[Tensor]: The last one alone.
+            tuple[Tensor]: The last tap.
         """
         return (taps[-1], )

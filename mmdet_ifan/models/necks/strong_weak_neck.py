@@ -24,7 +24,7 @@ from .hierarchical_domain_neck import HierarchicalDomainNeck
 
 
 class FeatsWithContext(tuple):
-    """Feature maps for RPN and RoI head, and each image's context.
+    """Feature maps for RPN and RoI head, with each image's context.
 
     Attributes:
         context (Tensor): Vectors of shape (N, C).
@@ -33,10 +33,10 @@ class FeatsWithContext(tuple):
 
 
 class _BatchNorm(nn.BatchNorm2d):
-    """Batch normalisation that also takes a single position.
+    """Batch normalisation that accepts a single position.
 
-    It has no variance, and PyTorch refuses it: the running statistics stand
-    in, as in testing.
+    One position has no variance, and PyTorch refuses it. The running
+    statistics are used instead, as in testing.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -49,17 +49,17 @@ class _BatchNorm(nn.BatchNorm2d):
 
 
 class _Conv(nn.Conv2d):
-    """Convolution in single precision, also where all else is in half.
+    """Convolution in single precision, whatever the precision around it.
 
-    On maps as small as these, a position or two wide, oneDNN's 3x3
-    convolution of stride 2 in bfloat16 reads memory that nobody wrote: on
-    CPUs with AVX-512 in its weight gradient, with AMX already in its result.
+    On maps one or two positions wide, oneDNN's 3x3 convolution of stride 2 in
+    bfloat16 reads uninitialised memory: with AVX-512 for its weight gradient,
+    with AMX already for its result.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve maps of shape (N, C, H, W), into the weight's type."""
         with torch.autocast(x.device.type, enabled=False):
-            # Normalised next, it has no bias.
+            # The normalisation that follows has the bias.
             maps = self._conv_forward(
                 at_least_float(x), at_least_float(self.weight), None)
         return maps.to(self.weight.dtype)
@@ -69,25 +69,25 @@ class _Conv(nn.Conv2d):
 class StrongWeakNeck(HierarchicalDomainNeck):
     r"""Strong local and weak global alignment, and the context of both.
 
-    Local: least squares at each position of a low tap, as the image level of
-    iFAN has it for every tap (the paper's Eq. 2 and 3, halved). Global: the
-    focal loss of a classifier of whole images on the last tap, which forgets
-    those that are told apart easily (Eq. 4 and 5, halved as well).
+    Local: least squares at each position of a low tap, as in iFAN's image
+    level (the paper's Eq. 2 and 3, halved). Global: the focal loss of a
+    classifier of whole images on the last tap, which plays down images that
+    are easy to tell apart (Eq. 4 and 5, halved as well).
 
-    A hidden layer of either classifier, averaged over the image, is handed to
-    the RoI head as context, also at test time: see
-    :class:`mmdet_ifan.models.ContextRoIHead`. Nothing flows back from there
-    into the backbone. The average is that of the batch as it was padded, so
-    that images of different sizes belong into batches of one.
+    The RoI head receives a hidden layer of either classifier, averaged over
+    the image, as context, also at test time: see
+    :class:`mmdet_ifan.models.ContextRoIHead`. No gradient flows from the
+    context into the backbone. The average includes padding, so use batches of
+    one for images of different sizes.
 
     Args:
-        in_channels (Sequence[int]): Channels of every backbone tap.
+        in_channels (Sequence[int]): Channels of each backbone tap.
         local_tap (int): Tap of the local alignment, counted from 0.
             Defaults to 1: pool3 of VGG-16, where the paper has conv3_3.
-        gamma (float): Focus of the focal loss. Defaults to 5.0.
-        loss_weight (float): Weight of the term. The paper's trade-off of 0.1
-            is in its code a weight of the whole term, and of SIM10K alone:
-            give 0.1 there. Defaults to 1.0.
+        gamma (float): Focus of the focal loss, >= 0. Defaults to 5.0.
+        loss_weight (float): Weight of the term, >= 0. The paper's trade-off
+            of 0.1 is, in its code, a weight of the whole term for SIM10K
+            only: set 0.1 there. Defaults to 1.0.
         **kwargs: ``grl_weight`` of :class:`BaseAlignment`, 1.0 also in the
             paper's code, and ``hidden_channels`` of
             :class:`HierarchicalDomainNeck`.
@@ -126,7 +126,7 @@ class StrongWeakNeck(HierarchicalDomainNeck):
             nn.Dropout(), nn.Linear(self.CONTEXT_CHANNELS, 1))
 
     def forward(self, taps: Sequence[Tensor]) -> FeatsWithContext:
-        """Pass the last tap on, with the context of both classifiers.
+        """Pass on the last tap, with the context of both classifiers.
 
         Args:
             taps (Sequence[Tensor]): Backbone outputs, the l-th of shape
@@ -148,13 +148,13 @@ class StrongWeakNeck(HierarchicalDomainNeck):
         """Compute both alignments.
 
         Args:
-            source (DomainFeatures): The source images' taps.
-            target (DomainFeatures): The target images' taps.
+            source (DomainFeatures): Gives the source taps.
+            target (DomainFeatures): Gives the target taps.
 
         Returns:
-            dict[str, Tensor]: What :class:`HierarchicalDomainNeck` gives of
-            the local tap; ``loss_global`` and ``accuracy_global`` (in
-            percent).
+            dict[str, Tensor]: ``loss_phi{l}`` and ``accuracy_phi{l}`` of the
+            local tap l, counted from 1; ``loss_global`` and
+            ``accuracy_global``. Accuracies are in percent.
         """
         losses = super().loss(source, target)
         terms, outputs = [], []
@@ -162,10 +162,8 @@ class StrongWeakNeck(HierarchicalDomainNeck):
             maps = self.global_trunk(self.reverse(domain.taps[-1]))
             valid = domain.valid_positions(maps[:, 0])
             logits = self.global_classifier(mean_of_valid(maps, valid))
-            terms.append(
-                domain_focal_loss(logits, label, self.gamma).mean())
+            terms.append(domain_focal_loss(logits, label, self.gamma).mean())
             outputs.append(logits.sigmoid())
-        losses['loss_global'] = self.loss_weight * 0.5 * torch.stack(
-            terms).sum()
+        losses['loss_global'] = self.loss_weight * 0.5 * (terms[0] + terms[1])
         losses['accuracy_global'] = balanced_accuracy(*outputs)
         return losses

@@ -10,11 +10,11 @@ from ..necks.strong_weak_neck import FeatsWithContext
 
 @MODELS.register_module()
 class ContextBBoxHead(Shared2FCBBoxHead):
-    """Two shared layers, then class and box from RoI and context together.
+    """Classify and refine a RoI by its own vector and the image's context.
 
-    A linear layer on the two vectors joined is the sum of one on each. Kept
-    apart, the RoI's have the names and shapes of mmdet's, so that a plain
-    detector's checkpoint is a start for this one.
+    A linear layer on two joined vectors equals the sum of one layer on each.
+    Kept apart, the RoI's layers have mmdet's names and shapes, so this head
+    can start from a plain detector's checkpoint.
 
     Args:
         context_channels (int): Length of an image's context.
@@ -26,7 +26,7 @@ class ContextBBoxHead(Shared2FCBBoxHead):
         self.context_cls, self.context_reg = (
             nn.Linear(context_channels, layer.out_features, bias=False)
             for layer in (self.fc_cls, self.fc_reg))
-        # As mmdet initialises the layers beside them.
+        # As mmdet initialises fc_cls and fc_reg.
         nn.init.normal_(self.context_cls.weight, std=0.01)
         nn.init.normal_(self.context_reg.weight, std=0.001)
 
@@ -56,20 +56,19 @@ class ContextRoIHead(StandardRoIHead):
         """Pool, score and refine, in training and testing.
 
         Args:
-            x (FeatsWithContext): What the neck gives.
+            x (FeatsWithContext): Output of the neck.
             rois (Tensor): Image index and box of shape (K, 5), in pixels.
 
         Returns:
             dict[str, Tensor]: ``cls_score``, ``bbox_pred``, ``bbox_feats``.
 
         Raises:
-            TypeError: If the neck gives no context.
+            TypeError: If the neck computes no context.
         """
         if not hasattr(x, 'context'):
             raise TypeError(
-                'A ContextRoIHead needs the context that a StrongWeakNeck '
-                "gives: set model.neck.type='StrongWeakNeck', or take a "
-                'StandardRoIHead.')
+                'A ContextRoIHead needs the context of a StrongWeakNeck: set '
+                "model.neck.type='StrongWeakNeck', or use a StandardRoIHead.")
         bbox_feats = self.bbox_roi_extractor(x, rois)
         cls_score, bbox_pred = self.bbox_head(bbox_feats,
                                               x.context[rois[:, 0].long()])

@@ -1,26 +1,57 @@
-"""Boxes of Cityscapes' instance maps."""
+"""Read the instance maps of Cityscapes and find the boxes in them."""
 
+from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from cityscapesscripts.helpers.labels import id2label, labels
+
+from .images import image_size
+from .records import LeftOut, damaged_labels, missing_labels
 
 #: person, rider, car, truck, bus, train, motorcycle, bicycle.
 CATEGORIES = {label.id: label.name for label in labels
               if label.hasInstances and not label.ignoreInEval}
 
 
-def boxes_from_instances(instances: np.ndarray) -> list[dict[str, Any]]:
-    """Find every instance's box in one pass over the image.
-
-    The image is cut into horizontal runs of one code; what follows touches
-    only the runs of objects, a few thousand instead of two million pixels
-    for each object in turn.
+def read_instances(path: Path) -> np.ndarray:
+    """Read an instance map.
 
     Args:
-        instances (np.ndarray): Cityscapes' instance map of shape (H, W):
-            label id * 1000 + number, or the label id alone where the
-            annotators could not tell a group's members apart.
+        path (Path): A file of gtFine.
+
+    Returns:
+        np.ndarray: Label id * 1000 + number of each pixel, or the label id
+        alone, of shape (H, W).
+
+    Raises:
+        LeftOut: If the file is missing or damaged.
+    """
+    if not path.exists():
+        raise missing_labels(path)
+    try:
+        # OpenCV reads a file that is cut short without complaint.
+        image_size(path)
+        instances = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    except LeftOut:
+        instances = None
+    if instances is None or instances.ndim != 2:
+        raise damaged_labels(path, 'is not a readable instance map')
+    return instances
+
+
+def boxes_from_instances(instances: np.ndarray) -> list[dict[str, Any]]:
+    """Find the box of every instance in one pass over the image.
+
+    The image is cut into horizontal runs of one code. Only the runs of
+    objects are processed further: a few thousand instead of two million
+    pixels for each object.
+
+    Args:
+        instances (np.ndarray): Instance map of shape (H, W): label id * 1000
+            + number, or the label id alone for a group whose members the
+            annotators could not separate.
 
     Returns:
         list[dict[str, Any]]: In the order of the codes, 'category_id' (the
@@ -37,7 +68,7 @@ def boxes_from_instances(instances: np.ndarray) -> list[dict[str, Any]]:
     firsts = np.flatnonzero(np.diff(codes, prepend=-1))
     if not len(firsts):
         return []
-    # Runs of one code are still in the order of their rows.
+    # The runs of one code are still sorted by row.
     tops, bottoms = rows[firsts], rows[np.append(firsts[1:], len(rows)) - 1]
     x1 = np.minimum.reduceat(lefts, firsts)
     widths = np.maximum.reduceat(rights, firsts) - x1
@@ -51,7 +82,7 @@ def boxes_from_instances(instances: np.ndarray) -> list[dict[str, Any]]:
 
 
 def _runs(instances: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Horizontal runs of objects: code, row, first and past-last column."""
+    """Find runs of objects: code, row, first and past-the-end column."""
     height, width = instances.shape
     starts_run = np.ones((height, width), dtype=bool)
     np.not_equal(instances[:, 1:], instances[:, :-1], out=starts_run[:, 1:])
@@ -71,5 +102,5 @@ def _runs(instances: np.ndarray) -> tuple[np.ndarray, ...]:
 
 
 def _label_id(code: int) -> int:
-    """Label id of an instance map's code."""
+    """Give the label id of an instance map's code."""
     return code // 1000 if code >= 1000 else code

@@ -1,4 +1,4 @@
-"""The methods that iFAN is compared with, against loops and their papers."""
+"""The baselines of iFAN, against loops and their papers."""
 import copy
 import math
 
@@ -19,10 +19,10 @@ from mmdet_ifan.models import (
 )
 from mmdet_ifan.models.layers import domain_focal_loss
 
-#: Of each domain the padded shape and the images' own.
+#: Padded shape of each domain, and its images' own shapes.
 SOURCE = ((32, 64), [(32, 64), (16, 32)])
 TARGET = ((32, 48), [(32, 48), (24, 16), (32, 32)])
-#: Of the taps. The last two are equally wide: only the numbers tell them.
+#: The last two taps have one width, so only their numbers tell them apart.
 CHANNELS, STRIDES = (4, 6, 6), (4, 8, 16)
 
 
@@ -35,7 +35,7 @@ def inside(tap: Tensor, batch_shape: tuple[int, int],
 
 
 def cross_entropy(logit: Tensor, domain: int) -> float:
-    """Write the cross-entropy as in a textbook."""
+    """Compute the cross-entropy as a textbook has it."""
     prob = 1 / (1 + math.exp(-logit.item()))
     return -math.log(prob if domain else 1 - prob)
 
@@ -144,8 +144,7 @@ def test_focal_loss_is_finite_where_sigmoid_saturates(logit):
 
 def test_strong_weak_is_half_least_squares_and_half_focal(
         make_domain, spread):
-    """Of what shows image: of the trunk's 128-pixel cells, some are padding.
-    """
+    """Over what shows the image: some of the 128-pixel cells are padding."""
     neck = StrongWeakNeck(CHANNELS).eval()
     spread(neck)
     shapes = (((256, 512), [(256, 512), (128, 256)]),
@@ -185,7 +184,7 @@ def test_strong_weak_is_half_least_squares_and_half_focal(
 
 
 def test_defaults_of_strong_weak_are_its_codes():
-    """But for SIM10K, where the code weighs the whole term by 0.1."""
+    """Except for SIM10K, where the code weighs the whole term by 0.1."""
     neck = StrongWeakNeck(CHANNELS)
     assert (neck.loss_weight, neck.reverse.weight) == (1., 1.)
     assert (neck.taps, neck.tap_weights, neck.gamma) == ((1, ), (.5, ), 5.)
@@ -226,7 +225,7 @@ def test_strong_weaks_global_term_takes_features_of_any_scale(
     (loss, gradient), (other_loss, other_gradient) = results
     torch.testing.assert_close(other_loss, loss, rtol=5e-3, atol=0)
     assert gradient.any()
-    # But for the little number that is added to the variance.
+    # Up to the epsilon that is added to the variance.
     assert (other_gradient - gradient).norm() < .2 * gradient.norm()
 
 
@@ -253,20 +252,21 @@ def strong_weak(cfg: ConfigDict) -> None:
         type='ContextBBoxHead', context_channels=256)
 
 
-RIVALS = dict(da_faster=da_faster, adda=adda, image=strong_weak)
+BASELINES = dict(da_faster=da_faster, adda=adda, image=strong_weak)
 
 
-@pytest.fixture(params=RIVALS)
-def rival(request, tiny_cfg) -> tuple[str, IFANDetector]:
-    RIVALS[request.param](tiny_cfg)
+@pytest.fixture(params=BASELINES)
+def baseline(request, tiny_cfg) -> tuple[str, IFANDetector]:
+    BASELINES[request.param](tiny_cfg)
     detector = MODELS.build(tiny_cfg).train()
     detector.init_weights()
     nn.init.normal_(detector.roi_head.bbox_head.fc_cls.weight, std=.3)
     return request.param, detector
 
 
-def test_rival_is_the_only_alignment_and_trains_everything(rival, make_batch):
-    name, detector = rival
+def test_baseline_is_the_only_alignment_and_trains_everything(
+        baseline, make_batch):
+    name, detector = baseline
     assert list(detector.all_alignments) == [name]
     losses = detector.loss(*make_batch())
     assert any(key.startswith(f'{name}/') for key in losses)
@@ -278,7 +278,7 @@ def test_rival_is_the_only_alignment_and_trains_everything(rival, make_batch):
 
 
 class Operations(TorchDispatchMode):
-    """Names of the operations that run inside."""
+    """Collect the names of the operations that run inside."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -286,17 +286,17 @@ class Operations(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         name = func.overloadpacket.__name__
-        # An index of booleans counts them; one on the host is sent over.
+        # Indexing by booleans counts them; a host index is sent over.
         if name == 'index':
             name += ''.join(f' by {x.dtype}' for x in args[1] if x is not None)
         self.names.add(name)
         return func(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize('name', [*RIVALS, 'ifan'])
+@pytest.mark.parametrize('name', [*BASELINES, 'ifan'])
 def test_alignment_never_waits_for_the_device(tiny_cfg, make_batch, name):
-    """Once proposals and objects, which are mmdet's, are there."""
-    RIVALS.get(name, lambda cfg: None)(tiny_cfg)
+    """Apart from mmdet's own proposals and objects."""
+    BASELINES.get(name, lambda cfg: None)(tiny_cfg)
     detector = MODELS.build(tiny_cfg).train()
     operations = Operations()
     for alignment in detector.all_alignments.values():
@@ -319,9 +319,9 @@ def test_alignment_never_waits_for_the_device(tiny_cfg, make_batch, name):
         'lift_fresh'}
 
 
-def test_rival_reverses_its_gradient(rival, make_batch):
-    """The detector climbs what the classifiers descend, by the weight."""
-    name, detector = rival
+def test_baseline_reverses_its_gradient(baseline, make_batch):
+    """The detector climbs what the classifiers descend, times the weight."""
+    name, detector = baseline
     alignment = detector.all_alignments[name]
     alignment.eval()
     detector.roi_head.eval()
@@ -343,7 +343,7 @@ def test_rival_reverses_its_gradient(rival, make_batch):
     assert not grads[0.][0].any()
     assert grads[1.][0].any()
     torch.testing.assert_close(2 * grads[1.][0], grads[2.][0])
-    # The classifier's own step does not know the weight.
+    # The classifier's own step does not depend on the weight.
     torch.testing.assert_close(grads[1.][1], grads[2.][1])
 
 
@@ -370,7 +370,7 @@ def test_strong_weak_hands_context_to_the_box_head(tiny_cfg, make_batch):
             torch.testing.assert_close(output, joined @ weight.T + fc.bias)
         results = detector.predict(inputs['source'], samples['source'])
     assert len(results) == 2
-    # A plain detector's checkpoint is a start: nothing of it is left over.
+    # A plain detector's checkpoint can start it: every key is used.
     stock_cfg.type = 'FasterRCNN'
     for key in ('neck', 'alignments', 'data_preprocessor'):
         stock_cfg.pop(key)
@@ -381,7 +381,7 @@ def test_strong_weak_hands_context_to_the_box_head(tiny_cfg, make_batch):
 
 
 def test_each_image_has_its_own_context(tiny_cfg, make_batch):
-    """In any order of the proposals, and averaged over the whole batch."""
+    """In any order of the proposals; padding is averaged in."""
     strong_weak(tiny_cfg)
     detector = MODELS.build(tiny_cfg).eval()
     rois = torch.tensor([[1., 0, 0, 40, 40], [0., 8, 8, 60, 50],
@@ -432,7 +432,7 @@ def test_single_precision_changes_no_convolution(shape):
 
 
 class Convolutions(TorchDispatchMode):
-    """Kernel and type of the convolutions that run inside, and backwards."""
+    """Collect kernel and dtype of all convolutions, forward and backward."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -449,7 +449,7 @@ class Convolutions(TorchDispatchMode):
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize('mixed', [True, False])
 def test_trunk_convolves_in_single_precision(make_domain, dtype, mixed):
-    """In half, oneDNN's result may be anything: it depends on the CPU."""
+    """In half precision, oneDNN's result depends on the CPU."""
     neck = StrongWeakNeck(CHANNELS)
     if not mixed:
         neck.to(dtype)
