@@ -22,6 +22,7 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+import mmdet_ifan.patch_mmengine  # noqa: F401  # As every tool does.
 from mmdet_ifan.models import DomainClassifier, DomainFeatures
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -204,4 +204,4 @@ def test_tool_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
         runpy.run_path(str(ROOT / 'tools/bench.py'), run_name='__main__')
     assert stop.value.code == 0
     assert json.loads(out.read_text()) == {'machine': dict(device='kept')}
-    assert f'The figures are in {out}.' in capsys.readouterr().out
+    assert f'The measurements are in {out}.' in capsys.readouterr().out

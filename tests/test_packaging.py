@@ -125,7 +125,7 @@ def test_import_adds_nothing_but_itself():
     (['train.py', 'no/config.py'], 'no/config.py'),
     (['train.py', CONFIGS[0], '--resume', 'no.pth'], 'no.pth'),
     (['test.py', CONFIGS[0], 'no.pth'], 'no.pth'),
-    (['test.py', CONFIGS[0], 'no.pth', '--out', 'a.pkl'], 'a.pkl'),
+    (['test.py', CONFIGS[0], CONFIGS[0], '--out', 'a.pkl'], 'a.pkl'),
     (['doctor.py', 'no/config.py'], 'no/config.py'),
     (['browse_pairs.py', 'no/config.py', '--out', 'a'], 'no/config.py'),
     (['browse_pairs.py', CONFIGS[0], '--out', 'a', '-n', '0'], '-n'),
@@ -139,7 +139,7 @@ def test_import_adds_nothing_but_itself():
       '--out', 'a'], 'x names two checkpoints'),
     (['analysis/curves.py', IMAGES, '--out', 'a.png'], 'docs/images'),
     # Folders that hold something.
-    (['export.py', CONFIGS[0], 'no.pth', '--out', IMAGES], 'docs/images'),
+    (['export.py', CONFIGS[0], CONFIGS[0], '--out', IMAGES], 'docs/images'),
     (['browse_pairs.py', CONFIGS[0], '--out', IMAGES], 'docs/images'),
 ])
 def test_missing_file_is_named(arguments, named):
@@ -148,7 +148,7 @@ def test_missing_file_is_named(arguments, named):
         [sys.executable, ROOT / 'tools' / script, *rest],
         capture_output=True,
         text=True)
-    assert result.returncode != 0
+    assert result.returncode == 2
     assert 'Traceback' not in result.stderr
     assert 'error: ' in result.stderr and named in result.stderr
 

@@ -18,6 +18,8 @@ from mmdet_ifan.engine import PreflightHook, checked_runner
 from mmdet_ifan.utils.errors import DataError
 
 ROOT = Path(__file__).resolve().parents[1]
+#: What the config of every run imports.
+OURS = ['mmdet_ifan', 'mmdet_ifan.patch_mmengine']
 
 
 @pytest.fixture
@@ -69,11 +71,11 @@ def test_latest_in_the_work_folder(apply_options, tmp_path, note, files,
 
 
 @pytest.mark.parametrize(('imports', 'expected'), [
-    (dict(imports=['mmdet_ifan', 'json']), ['mmdet_ifan', 'json']),
+    (dict(imports=['mmdet_ifan', 'json']), [*OURS, 'json']),
     # A list replaces that of the base.
-    (dict(imports=['json']), ['mmdet_ifan', 'json']),
-    (dict(imports='json'), ['mmdet_ifan', 'json']),
-    (None, ['mmdet_ifan']),
+    (dict(imports=['json']), [*OURS, 'json']),
+    (dict(imports='json'), [*OURS, 'json']),
+    (None, OURS),
 ])
 def test_a_runs_config_imports_the_package(tmp_path, monkeypatch, imports,
                                            expected):

@@ -1,19 +1,19 @@
-"""Measure time and memory beside a stock Faster R-CNN's."""
+"""Measure time and memory, compared with a stock Faster R-CNN."""
 
 from __future__ import annotations
 
 import argparse
 import fnmatch
 import json
-import sys
 from pathlib import Path
 
-from _launch import add_package
+from _launch import add_package, make_parser, run
 
 EPILOG = """
-No data and no weights are needed: images and weights are random. Figures go
-into bench.json section by section, and a section that is there is not measured
-again, so a run that was interrupted goes on. On a CPU one core is measured.
+No data and no weights are needed: images and weights are random. FILE gets the
+measurements section by section. A section that is there is not measured again,
+so the same command continues after an interruption. On a CPU it measures one
+core.
 
 examples:
   python tools/bench.py --list
@@ -23,29 +23,26 @@ examples:
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__, EPILOG)
     parser.add_argument(
         '--out',
         type=Path,
         default=Path('work_dirs/bench/bench.json'),
         metavar='FILE',
-        help='JSON file with the figures (default: %(default)s)')
+        help='JSON file of the measurements (default: %(default)s)')
     parser.add_argument(
         '--only', nargs='+', default=['*'], metavar='PATTERN',
         help='sections to measure (default: all)')
     parser.add_argument(
         '--page', type=Path, metavar='FILE',
-        help='Markdown page whose tables to replace')
+        help='Markdown page whose tables are replaced')
     parser.add_argument(
-        '--list', action='store_true', help='name the sections and stop')
+        '--list', action='store_true', help='list the sections and stop')
     return parser.parse_args()
 
 
-def main() -> int:
-    """Measure what the command line names; returns the exit code."""
+def main() -> None:
+    """Measure the sections that the command line names."""
     args = parse_args()
     add_package()
 
@@ -60,10 +57,12 @@ def main() -> int:
         for name, measure in sections().items()
         if any(fnmatch.fnmatch(name, pattern) for pattern in args.only)
     }
-    if args.list or not plan:
-        print('\n'.join(plan) or 'error: no section has such a name; see '
-              '--list.')
-        return 0 if plan else 2
+    if not plan:
+        raise ValueError(f'no section is called {" or ".join(args.only)}: '
+                         '--list lists them.')
+    if args.list:
+        print('\n'.join(plan))
+        return
     # A line for each parameter that is initialised.
     MMLogger.get_instance('mmengine', log_level='WARNING')
     torch.set_num_threads(1)
@@ -79,9 +78,8 @@ def main() -> int:
     print('\n'.join(tables.values()))
     if args.page is not None:
         put_tables(tables, args.page)
-    print(f'The figures are in {args.out}.')
-    return 0
+    print(f'The measurements are in {args.out}.')
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run(main, 'the same command continues')

@@ -1,18 +1,17 @@
-"""Draw the pairs that a training sees: source with boxes, target without."""
+"""Draw the pairs of a training run: source with boxes, target without."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 from itertools import islice
 from pathlib import Path
 
-from _launch import add_cfg_options, read_config
+from _launch import add_config, make_parser, read_config, run
 
 EPILOG = """
-The pictures show the images after the pipeline, in the order and, where the
-data loader has workers, with the random draws of the training. They are
-written to files; no window opens without --show.
+The pictures show the images after the pipeline, in the order of the run. If
+the data loader has workers, the random draws are those of the run, too. The
+pictures are written to files; a window opens only with --show.
 
 example:
   python tools/browse_pairs.py configs/ifan_mini-city.py --out work_dirs/pairs
@@ -21,11 +20,8 @@ example:
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', help='path of the config')
+    parser = make_parser(__doc__, EPILOG)
+    add_config(parser)
     parser.add_argument(
         '--out',
         type=Path,
@@ -39,25 +35,24 @@ def parse_args() -> argparse.Namespace:
         metavar='N',
         help='number of pairs (default: %(default)s)')
     parser.add_argument(
-        '--seed', type=int, help="seed of the training, if not the config's")
+        '--seed', type=int, help="seed of the run (default: the config's)")
     parser.add_argument(
         '--show', action='store_true', help='show each picture in a window')
     parser.add_argument(
         '--overwrite',
         action='store_true',
         help='write into a folder that holds pictures')
-    add_cfg_options(parser)
     args = parser.parse_args()
     if args.n < 1:
-        parser.error(f'-n must be at least 1, but got {args.n}.')
+        parser.error(f'-n must be at least 1, but is {args.n}.')
     if not args.overwrite and next(args.out.glob('*.png'), None):
         parser.error(f'{args.out} holds pictures: choose another --out, or '
                      'replace them with --overwrite.')
     return args
 
 
-def main() -> int:
-    """Draw the pairs; returns the exit code."""
+def main() -> None:
+    """Draw the pairs of the config that the command line names."""
     args = parse_args()
     cfg = read_config(args.config, args.cfg_options)
     if args.seed is not None:
@@ -69,20 +64,14 @@ def main() -> int:
 
     from mmdet_ifan.analysis.pair_pictures import draw_pairs
     from mmdet_ifan.utils.files import write_atomically
-    try:
-        pairs = tqdm(islice(draw_pairs(cfg), args.n), 'draw', args.n,
-                     unit='pair')
-        for i, (name, picture) in enumerate(pairs):
-            png = cv2.imencode('.png', picture[..., ::-1])[1].tobytes()
-            write_atomically(args.out / f'{i:04}_{name}.png', png)
-            if args.show:
-                Visualizer().show(picture, win_name=name)
-    except (FileNotFoundError, ValueError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
+    pairs = tqdm(islice(draw_pairs(cfg), args.n), 'draw', args.n, unit='pair')
+    for i, (name, picture) in enumerate(pairs):
+        png = cv2.imencode('.png', picture[..., ::-1])[1].tobytes()
+        write_atomically(args.out / f'{i:04}_{name}.png', png)
+        if args.show:
+            Visualizer().show(picture, win_name=name)
     print(f'The pictures are in {args.out}.')
-    return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run(main)

@@ -4,18 +4,15 @@ It renders the data and trains, from ImageNet and for as many iterations each,
 source-only, iFAN and oracle. An interrupted demo resumes where it stopped.
 """
 import argparse
-import sys
 import time
 from pathlib import Path
 
-from _launch import add_package
+from _launch import add_package, make_parser, run
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument(
         '--seed', type=int, default=0, help='seed of the runs')
     parser.add_argument(
@@ -32,18 +29,14 @@ def main() -> None:
     add_package()
 
     from mmdet_ifan.runs.demo import run_demo
-    from mmdet_ifan.utils.errors import DataError
     default = 'demo' if args.seed == 0 else f'demo_seed-{args.seed}'
     folder = args.work_dir or Path('work_dirs') / default
     start = time.time()
-    try:
-        table = run_demo(folder, args.seed)
-    except DataError as error:
-        sys.exit(f'error: {error}')
+    table = run_demo(folder, args.seed)
     print(f'\n{table}\nThe demo took {(time.time() - start) / 60:.0f} minutes.'
           f' Results: {folder}/results.json, results.md, detections.png; all '
           f'in one page: {folder}/report.html')
 
 
 if __name__ == '__main__':
-    main()
+    run(main, 'the same command resumes the demo')

@@ -1,17 +1,20 @@
-"""Examine a config, its data and the environment before a training."""
+"""Examine a config, its data and the environment before a run."""
 
 from __future__ import annotations
 
-import argparse
-import sys
-
-from _launch import add_common_options, load_config
+from _launch import (
+    add_common_options,
+    add_config,
+    load_config,
+    make_parser,
+    run,
+)
 
 EPILOG = """
-It builds the detector, checks launches, disk, weights and both domains' files,
-starts the run with its own settings up to the first batch, and computes every
-loss and gradient of it. Nothing is downloaded, and nothing stays written. The
-exit code is 1 if something is wrong.
+The doctor builds the detector; checks launches, disk, weights and the files
+of both domains; starts the run with its own settings, up to the first batch;
+and computes every loss and gradient of that batch. It downloads nothing and
+leaves no file behind. The exit code is 1 if something is wrong.
 
 example:
   python tools/doctor.py configs/ifan_mini-city.py
@@ -20,11 +23,8 @@ example:
 
 def main() -> int:
     """Examine what the command line names; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', help='path of the config')
+    parser = make_parser(__doc__, EPILOG)
+    add_config(parser)
     add_common_options(parser)
     cfg = load_config(parser.parse_args())
 
@@ -43,4 +43,4 @@ def main() -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run(main)

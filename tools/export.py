@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from _launch import add_cfg_options, read_config, require_file, require_new
+from _launch import (
+    add_config,
+    existing,
+    make_parser,
+    read_config,
+    require_new,
+    run,
+)
 
 EPILOG = """
-DIR gets config.py and weights.pth, which load where mmdet_ifan is not
-installed, and without one parameter of an alignment. For what mmdet lacks, DIR
-also gets a file, and has to be on PYTHONPATH: plain_vgg.py for VGG, and
-plain_timm.py for a trunk of timm, which has to be installed.
---onnx needs the packages onnx and, to run the file, onnxruntime.
+DIR gets config.py and weights.pth. They load where mmdet_ifan is not
+installed, and hold no parameter of an alignment. Where mmdet lacks a part of
+the detector, DIR also gets a file that adds it and has to be on PYTHONPATH:
+plain_vgg.py for VGG; plain_timm.py for a trunk of timm, which has to be
+installed.
+--onnx needs the package onnx; running the file needs onnxruntime.
 
 example:
   python tools/export.py configs/ifan_mini-city.py \\
@@ -23,40 +30,33 @@ example:
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', help='path of the config')
-    parser.add_argument('checkpoint', help='path of the checkpoint')
+    parser = make_parser(__doc__, EPILOG)
+    add_config(parser)
+    parser.add_argument(
+        'checkpoint',
+        type=existing('checkpoint'),
+        help='path of the checkpoint')
     parser.add_argument(
         '--out', type=Path, required=True, metavar='DIR', help='new folder')
     parser.add_argument(
         '--onnx', nargs=2, type=int, metavar=('H', 'W'),
         help='also write detector.onnx, for images of this size in pixels')
-    add_cfg_options(parser)
     args = parser.parse_args()
     require_new(parser, args.out)
     return args
 
 
-def main() -> int:
-    """Export the detector; returns the exit code."""
+def main() -> None:
+    """Export the detector that the command line names."""
     args = parse_args()
-    require_file('checkpoint', args.checkpoint)
     cfg = read_config(args.config, args.cfg_options)
 
     from mmdet_ifan.deployment import export
-    try:
-        export(cfg, args.checkpoint, args.out,
-               tuple(args.onnx) if args.onnx else None)
-    except ValueError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
+    export(cfg, args.checkpoint, args.out,
+           tuple(args.onnx) if args.onnx else None)
     files = ', '.join(sorted(path.name for path in args.out.iterdir()))
     print(f'The detector is in {args.out}: {files}.')
-    return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run(main)

@@ -6,16 +6,16 @@ import argparse
 import sys
 from pathlib import Path
 
-from _launch import add_package, require_file, require_new
+from _launch import add_package, existing, make_parser, require_new, run
 
 EPILOG = """
-DIR gets predictions.json, a COCO file whose annotations have a score, and,
-below drawn, a picture of every image or frame.
+DIR gets predictions.json, a COCO file whose annotations have a score, and, in
+the folder drawn, a picture of every image or frame.
 
-A checkpoint holds the config that made it; --config overrides it. It takes
-checkpoints of trainings and exported ones (tools/export.py) alike. Weights
-and config of the checkpoint are read as data, and what would run code is
-refused; a config given with --config is a program and is run.
+WEIGHTS is a checkpoint of a run or of tools/export.py. It holds its config,
+which --config overrides. Weights and config of the checkpoint are read as
+data; what would run code is refused. A config given with --config is a
+program, and is run.
 
 examples:
   python tools/predict.py street/ --out found \\
@@ -27,15 +27,18 @@ examples:
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__, EPILOG)
     parser.add_argument(
         'inputs', nargs='+', help='images, folders, patterns or videos')
-    parser.add_argument('--weights', required=True, help='checkpoint')
     parser.add_argument(
-        '--config', help="config (default: the checkpoint's own)")
+        '--weights',
+        required=True,
+        type=existing('checkpoint'),
+        help='checkpoint')
+    parser.add_argument(
+        '--config',
+        type=existing('config'),
+        help="config (default: the checkpoint's own)")
     parser.add_argument(
         '--out', type=Path, required=True, metavar='DIR', help='new folder')
     parser.add_argument(
@@ -48,33 +51,24 @@ def parse_args() -> argparse.Namespace:
         '--device', help='such as cpu or cuda:0 (default: a GPU if there is '
         'one)')
     parser.add_argument(
-        '--no-draw', action='store_true', help='write predictions.json alone')
+        '--no-draw', action='store_true', help='write only predictions.json')
     args = parser.parse_args()
     require_new(parser, args.out)
     if not 0 <= args.score_thr <= 1:
-        parser.error('--score-thr must lie between 0 and 1, but got '
-                     f'{args.score_thr}.')
+        parser.error(
+            f'--score-thr must be in [0, 1], but is {args.score_thr}.')
     return args
 
 
 def main() -> int:
-    """Detect; returns the exit code, 1 if something could not be read."""
+    """Detect; returns the exit code, 1 if an input could not be read."""
     args = parse_args()
-    require_file('checkpoint', args.weights)
-    if args.config is not None:
-        require_file('config', args.config)
     add_package()
 
     from mmdet_ifan.deployment import load_detector, predict
-    from mmdet_ifan.engine.robustness.safe_loading import UnsafeCheckpointError
-    from mmdet_ifan.utils.errors import DataError
-    try:
-        detector = load_detector(args.weights, args.config, args.device)
-        unreadable = predict(detector, args.inputs, args.out, args.score_thr,
-                             not args.no_draw)
-    except (DataError, UnsafeCheckpointError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
+    detector = load_detector(args.weights, args.config, args.device)
+    unreadable = predict(detector, args.inputs, args.out, args.score_thr,
+                         not args.no_draw)
     print(f'The detections are in {args.out}.')
     for name in unreadable:
         print(f'{name} cannot be read: left out.', file=sys.stderr)
@@ -82,4 +76,4 @@ def main() -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run(main)

@@ -1,30 +1,27 @@
-"""Write the page of a finished demo again, with the pictures it has now.
+"""Write the HTML page of a finished demo again.
 
-``make demo`` writes it at its end; pictures that tools/analysis has put into
-its folder since, errors.png and features.png, are then part of it.
+The demo writes the page at its end. Written again, the page also has the
+pictures that tools/analysis has put into the folder since: errors.png and
+features.png.
 """
-import argparse
-import sys
 from pathlib import Path
 
-from _launch import add_package
+from _launch import add_package, make_parser, run
 
 
 def main() -> None:
     """Write the page."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument(
         'folder',
         nargs='?',
         type=Path,
         default=Path('work_dirs/demo'),
-        help='results of the demo (default: %(default)s)')
+        help='folder of the demo (default: %(default)s)')
     folder = parser.parse_args().folder
     if not (folder / 'results.json').is_file():
-        sys.exit(f'error: {folder} has no results.json of a demo: run "make '
-                 'demo", or name the folder.')
+        raise FileNotFoundError(f'{folder} has no results.json of a demo: run '
+                                '"make demo", or name another folder.')
     add_package()
 
     from mmdet_ifan.runs.demo import write_page
@@ -32,4 +29,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run(main)

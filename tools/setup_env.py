@@ -4,7 +4,7 @@
 standard library. ``make compat`` runs it with ``--onedl``: the OneDL forks of
 MMDetection go into ``.venv-onedl``, since their import names are the same. A
 finished step leaves a mark in the environment, so that an interrupted set-up
-goes on where it stopped and a finished one takes a second.
+continues where it stopped and a finished one takes a second.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ SOURCES = ('mmdet_ifan', 'configs', 'tools', 'setup.cfg', 'setup.py',
            'pyproject.toml', 'MANIFEST.in', 'README.md', 'LICENSE',
            'model-index.yml')
 COMMAND = 'make compat' if ONEDL else 'make setup'
-AGAIN = f'run "{COMMAND}" again: it goes on where it stopped'
+AGAIN = f'run "{COMMAND}" again: it continues where it stopped'
 
 BUILD_LINE = re.compile(r"\s*building '.*' extension")
 NINJA_LINE = re.compile(r'\s*\[(\d+)/(\d+)\]')
@@ -62,7 +62,7 @@ NO_CUDA_COMPILER = re.compile(r'CUDA_HOME environment variable is not set|'
 
 
 class SetupError(Exception):
-    """A set-up that cannot go on; the message says what mends it."""
+    """The set-up cannot continue; the message says how to fix it."""
 
 
 class Step(NamedTuple):
@@ -223,7 +223,7 @@ def explain(task: str, output: str) -> str:
         output (str): The end of its output.
 
     Returns:
-        str: What went wrong, and which command mends it.
+        str: What went wrong, and which command fixes it.
     """
     if OFFLINE.search(output):
         return (f'{task} failed, since the package index did not answer or '
@@ -262,7 +262,7 @@ def make_venv() -> None:
 
 
 def check_venv_version() -> None:
-    """Refuse to go on in a virtual environment of another Python."""
+    """Refuse to continue in a virtual environment of another Python."""
     wanted = dotted(sys.version_info[:2])
     settings = (VENV / 'pyvenv.cfg').read_text()
     found = re.search(r'^version\S* = (\d+\.\d+)', settings, re.MULTILINE)

@@ -7,16 +7,25 @@ Run it as ``python tools/test.py CONFIG CHECKPOINT`` in a checkout, or as
 from __future__ import annotations
 
 import argparse
-import sys
 
-from _launch import add_common_options, load_config, require_file
+from _launch import (
+    add_common_options,
+    add_config,
+    existing,
+    load_config,
+    make_parser,
+    run,
+)
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description='Test a trained detector.')
-    parser.add_argument('config', help='path of the config')
-    parser.add_argument('checkpoint', help='path of the checkpoint')
+    parser = make_parser('Test a trained detector.')
+    add_config(parser)
+    parser.add_argument(
+        'checkpoint',
+        type=existing('checkpoint'),
+        help='path of the checkpoint')
     parser.add_argument(
         '--out', metavar='FILE', help='write the metrics to this .json file')
     parser.add_argument(
@@ -27,14 +36,13 @@ def parse_args() -> argparse.Namespace:
     add_common_options(parser)
     args = parser.parse_args()
     if args.out is not None and not args.out.endswith('.json'):
-        parser.error(f'--out wants a .json file, but got {args.out!r}.')
+        parser.error(f'--out must be a .json file, but is {args.out!r}.')
     return args
 
 
-def main() -> int:
-    """Test the detector; returns the exit code."""
+def main() -> None:
+    """Test the detector that the command line names."""
     args = parse_args()
-    require_file('checkpoint', args.checkpoint)
     cfg = load_config(args)
     cfg.load_from = args.checkpoint
     if args.show_dir is not None:
@@ -44,22 +52,12 @@ def main() -> int:
     from mmengine.dist import is_main_process
     from mmengine.fileio import dump
 
-    from mmdet_ifan.engine import checked_runner
-    from mmdet_ifan.engine.robustness.interruptions import (
-        end_workers_with_this_process,
-    )
-    from mmdet_ifan.engine.robustness.safe_loading import UnsafeCheckpointError
-    from mmdet_ifan.utils.errors import DataError
+    from mmdet_ifan.engine import checked_runner, end_workers_with_this_process
     end_workers_with_this_process()
-    try:
-        metrics = checked_runner(cfg).test()
-    except (DataError, UnsafeCheckpointError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
+    metrics = checked_runner(cfg).test()
     if args.out is not None and is_main_process():
         dump(metrics, args.out, indent=2)
-    return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run(main)

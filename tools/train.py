@@ -9,7 +9,15 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from _launch import add_common_options, load_config, require_file
+from _launch import (
+    add_common_options,
+    add_config,
+    existing,
+    load_config,
+    make_parser,
+    run,
+    set_environment,
+)
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -17,25 +25,28 @@ if TYPE_CHECKING:
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description='Train a detector.')
-    parser.add_argument('config', help='path of the config')
+    parser = make_parser('Train a detector.')
+    add_config(parser)
     parser.add_argument(
         '--resume',
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='resume from this checkpoint, or, if none is named, from the '
-        'latest one in the work folder')
+        help='resume from this checkpoint; without a name, from the latest '
+        'one in the work folder')
     parser.add_argument(
         '--amp', action='store_true', help='train in mixed precision')
     parser.add_argument(
         '--auto-scale-lr',
         action='store_true',
-        help='scale the learning rate to the real batch size')
+        help='scale the learning rate with the batch size')
     parser.add_argument(
         '--seed', type=int, help='seed of every random number generator')
     add_common_options(parser)
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.resume not in (None, 'auto'):
+        existing('checkpoint')(args.resume)
+    return args
 
 
 def apply_options(cfg: Config, args: argparse.Namespace) -> None:
@@ -44,6 +55,9 @@ def apply_options(cfg: Config, args: argparse.Namespace) -> None:
     Args:
         cfg (Config): Config of the run, changed in place.
         args (argparse.Namespace): The command line.
+
+    Raises:
+        ValueError: If the config lacks what ``--auto-scale-lr`` needs.
     """
     if args.amp:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
@@ -91,16 +105,15 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
 def main() -> None:
     """Train the detector that the command line names."""
     args = parse_args()
-    if args.resume not in (None, 'auto'):
-        require_file('checkpoint', args.resume)
-    cfg = load_config(args)
+    set_environment(args)
 
     from torch.distributed.elastic.multiprocessing.errors import record
 
     # Of several processes, torchrun tells at its end which failed and, if it
     # was recorded, why.
-    record(train)(cfg, args)
+    record(lambda: train(load_config(args), args))()
 
 
 if __name__ == '__main__':
-    main()
+    run(main, 'the same command with --resume continues from the latest '
+        'checkpoint')

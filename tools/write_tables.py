@@ -1,10 +1,11 @@
-"""Write the pages' tables again, from the files that they come from."""
+"""Write the tables of README and docs again, from their sources."""
 import json
 import sys
 from functools import partial
 from pathlib import Path
 
 import yaml
+from _launch import run
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS, CONFIGS = ROOT / 'docs', ROOT / 'configs'
@@ -78,6 +79,11 @@ TABLES = {
 }
 
 
-if __name__ == '__main__':
+def main() -> None:
+    """Write every table."""
     for name, (page, make) in TABLES.items():
         put_tables({name: make()}, page)
+
+
+if __name__ == '__main__':
+    run(main)

@@ -1,5 +1,8 @@
-# Loads this package into mmdet's registries.
-custom_imports = dict(imports=['mmdet_ifan'], allow_failed_imports=False)
+# The first registers our classes with mmdet; the second has mmengine load
+# checkpoints safely and know our configs by name.
+custom_imports = dict(
+    imports=['mmdet_ifan', 'mmdet_ifan.patch_mmengine'],
+    allow_failed_imports=False)
 default_scope = 'mmdet'
 
 default_hooks = dict(

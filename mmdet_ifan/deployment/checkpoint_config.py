@@ -10,8 +10,8 @@ from mmdet.utils import register_all_modules
 from mmengine import registry as mmengine_registry
 from mmengine.config import Config
 from mmengine.registry import Registry
-from mmengine.runner import CheckpointLoader
 
+from ..engine.robustness.safe_loading import load_checkpoint
 from ..utils.config_values import read_values
 from ..utils.errors import DataError
 from .peel_off import COMPANIONS, parts_of
@@ -19,7 +19,8 @@ from .peel_off import COMPANIONS, parts_of
 #: The parts of a config that a detector needs to run.
 PARTS = ('default_scope', 'model', 'test_dataloader', 'visualizer')
 #: Modules that a config may import: this package and its exported files.
-IMPORTS = ('mmdet_ifan', *(companion.file for companion in COMPANIONS))
+IMPORTS = ('mmdet_ifan', 'mmdet_ifan.patch_mmengine',
+           *(companion.file for companion in COMPANIONS))
 #: Our classes replace those in the exported files, which may be anybody's.
 OURS = {companion.plain: companion.ours for companion in COMPANIONS}
 #: Operators of mmcv, which are in no registry.
@@ -39,7 +40,7 @@ def checkpoint_config(checkpoint: str) -> Config:
         DataError: If there is no config, if one of these parts is missing, or
             if it holds more than values and names of registered classes.
     """
-    loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
+    loaded = load_checkpoint(checkpoint)
     text = loaded.get('meta', {}).get('cfg')
     if not isinstance(text, str):
         raise DataError(f'{checkpoint} holds no config: give one with '

@@ -9,7 +9,6 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
-from mmengine.runner import CheckpointLoader
 from torch import nn
 
 from ..engine.checks.checkpoint import (
@@ -19,6 +18,7 @@ from ..engine.checks.checkpoint import (
     warn,
     weights_of,
 )
+from ..engine.robustness.safe_loading import load_checkpoint
 from ..models.alignments import AdaptationTerm
 from ..models.backbones import tapped_vgg, timm_taps
 from ..models.necks import LastTap
@@ -192,7 +192,7 @@ def export(cfg: Config,
     init_default_scope('mmdet')
     plain = plain_config(cfg)
     model = MODELS.build(plain_model(cfg))
-    loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
+    loaded = load_checkpoint(checkpoint)
     state = plain_state(weights_of(loaded), model.with_neck)
     warn(
         check_for_test(model, dict(loaded, state_dict=state), checkpoint,

@@ -16,6 +16,7 @@ from mmengine.structures import InstanceData
 from tqdm import tqdm
 
 from ..engine.checks.checkpoint import load_fitting
+from ..engine.robustness.safe_loading import load_safely
 from ..utils.errors import DataError
 from ..utils.files import write_atomically
 from ..utils.image_files import IMAGE_SUFFIXES, check_names, images_below
@@ -33,6 +34,7 @@ def load_detector(weights: str,
     """Load a detector, and make sure of its weights and class names.
 
     mmdet would replace missing ones by random weights and COCO's names.
+    From here on this process loads checkpoints as data.
 
     Args:
         weights (str): File or address of the checkpoint.
@@ -50,6 +52,7 @@ def load_detector(weights: str,
             number of classes than the detector has; see also
             :func:`checkpoint_config`.
     """
+    load_safely()
     cfg = Config.fromfile(config) if config else checkpoint_config(weights)
     # DetInferencer changes the config that it gets.
     detector = DetInferencer(

@@ -16,6 +16,8 @@ from .training_run import TrainingRun, progress_bar, train_all
 #: Settings that log, watch or save a run, but do not change its result.
 NO_INFLUENCE = ('default_hooks', 'log_level', 'log_processor', 'vis_backends',
                 'visualizer')
+#: Module that changes how configs and checkpoints are read.
+PATCHES = 'mmdet_ifan.patch_mmengine'
 
 
 def fingerprint(config: Path) -> str:
@@ -28,6 +30,11 @@ def fingerprint(config: Path) -> str:
         str: Eight hexadecimal digits.
     """
     cfg = Config.fromfile(config).to_dict()
+    imports = (cfg.get('custom_imports') or {}).get('imports')
+    if isinstance(imports, list) and PATCHES in imports:
+        # It changes no metrics, and the configs of earlier studies had no
+        # such module.
+        imports.remove(PATCHES)
     launch = cfg.get('default_hooks', {}).get('late_launch')
     settings = {
         key: value for key, value in cfg.items()

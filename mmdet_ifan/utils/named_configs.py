@@ -11,7 +11,6 @@ from pathlib import Path
 from mmengine.config import Config
 
 PREFIX = 'mmdet_ifan::'
-_resolve_others = Config._get_cfg_path
 
 
 def package_folder(name: str) -> Path:
@@ -53,11 +52,12 @@ def config_path(name: str) -> str:
 
 def resolve_names() -> None:
     """Let ``_base_`` name our configs in every config that mmengine reads."""
-    Config._get_cfg_path = staticmethod(_get_cfg_path)
+    resolve_others = Config._get_cfg_path
 
+    def resolve(cfg_path: str, filename: str) -> tuple[str, str | None]:
+        if cfg_path.startswith(PREFIX):
+            # The second value is the scope of its classes.
+            return config_path(cfg_path.removeprefix(PREFIX)), None
+        return resolve_others(cfg_path, filename)
 
-def _get_cfg_path(cfg_path: str, filename: str) -> tuple[str, str | None]:
-    """Resolve a ``_base_``; the second value is its scope, None for ours."""
-    if cfg_path.startswith(PREFIX):
-        return config_path(cfg_path.removeprefix(PREFIX)), None
-    return _resolve_others(cfg_path, filename)
+    Config._get_cfg_path = staticmethod(resolve)

@@ -164,10 +164,12 @@ def test_a_terminated_command_ends_as_an_interrupted_one(
                                       str(tmp_path / 'out')])
     before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
-        assert runpy.run_path(str(TOOL))['main']() == 143
+        with pytest.raises(SystemExit, match='143'):
+            runpy.run_path(str(TOOL), run_name='__main__')
     finally:
         signal.signal(signal.SIGTERM, before)
-    assert 'Interrupted: the same command goes on' in capsys.readouterr().err
+    assert capsys.readouterr().err.endswith(
+        'Interrupted: the same command continues from here.\n')
 
 
 def test_another_look_is_refused_unless_overwritten(photos, tmp_path):
@@ -305,13 +307,14 @@ def test_workers_without_sense_are_refused(photos, tmp_path):
 
 def test_command_line(photos, tmp_path, monkeypatch, capsys):
     monkeypatch.syspath_prepend(str(TOOL.parent))
-    main = runpy.run_path(str(TOOL))['main']
 
     def call(*options):
         monkeypatch.setattr(sys, 'argv', [
             'restyle.py', str(photos), '--out', str(tmp_path / 'out'),
             *options])
-        return main(), capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            runpy.run_path(str(TOOL), run_name='__main__')
+        return end.value.code, capsys.readouterr()
 
     look = ('--cast', '1', '1', '0.5', '--blur', '0', '--seed', '3')
     code, said = call(*look)

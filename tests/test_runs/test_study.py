@@ -109,6 +109,17 @@ LAUNCHES = {
 }
 
 
+@pytest.mark.parametrize(('imports', 'same'), [
+    # As configs had it before patch_mmengine was a module.
+    (['mmdet_ifan'], True), (['mmdet_ifan', 'json'], False)])
+def test_patches_are_no_setting_that_matters(tmp_path, imports, same):
+    config = ROOT / 'configs/ifan_mini-city.py'
+    path = tmp_path / 'own.py'
+    path.write_text(f'_base_ = {str(config)!r}\n'
+                    f'custom_imports = dict(imports={imports!r})\n')
+    assert (fingerprint(path) == fingerprint(config)) == same
+
+
 def test_launches_are_settings_that_matter(tmp_path):
     """Though they are among hooks that only watch."""
     config = ROOT / 'configs/ifan_mini-city.py'
@@ -180,7 +191,7 @@ def test_study_resumes_where_it_stopped(pair):
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout == second.stdout
     none = run_study(pair, *arguments, '--seeds', '1', '--no-train')
-    assert none.returncode == 1
+    assert none.returncode == 2
     assert 'has no metrics of these configs and seeds' in none.stderr
     assert not any(work.glob('*_seed-1'))
 
@@ -188,7 +199,7 @@ def test_study_resumes_where_it_stopped(pair):
     with (pair / 'source-only.py').open('a') as config:
         config.write('optim_wrapper = dict(optimizer=dict(lr=1.0))\n')
     third = run_study(pair, *arguments)
-    assert third.returncode == 1
+    assert third.returncode == 2
     assert 'made with other settings of source-only.py' in third.stderr
     assert json.loads(path.read_text()) == finished
 
@@ -204,12 +215,12 @@ def test_study_resumes_where_it_stopped(pair):
 
 
 @pytest.mark.parametrize(('arguments', 'sentence'), [
-    (('absent.py', ), 'there is no config absent.py'),
+    (('absent.py', ), "there is no config 'absent.py'"),
     ((str(ROOT / 'configs/ifan_mini-city.py'), ) * 2, 'the same name'),
     ((str(ROOT / 'configs/ifan_mini-city.py'), '--jobs', '0'),
-     '--jobs must be at least 1, but got 0'),
+     '--jobs must be at least 1, but is 0'),
     ((str(ROOT / 'configs/ifan_mini-city.py'), '--processes', '0'),
-     '--processes must be at least 1, but got 0'),
+     '--processes must be at least 1, but is 0'),
 ])
 def test_refuses_what_cannot_be_meant(tmp_path, arguments, sentence):
     result = run_study(tmp_path, *arguments, '--out', 'metrics')
@@ -218,20 +229,22 @@ def test_refuses_what_cannot_be_meant(tmp_path, arguments, sentence):
     assert not (tmp_path / 'metrics').exists()
 
 
-def test_refuses_more_processes_than_gpus(monkeypatch):
+def test_refuses_more_processes_than_gpus(monkeypatch, capsys):
     monkeypatch.setattr('torch.cuda.device_count', lambda: 2)
     command = ['study.py', str(ROOT / 'configs/ifan_mini-city.py'), '--out',
                'metrics', '--processes', '4']
     monkeypatch.setattr(sys, 'argv', command)
-    with pytest.raises(SystemExit, match='--processes 4 needs a GPU for each, '
-                       'but there are 2'):
+    with pytest.raises(SystemExit, match='2'):
         runpy.run_path(str(ROOT / 'tools/study.py'), run_name='__main__')
+    assert capsys.readouterr().err == (
+        'error: --processes 4 needs a GPU for each process, but there are 2: '
+        'lower it.\n')
 
 
 def test_refuses_processes_that_cannot_share_out_a_batch(tmp_path):
     result = run_study(tmp_path, str(ROOT / 'configs/ifan_mini-city.py'),
-                   '--processes', '3', '--out', 'metrics')
-    assert result.returncode == 1
-    assert '--processes 3 cannot share out the batches of' in result.stderr
+                       '--processes', '3', '--out', 'metrics')
+    assert result.returncode == 2
+    assert 'error: --processes 3 cannot share out the batch' in result.stderr
     assert 'which are of 4' in result.stderr
     assert not (tmp_path / 'metrics').exists()

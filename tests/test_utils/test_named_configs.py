@@ -17,7 +17,7 @@ train_cfg = dict(max_iters=7)
 """
 #: Detects with a leaf; no data set is needed, nor its files.
 DETECT = """
-import mmdet_ifan
+import mmdet_ifan.patch_mmengine
 import numpy as np
 from mmdet.apis import DetInferencer
 from mmdet_ifan.utils.named_configs import config_path

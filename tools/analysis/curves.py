@@ -1,4 +1,4 @@
-"""Draw the curves of several trainings on one axis, launches marked."""
+"""Draw the curves of several runs on one axis, with their launches."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import json
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from _launch import add_package  # noqa: E402
+from _launch import add_package, make_parser, run  # noqa: E402
 
 EPILOG = """
 By default it draws the detection loss, the loss of all launched alignments
-and the mean accuracy of the domain classifiers (50 % is what the detector
-wants). --keys draws single scalars as they are in the log. The values are
-written beside the picture, as FILE.json.
+and the mean accuracy of the domain classifiers (the detector aims at 50 %).
+--keys draws single scalars as they are in the log. The values go into a JSON
+file next to the picture: curves.json for curves.png.
 
 example:
   python tools/analysis/curves.py work_dirs/demo/*_mini-city --out curves.png
@@ -24,21 +24,18 @@ example:
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__, EPILOG)
     parser.add_argument(
-        'runs', nargs='+', type=Path, help='work folders of trainings')
+        'runs', nargs='+', type=Path, help='work folders')
     parser.add_argument(
         '--out', type=Path, required=True, metavar='FILE', help='PNG to write')
     parser.add_argument(
-        '--keys', nargs='+', help='such as image/accuracy_phi1')
+        '--keys', nargs='+', help='scalars, such as image/accuracy_phi1')
     return parser.parse_args()
 
 
-def main() -> int:
-    """Draw the curves; returns the exit code."""
+def main() -> None:
+    """Draw the curves of the runs that the command line names."""
     args = parse_args()
     add_package()
 
@@ -46,23 +43,17 @@ def main() -> int:
     names = [folder.name for folder in args.runs]
     runs = {}
     for folder in args.runs:
-        # Two of one name are told apart by their paths.
+        # Two runs of one name are told apart by their paths.
         name = folder.name if names.count(folder.name) == 1 else str(folder)
         runs[name] = read_scalars(folder)
         if not runs[name]:
-            print(f'error: {folder} is no work folder of a training: it has '
-                  'no */vis_data/scalars.json.', file=sys.stderr)
-            return 2
-    try:
-        data = plot_curves(runs, args.out, args.keys)
-    except ValueError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
+            raise FileNotFoundError(f'{folder} is no work folder of a run: it '
+                                    'has no */vis_data/scalars.json.')
+    data = plot_curves(runs, args.out, args.keys)
     values = args.out.with_suffix('.json')
     values.write_text(json.dumps(data, indent=1) + '\n')
     print(f'The curves are in {args.out}, their values in {values}.')
-    return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run(main)

@@ -1,4 +1,4 @@
-"""Show what adaptation fixed and broke, per class, on both domains."""
+"""Count what adaptation fixed and broke, per class, on both domains."""
 
 from __future__ import annotations
 
@@ -7,14 +7,20 @@ import json
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from _launch import add_cfg_options, read_config, require_file  # noqa: E402
+from _launch import (  # noqa: E402
+    add_config,
+    existing,
+    make_parser,
+    read_config,
+    run,
+)
 
 EPILOG = """
 Each object of the test images is found, mislocalised (a detection of its class
-overlaps it, but too little), confused (one of another class overlaps it) or
-missed; a detection that is about no object is false. DIR gets errors.md,
+overlaps it, but too little), confused (a detection of another class overlaps
+it) or missed. A detection of no object is false. DIR gets errors.md,
 errors.json and errors.png.
 
 example:
@@ -26,18 +32,18 @@ example:
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', help='config of both detectors')
-    parser.add_argument('before', help='checkpoint, such as source-only')
-    parser.add_argument('after', help='checkpoint of the method')
+    parser = make_parser(__doc__, EPILOG)
+    add_config(parser, 'config of both detectors')
+    checkpoint = existing('checkpoint')
+    parser.add_argument(
+        'before', type=checkpoint, help='checkpoint, such as source-only')
+    parser.add_argument(
+        'after', type=checkpoint, help='checkpoint of the method')
     parser.add_argument(
         '--names',
         nargs=2,
         default=['source-only', 'iFAN'],
-        help='what to call them (default: %(default)s)')
+        help='names of the two detectors (default: %(default)s)')
     parser.add_argument('--out', type=Path, required=True, metavar='DIR')
     parser.add_argument(
         '--score-thr',
@@ -46,15 +52,12 @@ def parse_args() -> argparse.Namespace:
         metavar='S',
         help='lowest score that counts (default: %(default)s)')
     parser.add_argument('--device', default='cpu')
-    add_cfg_options(parser)
     return parser.parse_args()
 
 
-def main() -> int:
-    """Compare the two detectors; returns the exit code."""
+def main() -> None:
+    """Compare the two detectors that the command line names."""
     args = parse_args()
-    for checkpoint in (args.before, args.after):
-        require_file('checkpoint', checkpoint)
     cfg = read_config(args.config, args.cfg_options)
 
     from mmdet_ifan.analysis.comparison import to_markdown
@@ -64,18 +67,13 @@ def main() -> int:
         errors_table,
         plot_errors,
     )
-    from mmdet_ifan.utils.errors import DataError
     domains = {}
     for domain in ('source', 'target'):
         truths, classes = read_truth(cfg, domain)
         paths = [truth.path for truth in truths]
-        try:
-            before, after = (
-                detect(cfg, checkpoint, paths, args.score_thr, args.device)
-                for checkpoint in (args.before, args.after))
-        except DataError as error:
-            print(f'error: {error}', file=sys.stderr)
-            return 2
+        before, after = (
+            detect(cfg, checkpoint, paths, args.score_thr, args.device)
+            for checkpoint in (args.before, args.after))
         domains[domain] = compare_errors(truths, before, after, classes)
     text = '\n'.join(
         f'## {domain}: {" → ".join(args.names)}\n\n'
@@ -86,8 +84,7 @@ def main() -> int:
     (args.out / 'errors.json').write_text(
         json.dumps(dict(names=args.names, **domains), indent=1) + '\n')
     print(f'\n{text}\nResults: {args.out}/errors.md, errors.json, errors.png')
-    return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run(main)

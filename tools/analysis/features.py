@@ -7,20 +7,23 @@ import json
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from _launch import (  # noqa: E402
-    add_cfg_options,
+    add_config,
     add_named_checkpoints,
+    make_parser,
     read_config,
+    run,
 )
 
 EPILOG = """
-A panel for each checkpoint: objects of the test images, coloured by category,
-filled for source and hollow for target. Above it two numbers: the proxy
-A-distance (0: a linear classifier cannot tell the domains apart; 2: it always
-can) and, of more than one category, their silhouette (larger: better
-separated). They are also written beside the picture, as FILE.json.
+Each checkpoint gets a panel of the objects of the test images, coloured by
+category, filled for source and hollow for target. Its title has two numbers:
+the proxy A-distance (0: a linear classifier cannot tell the domains apart;
+2: it always can) and, with more than one category, their silhouette (larger:
+better separated). The numbers also go into a JSON file next to the picture:
+features.json for features.png.
 
 example:
   python tools/analysis/features.py configs/ifan_mini-city.py \\
@@ -31,11 +34,8 @@ example:
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', help='config of all the detectors')
+    parser = make_parser(__doc__, EPILOG)
+    add_config(parser, 'config of all detectors')
     add_named_checkpoints(parser)
     parser.add_argument(
         '--out', type=Path, required=True, metavar='FILE', help='PNG to write')
@@ -44,16 +44,15 @@ def parse_args() -> argparse.Namespace:
         type=int,
         default=40,
         metavar='N',
-        help='objects of a class and domain (default: %(default)s)')
+        help='most objects of a class and domain (default: %(default)s)')
     parser.add_argument(
         '--seed', type=int, default=0, help='seed of t-SNE')
     parser.add_argument('--device', default='cpu')
-    add_cfg_options(parser)
     return parser.parse_args()
 
 
-def main() -> int:
-    """Embed the features; returns the exit code."""
+def main() -> None:
+    """Embed the features of the detectors that the command line names."""
     args = parse_args()
     cfg = read_config(args.config, args.cfg_options)
 
@@ -62,16 +61,10 @@ def main() -> int:
         plot_embedding,
         roi_features,
     )
-    from mmdet_ifan.utils.errors import DataError
-    try:
-        detectors = {
-            name: roi_features(cfg, checkpoint, args.max_per_class,
-                               args.device)
-            for name, checkpoint in dict(args.checkpoints).items()
-        }
-    except DataError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
+    detectors = {
+        name: roi_features(cfg, checkpoint, args.max_per_class, args.device)
+        for name, checkpoint in dict(args.checkpoints).items()
+    }
     measures = plot_embedding(
         detectors, list(cfg.test_dataloader.dataset.target.metainfo.classes),
         args.out, args.seed)
@@ -80,8 +73,7 @@ def main() -> int:
     for name, measure in measures.items():
         print(f'{name}: {in_words(measure)}')
     print(f'The picture is {args.out}, the numbers are in {values}.')
-    return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run(main)

@@ -1,20 +1,19 @@
-"""What the commands that render a data set share."""
+"""Share what the commands that render a data set have in common."""
 
 import argparse
 from pathlib import Path
+from typing import NoReturn
 
-from _options import exit_code
+from _options import finish, make_parser
 
 from mmdet_ifan.mini_city import write_mini_city
 from mmdet_ifan.mini_city.data_sets import RenderedSet
 
 
-def parse_args(kind: type[RenderedSet], out: str, description: str | None,
+def parse_args(kind: type[RenderedSet], out: str, description: str,
                epilog: str) -> argparse.Namespace:
     """Read the command line of a command that renders `kind` to `out`."""
-    parser = argparse.ArgumentParser(
-        description=description, epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(description, epilog)
     parser.add_argument('--out', type=Path, default=Path(out), metavar='DIR',
                         help='data root to write (default: %(default)s)')
     for name, text in (('train', 'number of training scenes'),
@@ -30,18 +29,18 @@ def parse_args(kind: type[RenderedSet], out: str, description: str | None,
                         help='processes; the files do not depend on it '
                         '(default: %(default)s)')
     parser.add_argument('--overwrite', action='store_true',
-                        help=f'replace a {kind.NAME} of other numbers')
+                        help=f'replace a {kind.NAME} of other settings')
     return parser.parse_args()
 
 
-def render_set(kind: type[RenderedSet], out: str, description: str | None,
-               epilog: str) -> int:
-    """Render what the command line says; returns the exit code.
+def render_set(kind: type[RenderedSet], out: str, description: str,
+               epilog: str) -> NoReturn:
+    """Render what the command line says, and exit.
 
     Args:
         kind (type[RenderedSet]): What to render.
-        out (str): Default of the folder.
-        description (str, optional): First line of the help text.
+        out (str): Default folder.
+        description (str): First line of the help text.
         epilog (str): Last part of the help text.
     """
     args = parse_args(kind, out, description, epilog)
@@ -51,4 +50,4 @@ def render_set(kind: type[RenderedSet], out: str, description: str | None,
                         args.seed)
         write_mini_city(args.out, rendered, args.workers, args.overwrite)
 
-    return exit_code(work, 'the same command goes on from here')
+    finish(work, 'the same command continues from here')

@@ -1,10 +1,9 @@
 """Make the COCO files of Cityscapes, Foggy Cityscapes or Mini City."""
 
 import argparse
-import sys
 from typing import TYPE_CHECKING
 
-from _options import make_parser, run
+from _options import conversion_parser, convert
 
 if TYPE_CHECKING:
     from mmdet_ifan.preparation import Options, Report
@@ -15,9 +14,9 @@ ROOT holds what Cityscapes' archives unpack to:
   gtFine/{train,val}/CITY/*_gtFine_instanceIds.png
   leftImg8bit_foggy/{train,val}/CITY/*_foggy_beta_{0.005,0.01,0.02}.png
 The last one (Foggy Cityscapes) may be missing; then only the files of the
-clear images are written. Images without objects are kept. A training image
-that is damaged is left out, named and counted; a test image never is, so one
-that is damaged is an error.
+clear images are written. Images without objects are kept. A damaged
+training image is left out, named and counted. A test image is never left out:
+a damaged one is an error.
 
 examples:
   python tools/prepare/cityscapes.py data/cityscapes
@@ -29,7 +28,7 @@ examples:
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = make_parser(__doc__, EPILOG)
+    parser = conversion_parser(__doc__, EPILOG)
     parser.add_argument('--beta', nargs='+', metavar='BETA',
                         help='fog levels, of 0.005, 0.01, 0.02 and the dense '
                         '0.05 of Mini City, or "all", the first three, which '
@@ -45,4 +44,4 @@ def prepare(args: argparse.Namespace, options: 'Options') -> 'Report':
 
 
 if __name__ == '__main__':
-    sys.exit(run(prepare, parse_args()))
+    convert(prepare, parse_args())

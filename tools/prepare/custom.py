@@ -1,10 +1,9 @@
 """Make COCO files of a data set in VOC, YOLO, KITTI or COCO format."""
 
 import argparse
-import sys
 from typing import TYPE_CHECKING
 
-from _options import make_parser, run
+from _options import conversion_parser, convert
 
 if TYPE_CHECKING:
     from mmdet_ifan.preparation import Options, Report
@@ -22,22 +21,22 @@ ROOT holds one of
   coco   annotations/*.json, *.json or SPLIT/_annotations.coco.json and the
          like, as any tool exports them; the images anywhere near
 and gets annotations/instances_SPLIT.json, with paths relative to ROOT.
-Images without boxes are kept. What is damaged, missing or listed twice, and
-boxes without area or outside their image, are left out, named and counted.
+Images without boxes are kept. Files that are damaged, missing or listed twice,
+and boxes without area or outside their image, are left out, named and counted.
 Boxes called DontCare or the like are ignored in training and testing.
-The last lines say what became of every file under ROOT: used, left out and
-why, or not looked at (archives, CSV, video, masks, another format's files).
+The last lines account for every file under ROOT: used, left out (and why), or
+never opened (archives, CSV, video, masks, files of another format).
 A target to train on needs no boxes and no preparation.
 
 examples:
   every category, every split:
     python tools/prepare/custom.py data/cells
-  two of them, under other names, and nothing left out silently:
+  two of them, under other names; fail if anything would be left out:
     python tools/prepare/custom.py data/voc --classes cat person \\
         --rename pedestrian=person --strict
   KITTI's cars and vans as car:
     python tools/prepare/custom.py data/kitti --rename van=car
-  is it still what it was when it was prepared?
+  check whether the files still are what ROOT gives:
     python tools/prepare/custom.py data/cells --check
 """
 
@@ -52,7 +51,7 @@ def pair(text: str) -> tuple[str, str]:
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = make_parser(__doc__, EPILOG)
+    parser = conversion_parser(__doc__, EPILOG)
     parser.add_argument('--format', default='auto',
                         choices=['auto', 'voc', 'yolo', 'kitti', 'coco'],
                         help='format of ROOT (default: recognise it)')
@@ -79,4 +78,4 @@ def prepare(args: argparse.Namespace, options: 'Options') -> 'Report':
 
 
 if __name__ == '__main__':
-    sys.exit(run(prepare, parse_args()))
+    convert(prepare, parse_args())

@@ -1,10 +1,9 @@
 """Make synthetic fog for a Cityscapes root that has no foggy images."""
 
 import argparse
-import sys
 from pathlib import Path
 
-from _options import exit_code
+from _options import finish, make_parser
 
 EPILOG = """
 ROOT holds what these archives of Cityscapes unpack to:
@@ -15,8 +14,8 @@ ROOT holds what these archives of Cityscapes unpack to:
 and gets leftImg8bit_foggy with the file names of Foggy Cityscapes, so that
 tools/prepare/cityscapes.py and the configs read it. It is NOT the official
 set, and a text file in the folder says so; a folder without that file is
-never touched. A run that was interrupted goes on where it stopped. Exit
-codes: 0; 2 after an error; 130 after Ctrl-C.
+never touched. The same command continues after an interruption. Exit codes:
+0; 2 after an error; 130 after Ctrl-C; 143 after kill.
 
 examples:
   python tools/prepare/fog.py data/cityscapes
@@ -27,9 +26,7 @@ examples:
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__, EPILOG)
     parser.add_argument('root', type=Path, metavar='ROOT', help='data root')
     parser.add_argument('--beta', nargs='+', default=['0.02'],
                         metavar='BETA', help='fog levels, of 0.005, 0.01, '
@@ -39,26 +36,26 @@ def parse_args() -> argparse.Namespace:
                         help='threads; the files do not depend on it '
                         '(default: %(default)s)')
     parser.add_argument('--strict', action='store_true',
-                        help='fail in the end if any image was left out')
+                        help='fail at the end if any image was left out')
     parser.add_argument('--check', action='store_true',
                         help='write nothing; fail if any image is missing or '
                         'damaged')
     return parser.parse_args()
 
 
-def main() -> int:
-    """Make the fog; returns the exit code."""
+def main() -> None:
+    """Make the fog that the command line names."""
     args = parse_args()
-    from mmdet_ifan.preparation import Options
-    from mmdet_ifan.preparation.synthetic_fog import make_fog
 
     def work() -> None:
+        from mmdet_ifan.preparation import Options
+        from mmdet_ifan.preparation.synthetic_fog import make_fog
         options = Options(workers=args.workers, strict=args.strict,
                           check=args.check)
         print(*make_fog(args.root, options, args.beta).lines(), sep='\n')
 
-    return exit_code(work, 'the same command goes on from here')
+    finish(work, 'the same command continues from here')
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    main()

@@ -1,15 +1,13 @@
 """Render Mini City, a small stand-in for Cityscapes and Foggy Cityscapes."""
 
-import sys
-
 from _rendering import render_set
 
 from mmdet_ifan.mini_city import MiniCity
 
 EPILOG = """
 The folder gets the layout of Cityscapes (leftImg8bit, leftImg8bit_foggy,
-gtFine, disparity, camera). A run that was interrupted goes on where it
-stopped; a finished one is not repeated.
+gtFine, disparity, camera). The same command continues after an interruption;
+a finished data set is not rendered again.
 
 examples:
   the default data set, 700 scenes of 128 x 256 px:
@@ -22,4 +20,4 @@ then make the COCO files that training reads:
 """
 
 if __name__ == '__main__':
-    sys.exit(render_set(MiniCity, 'data/mini_city', __doc__, EPILOG))
+    render_set(MiniCity, 'data/mini_city', __doc__, EPILOG)

@@ -1,15 +1,13 @@
 """Render Mini Sim, a small stand-in for SIM10K: Mini City as a game."""
 
-import sys
-
 from _rendering import render_set
 
 from mmdet_ifan.mini_city import MiniSim
 
 EPILOG = """
 The folder gets the layout of SIM10K (VOC2012 with JPEGImages, Annotations and
-ImageSets/Main), with boxes of cars, motorbikes and persons. A run that was
-interrupted goes on where it stopped; a finished one is not repeated.
+ImageSets/Main), with boxes of cars, motorbikes and persons. The same command
+continues after an interruption; a finished data set is not rendered again.
 
 examples:
   the default data set, 700 scenes of 128 x 256 px:
@@ -22,4 +20,4 @@ its target is Mini City, clear:
 """
 
 if __name__ == '__main__':
-    sys.exit(render_set(MiniSim, 'data/mini_sim', __doc__, EPILOG))
+    render_set(MiniSim, 'data/mini_sim', __doc__, EPILOG)

@@ -1,21 +1,20 @@
-"""Give photographs an artificial second look, where there is no second set."""
+"""Give photographs an artificial second look, where no second set exists."""
 
 import argparse
-import sys
 from dataclasses import fields
 from pathlib import Path
 
-from _options import exit_code
+from _options import finish, make_parser
 
 from mmdet_ifan.preparation.restyle import NewLook, restyle
 
 EPILOG = """
-To try an adaptation on photographs of your own before you have a second set:
-train on the photographs with their labels as source and on the changed copies
-of others as target. The copies have the names and sizes of the originals, so
-the originals' boxes fit them. A run that was interrupted goes on where it
-stopped, and a copy that is older than its original is made again; a file in
-the folder says that the look is artificial and of which pictures.
+To try adaptation on your own photographs before you have a second set, train
+on labelled photographs as source and on changed copies of others as target.
+The copies have the names and sizes of the originals, so the originals' boxes
+fit them. The same command continues after an interruption, and makes a copy
+again that is older than its original. A file in the folder says that the look
+is artificial, and of which pictures.
 
 examples:
   python tools/prepare/restyle.py data/cells/images --out data/cells_changed
@@ -26,17 +25,15 @@ HELP = dict(
     blur='sigma of a Gaussian in px; 0 is none',
     saturation='factor on the distance from grey',
     contrast='factor on the distance from mid-grey',
-    brightness='grey levels that are added',
+    brightness='grey levels to add',
     cast='factors on red, green and blue',
     noise='standard deviation in grey levels',
-    seed='of the noise, which also depends on the name of a file')
+    seed='seed of the noise, which also depends on the file name')
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__, EPILOG)
     parser.add_argument('images', type=Path, metavar='IMAGES',
                         help='folder of images, searched with its '
                         'sub-folders')
@@ -60,8 +57,8 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> int:
-    """Restyle; returns the exit code."""
+def main() -> None:
+    """Restyle the images that the command line names."""
     args = parse_args()
 
     def work() -> None:
@@ -71,8 +68,8 @@ def main() -> int:
         restyle(args.images, args.out, look, args.workers, args.strict,
                 args.overwrite)
 
-    return exit_code(work, 'the same command goes on from here')
+    finish(work, 'the same command continues from here')
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    main()

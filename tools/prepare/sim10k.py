@@ -1,10 +1,9 @@
 """Make the COCO file of SIM10K (Driving in the Matrix)."""
 
 import argparse
-import sys
 from typing import TYPE_CHECKING
 
-from _options import make_parser, run
+from _options import conversion_parser, convert
 
 if TYPE_CHECKING:
     from mmdet_ifan.preparation import Options, Report
@@ -26,7 +25,7 @@ examples:
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = make_parser(__doc__, EPILOG)
+    parser = conversion_parser(__doc__, EPILOG)
     parser.add_argument('--classes', nargs='+', default=['car'],
                         metavar='NAME', help='categories to keep, of car, '
                         'person and motorcycle, which SIM10K calls motorbike '
@@ -41,4 +40,4 @@ def prepare(args: argparse.Namespace, options: 'Options') -> 'Report':
 
 
 if __name__ == '__main__':
-    sys.exit(run(prepare, parse_args()))
+    convert(prepare, parse_args())

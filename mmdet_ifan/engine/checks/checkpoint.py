@@ -7,12 +7,12 @@ from typing import Any
 from mmdet.registry import DATASETS
 from mmengine.config import Config
 from mmengine.logging import print_log
-from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
 from ...utils.config_values import read_values
 from ...utils.errors import DataError
 from ...utils.text import name_some
+from ..robustness.safe_loading import load_checkpoint
 
 #: Parts of a stock detector's state dict.
 PARTS = ('backbone.', 'rpn_head.', 'roi_head.')
@@ -119,7 +119,7 @@ def load_fitting(model: nn.Module,
     Raises:
         DataError: See :func:`check_for_test`.
     """
-    loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
+    loaded = load_checkpoint(checkpoint)
     about = (None, None) if cfg is None else (
         classes_of(cfg), cfg.model.to_dict())
     warn(check_for_test(model, loaded, checkpoint, *about))

@@ -16,10 +16,10 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
-from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
 from ...datasets import DomainTestDataset, PairedDomainDataset
+from ..robustness.safe_loading import load_checkpoint
 from ..schedule.epochs import counts_epochs, length_of
 from ..schedule.late_launch_hook import launching_configs, launching_hook
 from .checkpoint import check_for_start, classes_of_dataset
@@ -161,8 +161,7 @@ class Doctor:
                 texts.append(text)
                 if path is None:
                     continue
-                loaded = CheckpointLoader.load_checkpoint(
-                    str(path), 'cpu', logger='silent')
+                loaded = load_checkpoint(str(path), logger='silent')
                 self.at_hand.add(name)
                 if place == 'load_from' and self.model is not None:
                     self._compare_start(loaded, name)

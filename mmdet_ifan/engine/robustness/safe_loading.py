@@ -37,8 +37,31 @@ class UnsafeCheckpointError(ValueError):
     """A file holds more than data, or is no intact checkpoint."""
 
 
+def load_checkpoint(filename: str, logger: str = 'current') -> dict:
+    """Load a checkpoint to the CPU, after :func:`load_safely`.
+
+    Args:
+        filename (str): File or address.
+        logger (str): Logger that names it, as mmengine's ``print_log`` has it.
+            Defaults to 'current'.
+
+    Returns:
+        dict: The checkpoint.
+
+    Raises:
+        UnsafeCheckpointError: If it holds more than data, or is no whole
+            checkpoint.
+    """
+    load_safely()
+    return CheckpointLoader.load_checkpoint(
+        filename, map_location='cpu', logger=logger)
+
+
 def load_safely() -> None:
-    """Let mmengine load checkpoints without running what they hold."""
+    """Let mmengine load checkpoints without running what they hold.
+
+    It holds for the whole process. A second call changes nothing.
+    """
     allowed: list[Any] = [
         HistoryBuffer,
         (_statistics, 'builtins.getattr'),
