@@ -17,7 +17,7 @@ and computes every loss and gradient of that batch. It downloads nothing and
 leaves no file behind. The exit code is 1 if something is wrong.
 
 example:
-  python tools/doctor.py configs/ifan_mini-city.py
+  python tools/doctor.py configs/ifan/ifan_mini-city.py
 """
 
 

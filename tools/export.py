@@ -23,7 +23,7 @@ installed.
 --onnx needs the package onnx; running the file needs onnxruntime.
 
 example:
-  python tools/export.py configs/ifan_mini-city.py \\
+  python tools/export.py configs/ifan/ifan_mini-city.py \\
       work_dirs/ifan_mini-city/iter_1000.pth --out detector
 """
 

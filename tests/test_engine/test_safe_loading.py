@@ -22,6 +22,7 @@ from mmdet_ifan.engine.robustness.safe_loading import (
     UnsafeCheckpointError,
 )
 from mmdet_ifan.utils.errors import DataError
+from mmdet_ifan.utils.named_configs import config_path
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -39,7 +40,7 @@ class Evil:
 @pytest.fixture(scope='module')
 def cfg() -> Config:
     """What is trained."""
-    return Config.fromfile(ROOT / 'configs/ifan_mini-city.py')
+    return Config.fromfile(ROOT / 'configs/ifan/ifan_mini-city.py')
 
 
 @pytest.fixture(scope='module')
@@ -238,7 +239,7 @@ def test_config_as_mmengine_writes_what_is_no_name(write, cfg):
 def test_config_that_was_exported_needs_no_file_beside_it(
         write, name, monkeypatch):
     """What is called plain_vgg or plain_norm elsewhere is not looked at."""
-    cfg = Config.fromfile(ROOT / f'configs/{name}.py')
+    cfg = Config.fromfile(config_path(f'{name}.py'))
     plain = plain_config(cfg)
     file, = plain.custom_imports.imports
     monkeypatch.setitem(sys.modules, file, None)

@@ -113,7 +113,7 @@ LAUNCHES = {
     # As configs had it before patch_mmengine was a module.
     (['mmdet_ifan'], True), (['mmdet_ifan', 'json'], False)])
 def test_patches_are_no_setting_that_matters(tmp_path, imports, same):
-    config = ROOT / 'configs/ifan_mini-city.py'
+    config = ROOT / 'configs/ifan/ifan_mini-city.py'
     path = tmp_path / 'own.py'
     path.write_text(f'_base_ = {str(config)!r}\n'
                     f'custom_imports = dict(imports={imports!r})\n')
@@ -122,7 +122,7 @@ def test_patches_are_no_setting_that_matters(tmp_path, imports, same):
 
 def test_launches_are_settings_that_matter(tmp_path):
     """Though they are among hooks that only watch."""
-    config = ROOT / 'configs/ifan_mini-city.py'
+    config = ROOT / 'configs/ifan/ifan_mini-city.py'
     prints = {'': fingerprint(config)}
     for name, text in LAUNCHES.items():
         path = tmp_path / f'{name}.py'
@@ -216,10 +216,10 @@ def test_study_resumes_where_it_stopped(pair):
 
 @pytest.mark.parametrize(('arguments', 'sentence'), [
     (('absent.py', ), "there is no config 'absent.py'"),
-    ((str(ROOT / 'configs/ifan_mini-city.py'), ) * 2, 'the same name'),
-    ((str(ROOT / 'configs/ifan_mini-city.py'), '--jobs', '0'),
+    ((str(ROOT / 'configs/ifan/ifan_mini-city.py'), ) * 2, 'the same name'),
+    ((str(ROOT / 'configs/ifan/ifan_mini-city.py'), '--jobs', '0'),
      '--jobs must be at least 1, but is 0'),
-    ((str(ROOT / 'configs/ifan_mini-city.py'), '--processes', '0'),
+    ((str(ROOT / 'configs/ifan/ifan_mini-city.py'), '--processes', '0'),
      '--processes must be at least 1, but is 0'),
 ])
 def test_refuses_what_cannot_be_meant(tmp_path, arguments, sentence):
@@ -231,8 +231,8 @@ def test_refuses_what_cannot_be_meant(tmp_path, arguments, sentence):
 
 def test_refuses_more_processes_than_gpus(monkeypatch, capsys):
     monkeypatch.setattr('torch.cuda.device_count', lambda: 2)
-    command = ['study.py', str(ROOT / 'configs/ifan_mini-city.py'), '--out',
-               'metrics', '--processes', '4']
+    command = ['study.py', str(ROOT / 'configs/ifan/ifan_mini-city.py'),
+               '--out', 'metrics', '--processes', '4']
     monkeypatch.setattr(sys, 'argv', command)
     with pytest.raises(SystemExit, match='2'):
         runpy.run_path(str(ROOT / 'tools/study.py'), run_name='__main__')
@@ -242,7 +242,7 @@ def test_refuses_more_processes_than_gpus(monkeypatch, capsys):
 
 
 def test_refuses_processes_that_cannot_share_out_a_batch(tmp_path):
-    result = run_study(tmp_path, str(ROOT / 'configs/ifan_mini-city.py'),
+    result = run_study(tmp_path, str(ROOT / 'configs/ifan/ifan_mini-city.py'),
                        '--processes', '3', '--out', 'metrics')
     assert result.returncode == 2
     assert 'error: --processes 3 cannot share out the batch' in result.stderr

@@ -22,7 +22,7 @@ images in which most objects are found by one detector and not by another.
 --evenly takes images at even distances instead: a sample, not a selection.
 
 example:
-  python tools/analysis/detections.py configs/ifan_mini-city.py \\
+  python tools/analysis/detections.py configs/ifan/ifan_mini-city.py \\
       source-only=work_dirs/demo/source-only_mini-city/iter_1000.pth \\
       iFAN=work_dirs/demo/ifan_mini-city/iter_1000.pth --out detections.png
 """

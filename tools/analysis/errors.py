@@ -24,7 +24,7 @@ it) or missed. A detection of no object is false. DIR gets errors.md,
 errors.json and errors.png.
 
 example:
-  python tools/analysis/errors.py configs/ifan_mini-city.py \\
+  python tools/analysis/errors.py configs/ifan/ifan_mini-city.py \\
       work_dirs/demo/source-only_mini-city/iter_1000.pth \\
       work_dirs/demo/ifan_mini-city/iter_1000.pth --out work_dirs/errors
 """

@@ -26,7 +26,7 @@ better separated). The numbers also go into a JSON file next to the picture:
 features.json for features.png.
 
 example:
-  python tools/analysis/features.py configs/ifan_mini-city.py \\
+  python tools/analysis/features.py configs/ifan/ifan_mini-city.py \\
       source-only=work_dirs/demo/source-only_mini-city/iter_1000.pth \\
       iFAN=work_dirs/demo/ifan_mini-city/iter_1000.pth --out features.png
 """
