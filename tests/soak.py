@@ -3,7 +3,7 @@
 Run it in a checkout, with the command to watch after two hyphens::
 
     python tests/soak.py --out docs/data/soak -- \\
-        python tools/train.py configs/ifan_mini-sim2mini-city.py
+        python tools/train.py configs/ifan/ifan_mini-sim2mini-city.py
 
 It writes ``soak.json`` and ``soak.png`` and prints a table.
 """

@@ -17,7 +17,7 @@ from mmdet_ifan.preparation import Options
 from mmdet_ifan.preparation.cityscapes import prepare_cityscapes
 
 ROOT = Path(__file__).resolve().parents[1]
-CONFIG = ROOT / 'configs/ifan_mini-city.py'
+CONFIG = ROOT / 'configs/ifan/ifan_mini-city.py'
 
 
 @pytest.fixture(scope='module')

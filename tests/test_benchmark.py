@@ -27,7 +27,7 @@ LOAD = Load((64, 96), batch=1, instances=2)
 @pytest.fixture
 def cfg(tiny_cfg, configs) -> Config:
     """A whole config around the tiny detector."""
-    cfg = Config.fromfile(configs / 'ifan_mini-city.py')
+    cfg = Config.fromfile(configs / 'ifan/ifan_mini-city.py')
     cfg.model = tiny_cfg
     return cfg
 

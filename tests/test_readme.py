@@ -15,6 +15,7 @@ import pytest
 from mmengine.config import Config
 
 from mmdet_ifan.analysis.page_tables import with_table
+from mmdet_ifan.utils.named_configs import config_path
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / 'README.md').read_text()
@@ -209,4 +210,4 @@ def test_make_targets(command: str) -> None:
 
 def test_named_configs() -> None:
     for name in re.findall(r'configs/(\w[\w-]*)\.py', README):
-        assert (ROOT / f'configs/{name}.py').exists(), name
+        assert Path(config_path(f'{name}.py')).exists()

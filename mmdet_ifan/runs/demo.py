@@ -19,10 +19,9 @@ from ..mini_city import MiniCity, write_mini_city
 from ..preparation import Options
 from ..preparation.cityscapes import prepare_cityscapes
 from ..utils.errors import DataError
-from ..utils.named_configs import package_folder
+from ..utils.named_configs import config_path
 from .training_run import TrainingRun, progress_bar, train_all
 
-CONFIGS = package_folder('configs')
 DATA = Path('data/mini_city')
 CITY = MiniCity()
 #: Row of the table and config, in the order of training.
@@ -56,7 +55,8 @@ def run_demo(folder: Path, seed: int) -> str:
     """
     prepare_data()
     runs = {
-        row: TrainingRun(CONFIGS / f'{config}.py', folder / config, seed)
+        row: TrainingRun(
+            Path(config_path(f'{config}.py')), folder / config, seed)
         for row, config in RUNS.items()
     }
     with progress_bar(runs.values()) as bar:
@@ -101,8 +101,8 @@ def write_results(folder: Path, seed: int,
     Returns:
         str: The table.
     """
-    classes = Config.fromfile(CONFIGS / f'{RUNS["ifan"]}.py').metainfo.classes
-    table = to_markdown(comparison_table(results, classes))
+    cfg = Config.fromfile(config_path(f'{RUNS["ifan"]}.py'))
+    table = to_markdown(comparison_table(results, cfg.metainfo.classes))
     report: dict = dict(results)
     report['gap_recovered'] = gap_recovered(
         *(results[row][TARGET_MAP]
@@ -129,7 +129,7 @@ def write_page(folder: Path) -> Path:
         row: read_scalars(folder / config)
         for row, config in RUNS.items()
     }, folder / 'curves.png')
-    cfg = Config.fromfile(CONFIGS / f'{RUNS["ifan"]}.py')
+    cfg = Config.fromfile(config_path(f'{RUNS["ifan"]}.py'))
     write_report(
         folder / 'report.html', 'Mini City, clear to dense fog: '
         f'iFAN recovers {report["gap_recovered"]:.0f} % of the gap',

@@ -76,7 +76,7 @@ def cfg_and_checkpoint(tmp_path: Path) -> tuple[Config, str]:
     root = tmp_path / 'mini_city'
     write_mini_city(root, MiniCity(train=1, val=6), 1)
     prepare_cityscapes(root, Options(workers=1))
-    cfg = Config.fromfile(ROOT / 'configs/ifan_mini-city.py')
+    cfg = Config.fromfile(ROOT / 'configs/ifan/ifan_mini-city.py')
     cfg.merge_from_dict({
         f'test_dataloader.dataset.{domain}.data_root': str(root)
         for domain in ('source', 'target')

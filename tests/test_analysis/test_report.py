@@ -67,7 +67,7 @@ def test_page_is_whole_and_needs_nothing(page):
 
 def test_facts_name_what_made_the_figures(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    cfg = Config.fromfile(ROOT / 'configs/ifan_mini-city.py')
+    cfg = Config.fromfile(ROOT / 'configs/ifan/ifan_mini-city.py')
     boxes = Path('data/mini_city/annotations/instances_val.json')
     assert str(boxes) not in facts_of(cfg, 3)
     boxes.parent.mkdir(parents=True)

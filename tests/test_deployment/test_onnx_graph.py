@@ -11,6 +11,7 @@ from mmengine.config import Config
 
 from mmdet_ifan.deployment import export, to_onnx
 from mmdet_ifan.deployment.onnx_graph import OneImage
+from mmdet_ifan.utils.named_configs import config_path
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = (64, 96)
@@ -19,7 +20,7 @@ SIZE = (64, 96)
 @pytest.fixture(params=['ifan_mini-city', 'ifan_vgg16_sim10k2city',
                         'ifan_r50-fpn_city2foggy'])
 def cfg(request: pytest.FixtureRequest) -> Config:
-    cfg = Config.fromfile(ROOT / f'configs/{request.param}.py')
+    cfg = Config.fromfile(config_path(f'{request.param}.py'))
     cfg.merge_from_dict({
         'model.backbone.init_cfg': None,
         'model.roi_head.bbox_head.init_cfg': None,

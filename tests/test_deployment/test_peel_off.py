@@ -12,6 +12,7 @@ from mmengine.config import Config
 
 from mmdet_ifan.deployment import export, load_fitting, plain_config
 from mmdet_ifan.utils.errors import DataError
+from mmdet_ifan.utils.named_configs import config_path
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Detects and evaluates without this package.
@@ -42,7 +43,7 @@ print(Runner.from_cfg(cfg).test())
 def config_of(name: str, data_root: Path) -> Config:
     """Read a leaf without downloads, with narrow layers and a small test set.
     """
-    cfg = Config.fromfile(ROOT / f'configs/{name}.py')
+    cfg = Config.fromfile(config_path(f'{name}.py'))
     cfg.merge_from_dict({
         'model.backbone.init_cfg': None,
         'model.roi_head.bbox_head.init_cfg': None,
@@ -126,7 +127,7 @@ def test_nothing_of_ours_is_left(tmp_path):
 
 
 def test_what_mmdet_lacks_goes_along_wherever_it_is():
-    cfg = Config.fromfile(ROOT / 'configs/ifan_r50-dc5_city2foggy.py')
+    cfg = Config.fromfile(ROOT / 'configs/ifan/ifan_r50-dc5_city2foggy.py')
     cfg.model.roi_head.shared_head = dict(type='TimmTaps')
     plain = plain_config(cfg)
     assert plain.custom_imports.imports == ['plain_timm']
@@ -135,7 +136,7 @@ def test_what_mmdet_lacks_goes_along_wherever_it_is():
 
 
 def test_refuses_what_is_no_plain_detector(tmp_path):
-    cfg = Config.fromfile(ROOT / 'configs/strong-weak_mini-city.py')
+    cfg = Config.fromfile(config_path('strong-weak_mini-city.py'))
     with pytest.raises(ValueError, match='ContextRoIHead'):
         export(cfg, 'unread.pth', tmp_path / 'out')
     assert not (tmp_path / 'out').exists()

@@ -51,7 +51,7 @@ def ride(tmp_path: Path) -> Path:
 @pytest.fixture
 def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An exported, untrained detector."""
-    cfg = Config.fromfile(ROOT / 'configs/ifan_mini-city.py')
+    cfg = Config.fromfile(ROOT / 'configs/ifan/ifan_mini-city.py')
     model = MODELS.build(cfg.model)
     model.init_weights()
     checkpoint = tmp_path / 'iter_1.pth'

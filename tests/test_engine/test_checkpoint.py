@@ -135,7 +135,7 @@ def test_names_of_earlier_versions(model, loaded, meta):
 
 
 def test_classes_of_a_config(tmp_path):
-    cfg = Config.fromfile(ROOT / 'configs/ifan_mini-city.py')
+    cfg = Config.fromfile(ROOT / 'configs/ifan/ifan_mini-city.py')
     assert classes_of(cfg)[:3] == ('person', 'rider', 'car')
     cfg.test_dataloader = None
     assert classes_of(cfg) is None
@@ -202,7 +202,8 @@ def test_alignments_that_the_config_lacks(model, loaded, tiny_cfg):
 
 def test_a_neck_that_testing_uses():
     """Strong-Weak's RoI head looks at the context that its neck computes."""
-    cfg = Config.fromfile(ROOT / 'configs/strong-weak_mini-city.py')
+    cfg = Config.fromfile(
+        ROOT / 'configs/strong-weak/strong-weak_mini-city.py')
     model = MODELS.build(cfg.model)
     loaded = dict(state_dict=model.state_dict())
     assert check_for_test(model, loaded, 'a.pth') == []
@@ -327,7 +328,7 @@ def run(data: Path, tmp_path: Path,
             resume: bool = False,
             order: int = 1,
             **options) -> str:
-        cfg = Config.fromfile(ROOT / 'configs/ifan_mini-city.py')
+        cfg = Config.fromfile(ROOT / 'configs/ifan/ifan_mini-city.py')
         classes = list(
             cfg.test_dataloader.dataset.target.metainfo.classes)[::order]
         cfg.merge_from_dict({

@@ -35,7 +35,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def cfg(data: Path, tmp_path: Path) -> Config:
     """A config with nothing wrong."""
-    cfg = Config.fromfile(ROOT / 'configs/ifan_mini-city.py')
+    cfg = Config.fromfile(ROOT / 'configs/ifan/ifan_mini-city.py')
     cfg.merge_from_dict({
         'load_from': None,
         'work_dir': str(tmp_path / 'work'),
@@ -282,7 +282,7 @@ def test_a_full_disk(cfg, monkeypatch):
 def test_command(tmp_path):
     result = subprocess.run(
         [sys.executable, ROOT / 'tools/doctor.py',
-         ROOT / 'configs/ifan_mini-city.py'],
+         ROOT / 'configs/ifan/ifan_mini-city.py'],
         cwd=tmp_path, capture_output=True, text=True)
     assert result.returncode == 1
     assert 'WRONG start: ' in result.stdout

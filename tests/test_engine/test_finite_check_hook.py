@@ -16,6 +16,7 @@ from torch import Tensor
 from mmdet_ifan.datasets.random_states import set_random_state
 from mmdet_ifan.engine import FiniteCheckHook, LateLaunchHook
 from mmdet_ifan.engine.robustness.divergence import history
+from mmdet_ifan.utils.named_configs import config_path
 
 CLASSES = ('person', 'rider', 'car', 'truck', 'bus', 'train', 'motorcycle',
            'bicycle')
@@ -67,7 +68,7 @@ def make_runner(write_coco: Callable, tmp_path: Path, configs: Path):
     def make(poison: Poison, config: str = 'ifan_mini-city',
              hook: dict | None = None, default_hooks: dict | None = None,
              **options) -> Runner:
-        cfg = Config.fromfile(configs / f'{config}.py')
+        cfg = Config.fromfile(config_path(f'{config}.py'))
         np.random.seed(0)
         for name in 'st':
             write_coco(f'{name}.json', [(f'{name}{i}.png', (64, 96))

@@ -47,7 +47,7 @@ EPOCHS = dict(_delete_=True, type='EpochBasedTrainLoop', max_epochs=3)
 @pytest.fixture
 def cfg(configs: Path) -> Config:
     """A config of which nothing is lost."""
-    return Config.fromfile(configs / 'ifan_mini-city.py')
+    return Config.fromfile(configs / 'ifan/ifan_mini-city.py')
 
 
 def merge(cfg: Config, **settings: Any) -> Config:

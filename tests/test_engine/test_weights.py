@@ -50,13 +50,13 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_every_part_that_is_initialised_from_a_file(configs):
-    cfg = Config.fromfile(configs / 'ifan_vgg16_city2foggy.py')
+    cfg = Config.fromfile(configs / 'ifan/ifan_vgg16_city2foggy.py')
     cfg.model.roi_head.bbox_head.fc_out_channels = 8
     assert list(initial_weights(MODELS.build(cfg.model))) == [
         ('model.backbone.init_cfg', VGG),
         ('model.roi_head.bbox_head.init_cfg', VGG)
     ]
-    cfg = Config.fromfile(configs / 'ifan_mini-city.py')
+    cfg = Config.fromfile(configs / 'ifan/ifan_mini-city.py')
     assert not list(initial_weights(MODELS.build(cfg.model)))
 
 

@@ -16,6 +16,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import mmdet_ifan
+from mmdet_ifan.utils.named_configs import config_path
 
 OURS = str(Path(mmdet_ifan.__file__).parent / 'models')
 LIBRARIES = ('/mmdet/', '/mmcv/', '/mmengine/')
@@ -65,8 +66,8 @@ class Impatient(nn.Module):
 ])
 def test_no_alignment_waits_for_the_device(configs, name):
     # The stock detector is that of iFAN, not of Strong-Weak with its context.
-    cfgs = dict(stock=Config.fromfile(configs / 'ifan_mini-city.py'),
-                method=Config.fromfile(configs / f'{name}.py'))
+    cfgs = dict(stock=Config.fromfile(configs / 'ifan/ifan_mini-city.py'),
+                method=Config.fromfile(config_path(f'{name}.py')))
     steps = _steps(cfgs, Load((128, 256), batch=2), True)
     askers = []
     for step in (steps[STOCK], list(steps.values())[-1]):

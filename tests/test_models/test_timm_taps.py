@@ -83,9 +83,7 @@ def test_channels_and_strides_are_read_from_the_model(cfg):
     trunk = MODELS.build(dict(cfg, init_cfg=None))
     assert trunk.channels == (24, 40, 80, 112)
     assert trunk.strides == (4, 8, 16, 16)
-    model = Config.fromfile(CONFIG).model
-    assert model.neck.in_channels == trunk.channels
-    assert model.alignments.correlation.featmap_strides == trunk.strides
+    assert Config.fromfile(CONFIG).model.neck.in_channels == trunk.channels
 
 
 @pytest.mark.parametrize(('model', 'taps', 'options', 'channels'), [
@@ -113,7 +111,8 @@ def test_any_model_of_timm(model, taps, options, channels):
             images, [names.index(tap) for tap in taps], output_fmt='NCHW',
             intermediates_only=True)
     for tap, stride, output in zip(maps, trunk.strides, expected, strict=True):
-        assert torch.equal(tap, output)
+        # The order of channels in memory, and so of sums, is another.
+        torch.testing.assert_close(tap, output, rtol=1e-4, atol=1e-4)
         assert tap.shape[-2:] == (64 // stride, 96 // stride)
         # Or mmcv's RoIAlign reads channels as positions.
         assert tap.is_contiguous()

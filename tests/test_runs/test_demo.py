@@ -35,7 +35,8 @@ def short_configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         if name == demo.RUNS['ifan']:
             text += LAUNCH
         (configs / f'{name}.py').write_text(text)
-    monkeypatch.setattr(demo, 'CONFIGS', configs)
+    monkeypatch.setattr(
+        demo, 'config_path', lambda name: str(configs / name))
     monkeypatch.setattr(demo, 'CITY', MiniCity(train=6, val=6))
     monkeypatch.chdir(tmp_path)
 

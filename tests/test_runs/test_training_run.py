@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture
 def shares(monkeypatch, tmp_path):
     """Make runs that end at once; returns (command, environment) of each."""
-    config = ROOT / 'configs/source-only_mini-city.py'
+    config = ROOT / 'configs/source-only/source-only_mini-city.py'
 
     def run(count: int, cores: int, gpus: int = 0, jobs: int | None = None,
             processes: int = 1) -> list:
@@ -90,7 +90,8 @@ def test_cost_and_result_of_a_run(tmp_path, more, iterations, launches,
     prepare_cityscapes(root, Options(workers=1))
     config = tmp_path / 'leaf.py'
     config.write_text(CONFIG.format(
-        base=str(ROOT / 'configs/ifan_mini-city.py'), root=str(root)) + more)
+        base=str(ROOT / 'configs/ifan/ifan_mini-city.py'),
+        root=str(root)) + more)
     run = TrainingRun(config, tmp_path / 'run', 0)
     assert run.max_iters == iterations
     assert run.launches == launches
@@ -147,7 +148,8 @@ def test_ending_a_study_ends_its_runs(monkeypatch, tmp_path):
     monkeypatch.setattr(
         'time.sleep', lambda _: signal.raise_signal(signal.SIGTERM))
     run = TrainingRun(
-        ROOT / 'configs/source-only_mini-city.py', tmp_path / 'run', 0)
+        ROOT / 'configs/source-only/source-only_mini-city.py',
+        tmp_path / 'run', 0)
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit, match='143'):
         train_all([run], tqdm(disable=True))
@@ -164,7 +166,7 @@ from mmdet_ifan.runs.training_run import TrainingRun
 
 folder, sys.executable = Path(sys.argv[1]), sys.argv[2]
 run = TrainingRun(
-    Path('configs/source-only_mini-city.py'), folder, 0)
+    Path('configs/source-only/source-only_mini-city.py'), folder, 0)
 run.start(1, 1)
 print(run.process.pid, flush=True)
 time.sleep(60)
