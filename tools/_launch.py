@@ -172,15 +172,21 @@ def existing(kind: str) -> Callable[[str], str]:
         kind (str): What the file is, for the error.
 
     Returns:
-        Callable[[str], str]: Takes a path or an address, and gives it back.
-            It raises a ``FileNotFoundError`` if there is no such file.
+        Callable[[str], str]: Takes a path or an address, and gives it back. A
+            config that does not exist is one of ours by its file name, as
+            ``mim`` has it. It raises a ``FileNotFoundError`` if there is no
+            such file.
     """
 
     def check(path: str) -> str:
-        if '://' not in path and not os.path.isfile(path):
-            raise FileNotFoundError(f'there is no {kind} {path!r} (looked in '
-                                    f'{os.getcwd()}); check the path.')
-        return path
+        if '://' in path or os.path.isfile(path):
+            return path
+        if kind == 'config':
+            root = Path(__file__).resolve().parents[1]
+            for ours in root.glob(f'configs/[!_]*/{Path(path).name}'):
+                return str(ours)
+        raise FileNotFoundError(f'there is no {kind} {path!r} (looked in '
+                                f'{os.getcwd()}); check the path.')
 
     return check
 
