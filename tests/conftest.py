@@ -54,6 +54,8 @@ def quick_text() -> Iterator[None]:
         patch.setattr('yapf.yapflib.yapf_api.FormatCode',
                       lambda text, **_: (text, True))
         patch.setenv('PYTHONPATH', str(QUICK), prepend=os.pathsep)
+        # Threads of several processes on few cores wait for each other.
+        patch.setenv('OMP_NUM_THREADS', '1')
         yield
 
 

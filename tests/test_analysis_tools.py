@@ -1,8 +1,6 @@
 """The commands of tools/analysis, on a tiny pair."""
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -11,6 +9,7 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from processes import run_tool
 
 from mmdet_ifan.mini_city import MiniCity, write_mini_city
 from mmdet_ifan.preparation import Options
@@ -42,11 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(folder: Path, tool: str, *arguments: str, code: int = 0) -> str:
     """Run a tool; returns its output."""
-    result = subprocess.run(
-        [sys.executable, ROOT / 'tools/analysis' / tool, *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True)
+    result = run_tool(f'analysis/{tool}', *arguments, cwd=folder)
     assert result.returncode == code, result.stderr
     return result.stdout + result.stderr
 

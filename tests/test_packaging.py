@@ -8,6 +8,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from processes import run_tool
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = sorted(
@@ -146,10 +147,7 @@ def test_import_adds_nothing_but_itself():
 ])
 def test_missing_file_is_named(arguments, named):
     script, *rest = arguments
-    result = subprocess.run(
-        [sys.executable, ROOT / 'tools' / script, *rest],
-        capture_output=True,
-        text=True)
+    result = run_tool(script, *rest, cwd=ROOT)
     assert result.returncode == 2
     assert 'Traceback' not in result.stderr
     assert 'error: ' in result.stderr and named in result.stderr

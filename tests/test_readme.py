@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 from mmengine.config import Config
-from processes import environment
+from processes import environment, run_tool
 
 from mmdet_ifan.analysis.page_tables import with_table
 from mmdet_ifan.utils.named_configs import config_path
@@ -23,11 +23,6 @@ OWN_PAIR, = re.findall(
     r'^## A pair of your own\n(.*?)^## ', README, re.DOTALL | re.MULTILINE)
 TABLES = runpy.run_path(str(ROOT / 'tools/write_tables.py'))
 CONFIG, = re.findall(r'```python\n(.*?)```', OWN_PAIR, re.DOTALL)
-#: How the README runs Python and mim, and how this environment does.
-PROGRAMS = {
-    'python': [sys.executable],
-    'mim': [sys.executable, '-m', 'mim'],
-}
 ITERATIONS = 2
 #: A dog and a cat.
 SIZE = '<size><width>60</width><height>40</height></size>'
@@ -58,7 +53,7 @@ def commands(text: str) -> Iterator[list[str]]:
     for block in re.findall(r'(?:^    .*\n)+', text, re.MULTILINE):
         for line in block.replace('\\\n', ' ').splitlines():
             program, *arguments = shlex.split(line)
-            if program in PROGRAMS:
+            if program in ('python', 'mim'):
                 yield [program, *arguments]
 
 
@@ -117,16 +112,21 @@ def test_own_pair(own_pair: Path, wheel: Path) -> None:
             argument.replace('iter_70000', f'iter_{ITERATIONS}')
             for argument in arguments
         ]
-        result = subprocess.run(
-            [*PROGRAMS[program], *arguments, *extra[name]],
-            env=env,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True)
-        assert result.returncode == 0, result.stdout
+        arguments += extra[name]
+        if program == 'python':
+            tool = arguments.pop(0).removeprefix('tools/')
+            result = run_tool(tool, *arguments, cwd=own_pair)
+        else:
+            result = subprocess.run(
+                [sys.executable, '-m', 'mim', *arguments],
+                env=env,
+                capture_output=True,
+                text=True)
+        said = result.stdout + result.stderr
+        assert result.returncode == 0, said
         if program == 'mim':
-            assert str(wheel) in result.stdout
-            assert str(ROOT / 'mmdet_ifan') not in result.stdout
+            assert str(wheel) in said
+            assert str(ROOT / 'mmdet_ifan') not in said
     assert ran == [
         'custom.py', 'custom.py', 'browse_pairs.py', 'train', 'test'
     ]

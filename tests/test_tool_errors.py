@@ -12,7 +12,7 @@ import pytest
 import torch
 from mmdet.registry import HOOKS, MODELS
 from mmengine.logging import MMLogger
-from processes import environment
+from processes import environment, run_tool
 from torch.utils.data import DataLoader, Dataset
 
 from mmdet_ifan.mini_city import MiniCity, write_mini_city
@@ -215,14 +215,10 @@ def folder(tmp_path_factory) -> Path:
     return path
 
 
-def train(folder: Path, *command: str | Path) -> subprocess.CompletedProcess:
-    """Train in a folder; a command other than Python may do it."""
-    command = command if command[0] == 'bash' else (
-        sys.executable, ROOT / 'tools/train.py', *command)
-    return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True,
-        env=environment(folder, ROOT, OMP_NUM_THREADS='1',
-                        PYTHON=sys.executable))
+@pytest.fixture
+def env(folder: Path) -> dict[str, str]:
+    """Environment of a training, which finds the hook."""
+    return environment(folder, PYTHON=sys.executable)
 
 
 @pytest.mark.parametrize(('option', 'sentence'), [
@@ -235,7 +231,8 @@ def train(folder: Path, *command: str | Path) -> subprocess.CompletedProcess:
 ])
 def test_a_broken_config_ends_training_with_a_sentence(folder, option,
                                                        sentence):
-    result = train(folder, 'own.py', '--cfg-options', option)
+    result = run_tool('train.py', 'own.py', '--cfg-options', option,
+                      cwd=folder)
     assert result.returncode == 2
     said, = [line for line in result.stderr.splitlines() if 'rror' in line]
     assert said.startswith('error: ') and sentence in said
@@ -243,8 +240,8 @@ def test_a_broken_config_ends_training_with_a_sentence(folder, option,
     assert 'Traceback' not in result.stdout + result.stderr
 
 
-def test_a_bug_in_training_is_in_the_log(folder):
-    result = train(folder, 'bug.py')
+def test_a_bug_in_training_is_in_the_log(folder, env):
+    result = run_tool('train.py', 'bug.py', cwd=folder, env=env)
     assert result.returncode == 1
     said = result.stderr.splitlines()[-1]
     assert said.startswith('error: IndexError: list index out of range (trac')
@@ -253,13 +250,15 @@ def test_a_bug_in_training_is_in_the_log(folder):
     assert 'before_train_iter\n    [][runner.iter]' in log.read_text()
 
 
-def test_torchrun_names_the_process_that_failed_and_why(folder):
+def test_torchrun_names_the_process_that_failed_and_why(folder, env):
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
         port = free.getsockname()[1]
-    result = train(folder, 'bash', '-c',
-                   f'PORT={port} bash {ROOT}/tools/dist_train.sh bug.py 2 '
-                   '--work-dir two')
+    result = subprocess.run(
+        ['bash', ROOT / 'tools/dist_train.sh', 'bug.py', '2', '--work-dir',
+         'two'],
+        cwd=folder, capture_output=True, text=True,
+        env=dict(env, PORT=str(port)))
     assert result.returncode == 1
     assert 'error: IndexError: list index out of range (' in result.stderr
     root_cause = result.stderr.partition('Root Cause')[2]

@@ -1,7 +1,4 @@
 """The exported detector, where mmdet_ifan cannot be imported."""
-import os
-import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +7,7 @@ import torch
 from mmdet.apis import DetInferencer
 from mmdet.registry import MODELS
 from mmengine.config import Config
-from processes import run_tool
+from processes import run_script, run_tool
 
 from mmdet_ifan.deployment import export, load_fitting, plain_config
 from mmdet_ifan.utils.errors import DataError
@@ -89,12 +86,7 @@ def test_detections_are_bit_identical_without_the_package(
 
     # Sums depend on the number of threads.
     assert torch.get_num_threads() == 1
-    result = subprocess.run(
-        [sys.executable, '-c', ELSEWHERE, out, *images],
-        cwd=out,
-        env={**os.environ, 'OMP_NUM_THREADS': '1'},
-        capture_output=True,
-        text=True)
+    result = run_script(ELSEWHERE, out, *images, cwd=out)
     assert result.returncode == 0, result.stderr
     assert 'coco/bbox_mAP' in result.stdout
 

@@ -1,8 +1,6 @@
 """Prediction in images, folders and videos."""
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -12,6 +10,7 @@ import torch
 from mmdet.apis import DetInferencer
 from mmdet.registry import MODELS
 from mmengine.config import Config
+from processes import run_tool
 from pycocotools.coco import COCO
 
 from mmdet_ifan.deployment import export, find_images, load_detector, predict
@@ -199,12 +198,9 @@ def test_refuses_weights_that_do_not_fit(weights):
 
 
 def test_command(street, weights, tmp_path):
-    command = [
-        sys.executable, ROOT / 'tools/predict.py', 'street', '--weights',
-        weights, '--out', 'found', '--device', 'cpu'
-    ]
-    result = subprocess.run(
-        [*command, '--no-draw'], cwd=tmp_path, capture_output=True, text=True)
+    command = ['predict.py', 'street', '--weights', weights, '--out', 'found',
+               '--device', 'cpu']
+    result = run_tool(*command, '--no-draw', cwd=tmp_path)
     # One image is damaged.
     assert result.returncode == 1, result.stderr
     assert 'torn.png cannot be read: left out.' in result.stderr
@@ -212,12 +208,10 @@ def test_command(street, weights, tmp_path):
     assert len(found['images']) == 2
     assert not (tmp_path / 'found/drawn').exists()
 
-    again = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True)
+    again = run_tool(*command, cwd=tmp_path)
     assert again.returncode == 2
     assert 'found is not empty' in again.stderr
     command[command.index('found')] = 'street/notes.txt'
-    onto_file = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True)
+    onto_file = run_tool(*command, cwd=tmp_path)
     assert onto_file.returncode == 2
     assert 'error: street/notes.txt is a file: choose' in onto_file.stderr

@@ -1,8 +1,6 @@
 """What the doctor finds, and that it finds nothing where all is well."""
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +8,7 @@ import pytest
 import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
+from processes import run_tool
 
 from mmdet_ifan.engine.checks.doctor import Doctor, Finding
 from mmdet_ifan.mini_city import MiniCity, write_mini_city
@@ -280,10 +279,8 @@ def test_a_full_disk(cfg, monkeypatch):
 
 
 def test_command(tmp_path):
-    result = subprocess.run(
-        [sys.executable, ROOT / 'tools/doctor.py',
-         ROOT / 'configs/ifan/ifan_mini-city.py'],
-        cwd=tmp_path, capture_output=True, text=True)
+    result = run_tool(
+        'doctor.py', ROOT / 'configs/ifan/ifan_mini-city.py', cwd=tmp_path)
     assert result.returncode == 1
     assert 'WRONG start: ' in result.stdout
     assert 'WRONG training data: ' in result.stdout

@@ -3,12 +3,13 @@ import json
 import runpy
 import shutil
 import statistics
-import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import mmcv
 import pytest
+from processes import run_tool
 
 from mmdet_ifan.mini_city import MiniCity, write_mini_city
 from mmdet_ifan.preparation import Options
@@ -17,6 +18,7 @@ from mmdet_ifan.runs.study import Study, fingerprint
 from mmdet_ifan.runs.study_table import study_table
 
 ROOT = Path(__file__).resolve().parents[2]
+run_study = partial(run_tool, 'study.py')
 IFAN = ROOT / 'configs/ifan/ifan_mini-city.py'
 CONFIG = """
 _base_ = 'mmdet_ifan::{name}.py'
@@ -133,15 +135,6 @@ def test_launches_are_settings_that_matter(tmp_path):
     assert len(set(prints.values())) == 4
 
 
-def run_study(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
-    """Run the tool in a folder."""
-    return subprocess.run(
-        [sys.executable, ROOT / 'tools/study.py', *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True)
-
-
 @pytest.fixture
 def pair(tmp_path: Path) -> Path:
     """A folder with tiny data and configs of two iterations."""
@@ -157,7 +150,7 @@ def pair(tmp_path: Path) -> Path:
 
 def test_study_resumes_where_it_stopped(pair):
     arguments = ('source-only.py', 'adda.py', '--out', 'metrics')
-    first = run_study(pair, *arguments, '--processes', '2')
+    first = run_study(*arguments, '--processes', '2', cwd=pair)
     # The failed run is reported; the other has its metrics.
     assert first.returncode == 1
     assert 'adda.py' in first.stderr and 'console.log' in first.stderr
@@ -175,7 +168,7 @@ def test_study_resumes_where_it_stopped(pair):
     # Once fixed, only the failed run is trained, even without checkpoints.
     shutil.rmtree(source_only)
     (pair / 'adda.py').write_text(CONFIG.format(name='adda_mini-city'))
-    second = run_study(pair, *arguments)
+    second = run_study(*arguments, cwd=pair)
     assert second.returncode == 0, second.stderr
     assert not any(work.glob('source-only_*'))
     finished = json.loads(path.read_text())
@@ -188,10 +181,10 @@ def test_study_resumes_where_it_stopped(pair):
     assert min(mmcv.imread(str(folder / 'study.png')).shape[:2]) > 200
 
     # With --no-train, a missing seed is not trained.
-    shown = run_study(pair, *arguments, '--seeds', '0', '1', '--no-train')
+    shown = run_study(*arguments, '--seeds', '0', '1', '--no-train', cwd=pair)
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout == second.stdout
-    none = run_study(pair, *arguments, '--seeds', '1', '--no-train')
+    none = run_study(*arguments, '--seeds', '1', '--no-train', cwd=pair)
     assert none.returncode == 2
     assert 'has no metrics of these configs and seeds' in none.stderr
     assert not any(work.glob('*_seed-1'))
@@ -199,7 +192,7 @@ def test_study_resumes_where_it_stopped(pair):
     # Another config has the same name.
     with (pair / 'source-only.py').open('a') as config:
         config.write('optim_wrapper = dict(optimizer=dict(lr=1.0))\n')
-    third = run_study(pair, *arguments)
+    third = run_study(*arguments, cwd=pair)
     assert third.returncode == 2
     assert 'made with other settings of source-only.py' in third.stderr
     assert json.loads(path.read_text()) == finished
@@ -207,7 +200,7 @@ def test_study_resumes_where_it_stopped(pair):
     # Without its metrics, the run is trained again in another folder.
     del finished['source-only']
     path.write_text(json.dumps(finished))
-    fourth = run_study(pair, 'source-only.py', *arguments[2:])
+    fourth = run_study('source-only.py', *arguments[2:], cwd=pair)
     assert fourth.returncode == 0, fourth.stderr
     again = json.loads(path.read_text())
     assert again['source-only']['0']['config'] != run['config']
@@ -224,7 +217,7 @@ def test_study_resumes_where_it_stopped(pair):
      '--processes must be at least 1, but is 0'),
 ])
 def test_refuses_what_cannot_be_meant(tmp_path, arguments, sentence):
-    result = run_study(tmp_path, *arguments, '--out', 'metrics')
+    result = run_study(*arguments, '--out', 'metrics', cwd=tmp_path)
     assert result.returncode == 2
     assert sentence in result.stderr
     assert not (tmp_path / 'metrics').exists()
@@ -242,8 +235,8 @@ def test_refuses_more_processes_than_gpus(monkeypatch, capsys):
 
 
 def test_refuses_processes_that_cannot_share_out_a_batch(tmp_path):
-    result = run_study(tmp_path, str(IFAN),
-                       '--processes', '3', '--out', 'metrics')
+    result = run_study(str(IFAN), '--processes', '3', '--out', 'metrics',
+                       cwd=tmp_path)
     assert result.returncode == 2
     assert 'error: --processes 3 cannot share out the batch' in result.stderr
     assert 'which are of 4' in result.stderr

@@ -1,11 +1,9 @@
 """Configs anywhere can inherit from ours by name."""
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from mmengine.config import Config
-from processes import environment
+from processes import environment, run_script
 
 from mmdet_ifan.utils.named_configs import config_path
 
@@ -79,11 +77,7 @@ def test_checkout(write):
 
 def test_wheel(write, wheel):
     write("_base_ = 'mmdet_ifan::ifan_mini-city.py'")
-    result = subprocess.run(
-        [sys.executable, '-c', DETECT],
-        env=environment(wheel),
-        capture_output=True,
-        text=True)
+    result = run_script(DETECT, cwd='.', env=environment(wheel))
     path, *keys = result.stdout.split()[-4:]
     config = 'mmdet_ifan/.mim/configs/ifan/ifan_mini-city.py'
     assert path == str(wheel / config)
