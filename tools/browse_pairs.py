@@ -14,7 +14,8 @@ the data loader has workers, the random draws are those of the run, too. The
 pictures are written to files; a window opens only with --show.
 
 example:
-  python tools/browse_pairs.py configs/ifan/ifan_mini-city.py --out work_dirs/pairs
+  python tools/browse_pairs.py configs/ifan/ifan_mini-city.py \\
+      --out work_dirs/pairs
 """
 
 
