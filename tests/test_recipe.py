@@ -6,21 +6,15 @@ and a leaf may have nothing under the keys held here that no fact names.
 """
 import copy
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from leaves import GROUPS, LEAVES, flat, launch_of, read
 from mmdet.registry import MODELS
-from mmengine.config import Config
 
 from mmdet_ifan.models import IFANDetector
 
-FOLDER = Path(__file__).resolve().parents[1] / 'configs'
-LEAVES = sorted(
-    str(path.relative_to(FOLDER).with_suffix(''))
-    for path in FOLDER.rglob('*.py')
-    if path.relative_to(FOLDER).parts[0] != '_base_')
 #: What lies under these keys decides what is trained and tested.
 HELD = ('model', 'train_dataloader', 'val_dataloader', 'val_evaluator',
         'optim_wrapper', 'param_scheduler', 'train_cfg', 'auto_scale_lr',
@@ -317,6 +311,8 @@ FACTS: dict[str, Facts] = {
     # Rendered pairs, at the size that they are rendered at.
     **{
         pair: [
+            ('train_dataloader.dataset.source.ignore_crowds', False,
+             LITERATURE),
             ('train_dataloader.dataset.source.pipeline',
              [LOAD, BOXES, HALF_FLIPPED, PACK], STUDY),
             ('train_dataloader.dataset.target.pipeline',
@@ -337,27 +333,18 @@ FACTS: dict[str, Facts] = {
     ],
     # The paper's pairs: crowds are background there.
     **{
-        pair: [(f'model.train_cfg.{stage}.assigner.ignore_iof_thr', -1,
-                LITERATURE) for stage in ('rpn', 'rcnn')]
+        pair: [('train_dataloader.dataset.source.ignore_crowds', False,
+                LITERATURE)]
         for pair in ('city2foggy', 'city2foggy-0.005', 'city2foggy-0.01',
                      'city2foggy-all', 'sim10k2city')
     },
     # The methods. Widths of 64 and 32 are VGG-16's over 4.
     'ifan': [
         ('model.neck.type', 'HierarchicalDomainNeck', EQUATIONS),
-        ('model.alignments.instance',
-         dict(type='CategoryAwareInstanceHead', num_classes=None), EQUATIONS),
-        ('model.alignments.correlation',
-         dict(type='CorrelationMetricHead', featmap_strides=(4, 8, 16, 16)),
+        ('model.alignments.instance.type', 'CategoryAwareInstanceHead',
          EQUATIONS),
-    ],
-    'ifan vgg16': [
-        ('model.alignments.instance.in_channels', 512, EQUATIONS),
-        ('model.alignments.correlation.in_channels', VGG_TAPS, EQUATIONS),
-    ],
-    'ifan r50-dc5': [
-        ('model.alignments.instance.in_channels', 2048, EQUATIONS),
-        ('model.alignments.correlation.in_channels', R50_TAPS, EQUATIONS),
+        ('model.alignments.correlation.type', 'CorrelationMetricHead',
+         EQUATIONS),
     ],
     'ifan r50-fpn': [
         ('model.neck', NONE, FPN),
@@ -367,21 +354,14 @@ FACTS: dict[str, Facts] = {
              in_channels=[*R50_TAPS],
              out_channels=256,
              num_outs=5), FPN),
-        ('model.alignments.image',
-         dict(type='HierarchicalDomainHead', in_channels=[*R50_TAPS]),
-         EQUATIONS),
-        ('model.alignments.instance.in_channels', 256, FPN),
-        ('model.alignments.correlation',
-         dict(in_channels=[*R50_TAPS], featmap_strides=[4, 8, 16, 32]),
-         EQUATIONS),
+        ('model.alignments.image.type', 'HierarchicalDomainHead', EQUATIONS),
     ],
     'ifan mini': [
         ('model.alignments.instance',
-         dict(in_channels=112, hidden_channels=(64, 32), loss_weight=1.),
+         dict(hidden_channels=(64, 32), loss_weight=1.),
          STUDY),
         ('model.alignments.correlation',
          dict(
-             in_channels=MINI_TAPS,
              roi_size=4,
              object_cfg=dict(
                  score_thr=.1,
@@ -401,27 +381,10 @@ FACTS: dict[str, Facts] = {
         ('model.neck.type', 'LastTap', ADDA),
         ('model.alignments.adda.type', 'GlobalDomainHead', ADDA),
     ],
-    'adda vgg16': [('model.alignments.adda.in_channels', 512, ADDA)],
-    'adda mini': [
-        ('model.alignments.adda', dict(in_channels=112, hidden_channels=64),
-         STUDY),
-    ],
     'da-faster': [
         ('model.neck', NONE, DA_FASTER),
         ('model.neck.type', 'LastTap', DA_FASTER),
         ('model.alignments.da_faster.type', 'DAFasterHead', DA_FASTER),
-    ],
-    'da-faster vgg16': [
-        ('model.alignments.da_faster',
-         dict(in_channels=512, instance_channels=4096), DA_FASTER),
-    ],
-    'da-faster mini': [
-        ('model.alignments.da_faster',
-         dict(
-             in_channels=112,
-             instance_channels=256,
-             image_channels=128,
-             hidden_channels=256), STUDY),
     ],
     'strong-weak': [
         ('model.neck',
@@ -502,6 +465,28 @@ LAUNCHES = {
 }
 
 #: Facts about detectors: what a config leaves to the classes.
+def terms_see(taps: tuple[int, ...], pooled: int,
+              strides: tuple[int, ...] = (4, 8, 16, 16)) -> Facts:
+    """Give the widths and strides of iFAN's terms behind a trunk."""
+    return [
+        ('alignments.instance.classifier.layers.0.in_channels', pooled,
+         EQUATIONS),
+        ('alignments.correlation.featmap_strides', strides, EQUATIONS),
+        *((f'alignments.correlation.fuse_convs.{i}.in_channels', width,
+           EQUATIONS) for i, width in enumerate(taps)),
+    ]
+
+
+def da_faster_sees(tap: int, vector: int) -> Facts:
+    """Give the widths of DA-Faster's classifiers behind a trunk."""
+    return [
+        ('alignments.da_faster.image_classifier.0.in_channels', tap,
+         DA_FASTER),
+        ('alignments.da_faster.instance_classifier.0.in_features', vector,
+         DA_FASTER),
+    ]
+
+
 BUILT: dict[str, Facts] = {
     'mini': [
         ('backbone', dict(channels=MINI_TAPS, strides=(4, 8, 16, 16)), LITE0),
@@ -524,6 +509,9 @@ BUILT: dict[str, Facts] = {
         ('alignments.correlation.reverse.weight', 1., EQUATIONS),
         ('alignments.correlation.embed.out_features', 256, IFAN),
     ],
+    # What the detector tells its terms.
+    'ifan vgg16': terms_see(VGG_TAPS, 512),
+    'ifan r50-dc5': terms_see(R50_TAPS, 2048),
     'ifan paper': [
         ('neck.classifiers.0.layers.0.out_channels', 256, STRONG_WEAK),
         ('neck.classifiers.0.layers.2.out_channels', 128, STRONG_WEAK),
@@ -547,8 +535,13 @@ BUILT: dict[str, Facts] = {
              taps=(0, 1, 2, 3),
              tap_weights=(1., 1., 1., 1.)), IFAN),
         ('alignments.image.reverse.weight', 1., EQUATIONS),
+        ('alignments.image.in_channels', R50_TAPS, EQUATIONS),
+        *terms_see(R50_TAPS, 256, (4, 8, 16, 32)),
     ],
-    'ifan mini': [('alignments.instance.loss_weight', 1., STUDY)],
+    'ifan mini': [
+        ('alignments.instance.loss_weight', 1., STUDY),
+        *terms_see(MINI_TAPS, 112),
+    ],
     'ifan sim10k2city': [('alignments.instance.category_aware', False, IFAN)],
     'ifan mini-sim2mini-city': [
         ('alignments.instance', dict(category_aware=False, loss_weight=.1),
@@ -568,6 +561,8 @@ BUILT: dict[str, Facts] = {
         ('alignments.adda.loss_weight', .1, IFAN),
         ('alignments.adda.reverse.weight', 1., EQUATIONS),
     ],
+    'adda vgg16': [('alignments.adda.classifier.0.in_features', 512, ADDA)],
+    'adda mini': [('alignments.adda.classifier.0.in_features', 112, ADDA)],
     'adda paper': [
         ('alignments.adda.classifier.0.out_features', 256, STRONG_WEAK),
     ],
@@ -575,6 +570,8 @@ BUILT: dict[str, Facts] = {
         ('alignments.da_faster.loss_weight', .1, DA_FASTER),
         ('alignments.da_faster.reverse.weight', 1., DA_FASTER),
     ],
+    'da-faster vgg16': da_faster_sees(512, 4096),
+    'da-faster mini': da_faster_sees(112, 256),
     'da-faster paper': [
         ('alignments.da_faster.image_classifier.0.out_channels', 512,
          DA_FASTER),
@@ -596,14 +593,13 @@ BUILT: dict[str, Facts] = {
 
 def parts_of(name: str) -> tuple[str, str, str]:
     """Give the method, trunk and pair in a leaf's name."""
-    stem = Path(name).name
-    if stem == 'own_pair':
+    if name == 'own_pair':
         return 'ifan', 'mini', 'own'
-    method, setting = stem.removesuffix('.py').split('_', 1)
+    method, setting = name.split('_', 1)
     trunk, _, pair = setting.partition('_')
     if not pair:
         trunk, pair = 'mini', setting
-    if Path(name).parent.name == 'ablations':
+    if GROUPS[name] == 'ablations':
         method = 'ifan'
     return method, trunk, pair
 
@@ -619,10 +615,9 @@ def families_of(name: str) -> list[str]:
         'all', scale, trunk, pair, aligned, f'{aligned} {scale}',
         f'{aligned} {trunk}', f'{aligned} {pair}'
     ]
-    stem, folder = Path(name).name, Path(name).parent.name
-    if folder == 'ablations':
-        families.append(stem.split('_')[0])
-        if stem.startswith('img-ins_') and pair != 'sim10k2city':
+    if GROUPS[name] == 'ablations':
+        families.append(name.split('_')[0])
+        if name.startswith('img-ins_') and pair != 'sim10k2city':
             families.append('agnostic')
     return list(dict.fromkeys(families))
 
@@ -667,17 +662,6 @@ def domain_facts(name: str) -> Facts:
     return facts
 
 
-def flat(value: Any, path: str = '') -> dict[str, Any]:
-    """Write nested dictionaries as one, keyed by path."""
-    if not isinstance(value, dict) or not value:
-        return {path: value}
-    return {
-        key: leaf
-        for name, part in value.items()
-        for key, leaf in flat(part, f'{path}.{name}' if path else name).items()
-    }
-
-
 def merged(facts: Facts) -> dict[str, Any]:
     """Write facts as values by key; each has a source."""
     assert all(source for _, _, source in facts)
@@ -696,20 +680,6 @@ def facts_of(name: str) -> dict[str, Any]:
     return merged(
         [fact for family in families_of(name)
          for fact in FACTS.get(family, [])] + domain_facts(name))
-
-
-@lru_cache
-def read(name: str) -> Config:
-    """Read a leaf, once."""
-    return Config.fromfile(FOLDER / f'{name}.py')
-
-
-def launch_of(cfg: Config) -> Any:
-    """Give when a leaf launches its terms, wherever the hook stands."""
-    hook, = (hook for hook in (*cfg.get('custom_hooks', ()),
-                               *cfg.default_hooks.values())
-             if hook.type == 'LateLaunchHook')
-    return hook.launch
 
 
 # Leaves and facts
@@ -751,7 +721,7 @@ def test_no_other_hook_changes_a_training(name):
 
 @pytest.mark.parametrize(
     'name',
-    [name for name in LEAVES if Path(name).parent.name != 'ablations'])
+    [name for name in LEAVES if GROUPS[name] != 'ablations'])
 def test_launches_are_the_methods(name):
     method, trunk, _ = parts_of(name)
     launch, source = LAUNCHES[

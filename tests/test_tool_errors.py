@@ -265,3 +265,17 @@ def test_torchrun_names_the_process_that_failed_and_why(folder):
     assert 'rank      : 1 (local_rank: 1)' in root_cause
     assert '    [][runner.iter]' in root_cause
     assert 'IndexError: list index out of range' in root_cause
+
+
+@pytest.mark.parametrize('path', ['ifan_mini-city.py', 'configs/oracle.py'])
+def test_a_config_of_ours_is_found_by_its_name(path, tmp_path, monkeypatch):
+    """As mim finds it; a file that is there comes first."""
+    monkeypatch.chdir(tmp_path)
+    check = _launch.existing('config')
+    if path == 'ifan_mini-city.py':
+        assert check(path) == check(f'configs/{path}') == config_path(path)
+        Path(path).touch()
+        assert check(path) == path
+    else:
+        with pytest.raises(FileNotFoundError, match=f'no config {path!r}'):
+            check(path)

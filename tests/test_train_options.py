@@ -84,7 +84,7 @@ def test_a_runs_config_imports_the_package(tmp_path, monkeypatch, imports,
     monkeypatch.syspath_prepend(str(ROOT / 'tools'))
     path = tmp_path / 'leaf.py'
     path.write_text(
-        f"_base_ = {str(ROOT / 'configs/ifan/ifan_mini-city.py')!r}\n"
+        f"_base_ = 'mmdet_ifan::ifan_mini-city.py'\n"
         f'custom_imports = {imports!r}\n')
     load = runpy.run_path(str(ROOT / 'tools/_launch.py'))['load_config']
     cfg = load(Namespace(config=str(path), cfg_options={}, launcher='none',
@@ -97,7 +97,7 @@ def test_a_run_is_refused_before_anything_is_written(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / 'tools'))
     train = runpy.run_path(str(ROOT / 'tools/train.py'))['train']
     options = Namespace(amp=False, auto_scale_lr=False, seed=None, resume=None)
-    cfg = Config.fromfile(ROOT / 'configs/ifan/ifan_mini-city.py')
+    cfg = Config.fromfile(config_path('ifan_mini-city.py'))
     (tmp_path / 'file').touch()
     cfg.work_dir = str(tmp_path / 'file/work')
     with pytest.raises(DataError, match='file is not a folder'):
@@ -112,7 +112,7 @@ def test_a_run_is_refused_before_anything_is_written(tmp_path, monkeypatch):
 @pytest.mark.parametrize('default_hooks', [
     dict(_delete_=True), dict(preflight=dict(type='PreflightHook'))])
 def test_every_run_checks_itself(tmp_path, default_hooks):
-    cfg = Config.fromfile(ROOT / 'configs/ifan/ifan_mini-city.py')
+    cfg = Config.fromfile(config_path('ifan_mini-city.py'))
     cfg.merge_from_dict(dict(
         default_hooks=default_hooks, work_dir=str(tmp_path),
         experiment_name=tmp_path.name, visualizer=dict(name=tmp_path.name)))

@@ -46,6 +46,8 @@ def run(main: Callable[[], int | None], again: str = '') -> NoReturn:
         main (Callable): The tool; returns its exit code.
         again (str): How to continue after Ctrl-C. Defaults to ''.
     """
+    if '--debug' in sys.argv:
+        os.environ[DEBUG] = '1'
     try:
         sys.exit(main() or 0)
     except KeyboardInterrupt:
@@ -142,17 +144,6 @@ def write_traceback(error: Exception) -> str | None:
 # Options
 
 
-class Debug(argparse.Action):
-    """Option that switches ``MMDET_IFAN_DEBUG`` on."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(nargs=0, **kwargs)
-
-    def __call__(self, *_: Any) -> None:
-        """Switch it on."""
-        os.environ[DEBUG] = '1'
-
-
 def make_parser(description: str, epilog: str = '') -> argparse.ArgumentParser:
     """Make a parser with the option that all tools have.
 
@@ -169,7 +160,7 @@ def make_parser(description: str, epilog: str = '') -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         '--debug',
-        action=Debug,
+        action='store_true',
         help=f'show the traceback of an error (or set {DEBUG}=1)')
     return parser
 
@@ -181,15 +172,21 @@ def existing(kind: str) -> Callable[[str], str]:
         kind (str): What the file is, for the error.
 
     Returns:
-        Callable[[str], str]: Takes a path or an address, and gives it back.
-            It raises a ``FileNotFoundError`` if there is no such file.
+        Callable[[str], str]: Takes a path or an address, and gives it back. A
+            config that does not exist is one of ours by its file name, as
+            ``mim`` has it. It raises a ``FileNotFoundError`` if there is no
+            such file.
     """
 
     def check(path: str) -> str:
-        if '://' not in path and not os.path.isfile(path):
-            raise FileNotFoundError(f'there is no {kind} {path!r} (looked in '
-                                    f'{os.getcwd()}); check the path.')
-        return path
+        if '://' in path or os.path.isfile(path):
+            return path
+        if kind == 'config':
+            root = Path(__file__).resolve().parents[1]
+            for ours in root.glob(f'configs/[!_]*/{Path(path).name}'):
+                return str(ours)
+        raise FileNotFoundError(f'there is no {kind} {path!r} (looked in '
+                                f'{os.getcwd()}); check the path.')
 
     return check
 
@@ -209,7 +206,7 @@ class LazyDictAction(argparse.Action):
             action(parser, namespace, values, option_string)
         except ValueError as error:
             raise argparse.ArgumentError(
-                self, f'{" ".join(values)} is no KEY=VALUE') from error
+                self, f'{" ".join(values or ())} is no KEY=VALUE') from error
 
 
 def add_cfg_options(parser: argparse.ArgumentParser) -> None:

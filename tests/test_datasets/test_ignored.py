@@ -41,7 +41,7 @@ def labelled(write_coco, tmp_path) -> Callable[..., DomainCocoDataset]:
 
     def build(classes: tuple = CLASSES, images: list = IMAGES,
               boxes: list = BOXES, test_mode: bool = False,
-              **changes: Any) -> DomainCocoDataset:
+              ignore_crowds: bool = True, **changes: Any) -> DomainCocoDataset:
         path = write_coco('a.json', images, boxes,
                           (*CLASSES, 'DontCare', 'Ignored regions'))
         content = json.loads(path.read_text())
@@ -50,6 +50,7 @@ def labelled(write_coco, tmp_path) -> Callable[..., DomainCocoDataset]:
         return DomainCocoDataset(
             data_root=str(tmp_path), ann_file='a.json', pipeline=LOAD,
             metainfo=dict(classes=classes), test_mode=test_mode,
+            ignore_crowds=ignore_crowds,
             filter_cfg=dict(filter_empty_gt=True))
 
     return build
@@ -71,6 +72,20 @@ def test_flags(labelled, changes, ignored):
     found = first(labelled(**changes))
     assert found['bbox'] == [2, 3, 12, 11]
     assert found['ignore_flag'] == ignored
+
+
+def test_crowds_may_be_background(labelled, log):
+    """The images stay the same; the boxes that count do too."""
+    ignoring = labelled(iscrowd=1)
+    dataset = labelled(iscrowd=1, ignore_crowds=False)
+    assert len(dataset) == len(ignoring) == 2
+    for i in range(2):
+        expected = [each for each in ignoring.get_data_info(i)['instances']
+                    if not each['ignore_flag']]
+        assert dataset.get_data_info(i)['instances'] == expected
+    # The crowd, and DontCare for either class.
+    assert '3 ignored boxes of' in log()
+    assert 'a.json are background, as ignore_crowds=False says' in log()
 
 
 def test_flag_that_says_nothing(labelled):

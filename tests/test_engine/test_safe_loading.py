@@ -40,7 +40,7 @@ class Evil:
 @pytest.fixture(scope='module')
 def cfg() -> Config:
     """What is trained."""
-    return Config.fromfile(ROOT / 'configs/ifan/ifan_mini-city.py')
+    return Config.fromfile(config_path('ifan_mini-city.py'))
 
 
 @pytest.fixture(scope='module')
@@ -259,7 +259,7 @@ def test_config_without_a_part(write, text):
 
 @pytest.mark.parametrize(('old', 'new', 'reason'), [
     ('default_scope = ', 'import os\ndefault_scope = ',
-     r'line \d+ is no value'),
+     r'line \d+ is not an assignment'),
     ("default_scope = 'mmdet'", 'default_scope = str(open("MARK", "w"))',
      'malformed node'),
     ("default_scope = 'mmdet'", 'default_scope = dict(open("MARK", "w"))',

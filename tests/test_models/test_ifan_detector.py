@@ -611,6 +611,27 @@ def test_categories_left_open_are_the_box_heads(tiny_cfg, configured, built):
     assert tiny_cfg.alignments.instance.num_classes == configured
 
 
+def test_a_term_may_leave_its_widths_to_the_detector(tiny_cfg):
+    """Building with and without them is the same, bit for bit."""
+    typed = copy.deepcopy(tiny_cfg)
+    for term in tiny_cfg.alignments.values():
+        for argument in MODELS.get(term.type).FROM_DETECTOR:
+            assert term.pop(argument) is not None
+    detectors = []
+    for cfg in (typed, tiny_cfg):
+        torch.manual_seed(7)
+        detectors.append(MODELS.build(cfg))
+        detectors[-1].random = torch.rand(1)
+    ours, theirs = (detector.state_dict() for detector in detectors)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+    assert torch.equal(*(detector.random for detector in detectors))
+    assert (detectors[0].alignments.correlation.featmap_strides ==
+            detectors[1].alignments.correlation.featmap_strides)
+    modes = [[m.training for m in each.modules()] for each in detectors]
+    assert modes[0] == modes[1]
+
+
 def test_classifiers_start_as_their_level_wants(tiny_cfg):
     """In a whole detector: mmengine does not look into every container."""
     detector = MODELS.build(tiny_cfg)

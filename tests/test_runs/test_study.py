@@ -17,6 +17,7 @@ from mmdet_ifan.runs.study import Study, fingerprint
 from mmdet_ifan.runs.study_table import study_table
 
 ROOT = Path(__file__).resolve().parents[2]
+IFAN = ROOT / 'configs/ifan/ifan_mini-city.py'
 CONFIG = """
 _base_ = 'mmdet_ifan::{name}.py'
 train_cfg = dict(max_iters=2, val_interval=2)
@@ -116,7 +117,7 @@ LAUNCHES = {
     # As configs had it before patch_mmengine was a module.
     (['mmdet_ifan'], True), (['mmdet_ifan', 'json'], False)])
 def test_patches_are_no_setting_that_matters(tmp_path, imports, same):
-    config = ROOT / 'configs/ifan/ifan_mini-city.py'
+    config = IFAN
     path = tmp_path / 'own.py'
     path.write_text(f'_base_ = {str(config)!r}\n'
                     f'custom_imports = dict(imports={imports!r})\n')
@@ -125,7 +126,7 @@ def test_patches_are_no_setting_that_matters(tmp_path, imports, same):
 
 def test_launches_are_settings_that_matter(tmp_path):
     """Though they are among hooks that only watch."""
-    config = ROOT / 'configs/ifan/ifan_mini-city.py'
+    config = IFAN
     prints = {'': fingerprint(config)}
     for name, text in LAUNCHES.items():
         path = tmp_path / f'{name}.py'
@@ -220,10 +221,10 @@ def test_study_resumes_where_it_stopped(pair):
 
 @pytest.mark.parametrize(('arguments', 'sentence'), [
     (('absent.py', ), "there is no config 'absent.py'"),
-    ((str(ROOT / 'configs/ifan/ifan_mini-city.py'), ) * 2, 'the same name'),
-    ((str(ROOT / 'configs/ifan/ifan_mini-city.py'), '--jobs', '0'),
+    ((str(IFAN), ) * 2, 'the same name'),
+    ((str(IFAN), '--jobs', '0'),
      '--jobs must be at least 1, but is 0'),
-    ((str(ROOT / 'configs/ifan/ifan_mini-city.py'), '--processes', '0'),
+    ((str(IFAN), '--processes', '0'),
      '--processes must be at least 1, but is 0'),
 ])
 def test_refuses_what_cannot_be_meant(tmp_path, arguments, sentence):
@@ -235,8 +236,7 @@ def test_refuses_what_cannot_be_meant(tmp_path, arguments, sentence):
 
 def test_refuses_more_processes_than_gpus(monkeypatch, capsys):
     monkeypatch.setattr('torch.cuda.device_count', lambda: 2)
-    command = ['study.py', str(ROOT / 'configs/ifan/ifan_mini-city.py'),
-               '--out', 'metrics', '--processes', '4']
+    command = ['study.py', str(IFAN), '--out', 'metrics', '--processes', '4']
     monkeypatch.setattr(sys, 'argv', command)
     with pytest.raises(SystemExit, match='2'):
         runpy.run_path(str(ROOT / 'tools/study.py'), run_name='__main__')
@@ -246,7 +246,7 @@ def test_refuses_more_processes_than_gpus(monkeypatch, capsys):
 
 
 def test_refuses_processes_that_cannot_share_out_a_batch(tmp_path):
-    result = run_study(tmp_path, str(ROOT / 'configs/ifan/ifan_mini-city.py'),
+    result = run_study(tmp_path, str(IFAN),
                        '--processes', '3', '--out', 'metrics')
     assert result.returncode == 2
     assert 'error: --processes 3 cannot share out the batch' in result.stderr

@@ -42,7 +42,7 @@ def check_fit(model: Any) -> None:
         for name, alignment in model.all_alignments.items():
             place = ('neck' if alignment is model.neck else
                      f'alignments.{name}')
-            _attempt(place, partial(alignment.loss, source, target))
+            _attempt(place, partial(alignment.checked_loss, source, target))
     for module, mode in training.items():
         module.training = mode
 

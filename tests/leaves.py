@@ -1,0 +1,42 @@
+"""The configs of the repository, by name, for the tests that read them."""
+import copy
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+FOLDER = Path(__file__).resolve().parents[1] / 'configs'
+#: Every config, bases too, relative to the folder.
+FILES = sorted(path.relative_to(FOLDER) for path in FOLDER.rglob('*.py'))
+#: The folder of every leaf: the configs that are trained, by name.
+GROUPS = {path.stem: path.parts[0] for path in FILES
+          if path.parts[0] != '_base_'}
+LEAVES = list(GROUPS)
+
+
+@lru_cache
+def read(name: str) -> Config:
+    """Read a leaf, once."""
+    return Config.fromfile(FOLDER / GROUPS[name] / f'{name}.py')
+
+
+def load(name: str) -> Config:
+    """Load a leaf, to be changed at will."""
+    return copy.deepcopy(read(name))
+
+
+def flat(value: Any, path: str = '') -> dict[str, Any]:
+    """Write nested dictionaries as one, keyed by path."""
+    if not isinstance(value, dict) or not value:
+        return {path: value}
+    return {
+        key: leaf
+        for name, part in value.items()
+        for key, leaf in flat(part, f'{path}.{name}' if path else name).items()
+    }
+
+
+def launch_of(cfg: Config) -> dict[str, Any]:
+    """Give the iterations at which a leaf launches its terms."""
+    return cfg.default_hooks.late_launch.launch
