@@ -1,4 +1,4 @@
-"""What the README tells a user to write works as it stands there."""
+"""The README's commands, configs and tables, as they stand there."""
 import json
 import os
 import re

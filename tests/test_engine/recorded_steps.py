@@ -1,4 +1,4 @@
-"""What the configs of ``test_two_processes.py`` name, in every process."""
+"""Hooks for the configs of ``test_two_processes.py``, in every process."""
 import os
 
 import torch

@@ -1,4 +1,4 @@
-"""What the doctor finds, and that it finds nothing where all is well."""
+"""Findings of the doctor; none where all is well."""
 import json
 import shutil
 import subprocess
