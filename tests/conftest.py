@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 import zipfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,7 +20,9 @@ from mmdet.structures import DetDataSample
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
+from processes import QUICK
 from torch import Tensor, nn
+from yapf.yapflib.yapf_api import FormatCode
 
 import mmdet_ifan.patch_mmengine  # noqa: F401  # As every tool does.
 from mmdet_ifan.models import DomainClassifier, DomainFeatures
@@ -39,6 +41,26 @@ torch.set_num_threads(1)
 # mmengine collects garbage for every data set that it builds: spare it the
 # search through all of torch.
 gc.freeze()
+
+
+@pytest.fixture(scope='session', autouse=True)
+def quick_text() -> Iterator[None]:
+    """Write configs as they are: yapf takes a second for one of ours.
+
+    A run writes its config several times. The processes that tests start
+    find a package that stands for yapf.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('yapf.yapflib.yapf_api.FormatCode',
+                      lambda text, **_: (text, True))
+        patch.setenv('PYTHONPATH', str(QUICK), prepend=os.pathsep)
+        yield
+
+
+@pytest.fixture
+def yapf(quick_text: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write configs as users' runs do."""
+    monkeypatch.setattr('yapf.yapflib.yapf_api.FormatCode', FormatCode)
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,6 @@ commands find, launch, log, save, resume and measure, not what they learn.
 """
 import json
 import math
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
+from processes import environment
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = 'ifan_mini-city.py'
@@ -62,7 +62,7 @@ def mim(folder) -> Mim:
         installed = False
     if not installed:
         pytest.fail('mim needs mmdet_ifan as a wheel: run "make setup".')
-    env = {k: v for k, v in os.environ.items() if k != 'PYTHONPATH'}
+    env = environment()
 
     def run(*arguments: str | Path) -> str:
         result = subprocess.run(

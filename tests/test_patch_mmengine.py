@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from processes import environment
 
 from mmdet_ifan.utils.named_configs import config_path
 
@@ -76,8 +77,7 @@ def run(script: str, folder: Path, *arguments: object
     """Run a script in a process of its own."""
     return subprocess.run(
         [sys.executable, '-c', script, *map(str, arguments)], cwd=folder,
-        env={**os.environ, 'PYTHONPATH': str(ROOT)}, capture_output=True,
-        text=True)
+        env=environment(ROOT), capture_output=True, text=True)
 
 
 def test_importing_the_package_registers_and_does_nothing_else(tmp_path):

@@ -1,6 +1,5 @@
 """The README's commands, configs and tables, as they stand there."""
 import json
-import os
 import re
 import runpy
 import shlex
@@ -13,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 from mmengine.config import Config
+from processes import environment
 
 from mmdet_ifan.analysis.page_tables import with_table
 from mmdet_ifan.utils.named_configs import config_path
@@ -111,7 +111,7 @@ def test_own_pair(own_pair: Path, wheel: Path) -> None:
         'test': ['--out', 'metrics.json', '--cfg-options', *SMALL],
     }
     # mim runs the installed package, the tools their checkout's.
-    env = {**os.environ, 'PYTHONPATH': str(wheel)}
+    env = environment(wheel)
     ran = []
     for program, *arguments in commands(OWN_PAIR):
         name, = {Path(arguments[0]).name} & extra.keys()

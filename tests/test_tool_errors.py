@@ -12,6 +12,7 @@ import pytest
 import torch
 from mmdet.registry import HOOKS, MODELS
 from mmengine.logging import MMLogger
+from processes import environment
 from torch.utils.data import DataLoader, Dataset
 
 from mmdet_ifan.mini_city import MiniCity, write_mini_city
@@ -170,7 +171,7 @@ def start(error: bool, *options: str, **env: str) -> subprocess.Popen:
     """Start the tool."""
     return subprocess.Popen(
         [sys.executable, '-c', TOOL.replace('ERROR', str(error)), *options],
-        env={**os.environ, 'PYTHONPATH': str(ROOT / 'tools'), **env},
+        env=environment(ROOT / 'tools', **env),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -220,8 +221,8 @@ def train(folder: Path, *command: str | Path) -> subprocess.CompletedProcess:
         sys.executable, ROOT / 'tools/train.py', *command)
     return subprocess.run(
         command, cwd=folder, capture_output=True, text=True,
-        env={**os.environ, 'PYTHONPATH': f'{folder}:{ROOT}',
-             'OMP_NUM_THREADS': '1', 'PYTHON': sys.executable})
+        env=environment(folder, ROOT, OMP_NUM_THREADS='1',
+                        PYTHON=sys.executable))
 
 
 @pytest.mark.parametrize(('option', 'sentence'), [

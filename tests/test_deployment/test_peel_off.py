@@ -2,6 +2,7 @@
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from mmdet.apis import DetInferencer
 from mmdet.registry import MODELS
 from mmengine.config import Config
+from processes import run_tool
 
 from mmdet_ifan.deployment import export, load_fitting, plain_config
 from mmdet_ifan.utils.errors import DataError
@@ -109,7 +111,7 @@ def test_detections_are_bit_identical_without_the_package(
             assert torch.equal(value, instances[key])
 
 
-def test_nothing_of_ours_is_left(tmp_path):
+def test_nothing_of_ours_is_left(yapf, tmp_path):
     """mmdet has all that this detector needs."""
     cfg = config_of('ifan_r50-dc5_city2foggy', tmp_path)
     trained(cfg, tmp_path / 'iter_1.pth')
@@ -240,13 +242,7 @@ def test_command_tests_only_weights_that_fit(tmp_path, write_coco):
     state = torch.load(tmp_path / 'iter_1.pth')['state_dict']
     torch.save(renamed(state, '', 'student.'), tmp_path / 'student.pth')
 
-    def test(checkpoint: str) -> subprocess.CompletedProcess:
-        return subprocess.run(
-            [sys.executable, ROOT / 'tools/test.py', 'config.py', checkpoint],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True)
-
+    test = partial(run_tool, 'test.py', 'config.py', cwd=tmp_path)
     result = test('out/weights.pth')
     assert result.returncode == 0, result.stderr
     result = test('student.pth')
@@ -256,7 +252,7 @@ def test_command_tests_only_weights_that_fit(tmp_path, write_coco):
     # Even if the config has none of our hooks.
     for domain in (dataset.source, dataset.target):
         domain.metainfo.classes = classes[::-1]
-    cfg.default_hooks.preflight = None
+    del cfg.default_hooks.preflight
     cfg.dump(tmp_path / 'config.py')
     result = test('iter_1.pth')
     assert result.returncode == 2

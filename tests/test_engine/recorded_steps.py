@@ -1,17 +1,11 @@
 """Hooks for the configs of ``test_two_processes.py``, in every process."""
-import os
 
 import torch
-import yapf.yapflib.yapf_api
 from mmdet.models.task_modules import RandomSampler
 from mmdet.registry import HOOKS, TASK_UTILS
 from mmengine.dist import all_gather_object, get_rank, is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
-
-if 'RANK' in os.environ:
-    # Pretty printing the config into each checkpoint takes seconds.
-    yapf.yapflib.yapf_api.FormatCode = lambda text, **_: (text, True)
 
 
 def unwrapped(runner):

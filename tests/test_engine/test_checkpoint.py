@@ -320,8 +320,6 @@ def run(data: Path, tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     """Trains or tests; gives what is warned of."""
     monkeypatch.setattr(Runner, '_log_env', lambda self, env_cfg: None)
-    monkeypatch.setattr('yapf.yapflib.yapf_api.FormatCode',
-                        lambda text, **_: (text, True))
 
     def run(what: str,
             checkpoint: str | None = None,

@@ -63,12 +63,8 @@ BY_EPOCH = 'by_epoch=True, launch=dict(image=0, instance=2, correlation=4)'
 #: Writes down what each iteration computes, and dies where KILL_AT says.
 RECORDER = """
 import json, os, pathlib, signal
-import yapf.yapflib.yapf_api
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
-
-# Pretty printing the config into each checkpoint takes seconds.
-yapf.yapflib.yapf_api.FormatCode = lambda text, **_: (text, True)
 
 PLACE, _, STEP = os.environ.get('KILL_AT', '').partition(':')
 write = pathlib.Path.write_bytes

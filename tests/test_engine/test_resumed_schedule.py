@@ -74,10 +74,8 @@ def train(tmp_path: Path,
           monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict]:
     """Trains, resumes where told, and gives the settings by iteration."""
 
-    # It asks every compiler for its version; pretty printing takes seconds.
+    # It asks every compiler for its version.
     monkeypatch.setattr(Runner, '_log_env', lambda self, env_cfg: None)
-    monkeypatch.setattr('yapf.yapflib.yapf_api.FormatCode',
-                        lambda text, **_: (text, True))
 
     def run(name: str,
             optimizer: dict = SGD,

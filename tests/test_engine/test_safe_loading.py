@@ -1,6 +1,5 @@
 """A checkpoint from a stranger runs no code, one of ours loads whole."""
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,8 @@ from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
 from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 from mmengine.runner import CheckpointLoader, Runner
+from processes import run_tool
+from yapf.yapflib.yapf_api import FormatCode
 
 from mmdet_ifan.deployment import checkpoint_config, export, plain_config
 from mmdet_ifan.engine.robustness.safe_loading import (
@@ -46,7 +47,9 @@ def cfg() -> Config:
 @pytest.fixture(scope='module')
 def text(cfg: Config) -> str:
     """Its config, as a checkpoint holds it."""
-    return cfg.pretty_text
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('yapf.yapflib.yapf_api.FormatCode', FormatCode)
+        return cfg.pretty_text
 
 
 @pytest.fixture
@@ -222,7 +225,7 @@ def test_config_of_a_checkpoint_is_that_of_its_training(write, cfg):
     assert found.test_dataloader == cfg.test_dataloader
 
 
-def test_config_as_mmengine_writes_what_is_no_name(write, cfg):
+def test_config_as_mmengine_writes_what_is_no_name(yapf, write, cfg):
     custom_keys = {'backbone.layer1': dict(lr_mult=0.1)}
     cfg = Config(cfg.to_dict())
     cfg.optim_wrapper.paramwise_cfg = dict(custom_keys=custom_keys)
@@ -291,10 +294,9 @@ def test_checkpoint_without_a_config(write):
 
 def test_predict_refuses_it(write, tmp_path):
     path = write(anything=Evil(tmp_path / 'was here'))
-    result = subprocess.run(
-        [sys.executable, ROOT / 'tools/predict.py', tmp_path, '--weights',
-         path, '--out', 'out'],
-        cwd=tmp_path, capture_output=True, text=True)
+    result = run_tool(
+        'predict.py', tmp_path, '--weights', path, '--out', 'out',
+        cwd=tmp_path)
     assert result.returncode == 2
     assert result.stderr.splitlines()[-1].startswith(
         f'error: {path} was not loaded: ')

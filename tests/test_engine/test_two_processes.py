@@ -4,7 +4,6 @@ Before, at and after each launch the processes agree, and together they compute
 what one does.
 """
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
+from processes import environment
 from torch.testing import assert_close
 
 from mmdet_ifan.mini_city import MiniCity, write_mini_city
@@ -75,19 +75,18 @@ class Folder:
         with socket.socket() as free:
             free.bind(('127.0.0.1', 0))
             port = free.getsockname()[1]
-        path = os.pathsep.join([str(Path(__file__).parent), str(ROOT)])
         result = subprocess.run(
             [
                 'bash', ROOT / 'tools/dist_train.sh', f'{name}.py', '2',
                 '--work-dir', work_dir, *options
             ],
             cwd=self.path,
-            env={
-                **os.environ, 'OMP_NUM_THREADS': '1',
-                'PORT': str(port),
-                'PYTHON': sys.executable,
-                'PYTHONPATH': path
-            },
+            env=environment(
+                Path(__file__).parent,
+                ROOT,
+                OMP_NUM_THREADS='1',
+                PORT=str(port),
+                PYTHON=sys.executable),
             capture_output=True,
             text=True)
         assert result.returncode == 0, result.stderr

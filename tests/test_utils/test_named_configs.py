@@ -1,11 +1,11 @@
 """Configs anywhere can inherit from ours by name."""
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from mmengine.config import Config
+from processes import environment
 
 from mmdet_ifan.utils.named_configs import config_path
 
@@ -81,7 +81,7 @@ def test_wheel(write, wheel):
     write("_base_ = 'mmdet_ifan::ifan_mini-city.py'")
     result = subprocess.run(
         [sys.executable, '-c', DETECT],
-        env={**os.environ, 'PYTHONPATH': str(wheel)},
+        env=environment(wheel),
         capture_output=True,
         text=True)
     path, *keys = result.stdout.split()[-4:]
