@@ -1,4 +1,4 @@
-"""What every leaf does to an image, and the weights that it starts from."""
+"""The first weights of every leaf, and the images that reach them."""
 from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import patch

@@ -153,8 +153,11 @@ def test_a_config_that_cannot_be_read(tmp_path, monkeypatch, text, options,
 
 #: A tool that waits, or ends with an error of its own.
 TOOL = """
-import sys, time
+import signal, sys, time
 import _launch
+
+# A shell's background job, which may have started the tests, ignores it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def main():
     args = _launch.make_parser('Wait.').parse_args()

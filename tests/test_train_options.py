@@ -1,4 +1,4 @@
-"""What ``tools/train.py`` makes of its options."""
+"""The options of ``tools/train.py``."""
 import os
 import runpy
 from argparse import Namespace

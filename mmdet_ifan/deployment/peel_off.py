@@ -79,7 +79,7 @@ def plain_model(cfg: Config) -> ConfigDict:
     roi_head['bbox_head'].pop('init_cfg', None)
     if issubclass(MODELS.get(model['neck']['type']),
                   (AdaptationTerm, LastTap)):
-        # The last tap alone goes on.
+        # Only the last tap is passed on.
         if 'taps' in backbone:
             backbone['taps'] = backbone['taps'][-1:]
         else:

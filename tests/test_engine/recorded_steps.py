@@ -1,4 +1,4 @@
-"""What the configs of ``test_two_processes.py`` name, in every process."""
+"""Hooks for the configs of ``test_two_processes.py``, in every process."""
 
 import torch
 from mmdet.models.task_modules import RandomSampler

@@ -1,4 +1,4 @@
-"""What counts as diverged, by numbers."""
+"""The rules of divergence, by numbers."""
 import pytest
 from mmengine.logging import MessageHub
 

@@ -1,4 +1,4 @@
-"""What the doctor finds, and that it finds nothing where all is well."""
+"""Findings of the doctor; none where all is well."""
 import json
 import shutil
 from pathlib import Path
@@ -36,7 +36,9 @@ def cfg(data: Path, tmp_path: Path) -> Config:
     """A config with nothing wrong."""
     cfg = Config.fromfile(ROOT / 'configs/ifan/ifan_mini-city.py')
     cfg.merge_from_dict({
-        'load_from': None,
+        'train_cfg.max_iters': 2000,
+        'default_hooks.late_launch.launch': dict(
+            image=0, instance=400, correlation=1400),
         'work_dir': str(tmp_path / 'work'),
         'train_dataloader.batch_size': 1,
         'train_dataloader.num_workers': 1,
@@ -109,7 +111,7 @@ def test_a_healthy_config(cfg, tmp_path):
         _delete_=True, type='BaseDetDataset', lazy_init=True),
      'training data', 'must be a PairedDomainDataset'),
     ('model.neck.taps', [0, 0], 'model', 'each at most once'),
-    ('model.backbone.out_indices', (2, 3), 'model', 'gives 2'),
+    ('model.backbone.taps', ('blocks.3', 'blocks.4'), 'model', 'gives 2'),
     ('model.roi_head.bbox_head.num_classes', 3, 'training data',
      '8 classes, but num_classes of model.roi_head.bbox_head is 3'),
     ('load_from', 'absent.pth', 'start', 'absent.pth, which does not exist'),
@@ -156,7 +158,7 @@ def test_weights_of_other_classes(cfg, tmp_path):
     classes = list(cfg.train_dataloader.dataset.source.metainfo.classes)
     state = MODELS.build(cfg.model).state_dict()
     cfg.load_from = str(path)
-    for names, ok, text in ((classes, True, f'from {path}.'),
+    for names, ok, text in ((classes, True, f'.pth, {path}.'),
                             (classes[::-1], False, 'in another order'),
                             (list('abcdefgh'), True, 'other classes')):
         torch.save(
@@ -282,8 +284,8 @@ def test_command(tmp_path):
     result = run_tool(
         'doctor.py', ROOT / 'configs/ifan/ifan_mini-city.py', cwd=tmp_path)
     assert result.returncode == 1
-    assert 'WRONG start: ' in result.stdout
+    assert 'ok    start: from ' in result.stdout
     assert 'WRONG training data: ' in result.stdout
     assert '-     one step: not examined' in result.stdout
-    assert result.stdout.rstrip().endswith('2 wrong.')
+    assert result.stdout.rstrip().endswith('1 wrong.')
     assert not list(tmp_path.iterdir())

@@ -1,5 +1,4 @@
 """A config whose parts do not fit fails before training, with a sentence."""
-from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
@@ -8,8 +7,8 @@ from mmdet.registry import HOOKS, MODELS
 from mmengine.config import Config
 
 from mmdet_ifan.engine.checks.fit import check_fit
+from mmdet_ifan.utils.named_configs import config_path
 
-ROOT = Path(__file__).resolve().parents[2] / 'configs'
 CHANNELS = 'to have 64 channels, but got 112 channels'
 SHAPES = 'shapes cannot be multiplied'
 WEIGHT = 'must be a finite number >= 0'
@@ -96,7 +95,7 @@ LIES = {
 
 def load(name: str, key: str = '', value: object = None) -> Config:
     """Read a config and make it lie."""
-    cfg = Config.fromfile(ROOT / f'{name}_mini-city.py')
+    cfg = Config.fromfile(config_path(f'{name}_mini-city.py'))
     if key:
         of_hook = key.split('.')[0] in ('launch', 'when', 'window',
                                         'tolerance')

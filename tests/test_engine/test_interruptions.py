@@ -1,4 +1,4 @@
-"""What ends a training from outside, done for real."""
+"""Interruptions from outside, done for real."""
 import os
 import resource
 import signal

@@ -321,17 +321,24 @@ def test_the_hook_makes_every_check(runner, detector):
 
 def test_the_hook_compares_the_data(runner, detector, monkeypatch):
     runner.model, runner.val_loop = detector, Mock()
-    train = Mock(spec=PairedDomainDataset, metainfo=dict(classes='abcd'))
+    train = Mock(spec=PairedDomainDataset, metainfo=dict(classes='abcd'),
+                 source='trained')
     runner.train_dataloader.__dict__['dataset'] = train
     with pytest.raises(ValueError, match='have 4 classes'):
         said(runner)
     train.metainfo = dict(classes='abc')
-    test = runner.val_dataloader.dataset = Mock(spec=DomainTestDataset)
+    test = runner.val_dataloader.dataset = Mock(
+        spec=DomainTestDataset, datasets=['source', 'target'])
     module = 'mmdet_ifan.engine.checks.preflight_hook.check_'
     monkeypatch.setattr(f'{module}evaluator', lambda *_: None)
     monkeypatch.setattr(
         f'{module}pair', lambda *pair: [f'{pair == (train, test)}'])
+    seen = []
+    monkeypatch.setattr(f'{module}image_sizes',
+                        lambda model, dataset: seen.append((model, dataset)))
     assert said(runner) == ['True']
+    assert seen == [(detector, dataset)
+                    for dataset in ('trained', 'source', 'target')]
 
 
 def test_several_optimizers_keep_the_settings_of_a_checkpoint(

@@ -320,7 +320,7 @@ def test_the_seed_is_that_of_the_checkpoint(train):
 
 
 def test_another_number_of_workers(train):
-    """The draw goes on, augmentation begins anew."""
+    """The draw continues, augmentation starts anew."""
     whole = train('whole', num_workers=1)
     pairs = train.pairs
     train('stopped', 7, num_workers=1)

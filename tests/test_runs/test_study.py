@@ -28,6 +28,9 @@ train_dataloader = dict(
     batch_size=2, num_workers=0, persistent_workers=False)
 val_dataloader = dict(num_workers=0, persistent_workers=False)
 """
+LAUNCHED = """
+default_hooks = dict(late_launch=dict(launch=dict(adda=0)))
+"""
 BROKEN = """
 model = dict(neck=dict(
     _delete_=True, type='HierarchicalDomainNeck',
@@ -104,7 +107,7 @@ def test_pair_written_from_the_template(tmp_path):
 
 LAUNCHES = {
     'merged': 'default_hooks = dict(late_launch=dict(launch=dict('
-              'instance=500)))',
+              'instance=321)))',
     'fewer': 'default_hooks = dict(late_launch=dict(launch=dict('
              '_delete_=True, image=0)))',
     'own': "custom_hooks = [dict(type='LateLaunchHook', launch={})]",
@@ -143,7 +146,7 @@ def pair(tmp_path: Path) -> Path:
     for row in ('source-only', 'adda'):
         text = CONFIG.format(name=f'{row}_mini-city')
         if row == 'adda':
-            text += BROKEN
+            text += LAUNCHED + BROKEN
         (tmp_path / f'{row}.py').write_text(text)
     return tmp_path
 
@@ -167,7 +170,8 @@ def test_study_resumes_where_it_stopped(pair):
 
     # Once fixed, only the failed run is trained, even without checkpoints.
     shutil.rmtree(source_only)
-    (pair / 'adda.py').write_text(CONFIG.format(name='adda_mini-city'))
+    (pair / 'adda.py').write_text(
+        CONFIG.format(name='adda_mini-city') + LAUNCHED)
     second = run_study(*arguments, cwd=pair)
     assert second.returncode == 0, second.stderr
     assert not any(work.glob('source-only_*'))

@@ -49,7 +49,7 @@ def load_checkpoint(filename: str, logger: str = 'current') -> dict:
         dict: The checkpoint.
 
     Raises:
-        UnsafeCheckpointError: If it holds more than data, or is no whole
+        UnsafeCheckpointError: If it holds more than data, or is no intact
             checkpoint.
     """
     load_safely()
