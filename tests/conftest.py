@@ -38,18 +38,17 @@ Size = tuple[int, int]
 # bit, they compute with one thread each.
 torch.set_num_threads(1)
 
-# mmengine collects garbage for every data set that it builds: spare it the
-# search through all of torch.
-gc.freeze()
-
 
 @pytest.fixture(scope='session', autouse=True)
-def quick_text() -> Iterator[None]:
-    """Write configs as they are: yapf takes a second for one of ours.
+def quick() -> Iterator[None]:
+    """Spare every test what none of them is about.
 
-    A run writes its config several times. The processes that tests start
-    find a package that stands for yapf.
+    A run writes its config several times, and yapf takes a second for one of
+    ours. The processes that tests start find a package that stands for it.
     """
+    # mmengine collects garbage for every data set that it builds: spare it
+    # the search through all of torch and of the tests.
+    gc.freeze()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr('yapf.yapflib.yapf_api.FormatCode',
                       lambda text, **_: (text, True))
@@ -60,7 +59,7 @@ def quick_text() -> Iterator[None]:
 
 
 @pytest.fixture
-def yapf(quick_text: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def yapf(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Write configs as users' runs do."""
     monkeypatch.setattr('yapf.yapflib.yapf_api.FormatCode', FormatCode)
 

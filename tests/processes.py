@@ -37,7 +37,8 @@ def run_tool(tool: str, *arguments: object, cwd: str | Path,
 def run_script(script: str, *arguments: object, cwd: str | Path,
                env: dict[str, str] | None = None) -> CompletedProcess:
     """Run a script as ``python -c`` does."""
-    return _run(_run_text, script, [''], ['-c', *map(str, arguments)], cwd, env)
+    return _run(_run_text, script, [''], ['-c', *map(str, arguments)], cwd,
+                env)
 
 
 def _run(function: Callable, what: str, paths: list[str], argv: list[str],

@@ -15,6 +15,7 @@ from mmdet_ifan.mini_city import MiniCity, write_mini_city
 from mmdet_ifan.preparation import Options
 from mmdet_ifan.preparation.cityscapes import prepare_cityscapes
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / 'configs/ifan/ifan_mini-city.py'
 

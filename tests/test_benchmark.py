@@ -108,6 +108,7 @@ def test_peak_is_not_the_sum():
 # What is measured
 
 
+@pytest.mark.slow
 def test_training_cost_names_every_variant(cfg):
     figures = training_cost({'ifan': cfg}, LOAD, 1)
     assert list(figures) == [
@@ -152,6 +153,7 @@ def test_inference_and_loading(cfg):
     assert figures['paired']['seconds'] > 0
 
 
+@pytest.mark.slow
 def test_growth_grows(cfg):
     cfg.model.alignments.correlation.object_cfg = dict(
         score_thr=.05, nms=dict(type='nms', iou_threshold=.5), max_per_img=4)

@@ -378,6 +378,7 @@ def test_baseline_builds_and_takes_a_step(name):
 # From the file to the numbers
 
 
+@pytest.mark.slow
 def test_a_leaf_trains_saves_and_evaluates(write_coco: Callable,
                                            tmp_path: Path):
     """The smallest leaf on four images, through mmengine's runner."""

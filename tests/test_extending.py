@@ -47,6 +47,7 @@ def cfg(tmp_path_factory: pytest.TempPathFactory) -> Config:
         yield cfg
 
 
+@pytest.mark.slow
 def test_the_term_is_trained_and_logged(cfg):
     runner = Runner.from_cfg(cfg)
     runner.train()

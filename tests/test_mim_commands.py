@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from processes import environment
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = 'ifan_mini-city.py'
 OPTIONS = [

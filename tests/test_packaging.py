@@ -101,6 +101,7 @@ def test_slurm_is_asked_for_what_was_said(tmp_path, script, files, called):
     ], result.stderr
 
 
+@pytest.mark.slow
 def test_import_adds_nothing_but_itself():
     """Whoever has mmdet's models loaded waits for no further library."""
     # OneDL's mmdet.models does without mmdet's own data sets and metrics.

@@ -97,6 +97,7 @@ def own_pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_own_pair(own_pair: Path, wheel: Path) -> None:
     """Two folders in, pictures, a checkpoint and its mAP out."""
     extra = {

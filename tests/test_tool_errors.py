@@ -125,7 +125,8 @@ def test_a_bug_is_named_and_its_traceback_is_in_the_log(log, work, sentence):
     assert Path(__file__).name in log.read_text()
 
 
-def test_a_bug_without_a_log(tmp_path):
+def test_a_bug_without_a_log(monkeypatch):
+    monkeypatch.setattr(MMLogger, '_instance_dict', {})
     assert explain(lambda: {}['gone']) == (
         'KeyError: gone (traceback: repeat with --debug)', 1)
 
@@ -224,6 +225,7 @@ def env(folder: Path) -> dict[str, str]:
     return environment(folder, PYTHON=sys.executable)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('option', 'sentence'), [
     ('train_dataloader.dataset.source.data_root=gone/',
      'The annotation file gone/annotations/instances_train.json does not exis'
@@ -243,6 +245,7 @@ def test_a_broken_config_ends_training_with_a_sentence(folder, option,
     assert 'Traceback' not in result.stdout + result.stderr
 
 
+@pytest.mark.slow
 def test_a_bug_in_training_is_in_the_log(folder, env):
     result = run_tool('train.py', 'bug.py', cwd=folder, env=env)
     assert result.returncode == 1
@@ -253,6 +256,7 @@ def test_a_bug_in_training_is_in_the_log(folder, env):
     assert 'before_train_iter\n    [][runner.iter]' in log.read_text()
 
 
+@pytest.mark.slow
 def test_torchrun_names_the_process_that_failed_and_why(folder, env):
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))

@@ -69,6 +69,7 @@ def trained(cfg: Config, path: Path) -> None:
             state_dict=model.state_dict()), path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'name', ['ifan_mini-city', 'ifan_vgg16_city2foggy',
              'ifan_r50-fpn_city2foggy'])
@@ -220,6 +221,7 @@ def test_weights_that_fit(tmp_path, name, change):
     load_fitting(model, str(path))
 
 
+@pytest.mark.slow
 def test_command_tests_only_weights_that_fit(tmp_path, write_coco):
     """An export's weights fit: testing needs no alignment."""
     cfg = config_of('ifan_mini-city', tmp_path)

@@ -197,6 +197,7 @@ def test_refuses_weights_that_do_not_fit(weights):
         load_detector(str(weights), str(weights.with_name('two.py')), 'cpu')
 
 
+@pytest.mark.slow
 def test_command(street, weights, tmp_path):
     command = ['predict.py', 'street', '--weights', weights, '--out', 'found',
                '--device', 'cpu']

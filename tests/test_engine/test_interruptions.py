@@ -144,6 +144,7 @@ signal.pause()
 """
 
 
+@pytest.mark.slow
 def test_workers_end_with_a_killed_process(outliving):
     """Without that, one of them hung in the handing over of its batch."""
     with subprocess.Popen([sys.executable, '-c', FULL_PIPE],

@@ -20,6 +20,7 @@ from mmdet_ifan.mini_city import MiniCity, write_mini_city
 from mmdet_ifan.preparation import Options
 from mmdet_ifan.preparation.cityscapes import prepare_cityscapes
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = """
 _base_ = 'mmdet_ifan::ifan_mini-city.py'

@@ -282,6 +282,7 @@ def run(program: str) -> subprocess.CompletedProcess:
                           capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_without_timm_everything_else_works():
     result = run(
         'import sys; sys.modules["timm"] = None\n'
@@ -291,11 +292,13 @@ def test_without_timm_everything_else_works():
         'ImportError: TimmTaps needs timm: run "pip install timm".')
 
 
+@pytest.mark.slow
 def test_importing_the_package_does_not_import_timm():
     result = run('import mmdet_ifan, sys; assert "timm" not in sys.modules')
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.slow
 def test_importing_timm_leaves_no_torchvision_that_is_not_there():
     """mmengine asks whether it can import it, and takes that for one."""
     result = run(

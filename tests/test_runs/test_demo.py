@@ -41,6 +41,7 @@ def short_configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.slow
 def test_demo(short_configs: None) -> None:
     """One table, one picture, one file of results; the second run is free."""
     folder = Path('work_dirs/demo_seed-3')

@@ -151,6 +151,7 @@ def pair(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_study_resumes_where_it_stopped(pair):
     arguments = ('source-only.py', 'adda.py', '--out', 'metrics')
     first = run_study(*arguments, '--processes', '2', cwd=pair)

@@ -173,6 +173,7 @@ time.sleep(60)
 """
 
 
+@pytest.mark.slow
 def test_a_killed_study_ends_its_runs(tmp_path, runs):
     python = tmp_path / 'python'
     python.write_text('#!/bin/sh\nexec sleep 60\n')

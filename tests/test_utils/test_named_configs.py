@@ -75,6 +75,7 @@ def test_checkout(write):
         ROOT / 'configs/ifan/ifan_mini-city.py')
 
 
+@pytest.mark.slow
 def test_wheel(write, wheel):
     write("_base_ = 'mmdet_ifan::ifan_mini-city.py'")
     result = run_script(DETECT, cwd='.', env=environment(wheel))

@@ -108,6 +108,7 @@ for pid in map_in_order(work, range(10**6), 2, True):
 """
 
 
+@pytest.mark.slow
 def test_workers_end_with_a_killed_process(outliving):
     """They would wait forever on a pipe that they hold open themselves."""
     with subprocess.Popen([sys.executable, '-c', WORKING],
