@@ -1,4 +1,5 @@
 """The processes that tests start."""
+
 import os
 import runpy
 import sys
@@ -14,10 +15,16 @@ QUICK = ROOT / 'tests/quick'
 #: A process that has imported libraries, but nothing of ours, and is forked.
 #: To start Python and import them takes longer than most of what is tested.
 SERVER = get_context('forkserver')
-SERVER.set_forkserver_preload([
-    'mmdet.apis', 'mmdet.datasets', 'mmdet.evaluation', 'mmdet.models', 'timm',
-    'matplotlib.pyplot'
-])
+SERVER.set_forkserver_preload(
+    [
+        'mmdet.apis',
+        'mmdet.datasets',
+        'mmdet.evaluation',
+        'mmdet.models',
+        'timm',
+        'matplotlib.pyplot',
+    ]
+)
 
 
 def environment(*paths: str | Path, **variables: str) -> dict[str, str]:
@@ -26,23 +33,36 @@ def environment(*paths: str | Path, **variables: str) -> dict[str, str]:
     return {**os.environ, 'PYTHONPATH': path, **variables}
 
 
-def run_tool(tool: str, *arguments: object, cwd: str | Path,
-             env: dict[str, str] | None = None) -> CompletedProcess:
+def run_tool(
+    tool: str, *arguments: object, cwd: str | Path, env: dict[str, str] | None = None
+) -> CompletedProcess:
     """Run a tool as ``python tools/…`` does."""
     path = ROOT / 'tools' / tool
-    return _run(runpy.run_path, str(path), [str(path.parent)],
-                [str(path), *map(str, arguments)], cwd, env)
+    return _run(
+        runpy.run_path,
+        str(path),
+        [str(path.parent)],
+        [str(path), *map(str, arguments)],
+        cwd,
+        env,
+    )
 
 
-def run_script(script: str, *arguments: object, cwd: str | Path,
-               env: dict[str, str] | None = None) -> CompletedProcess:
+def run_script(
+    script: str, *arguments: object, cwd: str | Path, env: dict[str, str] | None = None
+) -> CompletedProcess:
     """Run a script as ``python -c`` does."""
-    return _run(_run_text, script, [''], ['-c', *map(str, arguments)], cwd,
-                env)
+    return _run(_run_text, script, [''], ['-c', *map(str, arguments)], cwd, env)
 
 
-def _run(function: Callable, what: str, paths: list[str], argv: list[str],
-         cwd: str | Path, env: dict[str, str] | None) -> CompletedProcess:
+def _run(
+    function: Callable,
+    what: str,
+    paths: list[str],
+    argv: list[str],
+    cwd: str | Path,
+    env: dict[str, str] | None,
+) -> CompletedProcess:
     """Run what a command line names."""
     env = environment() if env is None else env
     # Where Python looks first, and not where these tests are.
@@ -52,19 +72,29 @@ def _run(function: Callable, what: str, paths: list[str], argv: list[str],
     with TemporaryDirectory() as folder:
         out, err = Path(folder, 'out'), Path(folder, 'err')
         process = SERVER.Process(
-            target=_become,
-            args=(function, what, paths, argv, str(cwd), env, out, err))
+            target=_become, args=(function, what, paths, argv, str(cwd), env, out, err)
+        )
         process.start()
         process.join()
         return CompletedProcess(
-            argv, process.exitcode, out.read_text(), err.read_text())
+            argv, process.exitcode, out.read_text(), err.read_text()
+        )
 
 
-def _become(function: Callable, what: str, paths: list[str], argv: list[str],
-            cwd: str, env: dict[str, str], out: Path, err: Path) -> None:
+def _become(
+    function: Callable,
+    what: str,
+    paths: list[str],
+    argv: list[str],
+    cwd: str,
+    env: dict[str, str],
+    out: Path,
+    err: Path,
+) -> None:
     """Be a process of these settings."""
     for number, (name, path) in enumerate(
-            dict(stdout=out, stderr=err).items(), start=1):
+        dict(stdout=out, stderr=err).items(), start=1
+    ):
         stream = path.open('w')
         os.dup2(stream.fileno(), number)
         setattr(sys, name, open(number, 'w', closefd=False))

@@ -2,6 +2,7 @@
 
 Each in a process of its own: this one has it imported already.
 """
+
 import os
 from functools import partial
 from pathlib import Path
@@ -78,14 +79,17 @@ def test_importing_the_package_registers_and_does_nothing_else(tmp_path):
     result = run(LOOK, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines()[-3:] == [
-        'package', 'registered True', 'patches config loader safe']
+        'package',
+        'registered True',
+        'patches config loader safe',
+    ]
 
 
 class Evil:
     """Whoever unpickles it makes a folder."""
 
     def __reduce__(self) -> tuple:
-        return os.mkdir, ('was here', )
+        return os.mkdir, ('was here',)
 
 
 @pytest.fixture(scope='module')
@@ -98,8 +102,7 @@ def evil(tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize('way', ['DetInferencer', 'init_detector'])
 def test_our_config_loads_safely(tmp_path, evil, way):
-    result = run(DETECT, config_path('ifan_mini-city.py'), evil, way,
-                 cwd=tmp_path)
+    result = run(DETECT, config_path('ifan_mini-city.py'), evil, way, cwd=tmp_path)
     assert f'UnsafeCheckpointError: {evil} was not loaded' in result.stderr
     assert not (tmp_path / 'was here').exists()
 
