@@ -49,6 +49,7 @@ compat: ## Run the tests on the OneDL forks, in .venv-onedl
 
 lint: setup ## Check style, types and spelling
 	$(VENV)/ruff check .
+	$(VENV)/ruff format --check .
 	$(VENV)/mypy
 	$(VENV)/lint-imports --no-logo
 	$(VENV)/codespell

@@ -1,4 +1,5 @@
 """The processes that tests start."""
+
 import os
 import runpy
 import subprocess
@@ -21,28 +22,42 @@ def environment(*paths: str | Path, **variables: str) -> dict[str, str]:
     return {**os.environ, 'PYTHONPATH': path, **variables}
 
 
-def run_tool(tool: str, *arguments: object, cwd: str | Path,
-             **variables: str) -> subprocess.CompletedProcess:
+def run_tool(
+    tool: str, *arguments: object, cwd: str | Path, **variables: str
+) -> subprocess.CompletedProcess:
     """Run a tool in a fork of this process, which has imported the libraries.
 
     To start Python and import them takes longer than most of what is tested.
     """
-    with (TemporaryFile() as out, TemporaryFile() as err):
+    with TemporaryFile() as out, TemporaryFile() as err:
         process = get_context('fork').Process(
-            target=_become, args=(ROOT / 'tools' / tool, arguments, cwd,
-                                  variables, out.fileno(), err.fileno()))
+            target=_become,
+            args=(
+                ROOT / 'tools' / tool,
+                arguments,
+                cwd,
+                variables,
+                out.fileno(),
+                err.fileno(),
+            ),
+        )
         process.start()
         process.join()
         texts = []
         for stream in (out, err):
             stream.seek(0)
             texts.append(stream.read().decode())
-    return subprocess.CompletedProcess(
-        [tool, *arguments], process.exitcode, *texts)
+    return subprocess.CompletedProcess([tool, *arguments], process.exitcode, *texts)
 
 
-def _become(path: Path, arguments: Sequence[object], cwd: str | Path,
-            variables: dict[str, str], out: int, err: int) -> None:
+def _become(
+    path: Path,
+    arguments: Sequence[object],
+    cwd: str | Path,
+    variables: dict[str, str],
+    out: int,
+    err: int,
+) -> None:
     """Be that tool, with nothing left of the test."""
     os.dup2(out, 1)
     os.dup2(err, 2)

@@ -2,6 +2,7 @@
 
 Each in a process of its own: this one has it imported already.
 """
+
 import os
 import subprocess
 import sys
@@ -72,26 +73,32 @@ dict(checkpoint_config=checkpoint_config, load_detector=load_detector)[
 """
 
 
-def run(script: str, folder: Path, *arguments: object
-        ) -> subprocess.CompletedProcess:
+def run(script: str, folder: Path, *arguments: object) -> subprocess.CompletedProcess:
     """Run a script in a process of its own."""
     return subprocess.run(
-        [sys.executable, '-c', script, *map(str, arguments)], cwd=folder,
-        env=environment(ROOT), capture_output=True, text=True)
+        [sys.executable, '-c', script, *map(str, arguments)],
+        cwd=folder,
+        env=environment(ROOT),
+        capture_output=True,
+        text=True,
+    )
 
 
 def test_importing_the_package_registers_and_does_nothing_else(tmp_path):
     result = run(LOOK, tmp_path)
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines()[-3:] == [
-        'package', 'registered True', 'patches config loader safe']
+        'package',
+        'registered True',
+        'patches config loader safe',
+    ]
 
 
 class Evil:
     """Whoever unpickles it makes a folder."""
 
     def __reduce__(self) -> tuple:
-        return os.mkdir, ('was here', )
+        return os.mkdir, ('was here',)
 
 
 @pytest.fixture(scope='module')

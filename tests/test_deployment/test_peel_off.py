@@ -1,4 +1,5 @@
 """The exported detector, where mmdet_ifan cannot be imported."""
+
 import os
 import subprocess
 import sys
@@ -43,19 +44,20 @@ print(Runner.from_cfg(cfg).test())
 
 
 def config_of(name: str, data_root: Path) -> Config:
-    """Read a leaf without downloads, with narrow layers and a small test set.
-    """
+    """Read a leaf without downloads, with narrow layers and a small test set."""
     cfg = Config.fromfile(config_path(f'{name}.py'))
-    cfg.merge_from_dict({
-        'model.backbone.init_cfg': None,
-        'model.roi_head.bbox_head.init_cfg': None,
-        'model.roi_head.bbox_head.fc_out_channels': 16,
-        'model.rpn_head.feat_channels': 16,
-        'test_dataloader.dataset.target.data_root': str(data_root),
-        'test_dataloader.dataset.target.ann_file': 'target.json',
-        'test_dataloader.num_workers': 0,
-        'test_dataloader.persistent_workers': False,
-    })
+    cfg.merge_from_dict(
+        {
+            'model.backbone.init_cfg': None,
+            'model.roi_head.bbox_head.init_cfg': None,
+            'model.roi_head.bbox_head.fc_out_channels': 16,
+            'model.rpn_head.feat_channels': 16,
+            'test_dataloader.dataset.target.data_root': str(data_root),
+            'test_dataloader.dataset.target.ann_file': 'target.json',
+            'test_dataloader.num_workers': 0,
+            'test_dataloader.persistent_workers': False,
+        }
+    )
     resize = cfg.test_dataloader.dataset.pipeline[1]
     resize.scale = (96, 64)
     return cfg
@@ -68,20 +70,25 @@ def trained(cfg: Config, path: Path) -> None:
     classes = cfg.test_dataloader.dataset.target.metainfo.classes
     torch.save(
         dict(
-            meta=dict(dataset_meta=dict(classes=classes)),
-            state_dict=model.state_dict()), path)
+            meta=dict(dataset_meta=dict(classes=classes)), state_dict=model.state_dict()
+        ),
+        path,
+    )
 
 
 @pytest.mark.parametrize(
-    'name', ['ifan_mini-city', 'ifan_vgg16_city2foggy',
-             'ifan_r50-fpn_city2foggy'])
-def test_detections_are_bit_identical_without_the_package(
-        name, tmp_path, write_coco):
+    'name', ['ifan_mini-city', 'ifan_vgg16_city2foggy', 'ifan_r50-fpn_city2foggy']
+)
+def test_detections_are_bit_identical_without_the_package(name, tmp_path, write_coco):
     cfg = config_of(name, tmp_path)
     classes = cfg.test_dataloader.dataset.target.metainfo.classes
     sizes = {'0.png': (64, 96), '1.png': (80, 64)}
-    write_coco('target.json', list(sizes.items()), categories=classes,
-               boxes=[(0, classes[0], (2, 3, 20, 20))])
+    write_coco(
+        'target.json',
+        list(sizes.items()),
+        categories=classes,
+        boxes=[(0, classes[0], (2, 3, 20, 20))],
+    )
     images = [str(tmp_path / file_name) for file_name in sizes]
     trained(cfg, tmp_path / 'iter_1.pth')
     out = tmp_path / 'out'
@@ -94,12 +101,14 @@ def test_detections_are_bit_identical_without_the_package(
         cwd=out,
         env={**os.environ, 'OMP_NUM_THREADS': '1'},
         capture_output=True,
-        text=True)
+        text=True,
+    )
     assert result.returncode == 0, result.stderr
     assert 'coco/bbox_mAP' in result.stdout
 
     ours = DetInferencer(
-        cfg, str(tmp_path / 'iter_1.pth'), device='cpu', show_progress=False)
+        cfg, str(tmp_path / 'iter_1.pth'), device='cpu', show_progress=False
+    )
     expected = ours(images, return_datasamples=True)['predictions']
     predictions = torch.load(out / 'predictions.pth', weights_only=False)
     assert len(predictions) == len(expected) == 2
@@ -117,10 +126,11 @@ def test_nothing_of_ours_is_left(yapf, tmp_path):
     trained(cfg, tmp_path / 'iter_1.pth')
     export(cfg, str(tmp_path / 'iter_1.pth'), tmp_path / 'out')
     assert {path.name for path in (tmp_path / 'out').iterdir()} == {
-        'config.py', 'weights.pth'}
+        'config.py',
+        'weights.pth',
+    }
     text = (tmp_path / 'out/config.py').read_text()
-    for word in ('ifan', 'IFAN', 'Domain', 'Paired', 'Region',
-                 'custom_imports'):
+    for word in ('ifan', 'IFAN', 'Domain', 'Paired', 'Region', 'custom_imports'):
         assert word not in text
     # Anyone may load it without running code of ours.
     weights = torch.load(tmp_path / 'out/weights.pth', weights_only=True)
@@ -153,10 +163,13 @@ def test_refuses_the_checkpoint_of_another_config(tmp_path):
     assert not (tmp_path / 'out').exists()
 
 
-@pytest.mark.parametrize(('change', 'sentence'), [
-    (lambda names: names[::-1], 'iter_1.pth .* order: bicycle, motorcycle'),
-    (lambda names: ['pedestrian', *names[1:]], r'iter_1.pth \(8\) are person'),
-])
+@pytest.mark.parametrize(
+    ('change', 'sentence'),
+    [
+        (lambda names: names[::-1], 'iter_1.pth .* order: bicycle, motorcycle'),
+        (lambda names: ['pedestrian', *names[1:]], r'iter_1.pth \(8\) are person'),
+    ],
+)
 def test_refuses_the_checkpoint_of_other_classes(tmp_path, change, sentence):
     cfg = config_of('ifan_mini-city', tmp_path)
     trained(cfg, tmp_path / 'iter_1.pth')
@@ -197,30 +210,41 @@ def renamed(state: dict, old: str, new: str) -> dict:
     }
 
 
-@pytest.mark.parametrize('change', [
-    lambda state: renamed(state, '', 'student.'),
-    lambda state: renamed(state, 'rpn_head.rpn_reg.bias', 'rpn_head.other'),
-    lambda state: dict(state, **{'backbone.other': torch.zeros(1)}),
-    lambda state: dict(
-        state, **{'rpn_head.rpn_reg.bias': torch.zeros(1)}),
-    lambda state: {}])
+@pytest.mark.parametrize(
+    'change',
+    [
+        lambda state: renamed(state, '', 'student.'),
+        lambda state: renamed(state, 'rpn_head.rpn_reg.bias', 'rpn_head.other'),
+        lambda state: dict(state, **{'backbone.other': torch.zeros(1)}),
+        lambda state: dict(state, **{'rpn_head.rpn_reg.bias': torch.zeros(1)}),
+        lambda state: {},
+    ],
+)
 def test_weights_that_do_not_fit(tmp_path, change):
     cfg = config_of('ifan_mini-city', tmp_path)
     model = MODELS.build(cfg.model)
     path = tmp_path / 'iter_1.pth'
     torch.save(dict(state_dict=change(model.state_dict())), path)
-    with pytest.raises(DataError, match=(
+    with pytest.raises(
+        DataError,
+        match=(
             r'iter_1.pth does not fit the config: \d+ weights are .* first of '
-            r'them (backbone|rpn_head)\.')):
+            r'them (backbone|rpn_head)\.'
+        ),
+    ):
         load_fitting(model, str(path))
 
 
 @pytest.mark.parametrize('name', ['ifan_mini-city', 'strong-weak_mini-city'])
-@pytest.mark.parametrize('change', [
-    lambda state: dict(state_dict=state),
-    lambda state: state,
-    lambda state: dict(state_dict=renamed(state, '', 'module.')),
-    lambda state: dict(state_dict=renamed(state, 'alignments.', 'other.'))])
+@pytest.mark.parametrize(
+    'change',
+    [
+        lambda state: dict(state_dict=state),
+        lambda state: state,
+        lambda state: dict(state_dict=renamed(state, '', 'module.')),
+        lambda state: dict(state_dict=renamed(state, 'alignments.', 'other.')),
+    ],
+)
 def test_weights_that_fit(tmp_path, name, change):
     model = MODELS.build(config_of(name, tmp_path).model)
     path = tmp_path / 'iter_1.pth'
@@ -232,8 +256,12 @@ def test_command_tests_only_weights_that_fit(tmp_path, write_coco):
     """An export's weights fit: testing needs no alignment."""
     cfg = config_of('ifan_mini-city', tmp_path)
     classes = cfg.test_dataloader.dataset.target.metainfo.classes
-    write_coco('target.json', [('0.png', (64, 96))], categories=classes,
-               boxes=[(0, classes[0], (2, 3, 20, 20))])
+    write_coco(
+        'target.json',
+        [('0.png', (64, 96))],
+        categories=classes,
+        boxes=[(0, classes[0], (2, 3, 20, 20))],
+    )
     dataset = cfg.test_dataloader.dataset
     dataset.source = dataset.target
     cfg.dump(tmp_path / 'config.py')
@@ -248,7 +276,8 @@ def test_command_tests_only_weights_that_fit(tmp_path, write_coco):
     result = test('student.pth')
     assert result.returncode == 2
     assert result.stderr.splitlines()[-1].startswith(
-        'error: student.pth does not fit the config: ')
+        'error: student.pth does not fit the config: '
+    )
     # Even if the config has none of our hooks.
     for domain in (dataset.source, dataset.target):
         domain.metainfo.classes = classes[::-1]
@@ -257,5 +286,6 @@ def test_command_tests_only_weights_that_fit(tmp_path, write_coco):
     result = test('iter_1.pth')
     assert result.returncode == 2
     assert result.stderr.splitlines()[-1].startswith(
-        'error: iter_1.pth was trained with the classes person, rider, ')
+        'error: iter_1.pth was trained with the classes person, rider, '
+    )
     assert 'Traceback' not in result.stderr

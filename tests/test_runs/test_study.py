@@ -1,4 +1,5 @@
 """A whole study on a dozen scenes, and the arithmetic of its table."""
+
 import json
 import runpy
 import shutil
@@ -36,29 +37,27 @@ model = dict(neck=dict(
 """
 
 
-def metrics(target: float, source: float = 60.) -> dict[str, float]:
+def metrics(target: float, source: float = 60.0) -> dict[str, float]:
     """Give the metrics of one run."""
     return {
         'target/mAP50': target,
         'source/mAP50': source,
         'target/AP50/car': target,
-        'minutes': 3.,
-        'gib': 1.
+        'minutes': 3.0,
+        'gib': 1.0,
     }
 
 
 def test_table_pairs_the_seeds():
     runs = {
-        'source-only_x': {0: metrics(30.), 1: metrics(40.)},
-        'ifan_vgg16_city2foggy': {0: metrics(45.), 1: metrics(43.),
-                                  7: metrics(44.)},
-        'oracle_x': {0: metrics(60.), 1: metrics(70.)},
+        'source-only_x': {0: metrics(30.0), 1: metrics(40.0)},
+        'ifan_vgg16_city2foggy': {0: metrics(45.0), 1: metrics(43.0), 7: metrics(44.0)},
+        'oracle_x': {0: metrics(60.0), 1: metrics(70.0)},
         'adda_x': {},
     }
     heading, *rows = study_table(runs, ['car'])
     table = {row[0]: dict(zip(heading, row, strict=True)) for row in rows}
-    assert list(table) == ['source-only_x', 'ifan_vgg16_city2foggy',
-                           'oracle_x']
+    assert list(table) == ['source-only_x', 'ifan_vgg16_city2foggy', 'oracle_x']
     row = table['ifan_vgg16_city2foggy']
     assert row['seeds'] == '3'
     assert row['target mAP50'] == '44.0 ± 1.0'
@@ -73,10 +72,10 @@ def test_table_pairs_the_seeds():
 
 def test_table_without_gap_and_without_box():
     runs = {
-        'source-only_x': {0: metrics(40.), 1: metrics(41.)},
-        'ifan_x': {0: metrics(42.), 1: metrics(43.)},
+        'source-only_x': {0: metrics(40.0), 1: metrics(41.0)},
+        'ifan_x': {0: metrics(42.0), 1: metrics(43.0)},
         # On seed 0 there is no gap; on seed 1, 2 of 9 are recovered.
-        'oracle_x': {0: metrics(39.), 1: metrics(50.)},
+        'oracle_x': {0: metrics(39.0), 1: metrics(50.0)},
     }
     heading, *rows = study_table(runs, ['car', 'train'])
     table = {row[0]: dict(zip(heading, row, strict=True)) for row in rows}
@@ -84,7 +83,7 @@ def test_table_without_gap_and_without_box():
     assert table['ifan_x']['gain'] == '2.0 ± 0.0'
     assert {row['train'] for row in table.values()} == {'-'}
     assert table['ifan_x']['car'] == '42.5'
-    runs['oracle_x'] = {0: metrics(39.), 1: metrics(41.)}
+    runs['oracle_x'] = {0: metrics(39.0), 1: metrics(41.0)}
     heading, *rows = study_table(runs, ['car'])
     assert {row[heading.index('gap recovered')] for row in rows} == {''}
 
@@ -92,35 +91,40 @@ def test_table_without_gap_and_without_box():
 def test_pair_written_from_the_template(tmp_path):
     """Its classes are its target's; its metrics exist already."""
     config = ROOT / 'configs/template/own_pair.py'
-    finished = dict(metrics(30.), config=fingerprint(config),
-                    **{'target/AP50/cat': 25.})
-    (tmp_path / 'metrics.json').write_text(
-        json.dumps({'own_pair': {'0': finished}}))
+    finished = dict(
+        metrics(30.0), config=fingerprint(config), **{'target/AP50/cat': 25.0}
+    )
+    (tmp_path / 'metrics.json').write_text(json.dumps({'own_pair': {'0': finished}}))
     study = Study([config], [0], tmp_path)
     assert study.train() == []
     assert '| own_pair' in study.write_table()
-    row, = json.loads((tmp_path / 'table.json').read_text())
+    (row,) = json.loads((tmp_path / 'table.json').read_text())
     assert (row['cat'], row['dog']) == ('25.0', '-')
 
 
 LAUNCHES = {
-    'merged': 'default_hooks = dict(late_launch=dict(launch=dict('
-              'instance=321)))',
+    'merged': 'default_hooks = dict(late_launch=dict(launch=dict(instance=321)))',
     'fewer': 'default_hooks = dict(late_launch=dict(launch=dict('
-             '_delete_=True, image=0)))',
+    '_delete_=True, image=0)))',
     'own': "custom_hooks = [dict(type='LateLaunchHook', launch={})]",
     'watching': 'default_hooks = dict(logger=dict(interval=3))',
 }
 
 
-@pytest.mark.parametrize(('imports', 'same'), [
-    # As configs had it before patch_mmengine was a module.
-    (['mmdet_ifan'], True), (['mmdet_ifan', 'json'], False)])
+@pytest.mark.parametrize(
+    ('imports', 'same'),
+    [
+        # As configs had it before patch_mmengine was a module.
+        (['mmdet_ifan'], True),
+        (['mmdet_ifan', 'json'], False),
+    ],
+)
 def test_patches_are_no_setting_that_matters(tmp_path, imports, same):
     config = IFAN
     path = tmp_path / 'own.py'
-    path.write_text(f'_base_ = {str(config)!r}\n'
-                    f'custom_imports = dict(imports={imports!r})\n')
+    path.write_text(
+        f'_base_ = {str(config)!r}\ncustom_imports = dict(imports={imports!r})\n'
+    )
     assert (fingerprint(path) == fingerprint(config)) == same
 
 
@@ -142,7 +146,8 @@ def run_study(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
         [sys.executable, ROOT / 'tools/study.py', *arguments],
         cwd=folder,
         capture_output=True,
-        text=True)
+        text=True,
+    )
 
 
 @pytest.fixture
@@ -173,12 +178,11 @@ def test_study_resumes_where_it_stopped(pair):
     assert run['minutes'] > 0 and run['gib'] > 0
     assert 0 <= run['target/mAP50'] <= 100
     work = pair / 'work_dirs/metrics'
-    source_only, = work.glob('source-only_*_seed-0')
+    (source_only,) = work.glob('source-only_*_seed-0')
 
     # Once fixed, only the failed run is trained, even without checkpoints.
     shutil.rmtree(source_only)
-    (pair / 'adda.py').write_text(
-        CONFIG.format(name='adda_mini-city') + LAUNCHED)
+    (pair / 'adda.py').write_text(CONFIG.format(name='adda_mini-city') + LAUNCHED)
     second = run_study(pair, *arguments)
     assert second.returncode == 0, second.stderr
     assert not any(work.glob('source-only_*'))
@@ -219,14 +223,15 @@ def test_study_resumes_where_it_stopped(pair):
     assert len(list(work.glob('source-only_*'))) == 1
 
 
-@pytest.mark.parametrize(('arguments', 'sentence'), [
-    (('absent.py', ), "there is no config 'absent.py'"),
-    ((str(IFAN), ) * 2, 'the same name'),
-    ((str(IFAN), '--jobs', '0'),
-     '--jobs must be at least 1, but is 0'),
-    ((str(IFAN), '--processes', '0'),
-     '--processes must be at least 1, but is 0'),
-])
+@pytest.mark.parametrize(
+    ('arguments', 'sentence'),
+    [
+        (('absent.py',), "there is no config 'absent.py'"),
+        ((str(IFAN),) * 2, 'the same name'),
+        ((str(IFAN), '--jobs', '0'), '--jobs must be at least 1, but is 0'),
+        ((str(IFAN), '--processes', '0'), '--processes must be at least 1, but is 0'),
+    ],
+)
 def test_refuses_what_cannot_be_meant(tmp_path, arguments, sentence):
     result = run_study(tmp_path, *arguments, '--out', 'metrics')
     assert result.returncode == 2
@@ -242,12 +247,12 @@ def test_refuses_more_processes_than_gpus(monkeypatch, capsys):
         runpy.run_path(str(ROOT / 'tools/study.py'), run_name='__main__')
     assert capsys.readouterr().err == (
         'error: --processes 4 needs a GPU for each process, but there are 2: '
-        'lower it.\n')
+        'lower it.\n'
+    )
 
 
 def test_refuses_processes_that_cannot_share_out_a_batch(tmp_path):
-    result = run_study(tmp_path, str(IFAN),
-                       '--processes', '3', '--out', 'metrics')
+    result = run_study(tmp_path, str(IFAN), '--processes', '3', '--out', 'metrics')
     assert result.returncode == 2
     assert 'error: --processes 3 cannot share out the batch' in result.stderr
     assert 'which are of 4' in result.stderr
