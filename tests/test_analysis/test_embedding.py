@@ -108,7 +108,7 @@ def test_features_are_those_of_the_true_boxes(cfg_and_checkpoint):
     # The foggy scenes are the clear ones, with the same boxes.
     assert source.labels.tolist() == target.labels.tolist()
     assert source.features.shape == target.features.shape
-    assert source.features.shape[1] == 128 * 4 * 4
+    assert source.features.shape[1] == 112 * 4 * 4
     assert not np.allclose(source.features, target.features)
     assert np.bincount(source.labels).max() == 2
     # The config is unchanged: another detector can use it.

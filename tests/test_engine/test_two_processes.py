@@ -45,14 +45,14 @@ LAUNCH = dict(image=1, instance=2, correlation=5)
 NOTHING_DRAWN = """
 even = dict(type='EvenSampler')
 model = dict(
-    rpn_head=dict(init_cfg=dict(type='Normal', layer='Conv2d', std=0.1)),
+    rpn_head=dict(init_cfg=dict(type='Normal', layer='Conv2d', std=0.03)),
     train_cfg=dict(rpn=dict(sampler=even), rcnn=dict(sampler=even)))
 load, boxes, pack = _base_.load, _base_.boxes, _base_.pack
 train_dataloader.update(dataset=dict(
     source=dict(pipeline=[load, boxes, pack]),
     target=dict(pipeline=[load, pack])))
 optim_wrapper = dict(optimizer=dict(
-    _delete_=True, type='SGD', lr=0.01, momentum=0.9, weight_decay=5e-4))
+    _delete_=True, type='SGD', lr=0.002, momentum=0.9, weight_decay=5e-4))
 """
 PLATEAU = (
     "when='plateau', window=2, tolerance=1e9, "
@@ -145,7 +145,7 @@ def two(folder) -> dict[int, dict]:
     folder.write(
         'scaled',
         f'launch={LAUNCH}',
-        NOTHING_DRAWN + "optim_wrapper['optimizer']['lr'] = 0.005\n"
+        NOTHING_DRAWN + "optim_wrapper['optimizer']['lr'] = 0.001\n"
         'auto_scale_lr = dict(base_batch_size=1)\n',
     )
     return folder.two('scaled', 'two', '--auto-scale-lr')
