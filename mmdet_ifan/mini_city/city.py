@@ -59,11 +59,8 @@ it say nothing about scores on Cityscapes.
             )
         return paths
 
-    def encode(
-        self,
-        rendered: Rendered,
-        paths: dict[str, str],  # noqa: D102
-        rng: np.random.Generator,
+    def encode(  # noqa: D102
+        self, rendered: Rendered, paths: dict[str, str], rng: np.random.Generator
     ) -> dict[str, bytes]:
         camera = rendered.camera
         files = {
@@ -95,11 +92,8 @@ it say nothing about scores on Cityscapes.
             )
         return files
 
-    def objects_in(
-        self,
-        root: Path,
-        split: str,  # noqa: D102
-        index: int,
+    def objects_in(  # noqa: D102
+        self, root: Path, split: str, index: int
     ) -> list[str]:
         path = root / self.paths(split, index)['instances']
         instances = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)

@@ -60,11 +60,8 @@ SIM10K or Cityscapes.
             annotation=f'{FOLDER}/Annotations/{stem}.xml',
         )
 
-    def encode(
-        self,
-        rendered: Rendered,
-        paths: dict[str, str],  # noqa: D102
-        rng: np.random.Generator,
+    def encode(  # noqa: D102
+        self, rendered: Rendered, paths: dict[str, str], rng: np.random.Generator
     ) -> dict[str, bytes]:
         _, image = cv2.imencode('.jpg', rendered.image, JPEG_FLAGS)
         tree = annotation(instance_ids(rendered), Path(paths['image']).name)
@@ -74,11 +71,8 @@ SIM10K or Cityscapes.
             paths['annotation']: ElementTree.tostring(tree),
         }
 
-    def objects_in(
-        self,
-        root: Path,
-        split: str,  # noqa: D102
-        index: int,
+    def objects_in(  # noqa: D102
+        self, root: Path, split: str, index: int
     ) -> list[str]:
         path = root / self.paths(split, index)['annotation']
         try:
