@@ -67,6 +67,6 @@ docs: setup ## Build these pages and an API reference into build/docs
 	@echo 'Open build/docs/index.html.'
 
 clean: ## Remove what builds and checks leave behind (.venv stays)
-	rm -rf build dist docs/api *.egg-info .hypothesis .mypy_cache .pytest_cache \
+	rm -rf build dist docs/api .coverage* *.egg-info .hypothesis .mypy_cache .pytest_cache \
 		.ruff_cache .import_linter_cache
 	find . -name .venv -prune -o -name __pycache__ -exec rm -rf {} +
