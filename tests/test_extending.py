@@ -36,6 +36,9 @@ def cfg(tmp_path_factory: pytest.TempPathFactory) -> Config:
         cfg.merge_from_dict(
             {
                 'work_dir': str(folder / 'work'),
+                # mmengine keeps one of each name.
+                'experiment_name': folder.name,
+                'visualizer.name': str(folder),
                 'model.backbone.init_cfg': None,
                 'train_cfg': dict(max_iters=ITERATIONS, val_interval=ITERATIONS),
                 'param_scheduler': [dict(type='ConstantLR', by_epoch=False)],
