@@ -256,7 +256,7 @@ def test_command_tests_only_weights_that_fit(tmp_path, write_coco):
     # Even if the config has none of our hooks.
     for domain in (dataset.source, dataset.target):
         domain.metainfo.classes = classes[::-1]
-    cfg.default_hooks.preflight = None
+    cfg.default_hooks.pop('preflight')
     cfg.dump(tmp_path / 'config.py')
     result = test('iter_1.pth')
     assert result.returncode == 2

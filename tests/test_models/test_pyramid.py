@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2] / 'configs'
 def cfg():
     """Model of the R50-FPN leaf, without the weights to download."""
     init_default_scope('mmdet')
-    model = Config.fromfile(ROOT / 'ifan_r50-fpn_city2foggy.py').model
+    model = Config.fromfile(ROOT / 'ifan/ifan_r50-fpn_city2foggy.py').model
     model.backbone.init_cfg = None
     return model
 
