@@ -7,11 +7,11 @@ ABLATIONS := img-ins img-cat img-corr phi1 phi2 phi3 phi4 img-cat-200 \
 STUDY := $(VENV)/python tools/study.py --out docs/data/study_mini-city
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo report study bench tables test compat lint docs \
+.PHONY: help setup demo report study bench tables test test-fast coverage compat lint docs \
 	clean
 
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 19
 
 setup: ## Install everything into .venv (first time: minutes, then a second)
 	@# An older Python cannot even read the script, which checks the rest.
@@ -43,12 +43,19 @@ tables: setup ## Write the tables of README and docs from their sources
 test: setup ## Run the tests
 	$(VENV)/python -m pytest
 
+test-fast: setup ## Run the tests that take no more than a few seconds
+	$(VENV)/python -m pytest -m 'not slow'
+
+coverage: setup ## Run the tests and list the lines that they leave out
+	$(VENV)/python -m pytest --cov
+
 compat: ## Run the tests on the OneDL forks, in .venv-onedl
 	@$(PYTHON) tools/setup_env.py --onedl
 	.venv-onedl/bin/python -m pytest
 
 lint: setup ## Check style, types and spelling
 	$(VENV)/ruff check .
+	$(VENV)/ruff format --check .
 	$(VENV)/mypy
 	$(VENV)/lint-imports --no-logo
 	$(VENV)/codespell
@@ -60,6 +67,6 @@ docs: setup ## Build these pages and an API reference into build/docs
 	@echo 'Open build/docs/index.html.'
 
 clean: ## Remove what builds and checks leave behind (.venv stays)
-	rm -rf build dist docs/api *.egg-info .hypothesis .mypy_cache .pytest_cache \
+	rm -rf build dist docs/api .coverage* *.egg-info .hypothesis .mypy_cache .pytest_cache \
 		.ruff_cache .import_linter_cache
 	find . -name .venv -prune -o -name __pycache__ -exec rm -rf {} +

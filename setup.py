@@ -22,8 +22,8 @@ class BuildWithMim(build_py):
         mim = Path(self.build_lib, 'mmdet_ifan', '.mim')
         shutil.rmtree(mim, ignore_errors=True)
         ignore = shutil.ignore_patterns(
-            '__pycache__', 'bench*', 'setup_env.py',
-            'write_tables.py')
+            '__pycache__', 'bench*', 'setup_env.py', 'write_tables.py'
+        )
         for folder in ('configs', 'tools'):
             shutil.copytree(folder, mim / folder, ignore=ignore)
         shutil.copy('model-index.yml', mim)

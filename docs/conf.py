@@ -1,4 +1,5 @@
 """Settings of the site that ``make docs`` builds from these pages."""
+
 from mmdet_ifan import __version__
 
 project = 'mmdet_ifan'
@@ -19,9 +20,7 @@ myst_heading_anchors = 3
 suppress_warnings = ['ref.python']
 
 # A page for each package, from its docstrings.
-apidoc_modules = [
-    dict(path='../mmdet_ifan', destination='api', module_first=True)
-]
+apidoc_modules = [dict(path='../mmdet_ifan', destination='api', module_first=True)]
 autodoc_default_options = {
     'ignore-module-all': True,
     'members': True,

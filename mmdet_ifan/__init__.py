@@ -6,6 +6,7 @@ hooks and metric with MMDetection's registries, and does nothing else;
 
     custom_imports = dict(imports=['mmdet_ifan', 'mmdet_ifan.patch_mmengine'])
 """
+
 from . import datasets, engine, evaluation, models
 from .version import __version__
 

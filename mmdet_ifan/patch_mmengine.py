@@ -11,6 +11,7 @@ The tools import it before they read a config, and so does a config of ours
 for whoever reads it: ``custom_imports`` of mmengine imports modules and calls
 nothing.
 """
+
 from .engine.robustness.safe_loading import load_safely
 from .utils.named_configs import resolve_names
 

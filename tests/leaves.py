@@ -1,4 +1,5 @@
 """The configs of the repository, by name, for the tests that read them."""
+
 import copy
 from functools import lru_cache
 from pathlib import Path
@@ -10,8 +11,7 @@ FOLDER = Path(__file__).resolve().parents[1] / 'configs'
 #: Every config, bases too, relative to the folder.
 FILES = sorted(path.relative_to(FOLDER) for path in FOLDER.rglob('*.py'))
 #: The folder of every leaf: the configs that are trained, by name.
-GROUPS = {path.stem: path.parts[0] for path in FILES
-          if path.parts[0] != '_base_'}
+GROUPS = {path.stem: path.parts[0] for path in FILES if path.parts[0] != '_base_'}
 LEAVES = list(GROUPS)
 
 

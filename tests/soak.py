@@ -7,6 +7,7 @@ Run it in a checkout, with the command to watch after two hyphens::
 
 It writes ``soak.json`` and ``soak.png`` and prints a table.
 """
+
 import argparse
 import json
 import statistics
@@ -28,7 +29,8 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--out', type=Path, required=True, help='folder')
     parser.add_argument(
-        '--interval', type=float, default=5., help='seconds between looks')
+        '--interval', type=float, default=5.0, help='seconds between looks'
+    )
     parser.add_argument('command', nargs='+', help='what to run')
     return parser.parse_args()
 
@@ -42,7 +44,7 @@ def look(process: psutil.Process) -> dict[str, float]:
     Returns:
         dict[str, float]: A value for each of ``UNITS``.
     """
-    total = dict.fromkeys(UNITS, 0.)
+    total = dict.fromkeys(UNITS, 0.0)
     for one in [process, *process.children(recursive=True)]:
         try:
             memory, files = one.memory_full_info().pss, one.num_fds()
@@ -85,26 +87,28 @@ def print_quarters(looks: list[dict[str, float]]) -> None:
     print('| quarter |', ' | '.join(UNITS.values()), '|')
     print('| --- |', ' | '.join('---:' for _ in UNITS), '|')
     for quarter in range(4):
-        part = looks[len(looks) * quarter // 4:len(looks) * (quarter + 1) // 4]
-        medians = (statistics.median(one[key] for one in part)
-                   for key in UNITS)
-        print(f'| {quarter + 1} |',
-              ' | '.join(f'{median:.0f}' for median in medians), '|')
+        part = looks[len(looks) * quarter // 4 : len(looks) * (quarter + 1) // 4]
+        medians = (statistics.median(one[key] for one in part) for key in UNITS)
+        print(
+            f'| {quarter + 1} |', ' | '.join(f'{median:.0f}' for median in medians), '|'
+        )
 
 
 def plot(looks: list[dict[str, float]], path: Path) -> None:
     """Draw what was seen over time."""
     import matplotlib
+
     matplotlib.use('Agg')
     from matplotlib import pyplot as plt
+
     figure, axes = plt.subplots(
-        len(UNITS), sharex=True, figsize=(8, 6), layout='constrained')
+        len(UNITS), sharex=True, figsize=(8, 6), layout='constrained'
+    )
     for axis, (key, unit) in zip(axes, UNITS.items(), strict=True):
-        axis.plot([one['minutes'] for one in looks],
-                  [one[key] for one in looks])
+        axis.plot([one['minutes'] for one in looks], [one[key] for one in looks])
         axis.set_ylabel(unit)
         axis.set_ylim(bottom=0)
-        axis.grid(alpha=.3)
+        axis.grid(alpha=0.3)
     axes[-1].set_xlabel('minutes')
     figure.savefig(path, dpi=100)
 
@@ -118,7 +122,8 @@ def main() -> None:
         looks.extend(watch(args.command, args.interval))
     finally:
         (args.out / 'soak.json').write_text(
-            json.dumps(dict(command=args.command, looks=looks), indent=1))
+            json.dumps(dict(command=args.command, looks=looks), indent=1)
+        )
     print_quarters(looks)
     plot(looks, args.out / 'soak.png')
 

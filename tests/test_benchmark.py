@@ -1,4 +1,5 @@
 """The benchmark on tiny detectors: what it counts, not how fast it is."""
+
 import json
 import runpy
 import sys
@@ -38,7 +39,8 @@ def cfg(tiny_cfg, configs) -> Config:
 def test_variants_take_turns():
     order = []
     times = time_in_turn(
-        dict(a=lambda: order.append('a'), b=lambda: order.append('b')), 3)
+        dict(a=lambda: order.append('a'), b=lambda: order.append('b')), 3
+    )
     assert order == ['a', 'b'] * 3
     assert [len(values) for values in times.values()] == [3, 3]
 
@@ -46,8 +48,8 @@ def test_variants_take_turns():
 def test_sleep_of_others_is_not_counted():
     if torch.cuda.is_available():
         pytest.skip('With CUDA, wall-clock time is measured.')
-    times = time_in_turn(dict(sleep=lambda: time.sleep(.2)), 1)
-    assert times['sleep'][0] < .1
+    times = time_in_turn(dict(sleep=lambda: time.sleep(0.2)), 1)
+    assert times['sleep'][0] < 0.1
 
 
 def test_ratios_are_those_of_each_round():
@@ -77,10 +79,10 @@ def test_profile_shares_forward_and_backward_out():
     model = Halves()
     model.step()
     model.zero_grad()
-    profile = profile_parts(model.step, [
-        (model.first, 'forward', 'outer'),
-        (model.first[0], 'forward', 'inner'),
-    ])
+    profile = profile_parts(
+        model.step,
+        [(model.first, 'forward', 'outer'), (model.first[0], 'forward', 'inner')],
+    )
     seconds = profile.seconds
     assert set(seconds) == {'other', 'outer', 'inner'}
     assert all(value >= 0 for value in seconds.values())
@@ -102,17 +104,22 @@ def test_peak_is_not_the_sum():
 
     if not torch.cuda.is_available():
         peak = profile_parts(one_after_the_other, []).peak_bytes
-        assert peak == pytest.approx(4e6, rel=.01)
+        assert peak == pytest.approx(4e6, rel=0.01)
 
 
 # What is measured
 
 
+@pytest.mark.slow
 def test_training_cost_names_every_variant(cfg):
     figures = training_cost({'ifan': cfg}, LOAD, 1)
     assert list(figures) == [
-        'stock', 'stock, source alone', 'ifan: nothing', 'ifan: image',
-        'ifan: image + instance', 'ifan: image + instance + correlation'
+        'stock',
+        'stock, source alone',
+        'ifan: nothing',
+        'ifan: image',
+        'ifan: image + instance',
+        'ifan: image + instance + correlation',
     ]
     assert figures['stock']['median'] == figures['stock']['memory'] == 1
     assert figures['stock, source alone']['alone'] == 1
@@ -120,18 +127,29 @@ def test_training_cost_names_every_variant(cfg):
     # One image needs less than two; each alignment needs more.
     assert peaks[1] < peaks[0] and peaks[2:] == sorted(peaks[2:])
     parts = [set(row['parts']) for row in figures.values()]
-    assert not any(part.startswith(('image:', 'instance:', 'correlation:'))
-                   for part in parts[2])
-    assert {'image: classifiers', 'instance: classifiers',
-            'correlation: RoIAlign', 'correlation: embedding', 'backbone',
-            'RPN', 'RoIAlign', 'box head', 'optimizer'} <= parts[-1]
+    assert not any(
+        part.startswith(('image:', 'instance:', 'correlation:')) for part in parts[2]
+    )
+    assert {
+        'image: classifiers',
+        'instance: classifiers',
+        'correlation: RoIAlign',
+        'correlation: embedding',
+        'backbone',
+        'RPN',
+        'RoIAlign',
+        'box head',
+        'optimizer',
+    } <= parts[-1]
 
 
 def test_steps_leave_the_weights_alone(cfg):
     """Otherwise variants would be compared on different work."""
     steps = _steps({'ifan': cfg}, LOAD, all_launched_only=True)
     assert list(steps) == [
-        'stock', 'stock, source alone', 'ifan: image + instance + correlation'
+        'stock',
+        'stock, source alone',
+        'ifan: image + instance + correlation',
     ]
     before = {
         name: [p.clone() for p in step.detector.parameters()]
@@ -140,21 +158,23 @@ def test_steps_leave_the_weights_alone(cfg):
     for name, step in steps.items():
         step()
         for parameter, old in zip(
-                step.detector.parameters(), before[name], strict=True):
+            step.detector.parameters(), before[name], strict=True
+        ):
             assert torch.equal(parameter, old), name
 
 
 def test_inference_and_loading(cfg):
-    assert set(inference_cost(cfg, (64, 96), 1)) == {
-        'stock', 'iFAN', 'exported'}
+    assert set(inference_cost(cfg, (64, 96), 1)) == {'stock', 'iFAN', 'exported'}
     figures = loading_cost(cfg, (32, 64), 4, 1)
     assert figures['singly']['median'] == 1
     assert figures['paired']['seconds'] > 0
 
 
+@pytest.mark.slow
 def test_growth_grows(cfg):
     cfg.model.alignments.correlation.object_cfg = dict(
-        score_thr=.05, nms=dict(type='nms', iou_threshold=.5), max_per_img=4)
+        score_thr=0.05, nms=dict(type='nms', iou_threshold=0.5), max_per_img=4
+    )
     rows = growth(cfg, 1, {'images of a domain': (1, 4)})
     assert [row['value'] for row in rows] == [1, 4]
     assert rows[1]['peak_bytes'] > rows[0]['peak_bytes']
@@ -165,8 +185,15 @@ def test_growth_grows(cfg):
 
 def test_tables_replace_those_of_the_page(tmp_path):
     row = dict(
-        seconds=2., median=1.234, low=1.2, high=1.3, alone=2., memory=1.1,
-        peak_bytes=3 * 2**20, parts=dict(backbone=.75, RPN=.25, other=.001))
+        seconds=2.0,
+        median=1.234,
+        low=1.2,
+        high=1.3,
+        alone=2.0,
+        memory=1.1,
+        peak_bytes=3 * 2**20,
+        parts=dict(backbone=0.75, RPN=0.25, other=0.001),
+    )
     bench = {
         'machine': dict(device='x'),
         'steps/mini/256x128': {'stock': row, 'ifan: image': row},
@@ -174,8 +201,10 @@ def test_tables_replace_those_of_the_page(tmp_path):
     }
     page = tmp_path / 'page.md'
     names = ('steps', 'parts', 'rest', 'growth')
-    page.write_text('before\n' + ''.join(
-        f'<!-- {name} -->\nold\n<!-- /{name} -->\n' for name in names))
+    page.write_text(
+        'before\n'
+        + ''.join(f'<!-- {name} -->\nold\n<!-- /{name} -->\n' for name in names)
+    )
     tables = make_tables(bench)
     for _ in range(2):
         put_tables(tables, page)
@@ -186,8 +215,7 @@ def test_tables_replace_those_of_the_page(tmp_path):
     assert '1.23 | 1.20 to 1.30' in text
     assert 'backbone' in text and '74.9' in text
     start, end = '<!-- steps -->\n', '<!-- /steps -->\n'
-    for wrong in ('nothing', end + start, start + end + start,
-                  start + 2 * end):
+    for wrong in ('nothing', end + start, start + end + start, start + 2 * end):
         page.write_text(wrong)
         with pytest.raises(ValueError, match='needs the line <!-- steps -->'):
             put_tables(tables, page)
@@ -198,8 +226,9 @@ def test_tool_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
     out = tmp_path / 'bench.json'
     out.write_text(json.dumps({'machine': dict(device='kept')}))
     monkeypatch.syspath_prepend(str(ROOT / 'tools'))
-    monkeypatch.setattr(sys, 'argv', [
-        'bench.py', '--out', str(out), '--only', 'machine'])
+    monkeypatch.setattr(
+        sys, 'argv', ['bench.py', '--out', str(out), '--only', 'machine']
+    )
     with pytest.raises(SystemExit) as stop:
         runpy.run_path(str(ROOT / 'tools/bench.py'), run_name='__main__')
     assert stop.value.code == 0

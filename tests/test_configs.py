@@ -2,6 +2,7 @@
 
 What each of them says is held by ``test_recipe.py``.
 """
+
 import copy
 import json
 from collections.abc import Callable
@@ -11,15 +12,7 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 import torch
-from leaves import (
-    FILES,
-    FOLDER,
-    GROUPS,
-    LEAVES,
-    flat,
-    launch_of,
-    load,
-)
+from leaves import FILES, FOLDER, GROUPS, LEAVES, flat, launch_of, load
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
@@ -32,14 +25,17 @@ from mmdet_ifan.models import IFANDetector
 
 #: iFAN with everything else as it is, what it is compared with, and parts.
 METHOD = [name for name in LEAVES if GROUPS[name] == 'ifan']
-BASELINES = [name for name in LEAVES
-             if GROUPS[name] in ('adda', 'da-faster', 'strong-weak')]
+BASELINES = [
+    name for name in LEAVES if GROUPS[name] in ('adda', 'da-faster', 'strong-weak')
+]
 ABLATIONS = [name for name in LEAVES if GROUPS[name] == 'ablations']
 #: The settings that have source-only and oracle.
-SETTINGS = [name.partition('_')[2] for name in LEAVES
-            if GROUPS[name] == 'oracle']
-MAIN = [f'{method}_{setting}' for setting in SETTINGS
-        for method in ('ifan', 'source-only', 'oracle')]
+SETTINGS = [name.partition('_')[2] for name in LEAVES if GROUPS[name] == 'oracle']
+MAIN = [
+    f'{method}_{setting}'
+    for setting in SETTINGS
+    for method in ('ifan', 'source-only', 'oracle')
+]
 
 
 def differences(a: Config, b: Config) -> set[str]:
@@ -57,11 +53,13 @@ def differences(a: Config, b: Config) -> set[str]:
 
 def build(cfg: Config) -> IFANDetector:
     """Build a leaf's detector without downloads and without wide layers."""
-    cfg.merge_from_dict({
-        'model.backbone.init_cfg': None,
-        'model.rpn_head.feat_channels': 16,
-        'model.roi_head.bbox_head.fc_out_channels': 16,
-    })
+    cfg.merge_from_dict(
+        {
+            'model.backbone.init_cfg': None,
+            'model.rpn_head.feat_channels': 16,
+            'model.roi_head.bbox_head.fc_out_channels': 16,
+        }
+    )
     cfg.model.roi_head.bbox_head.pop('init_cfg', None)
     return MODELS.build(cfg.model)
 
@@ -72,11 +70,19 @@ def build(cfg: Config) -> IFANDetector:
 def test_there_are_leaves_of_each_kind():
     assert len(SETTINGS) >= 5
     assert set(GROUPS.values()) >= {
-        'ablations', 'adda', 'da-faster', 'ifan', 'oracle', 'source-only',
-        'strong-weak'
+        'ablations',
+        'adda',
+        'da-faster',
+        'ifan',
+        'oracle',
+        'source-only',
+        'strong-weak',
     }
-    assert all(name.startswith(f'{group}_') for name, group in GROUPS.items()
-               if group not in ('ablations', 'template'))
+    assert all(
+        name.startswith(f'{group}_')
+        for name, group in GROUPS.items()
+        if group not in ('ablations', 'template')
+    )
 
 
 @pytest.mark.parametrize('path', FILES, ids=str)
@@ -84,16 +90,25 @@ def test_loads(path):
     assert len(Config.fromfile(FOLDER / path)) > 0
 
 
-@pytest.mark.parametrize('path', [
-    path for path in FILES if 'schedules' in str(path) or path.stem.endswith(
-        '_pair') and 'datasets' not in str(path) or '_base_' not in str(path)
-], ids=str)
+@pytest.mark.parametrize(
+    'path',
+    [
+        path
+        for path in FILES
+        if 'schedules' in str(path)
+        or path.stem.endswith('_pair')
+        and 'datasets' not in str(path)
+        or '_base_' not in str(path)
+    ],
+    ids=str,
+)
 def test_hooks_of_ones_own_leave_the_launches(tmp_path, path):
     """A list in a child config replaces that of its base."""
     (tmp_path / 'own.py').write_text(
         f'_base_ = {str(FOLDER / path)!r}\n'
         "custom_hooks = [dict(type='EMAHook')]\n"
-        "default_hooks = dict(mine=dict(type='EmptyCacheHook'))\n")
+        "default_hooks = dict(mine=dict(type='EmptyCacheHook'))\n"
+    )
     launch = Config.fromfile(tmp_path / 'own.py').default_hooks.late_launch
     assert launch.type == 'LateLaunchHook'
     assert launch == Config.fromfile(FOLDER / path).default_hooks.late_launch
@@ -105,7 +120,8 @@ def test_source_only_differs_in_the_launch_alone(name):
     source_only = load(name.replace('ifan_', 'source-only_'))
     assert all(
         key.startswith('default_hooks.late_launch.launch')
-        for key in differences(method, source_only))
+        for key in differences(method, source_only)
+    )
     assert launch_of(source_only) == {}
     assert launch_of(method)
     launch_of(method).clear()
@@ -115,19 +131,17 @@ def test_source_only_differs_in_the_launch_alone(name):
 @pytest.mark.parametrize('name', MAIN[::3])
 def test_oracle_differs_in_the_labelled_images_alone(name):
     source_only, oracle = (
-        load(name.replace('ifan', kind)) for kind in ('source-only', 'oracle'))
+        load(name.replace('ifan', kind)) for kind in ('source-only', 'oracle')
+    )
     differing = differences(source_only, oracle)
     assert differing
     prefix = 'train_dataloader.dataset.source.'
     assert all(key.startswith(prefix) for key in differing)
-    assert {key.removeprefix(prefix) for key in differing} <= {
-        'ann_file', 'data_root'
-    }
+    assert {key.removeprefix(prefix) for key in differing} <= {'ann_file', 'data_root'}
     # The labels of the very images that the method sees without.
     target = oracle.train_dataloader.dataset.target
     source = oracle.train_dataloader.dataset.source
-    assert (source.data_root, source.ann_file) == (target.data_root,
-                                                   target.images)
+    assert (source.data_root, source.ann_file) == (target.data_root, target.images)
 
 
 @pytest.mark.parametrize('name', MAIN)
@@ -147,12 +161,14 @@ def setting_of(name: str) -> str:
 @pytest.mark.parametrize('name', BASELINES + ABLATIONS)
 def test_comparisons_differ_in_the_alignments_alone(name):
     method, other = load(f'ifan_{setting_of(name)}'), load(name)
-    allowed = ('default_hooks.late_launch.', 'model.neck',
-               'model.alignments')
+    allowed = ('default_hooks.late_launch.', 'model.neck', 'model.alignments')
     if name.startswith('strong-weak'):
         # It changes the detector.
-        allowed += ('model.roi_head.type', 'model.roi_head.bbox_head.type',
-                    'model.roi_head.bbox_head.context_channels')
+        allowed += (
+            'model.roi_head.type',
+            'model.roi_head.bbox_head.type',
+            'model.roi_head.bbox_head.context_channels',
+        )
     differing = differences(method, other)
     assert any(key.startswith(allowed[0]) for key in differing)
     assert all(key.startswith(allowed) for key in differing)
@@ -168,37 +184,52 @@ train_dataloader = {{{{_base_.strong_dataloader}}}}
 """)
     plain, strong = load(name), Config.fromfile(tmp_path / 'strong.py')
     assert differences(plain, strong) == {
-        'strong_hooks.ema.type', 'strong_hooks.ema.momentum',
-        'strong_dataloader.dataset.augmentation', 'default_hooks.ema.type',
+        'strong_hooks.ema.type',
+        'strong_hooks.ema.momentum',
+        'strong_dataloader.dataset.augmentation',
+        'default_hooks.ema.type',
         'default_hooks.ema.momentum',
-        'train_dataloader.dataset.augmentation'
+        'train_dataloader.dataset.augmentation',
     }
     # A moving average over some 1 / 0.005 = 200 steps.
-    assert strong.default_hooks.ema == dict(type='EMAHook', momentum=.005)
+    assert strong.default_hooks.ema == dict(type='EMAHook', momentum=0.005)
     # Colours alone: a box stays where it is.
-    augmentation, = strong.train_dataloader.dataset.augmentation
+    (augmentation,) = strong.train_dataloader.dataset.augmentation
     assert augmentation == dict(
         type='RandAugment',
         aug_num=1,
-        aug_space=[[dict(type=colour)] for colour in (
-            'AutoContrast', 'Equalize', 'Color', 'Contrast', 'Brightness',
-            'Sharpness', 'Posterize')])
+        aug_space=[
+            [dict(type=colour)]
+            for colour in (
+                'AutoContrast',
+                'Equalize',
+                'Color',
+                'Contrast',
+                'Brightness',
+                'Sharpness',
+                'Posterize',
+            )
+        ],
+    )
 
 
-@pytest.mark.parametrize(('level', 'files'), [
-    ('0.005', 'foggy_beta_0.005'), ('0.01', 'foggy_beta_0.01'),
-    ('all', 'foggy_all')])
+@pytest.mark.parametrize(
+    ('level', 'files'),
+    [('0.005', 'foggy_beta_0.005'), ('0.01', 'foggy_beta_0.01'), ('all', 'foggy_all')],
+)
 def test_fog_levels_differ_in_the_target_alone(level, files):
     usual = load('ifan_vgg16_city2foggy')
     other = load(f'ifan_vgg16_city2foggy-{level}')
     expected = {
         'train_dataloader.dataset.target.images': f'instances_train_{files}',
         'val_dataloader.dataset.target.ann_file': f'instances_val_{files}',
-        'test_dataloader.dataset.target.ann_file': f'instances_val_{files}'}
+        'test_dataloader.dataset.target.ann_file': f'instances_val_{files}',
+    }
     assert differences(usual, other) == set(expected)
     found = flat(other.to_dict())
     assert {key: found[key] for key in expected} == {
-        key: f'annotations/{name}.json' for key, name in expected.items()}
+        key: f'annotations/{name}.json' for key, name in expected.items()
+    }
 
 
 @pytest.mark.parametrize('name', ABLATIONS)
@@ -209,7 +240,7 @@ def test_ablations_are_what_their_names_say(name):
     launch = launch_of(cfg)
     if terms[0].startswith('phi'):
         assert launch == dict(image=launch_of(method)['image'])
-        assert tuple(cfg.model.neck.taps) == (int(terms[0][3:]) - 1, )
+        assert tuple(cfg.model.neck.taps) == (int(terms[0][3:]) - 1,)
         return
     assert 'taps' not in cfg.model.neck
     if terms == ['auto']:
@@ -220,8 +251,7 @@ def test_ablations_are_what_their_names_say(name):
             earliest, latest = launch[name]
             assert earliest < launch_of(method)[name] < latest
         return
-    names = dict(img='image', ins='instance', cat='instance',
-                 corr='correlation')
+    names = dict(img='image', ins='instance', cat='instance', corr='correlation')
     assert list(launch) == [names[term] for term in terms if term in names]
     if 'ins' in terms or 'cat' in terms:
         aware = cfg.model.alignments.instance.get('category_aware', True)
@@ -229,8 +259,10 @@ def test_ablations_are_what_their_names_say(name):
     iteration = terms[-1].replace('k', '000')
     for term, start in launch.items():
         assert start == (
-            int(iteration) if iteration.isdigit() and term == 'instance' else
-            launch_of(method)[term])
+            int(iteration)
+            if iteration.isdigit() and term == 'instance'
+            else launch_of(method)[term]
+        )
 
 
 @pytest.mark.parametrize('name', MAIN)
@@ -239,12 +271,10 @@ def test_target_gives_images_alone(name):
     assert dataset.type == 'PairedDomainDataset'
     assert dataset.source.type == 'DomainCocoDataset'
     assert dataset.target.type == 'UnlabelledDataset'
-    assert not any('Annotations' in step.type
-                   for step in dataset.target.pipeline)
+    assert not any('Annotations' in step.type for step in dataset.target.pipeline)
     # But for the boxes both domains are treated alike.
     assert [
-        step for step in dataset.source.pipeline
-        if step.type != 'LoadAnnotations'
+        step for step in dataset.source.pipeline if step.type != 'LoadAnnotations'
     ] == dataset.target.pipeline
 
 
@@ -284,23 +314,25 @@ def paired_batch(num_classes: int) -> dict:
     samples = {
         branch: DetDataSample(
             metainfo=dict(
-                img_id=0,
-                img_shape=shape,
-                ori_shape=shape,
-                scale_factor=(1., 1.)))
+                img_id=0, img_shape=shape, ori_shape=shape, scale_factor=(1.0, 1.0)
+            )
+        )
         for branch, shape in shapes.items()
     }
     samples['source'].gt_instances = InstanceData(
-        bboxes=torch.tensor([[8., 8, 40, 40], [30., 20, 70, 60]]),
-        labels=torch.tensor([0, num_classes - 1]))
+        bboxes=torch.tensor([[8.0, 8, 40, 40], [30.0, 20, 70, 60]]),
+        labels=torch.tensor([0, num_classes - 1]),
+    )
     samples['source'].ignored_instances = InstanceData(
-        bboxes=torch.zeros(0, 4), labels=torch.zeros(0).long())
+        bboxes=torch.zeros(0, 4), labels=torch.zeros(0).long()
+    )
     return dict(
         inputs={
             branch: [torch.randint(256, (3, *shape), dtype=torch.uint8)]
             for branch, shape in shapes.items()
         },
-        data_samples={branch: [sample] for branch, sample in samples.items()})
+        data_samples={branch: [sample] for branch, sample in samples.items()},
+    )
 
 
 @pytest.mark.parametrize('name', METHOD)
@@ -310,19 +342,20 @@ def test_method_builds_and_takes_a_step_with_everything_launched(name):
     optim_wrapper = build_optim_wrapper(detector, cfg.optim_wrapper)
     # Large enough that a step shows in single precision.
     for group in optim_wrapper.param_groups:
-        group['lr'] = .01
+        group['lr'] = 0.01
     before = {
         name: parameter.detach().clone()
         for name, parameter in detector.named_parameters()
     }
     classes = cfg.train_dataloader.dataset.source.metainfo.classes
-    data = detector.data_preprocessor(
-        paired_batch(len(classes)), training=True)
+    data = detector.data_preprocessor(paired_batch(len(classes)), training=True)
     loss, logged = detector.parse_losses(detector(**data, mode='loss'))
     loss.backward()
     optim_wrapper.step()
     assert {key.split('/')[0] for key in logged if '/' in key} == {
-        'image', 'instance', 'correlation'
+        'image',
+        'instance',
+        'correlation',
     }
     assert logged['correlation/objects_target'] > 0
     assert all(value.isfinite().all() for value in logged.values())
@@ -332,11 +365,19 @@ def test_method_builds_and_takes_a_step_with_everything_launched(name):
             assert parameter.grad is not None, key
         else:
             assert torch.equal(parameter, before[key]), key
-    for part in ('backbone', 'neck', 'rpn_head', 'roi_head',
-                 'alignments.instance', 'alignments.correlation'):
-        assert any(not torch.equal(parameter, before[key])
-                   for key, parameter in detector.named_parameters()
-                   if key.startswith(part)), part
+    for part in (
+        'backbone',
+        'neck',
+        'rpn_head',
+        'roi_head',
+        'alignments.instance',
+        'alignments.correlation',
+    ):
+        assert any(
+            not torch.equal(parameter, before[key])
+            for key, parameter in detector.named_parameters()
+            if key.startswith(part)
+        ), part
     # The taps are as wide and as fine as the heads expect.
     with torch.no_grad():
         taps = detector.backbone(torch.zeros(1, 3, 64, 96))
@@ -344,12 +385,12 @@ def test_method_builds_and_takes_a_step_with_everything_launched(name):
     assert [tuple(tap.shape[1:]) for tap in taps] == [
         (conv.in_channels, 64 // stride, 96 // stride)
         for conv, stride in zip(
-            correlation.fuse_convs, correlation.featmap_strides, strict=True)
+            correlation.fuse_convs, correlation.featmap_strides, strict=True
+        )
     ]
     assert len(classes) == detector.roi_head.bbox_head.num_classes
     # The names that the leaf launches are those of the detector.
-    runner = Mock(
-        model=detector, max_iters=cfg.train_cfg.max_iters, iter=0, hooks=[])
+    runner = Mock(model=detector, max_iters=cfg.train_cfg.max_iters, iter=0, hooks=[])
     LateLaunchHook(launch_of(cfg)).before_train(runner)
 
 
@@ -378,39 +419,46 @@ def test_baseline_builds_and_takes_a_step(name):
 # From the file to the numbers
 
 
-def test_a_leaf_trains_saves_and_evaluates(write_coco: Callable,
-                                           tmp_path: Path):
+@pytest.mark.slow
+def test_a_leaf_trains_saves_and_evaluates(write_coco: Callable, tmp_path: Path):
     """The smallest leaf on four images, through mmengine's runner."""
     cfg = load('ifan_mini-city')
     dataset = cfg.train_dataloader.dataset
     tests = cfg.val_dataloader.dataset
     classes = dataset.source.metainfo.classes
     (tmp_path / 'annotations').mkdir()
-    boxes = [(0, 'car', (10, 10, 40, 30)), (1, 'person', (20, 20, 12, 40)),
-             (1, 'car', (60, 30, 50, 40))]
-    for file in {dataset.source.ann_file, dataset.target.images,
-                 tests.source.ann_file, tests.target.ann_file}:
+    boxes = [
+        (0, 'car', (10, 10, 40, 30)),
+        (1, 'person', (20, 20, 12, 40)),
+        (1, 'car', (60, 30, 50, 40)),
+    ]
+    for file in {
+        dataset.source.ann_file,
+        dataset.target.images,
+        tests.source.ann_file,
+        tests.target.ann_file,
+    }:
         write_coco(
-            file, [(f'{Path(file).stem}_{i}.png', (128, 256))
-                   for i in range(2)],
+            file,
+            [(f'{Path(file).stem}_{i}.png', (128, 256)) for i in range(2)],
             boxes=boxes,
-            categories=classes)
+            categories=classes,
+        )
     loader = dict(batch_size=2, num_workers=0, persistent_workers=False)
     root = dict(data_root=str(tmp_path))
     cfg.merge_from_dict(
         dict(
-            train_dataloader=dict(
-                **loader, dataset=dict(source=root, target=root)),
-            val_dataloader=dict(
-                **loader, dataset=dict(source=root, target=root)),
+            train_dataloader=dict(**loader, dataset=dict(source=root, target=root)),
+            val_dataloader=dict(**loader, dataset=dict(source=root, target=root)),
             train_cfg=dict(max_iters=3, val_interval=3),
-            default_hooks=dict(
-                checkpoint=dict(interval=3), logger=dict(interval=1)),
+            default_hooks=dict(checkpoint=dict(interval=3), logger=dict(interval=1)),
             work_dir=str(tmp_path / 'run'),
             # Of one name there is one in a process, another test's perhaps.
             visualizer=dict(name=str(tmp_path)),
             log_level='ERROR',
-            load_from=None))
+            load_from=None,
+        )
+    )
     # The schedule follows max_iters: after one iteration of warming up, a
     # cosine over the other two.
     warm_up, cosine = cfg.param_scheduler
@@ -419,19 +467,26 @@ def test_a_leaf_trains_saves_and_evaluates(write_coco: Callable,
     runner = Runner.from_cfg(cfg)
     runner.train()
     assert (tmp_path / 'run/iter_3.pth').is_file()
-    log, = (tmp_path / 'run').rglob('scalars.json')
+    (log,) = (tmp_path / 'run').rglob('scalars.json')
     steps = [json.loads(line) for line in log.read_text().splitlines()]
-    launched = [[
-        name for name in ('image', 'instance', 'correlation')
-        if step[f'{name}/launched']
-    ] for step in steps[:3]]
-    assert launched == [['image'], ['image', 'instance'],
-                        ['image', 'instance', 'correlation']]
+    launched = [
+        [
+            name
+            for name in ('image', 'instance', 'correlation')
+            if step[f'{name}/launched']
+        ]
+        for step in steps[:3]
+    ]
+    assert launched == [
+        ['image'],
+        ['image', 'instance'],
+        ['image', 'instance', 'correlation'],
+    ]
     assert 'correlation/loss_ddsc' in steps[2]
     # The evaluation stands at its iteration.
     assert steps[3]['step'] == 3 and 'target/mAP50' in steps[3]
     assert all(np.isfinite(step['loss']) for step in steps[:3])
-    assert steps[2]['base_lr'] == pytest.approx(.5 * steps[1]['base_lr'])
+    assert steps[2]['base_lr'] == pytest.approx(0.5 * steps[1]['base_lr'])
     for domain in ('source', 'target'):
         for key in ('mAP50', 'AP50/car', 'coco_mAP50', 'coco_AP50/person'):
             assert 0 <= steps[3][f'{domain}/{key}'] <= 100

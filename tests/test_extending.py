@@ -1,4 +1,5 @@
 """The worked example of docs/guide/extending.md works as it stands there."""
+
 import json
 import re
 from pathlib import Path
@@ -32,42 +33,47 @@ def cfg(tmp_path_factory: pytest.TempPathFactory) -> Config:
         cfg = Config.fromfile('coral.py')
         assert cfg.default_hooks.late_launch.launch.coral == 200
         launch = dict.fromkeys(cfg.default_hooks.late_launch.launch, 0)
-        cfg.merge_from_dict({
-            'work_dir': str(folder / 'work'),
-            'model.backbone.init_cfg': None,
-            'train_cfg': dict(max_iters=ITERATIONS, val_interval=ITERATIONS),
-            'param_scheduler': [dict(type='ConstantLR', by_epoch=False)],
-            'default_hooks.logger.interval': 1,
-            'default_hooks.late_launch.launch': {**launch, 'coral': LAUNCH},
-            'train_dataloader.batch_size': 1,
-        })
+        cfg.merge_from_dict(
+            {
+                'work_dir': str(folder / 'work'),
+                'model.backbone.init_cfg': None,
+                'train_cfg': dict(max_iters=ITERATIONS, val_interval=ITERATIONS),
+                'param_scheduler': [dict(type='ConstantLR', by_epoch=False)],
+                'default_hooks.logger.interval': 1,
+                'default_hooks.late_launch.launch': {**launch, 'coral': LAUNCH},
+                'train_dataloader.batch_size': 1,
+            }
+        )
         for name in ('train', 'val', 'test'):
-            cfg[f'{name}_dataloader'].update(
-                num_workers=0, persistent_workers=False)
+            cfg[f'{name}_dataloader'].update(num_workers=0, persistent_workers=False)
         yield cfg
 
 
+@pytest.mark.slow
 def test_the_term_is_trained_and_logged(cfg):
     runner = Runner.from_cfg(cfg)
     runner.train()
-    log = [json.loads(line) for line in next(
-        Path(cfg.work_dir).glob('*/vis_data/scalars.json')
-    ).read_text().splitlines()]
+    log = [
+        json.loads(line)
+        for line in next(Path(cfg.work_dir).glob('*/vis_data/scalars.json'))
+        .read_text()
+        .splitlines()
+    ]
     steps = [line for line in log if 'loss' in line]
     assert len(steps) == ITERATIONS
     assert ['coral/loss' in line for line in steps] == [
-        step >= LAUNCH for step in range(ITERATIONS)]
+        step >= LAUNCH for step in range(ITERATIONS)
+    ]
     assert steps[-1]['coral/launched'] == 1
     assert steps[-1]['coral/loss'] > 0
     assert steps[-1]['coral/trace_source'] > 0
 
     # Its loss alone moves the backbone, down to the first layer trained.
     model = runner.model
-    batch = model.data_preprocessor(
-        next(iter(runner.train_dataloader)), training=True)
+    batch = model.data_preprocessor(next(iter(runner.train_dataloader)), training=True)
     losses = model(**batch, mode='loss')
     first = next(p for p in model.backbone.parameters() if p.requires_grad)
-    gradient, = torch.autograd.grad(losses['coral/loss'], first)
+    (gradient,) = torch.autograd.grad(losses['coral/loss'], first)
     assert gradient.isfinite().all() and gradient.any()
 
 
@@ -77,10 +83,11 @@ def test_the_term_is_the_equation(cfg, make_domain):
     source = torch.randn(2, 3, 4, 4)
     target = 2 * torch.randn(1, 3, 4, 4)
     losses = term.loss(
-        make_domain([(16, 16), (8, 16)], (16, 16), taps=(source, )),
-        make_domain([(16, 16)], (16, 16), taps=(target, )))
+        make_domain([(16, 16), (8, 16)], (16, 16), taps=(source,)),
+        make_domain([(16, 16)], (16, 16), taps=(target,)),
+    )
     seen = torch.cat([source[0].flatten(1), source[1, :, :2].flatten(1)], 1)
     difference = torch.cov(seen) - torch.cov(target[0].flatten(1))
     torch.testing.assert_close(
-        losses['loss'],
-        difference.square().sum() / (4 * 3**2) * term.loss_weight)
+        losses['loss'], difference.square().sum() / (4 * 3**2) * term.loss_weight
+    )

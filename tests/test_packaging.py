@@ -1,5 +1,5 @@
-"""Tests of the wheel, the scripts and the model index, as ``mim`` sees them.
-"""
+"""Tests of the wheel, the scripts and the model index, as ``mim`` sees them."""
+
 import os
 import subprocess
 import sys
@@ -8,11 +8,14 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from processes import run_tool
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = sorted(
-    path for path in (ROOT / 'configs').glob('*/*.py')
-    if path.parent.name not in ('_base_', 'template'))
+    path
+    for path in (ROOT / 'configs').glob('*/*.py')
+    if path.parent.name not in ('_base_', 'template')
+)
 IMAGES = ROOT / 'docs/images'
 
 
@@ -27,13 +30,16 @@ def test_wheel_has_what_mim_needs(wheel):
             if '__pycache__' not in str(path)
         }
         assert packed == {
-            path for path in source
+            path
+            for path in source
             # What only a checkout uses.
-            if path.parts[1] not in ('bench.py', 'benchmark', 'setup_env.py',
-                                     'write_tables.py')
+            if path.parts[1]
+            not in ('bench.py', 'benchmark', 'setup_env.py', 'write_tables.py')
         }
     assert {path.name for path in wheel.iterdir()} == {
-        'mmdet_ifan', 'mmdet_ifan-0.1.0.dist-info'}
+        'mmdet_ifan',
+        'mmdet_ifan-0.1.0.dist-info',
+    }
 
 
 def test_wheel_has_every_module(wheel):
@@ -55,27 +61,39 @@ def test_config_names_are_unique(wheel):
     assert [path.name for path in CONFIGS if names[path.name] != 1] == []
 
 
-@pytest.mark.parametrize('script', [
-    'train.py', 'test.py', 'browse_pairs.py', 'doctor.py', 'export.py',
-    'analysis/errors.py', 'analysis/features.py'])
+@pytest.mark.parametrize(
+    'script',
+    [
+        'train.py',
+        'test.py',
+        'browse_pairs.py',
+        'doctor.py',
+        'export.py',
+        'analysis/errors.py',
+        'analysis/features.py',
+    ],
+)
 def test_help_is_fast(script):
     """``mim train`` runs it each time, and looks for ``--gpus`` in it."""
     result = subprocess.run(
         [sys.executable, '-X', 'importtime', ROOT / 'tools' / script, '-h'],
         capture_output=True,
-        text=True)
+        text=True,
+    )
     assert result.returncode == 0
     assert '--gpus' not in result.stdout and '--cfg-options' in result.stdout
-    imported = {
-        line.split('|')[-1].strip() for line in result.stderr.splitlines()}
+    imported = {line.split('|')[-1].strip() for line in result.stderr.splitlines()}
     assert 'argparse' in imported
     assert not {'torch', 'mmengine', 'numpy'} & imported
 
 
-@pytest.mark.parametrize(('script', 'files', 'called'), [
-    ('slurm_train.sh', ['a b.py', '--work-dir', 'w'], 'train.py'),
-    ('slurm_test.sh', ['a b.py', 'c.pth'], 'test.py'),
-])
+@pytest.mark.parametrize(
+    ('script', 'files', 'called'),
+    [
+        ('slurm_train.sh', ['a b.py', '--work-dir', 'w'], 'train.py'),
+        ('slurm_test.sh', ['a b.py', 'c.pth'], 'test.py'),
+    ],
+)
 def test_slurm_is_asked_for_what_was_said(tmp_path, script, files, called):
     """A stand-in for srun writes down how it was called."""
     srun = tmp_path / 'srun'
@@ -89,67 +107,110 @@ def test_slurm_is_asked_for_what_was_said(tmp_path, script, files, called):
             GPUS='4',
             GPUS_PER_NODE='2',
             CPUS_PER_TASK='3',
-            SRUN_ARGS='--time=9 --exclusive'),
+            SRUN_ARGS='--time=9 --exclusive',
+        ),
         capture_output=True,
-        text=True)
+        text=True,
+    )
     assert result.stdout.splitlines() == [
-        '-p', 'short', '--job-name=fog', '--gres=gpu:2', '--ntasks=4',
-        '--ntasks-per-node=2', '--cpus-per-task=3', '--kill-on-bad-exit=1',
-        '--time=9', '--exclusive', 'python9', '-u',
-        f'{ROOT}/tools/{called}', *files, '--launcher', 'slurm'
+        '-p',
+        'short',
+        '--job-name=fog',
+        '--gres=gpu:2',
+        '--ntasks=4',
+        '--ntasks-per-node=2',
+        '--cpus-per-task=3',
+        '--kill-on-bad-exit=1',
+        '--time=9',
+        '--exclusive',
+        'python9',
+        '-u',
+        f'{ROOT}/tools/{called}',
+        *files,
+        '--launcher',
+        'slurm',
     ], result.stderr
 
 
+@pytest.mark.slow
 def test_import_adds_nothing_but_itself():
     """Whoever has mmdet's models loaded waits for no further library."""
     # OneDL's mmdet.models does without mmdet's own data sets and metrics.
     onedl = 'mmdet' not in packages_distributions()['mmdet']
     loaded = 'mmdet.models' + onedl * ', mmdet.datasets, mmdet.evaluation'
-    result = subprocess.run([
-        sys.executable, '-c', f'import sys, {loaded}; before = '
-        'set(sys.modules); import mmdet_ifan; '
-        'print(*set(sys.modules) - before)'
-    ], capture_output=True, text=True, cwd=ROOT)
+    result = subprocess.run(
+        [
+            sys.executable,
+            '-c',
+            f'import sys, {loaded}; before = '
+            'set(sys.modules); import mmdet_ifan; '
+            'print(*set(sys.modules) - before)',
+        ],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
     assert result.returncode == 0, result.stderr
     added = set(result.stdout.splitlines()[-1].split())
     assert 'mmdet_ifan.models' in added
     assert {name.split('.')[0] for name in added} <= {
-        'mmdet_ifan', *sys.stdlib_module_names}
+        'mmdet_ifan',
+        *sys.stdlib_module_names,
+    }
     # What only tools use waits until one asks for it.
-    assert not {
-        f'mmdet_ifan.{name}' for name in (
-            'analysis', 'deployment', 'engine.checks.doctor', 'mini_city',
-            'preparation', 'runs')
-    } & added
+    assert (
+        not {
+            f'mmdet_ifan.{name}'
+            for name in (
+                'analysis',
+                'deployment',
+                'engine.checks.doctor',
+                'mini_city',
+                'preparation',
+                'runs',
+            )
+        }
+        & added
+    )
 
 
-@pytest.mark.parametrize('arguments, named', [
-    (['train.py', 'no/config.py'], 'no/config.py'),
-    (['train.py', CONFIGS[0], '--resume', 'no.pth'], 'no.pth'),
-    (['test.py', CONFIGS[0], 'no.pth'], 'no.pth'),
-    (['test.py', CONFIGS[0], CONFIGS[0], '--out', 'a.pkl'], 'a.pkl'),
-    (['doctor.py', 'no/config.py'], 'no/config.py'),
-    (['browse_pairs.py', 'no/config.py', '--out', 'a'], 'no/config.py'),
-    (['browse_pairs.py', CONFIGS[0], '--out', 'a', '-n', '0'], '-n'),
-    (['export.py', CONFIGS[0], 'no.pth', '--out', 'a'], 'no.pth'),
-    (['analysis/errors.py', CONFIGS[0], 'a.pth', 'b.pth', '--out', 'a'],
-     'a.pth'),
-    (['analysis/features.py', CONFIGS[0], 'x=a.pth', '--out', 'a'], 'a.pth'),
-    (['analysis/features.py', CONFIGS[0], 'a.pth', '--out', 'a'],
-     'NAME=CHECKPOINT'),
-    (['analysis/features.py', CONFIGS[0], f'x={CONFIGS[0]}', f'x={CONFIGS[0]}',
-      '--out', 'a'], 'x names two checkpoints'),
-    (['analysis/curves.py', IMAGES, '--out', 'a.png'], 'docs/images'),
-    # Folders that hold something.
-    (['export.py', CONFIGS[0], CONFIGS[0], '--out', IMAGES], 'docs/images'),
-    (['browse_pairs.py', CONFIGS[0], '--out', IMAGES], 'docs/images'),
-])
+@pytest.mark.parametrize(
+    'arguments, named',
+    [
+        (['train.py', 'no/config.py'], 'no/config.py'),
+        (['train.py', CONFIGS[0], '--resume', 'no.pth'], 'no.pth'),
+        (['test.py', CONFIGS[0], 'no.pth'], 'no.pth'),
+        (['test.py', CONFIGS[0], CONFIGS[0], '--out', 'a.pkl'], 'a.pkl'),
+        (['doctor.py', 'no/config.py'], 'no/config.py'),
+        (['browse_pairs.py', 'no/config.py', '--out', 'a'], 'no/config.py'),
+        (['browse_pairs.py', CONFIGS[0], '--out', 'a', '-n', '0'], '-n'),
+        (['export.py', CONFIGS[0], 'no.pth', '--out', 'a'], 'no.pth'),
+        (['analysis/errors.py', CONFIGS[0], 'a.pth', 'b.pth', '--out', 'a'], 'a.pth'),
+        (['analysis/features.py', CONFIGS[0], 'x=a.pth', '--out', 'a'], 'a.pth'),
+        (
+            ['analysis/features.py', CONFIGS[0], 'a.pth', '--out', 'a'],
+            'NAME=CHECKPOINT',
+        ),
+        (
+            [
+                'analysis/features.py',
+                CONFIGS[0],
+                f'x={CONFIGS[0]}',
+                f'x={CONFIGS[0]}',
+                '--out',
+                'a',
+            ],
+            'x names two checkpoints',
+        ),
+        (['analysis/curves.py', IMAGES, '--out', 'a.png'], 'docs/images'),
+        # Folders that hold something.
+        (['export.py', CONFIGS[0], CONFIGS[0], '--out', IMAGES], 'docs/images'),
+        (['browse_pairs.py', CONFIGS[0], '--out', IMAGES], 'docs/images'),
+    ],
+)
 def test_missing_file_is_named(arguments, named):
     script, *rest = arguments
-    result = subprocess.run(
-        [sys.executable, ROOT / 'tools' / script, *rest],
-        capture_output=True,
-        text=True)
+    result = run_tool(script, *rest, cwd=ROOT)
     assert result.returncode == 2
     assert 'Traceback' not in result.stderr
     assert 'error: ' in result.stderr and named in result.stderr
@@ -159,6 +220,7 @@ def test_mim_search(wheel):
     """Every config is listed, under its own name, and nothing else."""
     from mim.commands.search import convert2df
     from modelindex.load_model_index import load
+
     mim = wheel / 'mmdet_ifan' / '.mim'
     index = load(str(mim / 'model-index.yml'))
     assert not index.check_errors
@@ -166,12 +228,18 @@ def test_mim_search(wheel):
     assert sorted(table.index) == sorted(path.stem for path in CONFIGS)
     assert all((mim / config).is_file() for config in table['config'])
     assert set(table['model']) <= {
-        'adda', 'da-faster', 'ifan', 'ifan ablations', 'oracle',
-        'source-only', 'strong-weak'
+        'adda',
+        'da-faster',
+        'ifan',
+        'ifan ablations',
+        'oracle',
+        'source-only',
+        'strong-weak',
     }
     assert 'weight' not in table
 
 
 def test_versions_agree():
     from mmdet_ifan.version import __version__
+
     assert f'version: {__version__}' in (ROOT / 'CITATION.cff').read_text()

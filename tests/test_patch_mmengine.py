@@ -2,13 +2,14 @@
 
 Each in a process of its own: this one has it imported already.
 """
+
 import os
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+from processes import environment, run_script
 
 from mmdet_ifan.utils.named_configs import config_path
 
@@ -71,27 +72,24 @@ dict(checkpoint_config=checkpoint_config, load_detector=load_detector)[
 """
 
 
-def run(script: str, folder: Path, *arguments: object
-        ) -> subprocess.CompletedProcess:
-    """Run a script in a process of its own."""
-    return subprocess.run(
-        [sys.executable, '-c', script, *map(str, arguments)], cwd=folder,
-        env={**os.environ, 'PYTHONPATH': str(ROOT)}, capture_output=True,
-        text=True)
+run = partial(run_script, env=environment(ROOT))
 
 
 def test_importing_the_package_registers_and_does_nothing_else(tmp_path):
-    result = run(LOOK, tmp_path)
+    result = run(LOOK, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines()[-3:] == [
-        'package', 'registered True', 'patches config loader safe']
+        'package',
+        'registered True',
+        'patches config loader safe',
+    ]
 
 
 class Evil:
     """Whoever unpickles it makes a folder."""
 
     def __reduce__(self) -> tuple:
-        return os.mkdir, ('was here', )
+        return os.mkdir, ('was here',)
 
 
 @pytest.fixture(scope='module')
@@ -104,13 +102,13 @@ def evil(tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize('way', ['DetInferencer', 'init_detector'])
 def test_our_config_loads_safely(tmp_path, evil, way):
-    result = run(DETECT, tmp_path, config_path('ifan_mini-city.py'), evil, way)
+    result = run(DETECT, config_path('ifan_mini-city.py'), evil, way, cwd=tmp_path)
     assert f'UnsafeCheckpointError: {evil} was not loaded' in result.stderr
     assert not (tmp_path / 'was here').exists()
 
 
 @pytest.mark.parametrize('way', ['checkpoint_config', 'load_detector'])
 def test_our_functions_load_safely_by_themselves(tmp_path, evil, way):
-    result = run(OURS, tmp_path, '', evil, way)
+    result = run(OURS, '', evil, way, cwd=tmp_path)
     assert f'UnsafeCheckpointError: {evil} was not loaded' in result.stderr
     assert not (tmp_path / 'was here').exists()

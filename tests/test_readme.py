@@ -1,6 +1,6 @@
 """The README's commands, configs and tables, as they stand there."""
+
 import json
-import os
 import re
 import runpy
 import shlex
@@ -13,28 +13,30 @@ import cv2
 import numpy as np
 import pytest
 from mmengine.config import Config
+from processes import environment, run_tool
 
 from mmdet_ifan.analysis.page_tables import with_table
 from mmdet_ifan.utils.named_configs import config_path
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / 'README.md').read_text()
-OWN_PAIR, = re.findall(
-    r'^## A pair of your own\n(.*?)^## ', README, re.DOTALL | re.MULTILINE)
+(OWN_PAIR,) = re.findall(
+    r'^## A pair of your own\n(.*?)^## ', README, re.DOTALL | re.MULTILINE
+)
 TABLES = runpy.run_path(str(ROOT / 'tools/write_tables.py'))
-CONFIG, = re.findall(r'```python\n(.*?)```', OWN_PAIR, re.DOTALL)
-#: How the README runs Python and mim, and how this environment does.
-PROGRAMS = {
-    'python': [sys.executable],
-    'mim': [sys.executable, '-m', 'mim'],
-}
+(CONFIG,) = re.findall(r'```python\n(.*?)```', OWN_PAIR, re.DOTALL)
 ITERATIONS = 2
 #: A dog and a cat.
 SIZE = '<size><width>60</width><height>40</height></size>'
-VOC = f'<annotation>{SIZE}' + ''.join(
-    f'<object><name>{name}</name><bndbox><xmin>{x}</xmin><ymin>7</ymin>'
-    f'<xmax>{x + 19}</xmax><ymax>36</ymax></bndbox></object>'
-    for name, x in (('dog', 6), ('cat', 31))) + '</annotation>'
+VOC = (
+    f'<annotation>{SIZE}'
+    + ''.join(
+        f'<object><name>{name}</name><bndbox><xmin>{x}</xmin><ymin>7</ymin>'
+        f'<xmax>{x + 19}</xmax><ymax>36</ymax></bndbox></object>'
+        for name, x in (('dog', 6), ('cat', 31))
+    )
+    + '</annotation>'
+)
 #: Tiny images, thin layers, weights that need no download.
 SMALL = [
     'model.backbone.init_cfg=None',
@@ -61,7 +63,7 @@ def commands(text: str) -> Iterator[list[str]]:
     for block in re.findall(r'(?:^    .*\n)+', text, re.MULTILINE):
         for line in block.replace('\\\n', ' ').splitlines():
             program, *arguments = shlex.split(line)
-            if program in PROGRAMS:
+            if program in ('python', 'mim'):
                 yield [program, *arguments]
 
 
@@ -73,8 +75,7 @@ def write_pair(root: Path) -> None:
             for name in names:
                 draw(root / domain / f'JPEGImages/{name}.jpg')
                 write(root / domain / f'Annotations/{name}.xml', VOC)
-            write(root / domain / f'ImageSets/Main/{split}.txt',
-                  '\n'.join(names))
+            write(root / domain / f'ImageSets/Main/{split}.txt', '\n'.join(names))
     for i in range(3):
         draw(root / f'target/train/{i}.png')
 
@@ -102,6 +103,7 @@ def own_pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_own_pair(own_pair: Path, wheel: Path) -> None:
     """Two folders in, pictures, a checkpoint and its mAP out."""
     extra = {
@@ -111,28 +113,32 @@ def test_own_pair(own_pair: Path, wheel: Path) -> None:
         'test': ['--out', 'metrics.json', '--cfg-options', *SMALL],
     }
     # mim runs the installed package, the tools their checkout's.
-    env = {**os.environ, 'PYTHONPATH': str(wheel)}
+    env = environment(wheel)
     ran = []
     for program, *arguments in commands(OWN_PAIR):
-        name, = {Path(arguments[0]).name} & extra.keys()
+        (name,) = {Path(arguments[0]).name} & extra.keys()
         ran.append(name)
         arguments = [
             argument.replace('iter_1000', f'iter_{ITERATIONS}')
             for argument in arguments
         ]
-        result = subprocess.run(
-            [*PROGRAMS[program], *arguments, *extra[name]],
-            env=env,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True)
-        assert result.returncode == 0, result.stdout
+        arguments += extra[name]
+        if program == 'python':
+            tool = arguments.pop(0).removeprefix('tools/')
+            result = run_tool(tool, *arguments, cwd=own_pair)
+        else:
+            result = subprocess.run(
+                [sys.executable, '-m', 'mim', *arguments],
+                env=env,
+                capture_output=True,
+                text=True,
+            )
+        said = result.stdout + result.stderr
+        assert result.returncode == 0, said
         if program == 'mim':
-            assert str(wheel) in result.stdout
-            assert str(ROOT / 'mmdet_ifan') not in result.stdout
-    assert ran == [
-        'custom.py', 'custom.py', 'browse_pairs.py', 'train', 'test'
-    ]
+            assert str(wheel) in said
+            assert str(ROOT / 'mmdet_ifan') not in said
+    assert ran == ['custom.py', 'custom.py', 'browse_pairs.py', 'train', 'test']
     for picture in Path('work_dirs/my_pair_pictures').iterdir():
         # Side by side, enlarged from 64 x 96.
         assert cv2.imread(str(picture)).shape == (384, 2 * 576 + 8, 3)
@@ -150,9 +156,12 @@ def test_template_is_the_readmes_config(configs: Path) -> None:
 
 @pytest.mark.parametrize(
     ('page', 'block'),
-    [(page.name, block) for page in sorted((ROOT / 'docs').rglob('*.md'))
-     for block in re.findall(r'```python\n(.*?)```', page.read_text(),
-                             re.DOTALL)])
+    [
+        (page.name, block)
+        for page in sorted((ROOT / 'docs').rglob('*.md'))
+        for block in re.findall(r'```python\n(.*?)```', page.read_text(), re.DOTALL)
+    ],
+)
 def test_configs_of_the_pages(own_pair: Path, page: str, block: str) -> None:
     (own_pair / 'leaf.py').write_text(block)
     cfg = Config.fromfile('leaf.py')
@@ -160,18 +169,20 @@ def test_configs_of_the_pages(own_pair: Path, page: str, block: str) -> None:
     assert cfg.val_dataloader == cfg.test_dataloader
     assert train.source.metainfo == test.target.metainfo
     scales = {
-        tuple(step.scale) for part in (train.source, train.target, test)
-        for step in part.pipeline if step.type == 'Resize'
+        tuple(step.scale)
+        for part in (train.source, train.target, test)
+        for step in part.pipeline
+        if step.type == 'Resize'
     }
     assert len(scales) == 1
     hook = cfg.default_hooks.late_launch
-    length = cfg.train_cfg[
-        'max_epochs' if hook.get('by_epoch') else 'max_iters']
+    length = cfg.train_cfg['max_epochs' if hook.get('by_epoch') else 'max_iters']
     assert all(start < length for start in hook.launch.values())
 
 
-@pytest.mark.parametrize('path', sorted(
-    set(re.findall(r'\]\((?!https?:)([^)]*)\)', README))))
+@pytest.mark.parametrize(
+    'path', sorted(set(re.findall(r'\]\((?!https?:)([^)]*)\)', README)))
+)
 def test_links(path: str) -> None:
     assert (ROOT / path.split('#')[0]).exists()
 
@@ -179,20 +190,36 @@ def test_links(path: str) -> None:
 @pytest.mark.parametrize('name', TABLES['TABLES'])
 def test_tables_are_those_of_their_sources(name: str) -> None:
     page, make = TABLES['TABLES'][name]
-    assert page.read_text() == with_table(
-        page.read_text(), name, make()), 'Run "make tables".'
+    assert page.read_text() == with_table(page.read_text(), name, make()), (
+        'Run "make tables".'
+    )
 
 
 def test_table_of_the_paper() -> None:
     """Its Table 1 and 2, the column of the mean, typed from there."""
-    heading, _, *rows = [[cell.strip() for cell in line.split('|')[1:-1]]
-                         for line in TABLES['paper_table']().splitlines()]
-    assert heading == ['configs', 'Source-Only', 'ADDA', 'DA-Faster',
-                       'Strong-Weak', 'iFAN', 'Oracle']
-    assert ['`*_vgg16_city2foggy.py`', '16.9', '24.9', '27.6', '34.3', '35.3',
-            '38.9'] in rows
-    assert ['`*_r50-dc5_sim10k2city.py`', '35.1', '', '', '', '47.1',
-            '66.4'] in rows
+    heading, _, *rows = [
+        [cell.strip() for cell in line.split('|')[1:-1]]
+        for line in TABLES['paper_table']().splitlines()
+    ]
+    assert heading == [
+        'configs',
+        'Source-Only',
+        'ADDA',
+        'DA-Faster',
+        'Strong-Weak',
+        'iFAN',
+        'Oracle',
+    ]
+    assert [
+        '`*_vgg16_city2foggy.py`',
+        '16.9',
+        '24.9',
+        '27.6',
+        '34.3',
+        '35.3',
+        '38.9',
+    ] in rows
+    assert ['`*_r50-dc5_sim10k2city.py`', '35.1', '', '', '', '47.1', '66.4'] in rows
     assert len(rows) == 4
 
 
@@ -204,11 +231,11 @@ def test_table_goes_between_its_markers() -> None:
         with_table(page, 'b', '')
 
 
-@pytest.mark.parametrize('command', sorted(
-    set(re.findall(r'^    make (\w+)$', README, re.MULTILINE))))
+@pytest.mark.parametrize(
+    'command', sorted(set(re.findall(r'^    make (\w+)$', README, re.MULTILINE)))
+)
 def test_make_targets(command: str) -> None:
-    assert re.search(rf'^{command}:', (ROOT / 'Makefile').read_text(),
-                     re.MULTILINE)
+    assert re.search(rf'^{command}:', (ROOT / 'Makefile').read_text(), re.MULTILINE)
 
 
 def test_named_configs() -> None:

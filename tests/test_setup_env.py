@@ -1,4 +1,5 @@
 """Tests of ``tools/setup_env.py``: its checks, its errors, its resuming."""
+
 import os
 import shutil
 import subprocess
@@ -14,8 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture
-def setup_env(load_setup_env: Callable[[], ModuleType],
-              tmp_path: Path) -> ModuleType:
+def setup_env(load_setup_env: Callable[[], ModuleType], tmp_path: Path) -> ModuleType:
     """The script as a module that works in a temporary folder."""
     module = load_setup_env()
     module.ROOT = tmp_path
@@ -34,8 +34,9 @@ def error_of(setup_env: ModuleType, capsys: pytest.CaptureFixture) -> str:
     return lines[0]
 
 
-@pytest.mark.parametrize('name, version', [('OLDEST_PYTHON', (9, 0)),
-                                           ('NEWEST_PYTHON', (3, 0))])
+@pytest.mark.parametrize(
+    'name, version', [('OLDEST_PYTHON', (9, 0)), ('NEWEST_PYTHON', (3, 0))]
+)
 def test_wrong_python(setup_env, monkeypatch, capsys, name, version):
     monkeypatch.setattr(setup_env, name, version)
     error = error_of(setup_env, capsys)
@@ -47,18 +48,21 @@ def test_onedl_takes_the_place_of_openmmlab(load_setup_env, monkeypatch):
     for options in ([], ['--onedl']):
         monkeypatch.setattr(sys, 'argv', ['setup_env.py', *options])
         script = load_setup_env()
-        names[script.VENV.name] = [
-            pin.partition('==')[0] for pin in script.read_pins()]
+        names[script.VENV.name] = [pin.partition('==')[0] for pin in script.read_pins()]
     plain, onedl = names['.venv'], names['.venv-onedl']
     assert set(plain) - set(onedl) == {'mmengine', 'mmcv', 'mmdet'}
     assert set(onedl) - set(plain) >= {
-        'onedl-mmengine', 'onedl-mmcv', 'onedl-mmdetection'}
+        'onedl-mmengine',
+        'onedl-mmcv',
+        'onedl-mmdetection',
+    }
 
 
 def test_timm_brings_no_torchvision_along(setup_env, monkeypatch):
     commands = []
     monkeypatch.setattr(
-        setup_env, 'pip', lambda task, *args, **env: commands.append(args))
+        setup_env, 'pip', lambda task, *args, **env: commands.append(args)
+    )
     setup_env.install_pins()
     pins, timm = commands
     assert timm[:2] == ('install', '--no-deps')
@@ -68,7 +72,8 @@ def test_timm_brings_no_torchvision_along(setup_env, monkeypatch):
     assert not {'timm', 'mmcv', 'torchvision'} & names
     # Of one package there may be a pin for each version of Python.
     assert {*pins[1:], *timm[2:]} == {
-        pin for pin in setup_env.read_pins() if not pin.startswith('mmcv==')}
+        pin for pin in setup_env.read_pins() if not pin.startswith('mmcv==')
+    }
 
 
 def test_no_compiler(tmp_path):
@@ -80,7 +85,8 @@ def test_no_compiler(tmp_path):
         [sys.executable, tmp_path / 'tools' / 'setup_env.py'],
         env={**env, 'PATH': str(tmp_path)},
         capture_output=True,
-        text=True)
+        text=True,
+    )
     assert result.returncode == 2
     assert result.stderr.startswith('error: There is no C++ compiler')
     assert result.stderr.count('\n') == 1 and 'install g++' in result.stderr
@@ -102,8 +108,9 @@ def test_no_python_headers(setup_env, monkeypatch):
 
 def test_no_venv_module(setup_env, monkeypatch):
     monkeypatch.setattr(setup_env, 'VENV_PYTHON', setup_env.VENV / 'python')
-    monkeypatch.setattr(setup_env.importlib.util, 'find_spec',
-                        lambda name: name == 'venv')
+    monkeypatch.setattr(
+        setup_env.importlib.util, 'find_spec', lambda name: name == 'venv'
+    )
     with pytest.raises(setup_env.SetupError, match='install python3.*-venv'):
         setup_env.make_venv()
 
@@ -129,19 +136,31 @@ def test_venv_of_another_python(setup_env):
 def test_no_network(setup_env):
     """What pip says without a network becomes one sentence."""
     with pytest.raises(setup_env.SetupError, match='check the network'):
-        setup_env.pip('Installing', 'install', '--isolated', '--retries=0',
-                      '--index-url=http://127.0.0.1:9/simple', 'no-such-pkg')
+        setup_env.pip(
+            'Installing',
+            'install',
+            '--isolated',
+            '--retries=0',
+            '--index-url=http://127.0.0.1:9/simple',
+            'no-such-pkg',
+        )
     assert 'no-such-pkg' in setup_env.LOG.read_text()
 
 
-@pytest.mark.parametrize('output, sentence', [
-    ('error: [Errno 28] No space left on device', 'full disk'),
-    ('c++: fatal error: Killed signal terminated cc1plus', 'MAX_JOBS=1'),
-    ('OSError: CUDA_HOME environment variable is not set.', 'CUDA toolkit'),
-    ('The detected CUDA version (11.8) mismatches the version that was used '
-     'to compile\nPyTorch (12.8).', 'CUDA toolkit'),
-    ('something else', 'setup.log'),
-])
+@pytest.mark.parametrize(
+    'output, sentence',
+    [
+        ('error: [Errno 28] No space left on device', 'full disk'),
+        ('c++: fatal error: Killed signal terminated cc1plus', 'MAX_JOBS=1'),
+        ('OSError: CUDA_HOME environment variable is not set.', 'CUDA toolkit'),
+        (
+            'The detected CUDA version (11.8) mismatches the version that was used '
+            'to compile\nPyTorch (12.8).',
+            'CUDA toolkit',
+        ),
+        ('something else', 'setup.log'),
+    ],
+)
 def test_explain(setup_env, output, sentence):
     explanation = setup_env.explain('Compiling mmcv', output)
     assert explanation.startswith('Compiling mmcv failed')
@@ -150,8 +169,9 @@ def test_explain(setup_env, output, sentence):
 
 def test_failed_command_is_in_the_log(setup_env):
     with pytest.raises(setup_env.SetupError, match='read the end of'):
-        setup_env.run('Failing', sys.executable, '-c',
-                      'print("the reason"); raise SystemExit(3)')
+        setup_env.run(
+            'Failing', sys.executable, '-c', 'print("the reason"); raise SystemExit(3)'
+        )
     assert 'the reason' in setup_env.LOG.read_text()
 
 
@@ -169,14 +189,17 @@ def test_time_left(setup_env, monkeypatch):
 
 def test_mmcv_without_operators_is_compiled_anew(setup_env, monkeypatch):
     errors = ['No module named mmcv._ext', '']
-    monkeypatch.setattr(setup_env, 'operator_error', lambda: errors.pop(0)
-                        if len(errors) > 1 else errors[0])
+    monkeypatch.setattr(
+        setup_env,
+        'operator_error',
+        lambda: errors.pop(0) if len(errors) > 1 else errors[0],
+    )
     commands = []
     monkeypatch.setattr(
-        setup_env, 'pip', lambda task, *args, **env: commands.append(args))
+        setup_env, 'pip', lambda task, *args, **env: commands.append(args)
+    )
     setup_env.install_mmcv()
-    assert [command[0] for command in commands] == [
-        'install', 'cache', 'install']
+    assert [command[0] for command in commands] == ['install', 'cache', 'install']
     assert '--force-reinstall' in commands[2]
 
 
@@ -200,16 +223,16 @@ def test_goes_on_where_it_stopped(setup_env, monkeypatch, capsys):
         return setup_env.Step(name, name, state, action)
 
     monkeypatch.setattr(setup_env, 'make_venv', lambda: None)
-    monkeypatch.setattr(setup_env, 'plan',
-                        lambda: [step('a'), step('b'), step('c')])
+    monkeypatch.setattr(setup_env, 'plan', lambda: [step('a'), step('b'), step('c')])
     assert error_of(setup_env, capsys) == 'error: b is broken.'
     broken.clear()
     assert setup_env.main() == 0
     assert done == ['a', 'b', 'c']
     assert setup_env.main() == 0
     assert done == ['a', 'b', 'c']
-    monkeypatch.setattr(setup_env, 'plan',
-                        lambda: [step('a'), step('b', '2'), step('c')])
+    monkeypatch.setattr(
+        setup_env, 'plan', lambda: [step('a'), step('b', '2'), step('c')]
+    )
     assert setup_env.main() == 0
     assert done == ['a', 'b', 'c', 'b']
 

@@ -1,4 +1,5 @@
 """A leak is seen by ``soak.py``."""
+
 import json
 import subprocess
 import sys
@@ -17,12 +18,20 @@ def test_leak(tmp_path):
     output = subprocess.run(
         [
             sys.executable,
-            Path(__file__).with_name('soak.py'), '--out', tmp_path,
-            '--interval', '.1', '--', sys.executable, '-c', LEAK
+            Path(__file__).with_name('soak.py'),
+            '--out',
+            tmp_path,
+            '--interval',
+            '.1',
+            '--',
+            sys.executable,
+            '-c',
+            LEAK,
         ],
         capture_output=True,
         text=True,
-        check=True).stdout
+        check=True,
+    ).stdout
     assert output.startswith('| quarter | MiB | open files | processes |')
     assert (tmp_path / 'soak.png').stat().st_size > 1000
     looks = json.loads((tmp_path / 'soak.json').read_text())['looks']

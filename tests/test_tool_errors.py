@@ -1,4 +1,5 @@
 """An error ends a tool with a sentence and an exit code, not a traceback."""
+
 import os
 import signal
 import socket
@@ -12,6 +13,7 @@ import pytest
 import torch
 from mmdet.registry import HOOKS, MODELS
 from mmengine.logging import MMLogger
+from processes import environment, run_tool
 from torch.utils.data import DataLoader, Dataset
 
 from mmdet_ifan.mini_city import MiniCity, write_mini_city
@@ -87,15 +89,20 @@ def log(tmp_path: Path) -> Iterator[Path]:
     del MMLogger._instance_dict[tmp_path.name]
 
 
-@pytest.mark.parametrize(('work', 'sentence'), [
-    (lambda: config_path('gone.py'), "mmdet_ifan has no config 'gone.py' "),
-    (lambda: open('gone.txt'), 'gone.txt: No such file or directory'),
-    (lambda: __import__('gone_package'), "No module named 'gone_package'"),
-    (lambda: MODELS.build(dict(type='Gone')), 'Gone is not in the mmengine::'),
-    (lambda: HOOKS.build(dict(type='LateLaunchHook', launch={}, gone=1)),
-     'LateLaunchHook.__init__() got an unexpected keyword argument '),
-    (in_a_worker(DataError('a.png is damaged.')), 'a.png is damaged.'),
-])
+@pytest.mark.parametrize(
+    ('work', 'sentence'),
+    [
+        (lambda: config_path('gone.py'), "mmdet_ifan has no config 'gone.py' "),
+        (lambda: open('gone.txt'), 'gone.txt: No such file or directory'),
+        (lambda: __import__('gone_package'), "No module named 'gone_package'"),
+        (lambda: MODELS.build(dict(type='Gone')), 'Gone is not in the mmengine::'),
+        (
+            lambda: HOOKS.build(dict(type='LateLaunchHook', launch={}, gone=1)),
+            'LateLaunchHook.__init__() got an unexpected keyword argument ',
+        ),
+        (in_a_worker(DataError('a.png is damaged.')), 'a.png is damaged.'),
+    ],
+)
 def test_what_the_user_can_fix(log, work, sentence):
     said, code = explain(work)
     assert said.startswith(sentence.replace('mmengine::', 'mmdet::'))
@@ -105,17 +112,24 @@ def test_what_the_user_can_fix(log, work, sentence):
     assert log.read_text().startswith('Traceback (most recent call last)')
 
 
-@pytest.mark.parametrize(('work', 'sentence'), [
-    (lambda: torch.zeros(2, 3) @ torch.zeros(2, 3),
-     'RuntimeError: mat1 and mat2 shapes cannot be multiplied (2x3 and 2x3)'),
-    # In the package, but not raised by it.
-    (lambda: valid_positions(torch.zeros(1, 2, 2), [(1, 1)], (0, 0)),
-     'ZeroDivisionError: division by zero'),
-    # Raised, but not by the package.
-    (in_a_worker(ValueError('a bug')), 'ValueError: a bug'),
-    (lambda: {}['gone'], 'KeyError: gone'),
-    (lambda: torch._assert(False, ''), 'AssertionError: AssertionError'),
-])
+@pytest.mark.parametrize(
+    ('work', 'sentence'),
+    [
+        (
+            lambda: torch.zeros(2, 3) @ torch.zeros(2, 3),
+            'RuntimeError: mat1 and mat2 shapes cannot be multiplied (2x3 and 2x3)',
+        ),
+        # In the package, but not raised by it.
+        (
+            lambda: valid_positions(torch.zeros(1, 2, 2), [(1, 1)], (0, 0)),
+            'ZeroDivisionError: division by zero',
+        ),
+        # Raised, but not by the package.
+        (in_a_worker(ValueError('a bug')), 'ValueError: a bug'),
+        (lambda: {}['gone'], 'KeyError: gone'),
+        (lambda: torch._assert(False, ''), 'AssertionError: AssertionError'),
+    ],
+)
 def test_a_bug_is_named_and_its_traceback_is_in_the_log(log, work, sentence):
     said, code = explain(work)
     assert said == f'{sentence} (traceback: {os.path.relpath(log)})'
@@ -124,24 +138,35 @@ def test_a_bug_is_named_and_its_traceback_is_in_the_log(log, work, sentence):
     assert Path(__file__).name in log.read_text()
 
 
-def test_a_bug_without_a_log(tmp_path):
+def test_a_bug_without_a_log(monkeypatch):
+    monkeypatch.setattr(MMLogger, '_instance_dict', {})
     assert explain(lambda: {}['gone']) == (
-        'KeyError: gone (traceback: repeat with --debug)', 1)
+        'KeyError: gone (traceback: repeat with --debug)',
+        1,
+    )
 
 
-@pytest.mark.parametrize(('text', 'options', 'sentence'), [
-    ("_base_ = 'gone.py'", {}, r'no valid config: \S+/gone.py: No such file'),
-    ("_base_ = 'mmdet_ifan::gone.py'", {}, 'no valid config: mmdet_ifan has '),
-    ("_base_ = 'wrong.py'", {}, r"\S+/wrong.py: '\(' was never closed \(.* 2"),
-    ('a = 1\nb = gone', {}, r"own.py, line 2: name 'gone' is not defined"),
-    ('__import__("gone_package")', {},
-     r"own.py, line 1: No module named 'gone_package'"),
-    ("custom_imports = dict(imports=['gone_package'])", {},
-     "no valid config: No module named 'gone_package'"),
-    ('a = [1]', {'a.b': 2}, 'no valid config with these --cfg-options: '),
-])
-def test_a_config_that_cannot_be_read(tmp_path, monkeypatch, text, options,
-                                      sentence):
+@pytest.mark.parametrize(
+    ('text', 'options', 'sentence'),
+    [
+        ("_base_ = 'gone.py'", {}, r'no valid config: \S+/gone.py: No such file'),
+        ("_base_ = 'mmdet_ifan::gone.py'", {}, 'no valid config: mmdet_ifan has '),
+        ("_base_ = 'wrong.py'", {}, r"\S+/wrong.py: '\(' was never closed \(.* 2"),
+        ('a = 1\nb = gone', {}, r"own.py, line 2: name 'gone' is not defined"),
+        (
+            '__import__("gone_package")',
+            {},
+            r"own.py, line 1: No module named 'gone_package'",
+        ),
+        (
+            "custom_imports = dict(imports=['gone_package'])",
+            {},
+            "no valid config: No module named 'gone_package'",
+        ),
+        ('a = [1]', {'a.b': 2}, 'no valid config with these --cfg-options: '),
+    ],
+)
+def test_a_config_that_cannot_be_read(tmp_path, monkeypatch, text, options, sentence):
     monkeypatch.chdir(tmp_path)
     Path('wrong.py').write_text('a = 1\nb = (\n')
     Path('own.py').write_text(text)
@@ -152,8 +177,11 @@ def test_a_config_that_cannot_be_read(tmp_path, monkeypatch, text, options,
 
 #: A tool that waits, or ends with an error of its own.
 TOOL = """
-import sys, time
+import signal, sys, time
 import _launch
+
+# A shell's background job, which may have started the tests, ignores it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def main():
     args = _launch.make_parser('Wait.').parse_args()
@@ -170,13 +198,22 @@ def start(error: bool, *options: str, **env: str) -> subprocess.Popen:
     """Start the tool."""
     return subprocess.Popen(
         [sys.executable, '-c', TOOL.replace('ERROR', str(error)), *options],
-        env={**os.environ, 'PYTHONPATH': str(ROOT / 'tools'), **env},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        env=environment(ROOT / 'tools', **env),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
-@pytest.mark.parametrize(('options', 'env', 'traceback'), [
-    ([], {}, False), ([], {_launch.DEBUG: '0'}, False),
-    (['--debug'], {}, True), ([], {_launch.DEBUG: '1'}, True)])
+@pytest.mark.parametrize(
+    ('options', 'env', 'traceback'),
+    [
+        ([], {}, False),
+        ([], {_launch.DEBUG: '0'}, False),
+        (['--debug'], {}, True),
+        ([], {_launch.DEBUG: '1'}, True),
+    ],
+)
 def test_debug_shows_the_traceback(options, env, traceback):
     process = start(True, *options, **env)
     _, said = process.communicate()
@@ -210,40 +247,45 @@ def folder(tmp_path_factory) -> Path:
     (path / 'buggy.py').write_text(BUGGY)
     (path / 'bug.py').write_text(
         f"{CONFIG}custom_imports = dict(imports=['buggy'])\n"
-        "custom_hooks = [dict(type='Buggy')]\n")
+        "custom_hooks = [dict(type='Buggy')]\n"
+    )
     return path
 
 
-def train(folder: Path, *command: str | Path) -> subprocess.CompletedProcess:
-    """Train in a folder; a command other than Python may do it."""
-    command = command if command[0] == 'bash' else (
-        sys.executable, ROOT / 'tools/train.py', *command)
-    return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True,
-        env={**os.environ, 'PYTHONPATH': f'{folder}:{ROOT}',
-             'OMP_NUM_THREADS': '1', 'PYTHON': sys.executable})
+@pytest.fixture
+def env(folder: Path) -> dict[str, str]:
+    """Environment of a training, which finds the hook."""
+    return environment(folder, PYTHON=sys.executable)
 
 
-@pytest.mark.parametrize(('option', 'sentence'), [
-    ('train_dataloader.dataset.source.data_root=gone/',
-     'The annotation file gone/annotations/instances_train.json does not exis'
-     't: correct data_root or ann_file'),
-    ('val_dataloader.dataset.target.metainfo.classes=(car,tram)',
-     'lacks the categories tram; it has person, rider, car'),
-    ('load_from=gone.pth', 'load_from names gone.pth, which does not exist: '),
-])
-def test_a_broken_config_ends_training_with_a_sentence(folder, option,
-                                                       sentence):
-    result = train(folder, 'own.py', '--cfg-options', option)
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ('option', 'sentence'),
+    [
+        (
+            'train_dataloader.dataset.source.data_root=gone/',
+            'The annotation file gone/annotations/instances_train.json does not exis'
+            't: correct data_root or ann_file',
+        ),
+        (
+            'val_dataloader.dataset.target.metainfo.classes=(car,tram)',
+            'lacks the categories tram; it has person, rider, car',
+        ),
+        ('load_from=gone.pth', 'load_from names gone.pth, which does not exist: '),
+    ],
+)
+def test_a_broken_config_ends_training_with_a_sentence(folder, option, sentence):
+    result = run_tool('train.py', 'own.py', '--cfg-options', option, cwd=folder)
     assert result.returncode == 2
-    said, = [line for line in result.stderr.splitlines() if 'rror' in line]
+    (said,) = [line for line in result.stderr.splitlines() if 'rror' in line]
     assert said.startswith('error: ') and sentence in said
     assert said == result.stderr.splitlines()[-1]
     assert 'Traceback' not in result.stdout + result.stderr
 
 
-def test_a_bug_in_training_is_in_the_log(folder):
-    result = train(folder, 'bug.py')
+@pytest.mark.slow
+def test_a_bug_in_training_is_in_the_log(folder, env):
+    result = run_tool('train.py', 'bug.py', cwd=folder, env=env)
     assert result.returncode == 1
     said = result.stderr.splitlines()[-1]
     assert said.startswith('error: IndexError: list index out of range (trac')
@@ -252,13 +294,18 @@ def test_a_bug_in_training_is_in_the_log(folder):
     assert 'before_train_iter\n    [][runner.iter]' in log.read_text()
 
 
-def test_torchrun_names_the_process_that_failed_and_why(folder):
+@pytest.mark.slow
+def test_torchrun_names_the_process_that_failed_and_why(folder, env):
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
         port = free.getsockname()[1]
-    result = train(folder, 'bash', '-c',
-                   f'PORT={port} bash {ROOT}/tools/dist_train.sh bug.py 2 '
-                   '--work-dir two')
+    result = subprocess.run(
+        ['bash', ROOT / 'tools/dist_train.sh', 'bug.py', '2', '--work-dir', 'two'],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env=dict(env, PORT=str(port)),
+    )
     assert result.returncode == 1
     assert 'error: IndexError: list index out of range (' in result.stderr
     root_cause = result.stderr.partition('Root Cause')[2]

@@ -24,13 +24,17 @@ DEBUG = 'MMDET_IFAN_DEBUG'
 #: Modules that the config of a run imports.
 MODULES = ('mmdet_ifan', 'mmdet_ifan.patch_mmengine')
 #: Modules whose ``raise`` says, in a sentence, what the user can fix.
-SPEAKERS = ('__main__', '_launch', 'mmdet_ifan', 'mmengine.config',
-            'mmengine.registry')
+SPEAKERS = ('__main__', '_launch', 'mmdet_ifan', 'mmengine.config', 'mmengine.registry')
 #: Module that builds what a config describes.
 BUILDER = 'mmengine.registry.build_functions'
 #: Errors that name a file or a package, whoever raises them.
-MISSING = (FileNotFoundError, IsADirectoryError, NotADirectoryError,
-           PermissionError, ModuleNotFoundError)
+MISSING = (
+    FileNotFoundError,
+    IsADirectoryError,
+    NotADirectoryError,
+    PermissionError,
+    ModuleNotFoundError,
+)
 
 
 # Errors
@@ -54,7 +58,8 @@ def run(main: Callable[[], int | None], again: str = '') -> NoReturn:
         # Python still ends by the signal, which also ends a loop of a shell.
         if not debugging():
             sys.excepthook = lambda *_: print(
-                f'\nInterrupted{again and ": "}{again}.', file=sys.stderr)
+                f'\nInterrupted{again and ": "}{again}.', file=sys.stderr
+            )
         raise
     except Exception as error:
         if debugging():
@@ -82,8 +87,9 @@ def explain(error: Exception) -> tuple[str, int]:
     if can_be_fixed(error):
         return text_of(error), 2
     line = text_of(error).partition('\n')[0]
-    return (f'{type(error).__name__}: {line} '
-            f'(traceback: {log or "repeat with --debug"})'), 1
+    return (
+        f'{type(error).__name__}: {line} (traceback: {log or "repeat with --debug"})'
+    ), 1
 
 
 def can_be_fixed(error: Exception) -> bool:
@@ -94,6 +100,7 @@ def can_be_fixed(error: Exception) -> bool:
     if type(error).__module__.startswith('mmdet_ifan'):
         return True
     import dis
+
     modules, step = [], error.__traceback__
     while step is not None:
         frame, instruction = step.tb_frame, step.tb_lasti
@@ -157,11 +164,13 @@ def make_parser(description: str, epilog: str = '') -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=description,
         epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument(
         '--debug',
         action='store_true',
-        help=f'show the traceback of an error (or set {DEBUG}=1)')
+        help=f'show the traceback of an error (or set {DEBUG}=1)',
+    )
     return parser
 
 
@@ -185,8 +194,9 @@ def existing(kind: str) -> Callable[[str], str]:
             root = Path(__file__).resolve().parents[1]
             for ours in root.glob(f'configs/[!_]*/{Path(path).name}'):
                 return str(ours)
-        raise FileNotFoundError(f'there is no {kind} {path!r} (looked in '
-                                f'{os.getcwd()}); check the path.')
+        raise FileNotFoundError(
+            f'there is no {kind} {path!r} (looked in {os.getcwd()}); check the path.'
+        )
 
     return check
 
@@ -194,19 +204,23 @@ def existing(kind: str) -> Callable[[str], str]:
 class LazyDictAction(argparse.Action):
     """mmengine's ``DictAction``, imported only when the option is given."""
 
-    def __call__(self,
-                 parser: argparse.ArgumentParser,
-                 namespace: argparse.Namespace,
-                 values: str | Sequence[Any] | None,
-                 option_string: str | None = None) -> None:
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
         """Parse ``key=value`` pairs into a dictionary."""
         from mmengine.config import DictAction
+
         action = DictAction(self.option_strings, self.dest, nargs='+')
         try:
             action(parser, namespace, values, option_string)
         except ValueError as error:
             raise argparse.ArgumentError(
-                self, f'{" ".join(values or ())} is no KEY=VALUE') from error
+                self, f'{" ".join(values or ())} is no KEY=VALUE'
+            ) from error
 
 
 def add_cfg_options(parser: argparse.ArgumentParser) -> None:
@@ -222,11 +236,13 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
         default={},
         metavar='KEY=VALUE',
         help='override settings of the config, e.g. '
-        'train_dataloader.batch_size=2; a list is written as "[a,b]" or a,b')
+        'train_dataloader.batch_size=2; a list is written as "[a,b]" or a,b',
+    )
 
 
-def add_config(parser: argparse.ArgumentParser,
-               help: str = 'path of the config') -> None:
+def add_config(
+    parser: argparse.ArgumentParser, help: str = 'path of the config'
+) -> None:
     """Add ``config`` and ``--cfg-options``.
 
     Args:
@@ -245,19 +261,18 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
     """
     parser.add_argument(
         '--work-dir',
-        help='folder for logs and results (default: ./work_dirs/CONFIG_NAME)')
+        help='folder for logs and results (default: ./work_dirs/CONFIG_NAME)',
+    )
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
         default='none',
-        help='how the processes of a distributed run are started')
+        help='how the processes of a distributed run are started',
+    )
     # torch.distributed.launch passes it with a hyphen or an underscore.
     parser.add_argument(
-        '--local_rank',
-        '--local-rank',
-        type=int,
-        default=0,
-        help=argparse.SUPPRESS)
+        '--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS
+    )
 
 
 def add_named_checkpoints(parser: argparse.ArgumentParser) -> None:
@@ -275,12 +290,12 @@ def add_named_checkpoints(parser: argparse.ArgumentParser) -> None:
             raise argparse.ArgumentTypeError(f'{text} is no NAME=CHECKPOINT.')
         if name in names:
             raise argparse.ArgumentTypeError(
-                f'{name} names two checkpoints: give each a name of its own.')
+                f'{name} names two checkpoints: give each a name of its own.'
+            )
         names.add(name)
         return name, checkpoint(path)
 
-    parser.add_argument(
-        'checkpoints', nargs='+', type=pair, metavar='NAME=CHECKPOINT')
+    parser.add_argument('checkpoints', nargs='+', type=pair, metavar='NAME=CHECKPOINT')
 
 
 def require_new(parser: argparse.ArgumentParser, folder: Path) -> None:
@@ -326,6 +341,7 @@ def read_config(path: str, options: dict[str, Any]) -> Config:
 
     from mmengine.config import Config
     from mmengine.config import config as mmengine_config
+
     try:
         cfg = Config.fromfile(path)
         cfg.merge_from_dict(options)
@@ -339,12 +355,14 @@ def read_config(path: str, options: dict[str, Any]) -> Config:
             if frame.f_code.co_name == '<module>':
                 place = f'{frame.f_code.co_filename}, line {line}: '
             elif frame.f_code.co_filename == mmengine_config.__file__ and (
-                    isinstance(error, SyntaxError)):
+                isinstance(error, SyntaxError)
+            ):
                 place = f'{frame.f_locals.get("filename", path)}: '
         raise ValueError(
             f'{path} is no valid config'
             f'{" with these --cfg-options" if options else ""}: '
-            f'{place}{text_of(cause)}') from error
+            f'{place}{text_of(cause)}'
+        ) from error
     return cfg
 
 
@@ -407,9 +425,11 @@ def join_processes_without_gpu(cfg: Config) -> None:
         cfg (Config): Config of the run, changed in place.
     """
     from mmengine.device import get_device
+
     if cfg.launcher != 'pytorch' or get_device() != 'cpu':
         return
     from torch.distributed import init_process_group
+
     init_process_group('gloo')
     cfg.setdefault(
         'model_wrapper_cfg',
@@ -417,4 +437,6 @@ def join_processes_without_gpu(cfg: Config) -> None:
             type='MMDistributedDataParallel',
             device_ids=None,
             broadcast_buffers=False,
-            find_unused_parameters=cfg.get('find_unused_parameters', False)))
+            find_unused_parameters=cfg.get('find_unused_parameters', False),
+        ),
+    )

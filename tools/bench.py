@@ -29,15 +29,24 @@ def parse_args() -> argparse.Namespace:
         type=Path,
         default=Path('work_dirs/bench/bench.json'),
         metavar='FILE',
-        help='JSON file of the measurements (default: %(default)s)')
+        help='JSON file of the measurements (default: %(default)s)',
+    )
     parser.add_argument(
-        '--only', nargs='+', default=['*'], metavar='PATTERN',
-        help='sections to measure (default: all)')
+        '--only',
+        nargs='+',
+        default=['*'],
+        metavar='PATTERN',
+        help='sections to measure (default: all)',
+    )
     parser.add_argument(
-        '--page', type=Path, metavar='FILE',
-        help='Markdown page whose tables are replaced')
+        '--page',
+        type=Path,
+        metavar='FILE',
+        help='Markdown page whose tables are replaced',
+    )
     parser.add_argument(
-        '--list', action='store_true', help='list the sections and stop')
+        '--list', action='store_true', help='list the sections and stop'
+    )
     return parser.parse_args()
 
 
@@ -52,14 +61,16 @@ def main() -> None:
     from mmengine.logging import MMLogger
 
     from mmdet_ifan.analysis.page_tables import put_tables
+
     plan = {
         name: measure
         for name, measure in sections().items()
         if any(fnmatch.fnmatch(name, pattern) for pattern in args.only)
     }
     if not plan:
-        raise ValueError(f'no section is called {" or ".join(args.only)}: '
-                         '--list lists them.')
+        raise ValueError(
+            f'no section is called {" or ".join(args.only)}: --list lists them.'
+        )
     if args.list:
         print('\n'.join(plan))
         return

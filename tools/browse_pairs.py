@@ -24,31 +24,34 @@ def parse_args() -> argparse.Namespace:
     parser = make_parser(__doc__, EPILOG)
     add_config(parser)
     parser.add_argument(
-        '--out',
-        type=Path,
-        required=True,
-        metavar='DIR',
-        help='folder for the pictures')
+        '--out', type=Path, required=True, metavar='DIR', help='folder for the pictures'
+    )
     parser.add_argument(
         '-n',
         type=int,
         default=8,
         metavar='N',
-        help='number of pairs (default: %(default)s)')
+        help='number of pairs (default: %(default)s)',
+    )
     parser.add_argument(
-        '--seed', type=int, help="seed of the run (default: the config's)")
+        '--seed', type=int, help="seed of the run (default: the config's)"
+    )
     parser.add_argument(
-        '--show', action='store_true', help='show each picture in a window')
+        '--show', action='store_true', help='show each picture in a window'
+    )
     parser.add_argument(
         '--overwrite',
         action='store_true',
-        help='write into a folder that holds pictures')
+        help='write into a folder that holds pictures',
+    )
     args = parser.parse_args()
     if args.n < 1:
         parser.error(f'-n must be at least 1, but is {args.n}.')
     if not args.overwrite and next(args.out.glob('*.png'), None):
-        parser.error(f'{args.out} holds pictures: choose another --out, or '
-                     'replace them with --overwrite.')
+        parser.error(
+            f'{args.out} holds pictures: choose another --out, or '
+            'replace them with --overwrite.'
+        )
     return args
 
 
@@ -65,6 +68,7 @@ def main() -> None:
 
     from mmdet_ifan.analysis.pair_pictures import draw_pairs
     from mmdet_ifan.utils.files import write_atomically
+
     pairs = tqdm(islice(draw_pairs(cfg), args.n), 'draw', args.n, unit='pair')
     for i, (name, picture) in enumerate(pairs):
         png = cv2.imencode('.png', picture[..., ::-1])[1].tobytes()

@@ -3,6 +3,7 @@
 It renders the data and trains, from ImageNet and for as many iterations each,
 source-only, iFAN and oracle. An interrupted demo resumes where it stopped.
 """
+
 import argparse
 import time
 from pathlib import Path
@@ -13,13 +14,13 @@ from _launch import add_package, make_parser, run
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = make_parser(__doc__)
-    parser.add_argument(
-        '--seed', type=int, default=0, help='seed of the runs')
+    parser.add_argument('--seed', type=int, default=0, help='seed of the runs')
     parser.add_argument(
         '--work-dir',
         type=Path,
         help='folder of the results (default: work_dirs/demo, for another '
-        'seed work_dirs/demo_seed-N)')
+        'seed work_dirs/demo_seed-N)',
+    )
     return parser.parse_args()
 
 
@@ -29,13 +30,16 @@ def main() -> None:
     add_package()
 
     from mmdet_ifan.runs.demo import run_demo
+
     default = 'demo' if args.seed == 0 else f'demo_seed-{args.seed}'
     folder = args.work_dir or Path('work_dirs') / default
     start = time.time()
     table = run_demo(folder, args.seed)
-    print(f'\n{table}\nThe demo took {(time.time() - start) / 60:.0f} minutes.'
-          f' Results: {folder}/results.json, results.md, detections.png; all '
-          f'in one page: {folder}/report.html')
+    print(
+        f'\n{table}\nThe demo took {(time.time() - start) / 60:.0f} minutes.'
+        f' Results: {folder}/results.json, results.md, detections.png; all '
+        f'in one page: {folder}/report.html'
+    )
 
 
 if __name__ == '__main__':

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from _launch import (
-    add_common_options,
-    add_config,
-    load_config,
-    make_parser,
-    run,
-)
+from _launch import add_common_options, add_config, load_config, make_parser, run
 
 EPILOG = """
 The doctor builds the detector; checks launches, disk, weights and the files
@@ -29,6 +23,7 @@ def main() -> int:
     cfg = load_config(parser.parse_args())
 
     from mmdet_ifan.engine.checks.doctor import Doctor
+
     wrong = warnings = 0
     for finding in Doctor(cfg).examine():
         mark = {True: 'ok   ', False: 'WRONG', None: '-    '}[finding.ok]
@@ -37,8 +32,10 @@ def main() -> int:
             print(f'warn  {finding.name}: {warning}', flush=True)
         wrong += finding.ok is False
         warnings += len(finding.warnings)
-    print((f'{wrong} wrong' if wrong else 'Nothing is wrong') +
-          (f', {warnings} warned of.' if warnings else '.'))
+    print(
+        (f'{wrong} wrong' if wrong else 'Nothing is wrong')
+        + (f', {warnings} warned of.' if warnings else '.')
+    )
     return min(wrong, 1)
 
 

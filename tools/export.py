@@ -5,14 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from _launch import (
-    add_config,
-    existing,
-    make_parser,
-    read_config,
-    require_new,
-    run,
-)
+from _launch import add_config, existing, make_parser, read_config, require_new, run
 
 EPILOG = """
 DIR gets config.py and weights.pth. They load where mmdet_ifan is not
@@ -33,14 +26,18 @@ def parse_args() -> argparse.Namespace:
     parser = make_parser(__doc__, EPILOG)
     add_config(parser)
     parser.add_argument(
-        'checkpoint',
-        type=existing('checkpoint'),
-        help='path of the checkpoint')
+        'checkpoint', type=existing('checkpoint'), help='path of the checkpoint'
+    )
     parser.add_argument(
-        '--out', type=Path, required=True, metavar='DIR', help='new folder')
+        '--out', type=Path, required=True, metavar='DIR', help='new folder'
+    )
     parser.add_argument(
-        '--onnx', nargs=2, type=int, metavar=('H', 'W'),
-        help='also write detector.onnx, for images of this size in pixels')
+        '--onnx',
+        nargs=2,
+        type=int,
+        metavar=('H', 'W'),
+        help='also write detector.onnx, for images of this size in pixels',
+    )
     args = parser.parse_args()
     require_new(parser, args.out)
     return args
@@ -52,8 +49,8 @@ def main() -> None:
     cfg = read_config(args.config, args.cfg_options)
 
     from mmdet_ifan.deployment import export
-    export(cfg, args.checkpoint, args.out,
-           tuple(args.onnx) if args.onnx else None)
+
+    export(cfg, args.checkpoint, args.out, tuple(args.onnx) if args.onnx else None)
     files = ', '.join(sorted(path.name for path in args.out.iterdir()))
     print(f'The detector is in {args.out}: {files}.')
 

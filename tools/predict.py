@@ -28,35 +28,35 @@ examples:
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = make_parser(__doc__, EPILOG)
+    parser.add_argument('inputs', nargs='+', help='images, folders, patterns or videos')
     parser.add_argument(
-        'inputs', nargs='+', help='images, folders, patterns or videos')
-    parser.add_argument(
-        '--weights',
-        required=True,
-        type=existing('checkpoint'),
-        help='checkpoint')
+        '--weights', required=True, type=existing('checkpoint'), help='checkpoint'
+    )
     parser.add_argument(
         '--config',
         type=existing('config'),
-        help="config (default: the checkpoint's own)")
+        help="config (default: the checkpoint's own)",
+    )
     parser.add_argument(
-        '--out', type=Path, required=True, metavar='DIR', help='new folder')
+        '--out', type=Path, required=True, metavar='DIR', help='new folder'
+    )
     parser.add_argument(
         '--score-thr',
         type=float,
         default=0.3,
         metavar='S',
-        help='lowest score that counts (default: %(default)s)')
+        help='lowest score that counts (default: %(default)s)',
+    )
     parser.add_argument(
-        '--device', help='such as cpu or cuda:0 (default: a GPU if there is '
-        'one)')
+        '--device', help='such as cpu or cuda:0 (default: a GPU if there is one)'
+    )
     parser.add_argument(
-        '--no-draw', action='store_true', help='write only predictions.json')
+        '--no-draw', action='store_true', help='write only predictions.json'
+    )
     args = parser.parse_args()
     require_new(parser, args.out)
     if not 0 <= args.score_thr <= 1:
-        parser.error(
-            f'--score-thr must be in [0, 1], but is {args.score_thr}.')
+        parser.error(f'--score-thr must be in [0, 1], but is {args.score_thr}.')
     return args
 
 
@@ -66,9 +66,11 @@ def main() -> int:
     add_package()
 
     from mmdet_ifan.deployment import load_detector, predict
+
     detector = load_detector(args.weights, args.config, args.device)
-    unreadable = predict(detector, args.inputs, args.out, args.score_thr,
-                         not args.no_draw)
+    unreadable = predict(
+        detector, args.inputs, args.out, args.score_thr, not args.no_draw
+    )
     print(f'The detections are in {args.out}.')
     for name in unreadable:
         print(f'{name} cannot be read: left out.', file=sys.stderr)

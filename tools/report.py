@@ -4,6 +4,7 @@ The demo writes the page at its end. Written again, the page also has the
 pictures that tools/analysis has put into the folder since: errors.png and
 features.png.
 """
+
 from pathlib import Path
 
 from _launch import add_package, make_parser, run
@@ -17,14 +18,18 @@ def main() -> None:
         nargs='?',
         type=Path,
         default=Path('work_dirs/demo'),
-        help='folder of the demo (default: %(default)s)')
+        help='folder of the demo (default: %(default)s)',
+    )
     folder = parser.parse_args().folder
     if not (folder / 'results.json').is_file():
-        raise FileNotFoundError(f'{folder} has no results.json of a demo: run '
-                                '"make demo", or name another folder.')
+        raise FileNotFoundError(
+            f'{folder} has no results.json of a demo: run '
+            '"make demo", or name another folder.'
+        )
     add_package()
 
     from mmdet_ifan.runs.demo import write_page
+
     print(f'The page is {write_page(folder)}.')
 
 

@@ -45,20 +45,35 @@ FREE_GIGABYTES = 6
 # Of one core: mmcv 2.1.0 took 7 minutes on two.
 COMPILE_MINUTES = 14
 # What goes into the wheel, or tells how to build it.
-SOURCES = ('mmdet_ifan', 'configs', 'tools', 'setup.cfg', 'setup.py',
-           'pyproject.toml', 'MANIFEST.in', 'README.md', 'LICENSE',
-           'model-index.yml')
+SOURCES = (
+    'mmdet_ifan',
+    'configs',
+    'tools',
+    'setup.cfg',
+    'setup.py',
+    'pyproject.toml',
+    'MANIFEST.in',
+    'README.md',
+    'LICENSE',
+    'model-index.yml',
+)
 COMMAND = 'make compat' if ONEDL else 'make setup'
 AGAIN = f'run "{COMMAND}" again: it continues where it stopped'
 
 BUILD_LINE = re.compile(r"\s*building '.*' extension")
 NINJA_LINE = re.compile(r'\s*\[(\d+)/(\d+)\]')
-PIP_LINE = re.compile(r'\s*((?:Collecting|Downloading|Using cached|Building|'
-                      r'WARNING: Retrying) .*|Installing collected packages)')
-OFFLINE = re.compile(r'NewConnectionError|ConnectTimeout|ReadTimeout|'
-                     r'ProxyError|SSLError|from versions: none')
-NO_CUDA_COMPILER = re.compile(r'CUDA_HOME environment variable is not set|'
-                              r'mismatches the version that was used to')
+PIP_LINE = re.compile(
+    r'\s*((?:Collecting|Downloading|Using cached|Building|'
+    r'WARNING: Retrying) .*|Installing collected packages)'
+)
+OFFLINE = re.compile(
+    r'NewConnectionError|ConnectTimeout|ReadTimeout|'
+    r'ProxyError|SSLError|from versions: none'
+)
+NO_CUDA_COMPILER = re.compile(
+    r'CUDA_HOME environment variable is not set|'
+    r'mismatches the version that was used to'
+)
 
 
 class SetupError(Exception):
@@ -84,7 +99,8 @@ def check_python() -> None:
         raise SetupError(
             f'{sys.executable} is Python {dotted(sys.version_info[:2])}, but '
             f'Python {dotted(OLDEST_PYTHON)} to {dotted(NEWEST_PYTHON)} is '
-            f'needed: run "make setup PYTHON=python3.11".')
+            f'needed: run "make setup PYTHON=python3.11".'
+        )
 
 
 def check_venv_module() -> None:
@@ -93,7 +109,8 @@ def check_venv_module() -> None:
         raise SetupError(
             f'{sys.executable} cannot make virtual environments: install its '
             f'venv module (on Debian and Ubuntu "sudo apt-get install '
-            f'python{dotted(sys.version_info[:2])}-venv"), then {AGAIN}.')
+            f'python{dotted(sys.version_info[:2])}-venv"), then {AGAIN}.'
+        )
 
 
 def check_compiler() -> None:
@@ -102,13 +119,15 @@ def check_compiler() -> None:
         raise SetupError(
             f'There is no C++ compiler, and mmcv has to be compiled: install '
             f'one (on Debian and Ubuntu "sudo apt-get install g++"), then '
-            f'{AGAIN}.')
+            f'{AGAIN}.'
+        )
     if not Path(sysconfig.get_path('include'), 'Python.h').is_file():
         raise SetupError(
             f'The C headers of {sys.executable} are missing, and mmcv has to '
             f'be compiled: install them (on Debian and Ubuntu "sudo apt-get '
             f'install python{dotted(sys.version_info[:2])}-dev"), then '
-            f'{AGAIN}.')
+            f'{AGAIN}.'
+        )
 
 
 def check_disk() -> None:
@@ -118,7 +137,8 @@ def check_disk() -> None:
         raise SetupError(
             f'{ROOT} has {free:.1f} GB of free disk, but about '
             f'{FREE_GIGABYTES} GB are needed: free some (for instance with '
-            f'"pip cache purge"), then {AGAIN}.')
+            f'"pip cache purge"), then {AGAIN}.'
+        )
 
 
 def dotted(version: tuple[int, ...]) -> str:
@@ -194,14 +214,18 @@ def run(task: str, *command: str, **env: str) -> None:
     """
     progress = Progress()
     tail: deque[str] = deque(maxlen=400)
-    with LOG.open('a') as log, subprocess.Popen(
+    with (
+        LOG.open('a') as log,
+        subprocess.Popen(
             command,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding='utf-8',
             errors='replace',
             cwd=ROOT,
-            env={**os.environ, **env}) as process:
+            env={**os.environ, **env},
+        ) as process,
+    ):
         log.write(f'\n$ {" ".join(command)}\n')
         progress.start()
         try:
@@ -226,19 +250,25 @@ def explain(task: str, output: str) -> str:
         str: What went wrong, and which command fixes it.
     """
     if OFFLINE.search(output):
-        return (f'{task} failed, since the package index did not answer or '
-                f'lacks the package: check the network and "pip config '
-                f'list", then {AGAIN}.')
+        return (
+            f'{task} failed, since the package index did not answer or '
+            f'lacks the package: check the network and "pip config '
+            f'list", then {AGAIN}.'
+        )
     if 'No space left on device' in output:
         return f'{task} failed on a full disk: free some space, then {AGAIN}.'
     if 'Killed' in output:
-        return (f'{task} failed for want of memory: run "MAX_JOBS=1 make '
-                f'setup", which compiles one file at a time.')
+        return (
+            f'{task} failed for want of memory: run "MAX_JOBS=1 make '
+            f'setup", which compiles one file at a time.'
+        )
     if NO_CUDA_COMPILER.search(output):
-        return (f'{task} failed, since there is a GPU, but no CUDA toolkit '
-                f'of the version that torch was built with: install it and '
-                f'set CUDA_HOME, then {AGAIN}; or run '
-                f'"CUDA_VISIBLE_DEVICES= make setup" to train on the CPU.')
+        return (
+            f'{task} failed, since there is a GPU, but no CUDA toolkit '
+            f'of the version that torch was built with: install it and '
+            f'set CUDA_HOME, then {AGAIN}; or run '
+            f'"CUDA_VISIBLE_DEVICES= make setup" to train on the CPU.'
+        )
     return f'{task} failed: read the end of {LOG}, then {AGAIN}.'
 
 
@@ -270,16 +300,19 @@ def check_venv_version() -> None:
         raise SetupError(
             f'{VENV.name} was made with Python {found.group(1)}, not '
             f'{wanted}: run "{COMMAND} PYTHON=python{found.group(1)}", or '
-            f'remove it with "rm -rf {VENV.name}" to start afresh.')
+            f'remove it with "rm -rf {VENV.name}" to start afresh.'
+        )
 
 
 def install_pins() -> None:
     """Install what is pinned, except mmcv, which needs torch to be there."""
     pins = read_pins()
     alone = [pin for pin in pins if pin.startswith(f'{TIMM}==')]
-    pip('Installing the pinned packages', 'install',
-        *(pin for pin in pins
-          if pin not in alone and not pin.startswith(f'{MMCV}==')))
+    pip(
+        'Installing the pinned packages',
+        'install',
+        *(pin for pin in pins if pin not in alone and not pin.startswith(f'{MMCV}==')),
+    )
     pip('Installing timm', 'install', '--no-deps', *alone)
 
 
@@ -302,29 +335,41 @@ def install_mmcv() -> None:
     """Install mmcv with its operators, compiled for the installed torch."""
     compile_mmcv()
     if operator_error():
-        print('  pip had kept an mmcv that does not work here: it is '
-              'compiled anew.', flush=True)
-        pip('Removing an unusable mmcv from the cache of pip', 'cache',
-            'remove', MMCV)
+        print(
+            '  pip had kept an mmcv that does not work here: it is compiled anew.',
+            flush=True,
+        )
+        pip('Removing an unusable mmcv from the cache of pip', 'cache', 'remove', MMCV)
         compile_mmcv('--force-reinstall')
     error = operator_error()
     if error:
         raise SetupError(
             f'mmcv was compiled, but its operators cannot be imported '
             f'({error}): read {LOG}, then run "{VENV_PYTHON} -m pip '
-            f'uninstall -y {MMCV}" and "{COMMAND}".')
+            f'uninstall -y {MMCV}" and "{COMMAND}".'
+        )
 
 
 def compile_mmcv(*options: str) -> None:
     """Let pip compile mmcv, or take the wheel that it kept."""
     # Without debugging information the compiler takes half as long.
-    flags = {name: f'{os.environ.get(name, "")} -g0'.strip()
-             for name in ('CFLAGS', 'CXXFLAGS')}
+    flags = {
+        name: f'{os.environ.get(name, "")} -g0'.strip()
+        for name in ('CFLAGS', 'CXXFLAGS')
+    }
     # Build isolation would hide torch, and mmcv would do without operators.
-    pip('Compiling mmcv', 'install', '-v', '--no-build-isolation',
-        '--no-deps', *options,
+    pip(
+        'Compiling mmcv',
+        'install',
+        '-v',
+        '--no-build-isolation',
+        '--no-deps',
+        *options,
         *(pin for pin in read_pins() if pin.startswith(f'{MMCV}==')),
-        MMCV_WITH_OPS='1', MAX_JOBS=str(count_jobs()), **flags)
+        MMCV_WITH_OPS='1',
+        MAX_JOBS=str(count_jobs()),
+        **flags,
+    )
 
 
 def count_jobs() -> int:
@@ -339,9 +384,8 @@ def operator_error() -> str:
         str: The last line of the error, or nothing.
     """
     result = subprocess.run(
-        [str(VENV_PYTHON), '-c', 'import mmcv.ops'],
-        capture_output=True,
-        text=True)
+        [str(VENV_PYTHON), '-c', 'import mmcv.ops'], capture_output=True, text=True
+    )
     if result.returncode == 0:
         return ''
     return (result.stderr.strip() or 'no message').splitlines()[-1]
@@ -352,8 +396,13 @@ def install_package() -> None:
     with tempfile.TemporaryDirectory() as folder:
         wheel = build_wheel(Path(folder))
         # Otherwise pip leaves an older copy of the same version in place.
-        pip('Installing mmdet_ifan', 'install', '--no-deps',
-            '--force-reinstall', str(wheel))
+        pip(
+            'Installing mmdet_ifan',
+            'install',
+            '--no-deps',
+            '--force-reinstall',
+            str(wheel),
+        )
 
 
 def build_wheel(folder: Path) -> Path:
@@ -369,8 +418,15 @@ def build_wheel(folder: Path) -> Path:
         copy = folder / 'source' / path.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, copy)
-    pip('Building the wheel of mmdet_ifan', 'wheel', '--no-build-isolation',
-        '--no-deps', '-w', str(folder), str(folder / 'source'))
+    pip(
+        'Building the wheel of mmdet_ifan',
+        'wheel',
+        '--no-build-isolation',
+        '--no-deps',
+        '-w',
+        str(folder),
+        str(folder / 'source'),
+    )
     return next(folder.glob('*.whl'))
 
 
@@ -379,14 +435,14 @@ def source_files() -> list[Path]:
     files = [ROOT / name for name in SOURCES]
     for folder in SOURCES:
         files += (ROOT / folder).rglob('*')
-    return sorted(path for path in files
-                  if path.is_file() and '__pycache__' not in path.parts)
+    return sorted(
+        path for path in files if path.is_file() and '__pycache__' not in path.parts
+    )
 
 
 def digest_sources() -> str:
     """Tell one state of the sources from another."""
-    return digest(*(f'{path}\n{path.read_bytes()!r}'
-                    for path in source_files()))
+    return digest(*(f'{path}\n{path.read_bytes()!r}' for path in source_files()))
 
 
 def digest(*texts: str) -> str:
@@ -434,18 +490,26 @@ def set_up() -> None:
 def plan() -> list[Step]:
     """List the steps, each with the state of what it depends on."""
     pins = read_pins()
-    compiled = [pin for pin in pins
-                if pin.startswith((f'{MMCV}==', 'torch=='))]
+    compiled = [pin for pin in pins if pin.startswith((f'{MMCV}==', 'torch=='))]
     minutes = -(-COMPILE_MINUTES // count_jobs())
     return [
-        Step('pins', 'Installing PyTorch, MMDetection and tools (hundreds of '
-             'megabytes; gigabytes if PyTorch comes with CUDA)',
-             digest(*pins), install_pins, check_disk),
-        Step('mmcv', f'Installing mmcv with its operators (compiled the '
-             f'first time, about {minutes} minutes; pip keeps the result)',
-             digest(*compiled), install_mmcv, check_compiler),
-        Step('package', 'Installing mmdet_ifan', digest_sources(),
-             install_package),
+        Step(
+            'pins',
+            'Installing PyTorch, MMDetection and tools (hundreds of '
+            'megabytes; gigabytes if PyTorch comes with CUDA)',
+            digest(*pins),
+            install_pins,
+            check_disk,
+        ),
+        Step(
+            'mmcv',
+            f'Installing mmcv with its operators (compiled the '
+            f'first time, about {minutes} minutes; pip keeps the result)',
+            digest(*compiled),
+            install_mmcv,
+            check_compiler,
+        ),
+        Step('package', 'Installing mmdet_ifan', digest_sources(), install_package),
     ]
 
 

@@ -8,6 +8,7 @@ and JSON) and the plot show the configs and seeds of the command line.
 Gain and gap recovered need a config whose name starts with source-only and one
 whose name starts with oracle.
 """
+
 import argparse
 import sys
 from pathlib import Path
@@ -19,37 +20,43 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = make_parser(__doc__)
     parser.add_argument(
-        'configs', nargs='+', type=existing('config'),
-        help='configs of one pair, in the order of the table')
+        'configs',
+        nargs='+',
+        type=existing('config'),
+        help='configs of one pair, in the order of the table',
+    )
     parser.add_argument(
-        '--seeds', nargs='+', type=int, default=[0], help='seeds (default: 0)')
-    parser.add_argument(
-        '--out', type=Path, required=True, help='folder of the metrics')
+        '--seeds', nargs='+', type=int, default=[0], help='seeds (default: 0)'
+    )
+    parser.add_argument('--out', type=Path, required=True, help='folder of the metrics')
     parser.add_argument(
         '--work-dir',
         type=Path,
-        help='folder of logs and checkpoints (default: work_dirs/OUT_NAME)')
+        help='folder of logs and checkpoints (default: work_dirs/OUT_NAME)',
+    )
     parser.add_argument(
         '--jobs',
         type=int,
         help='number of runs at a time (default: as many as the GPUs or, '
-        'without a GPU, the cores are enough for)')
+        'without a GPU, the cores are enough for)',
+    )
     parser.add_argument(
         '--processes',
         type=int,
         default=1,
         help='processes of a run, which share its batch; each takes a GPU or, '
-        'without a GPU, a core (default: 1)')
+        'without a GPU, a core (default: 1)',
+    )
     parser.add_argument(
-        '--no-train',
-        action='store_true',
-        help='train nothing; show the finished runs')
+        '--no-train', action='store_true', help='train nothing; show the finished runs'
+    )
     args = parser.parse_args()
     args.configs = list(map(Path, args.configs))
     names = [path.stem for path in args.configs]
     if len(set(names)) < len(names):
-        parser.error('two configs have the same name, which names their rows: '
-                     'rename one.')
+        parser.error(
+            'two configs have the same name, which names their rows: rename one.'
+        )
     for option in ('jobs', 'processes'):
         value = getattr(args, option)
         if value is not None and value < 1:
@@ -64,19 +71,23 @@ def main() -> None:
 
     from mmdet_ifan.runs.study import Study
     from mmdet_ifan.runs.training_run import visible_gpus
+
     gpus = len(visible_gpus())
     if 0 < gpus < args.processes:
-        raise ValueError(f'--processes {args.processes} needs a GPU for each '
-                         f'process, but there are {gpus}: lower it.')
+        raise ValueError(
+            f'--processes {args.processes} needs a GPU for each '
+            f'process, but there are {gpus}: lower it.'
+        )
     study = Study(args.configs, args.seeds, args.out, args.work_dir)
     failures = [] if args.no_train else study.train(args.jobs, args.processes)
     table = study.write_table()
     if table is not None:
-        print(f'\n{table}\nResults: {args.out}/table.md, table.json, '
-              'study.png')
+        print(f'\n{table}\nResults: {args.out}/table.md, table.json, study.png')
     elif args.no_train:
-        raise ValueError(f'{study.file} has no metrics of these configs and '
-                         'seeds: leave out --no-train to train them.')
+        raise ValueError(
+            f'{study.file} has no metrics of these configs and '
+            'seeds: leave out --no-train to train them.'
+        )
     if failures:
         sys.exit('\n\n'.join(failures))
 

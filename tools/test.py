@@ -23,16 +23,17 @@ def parse_args() -> argparse.Namespace:
     parser = make_parser('Test a trained detector.')
     add_config(parser)
     parser.add_argument(
-        'checkpoint',
-        type=existing('checkpoint'),
-        help='path of the checkpoint')
+        'checkpoint', type=existing('checkpoint'), help='path of the checkpoint'
+    )
     parser.add_argument(
-        '--out', metavar='FILE', help='write the metrics to this .json file')
+        '--out', metavar='FILE', help='write the metrics to this .json file'
+    )
     parser.add_argument(
         '--show-dir',
         metavar='FOLDER',
         help='draw the detections into this folder; a relative path lies in '
-        'the work folder')
+        'the work folder',
+    )
     add_common_options(parser)
     args = parser.parse_args()
     if args.out is not None and not args.out.endswith('.json'):
@@ -47,12 +48,14 @@ def main() -> None:
     cfg.load_from = args.checkpoint
     if args.show_dir is not None:
         cfg.default_hooks.visualization = dict(
-            type='DetVisualizationHook', draw=True, test_out_dir=args.show_dir)
+            type='DetVisualizationHook', draw=True, test_out_dir=args.show_dir
+        )
 
     from mmengine.dist import is_main_process
     from mmengine.fileio import dump
 
     from mmdet_ifan.engine import checked_runner, end_workers_with_this_process
+
     end_workers_with_this_process()
     metrics = checked_runner(cfg).test()
     if args.out is not None and is_main_process():

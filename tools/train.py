@@ -33,15 +33,17 @@ def parse_args() -> argparse.Namespace:
         const='auto',
         metavar='CHECKPOINT',
         help='resume from this checkpoint; without a name, from the latest '
-        'one in the work folder')
-    parser.add_argument(
-        '--amp', action='store_true', help='train in mixed precision')
+        'one in the work folder',
+    )
+    parser.add_argument('--amp', action='store_true', help='train in mixed precision')
     parser.add_argument(
         '--auto-scale-lr',
         action='store_true',
-        help='scale the learning rate with the batch size')
+        help='scale the learning rate with the batch size',
+    )
     parser.add_argument(
-        '--seed', type=int, help='seed of every random number generator')
+        '--seed', type=int, help='seed of every random number generator'
+    )
     add_common_options(parser)
     args = parser.parse_args()
     if args.resume not in (None, 'auto'):
@@ -66,7 +68,8 @@ def apply_options(cfg: Config, args: argparse.Namespace) -> None:
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
             raise ValueError(
                 f'--auto-scale-lr needs auto_scale_lr.base_batch_size, which '
-                f'{args.config} does not set.')
+                f'{args.config} does not set.'
+            )
         cfg.auto_scale_lr.enable = True
     if args.seed is not None:
         cfg.merge_from_dict({'randomness.seed': args.seed})
@@ -74,6 +77,7 @@ def apply_options(cfg: Config, args: argparse.Namespace) -> None:
         # Without a checkpoint yet, the run starts as the config says; an
         # automatic resume of the runner would forget its load_from.
         from mmdet_ifan.engine.robustness.checkpoint_files import latest_in
+
         args.resume = latest_in(cfg.work_dir)
     if args.resume is not None:
         cfg.resume = True
@@ -95,11 +99,11 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
         end_workers_with_this_process,
         explain_interruption,
     )
+
     check_folder(cfg.work_dir)
     check_config(cfg)
     end_workers_with_this_process()
-    explain_interruption(
-        lambda: checked_runner(cfg).train(), cfg.work_dir)
+    explain_interruption(lambda: checked_runner(cfg).train(), cfg.work_dir)
 
 
 def main() -> None:
@@ -115,5 +119,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    run(main, 'the same command with --resume continues from the latest '
-        'checkpoint')
+    run(main, 'the same command with --resume continues from the latest checkpoint')

@@ -1,4 +1,5 @@
 """Write the tables of README and docs again, from their sources."""
+
 import json
 import sys
 from functools import partial
@@ -38,24 +39,42 @@ def paper_table() -> str:
     pairs = dict.fromkeys(
         name.split('_', 1)[1]
         for name in sorted(paper, key=lambda name: ('vgg16' not in name, name))
-        if name.startswith('ifan_'))
-    return to_markdown([
-        ['configs', *METHODS.values()],
-        *([f'`*_{pair}.py`', *(f'{paper[f"{method}_{pair}"]:.1f}'
-                               if f'{method}_{pair}' in paper else ''
-                               for method in METHODS)] for pair in pairs)
-    ])
+        if name.startswith('ifan_')
+    )
+    return to_markdown(
+        [
+            ['configs', *METHODS.values()],
+            *(
+                [
+                    f'`*_{pair}.py`',
+                    *(
+                        f'{paper[f"{method}_{pair}"]:.1f}'
+                        if f'{method}_{pair}' in paper
+                        else ''
+                        for method in METHODS
+                    ),
+                ]
+                for pair in pairs
+            ),
+        ]
+    )
 
 
 def config_table(folder: str) -> str:
     """List the configs of a folder, with the paper's target AP50."""
     index = yaml.safe_load((CONFIGS / folder / 'metafile.yml').read_text())
     paper = paper_ap50()
-    return to_markdown([['config', 'trained on', "paper's AP50"]] + [
-        [f"[`{model['Name']}.py`]({model['Name']}.py)",
-         model['Metadata']['Training Data'],
-         f"{paper[model['Name']]:.1f}" if model['Name'] in paper else '']
-        for model in index['Models']])
+    return to_markdown(
+        [['config', 'trained on', "paper's AP50"]]
+        + [
+            [
+                f'[`{model["Name"]}.py`]({model["Name"]}.py)',
+                model['Metadata']['Training Data'],
+                f'{paper[model["Name"]]:.1f}' if model['Name'] in paper else '',
+            ]
+            for model in index['Models']
+        ]
+    )
 
 
 def bench_table(name: str) -> str:
@@ -68,8 +87,7 @@ def bench_table(name: str) -> str:
 TABLES = {
     'paper': (ROOT / 'README.md', paper_table),
     **{
-        f'configs-{path.parent.name}': (
-            path, partial(config_table, path.parent.name))
+        f'configs-{path.parent.name}': (path, partial(config_table, path.parent.name))
         for path in sorted(CONFIGS.glob('*/README.md'))
     },
     **{

@@ -4,4 +4,6 @@ default_hooks = dict(
     late_launch=dict(
         when='plateau',
         window=50,
-        launch=dict(image=200, instance=(300, 700), correlation=(500, 900))))
+        launch=dict(image=200, instance=(300, 700), correlation=(500, 900)),
+    )
+)

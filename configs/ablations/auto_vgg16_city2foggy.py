@@ -4,7 +4,6 @@ default_hooks = dict(
     late_launch=dict(
         when='plateau',
         window=1000,
-        launch=dict(
-            image=0,
-            instance=(5000, 40000),
-            correlation=(10000, 60000))))
+        launch=dict(image=0, instance=(5000, 40000), correlation=(10000, 60000)),
+    )
+)

@@ -1,4 +1,5 @@
 _base_ = '../ifan/ifan_vgg16_sim10k2city.py'
 # Image level and the agnostic instance term: the paper's Table 2.
 default_hooks = dict(
-    late_launch=dict(launch=dict(_delete_=True, image=0, instance=30000)))
+    late_launch=dict(launch=dict(_delete_=True, image=0, instance=30000))
+)

@@ -1,4 +1,4 @@
 _base_ = '../ifan/ifan_vgg16_sim10k2city.py'
 # The image level on one tap alone: the paper's Table 4a.
-model = dict(neck=dict(taps=(3, )))
+model = dict(neck=dict(taps=(3,)))
 default_hooks = dict(late_launch=dict(launch=dict(_delete_=True, image=0)))

@@ -1,5 +1,3 @@
-_base_ = [
-    '../ifan/ifan_vgg16_city2foggy.py', '../_base_/methods/adda.py'
-]
+_base_ = ['../ifan/ifan_vgg16_city2foggy.py', '../_base_/methods/adda.py']
 model = _base_.method
 default_hooks = _base_.launches

@@ -1,5 +1,4 @@
 _base_ = ['../ifan/ifan_mini-city.py', '../_base_/methods/da-faster.py']
 model = _base_.method
 # From ImageNet, detection first.
-default_hooks = dict(
-    late_launch=dict(launch=dict(_delete_=True, da_faster=200)))
+default_hooks = dict(late_launch=dict(launch=dict(_delete_=True, da_faster=200)))

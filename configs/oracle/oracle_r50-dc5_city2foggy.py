@@ -2,5 +2,6 @@ _base_ = '../source-only/source-only_r50-dc5_city2foggy.py'
 # The upper bound: trained on the target's images with their labels.
 train_dataloader = dict(
     dataset=dict(
-        source=dict(
-            ann_file='annotations/instances_train_foggy_beta_0.02.json')))
+        source=dict(ann_file='annotations/instances_train_foggy_beta_0.02.json')
+    )
+)

@@ -3,5 +3,7 @@ _base_ = '../source-only/source-only_vgg16_sim10k2city.py'
 train_dataloader = dict(
     dataset=dict(
         source=dict(
-            data_root='data/cityscapes/',
-            ann_file='annotations/instances_train.json')))
+            data_root='data/cityscapes/', ann_file='annotations/instances_train.json'
+        )
+    )
+)

@@ -1,4 +1,2 @@
-_base_ = [
-    '../ifan/ifan_mini-city.py', '../_base_/methods/source-only.py'
-]
+_base_ = ['../ifan/ifan_mini-city.py', '../_base_/methods/source-only.py']
 default_hooks = _base_.launches

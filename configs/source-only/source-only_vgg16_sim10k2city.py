@@ -1,4 +1,2 @@
-_base_ = [
-    '../ifan/ifan_vgg16_sim10k2city.py', '../_base_/methods/source-only.py'
-]
+_base_ = ['../ifan/ifan_vgg16_sim10k2city.py', '../_base_/methods/source-only.py']
 default_hooks = _base_.launches

@@ -1,4 +1,5 @@
 """A method compared with source-only and oracle: gain, gap recovered."""
+
 from collections.abc import Mapping, Sequence
 
 #: Metrics of one run by the evaluator's names, in percent.
@@ -26,8 +27,9 @@ def gap_recovered(source_only: float, method: float, oracle: float) -> float:
     return 100 * (method - source_only) / (oracle - source_only)
 
 
-def comparison_table(runs: Mapping[str, Metrics],
-                     classes: Sequence[str]) -> list[list[str]]:
+def comparison_table(
+    runs: Mapping[str, Metrics], classes: Sequence[str]
+) -> list[list[str]]:
     """Lay out several runs like the paper's Table 3.
 
     Args:
@@ -41,10 +43,9 @@ def comparison_table(runs: Mapping[str, Metrics],
         recovered.
     """
     base, best = (runs[row][TARGET_MAP] for row in ('source_only', 'oracle'))
-    rows = [[
-        'AP50 (%)', *classes, 'target mAP50', 'source mAP50', 'gain',
-        'gap recovered'
-    ]]
+    rows = [
+        ['AP50 (%)', *classes, 'target mAP50', 'source mAP50', 'gain', 'gap recovered']
+    ]
     for name, metrics in runs.items():
         aps = [metrics.get(f'target/AP50/{c}', float('nan')) for c in classes]
         row = [*aps, metrics[TARGET_MAP], metrics['source/mAP50']]
@@ -58,9 +59,9 @@ def comparison_table(runs: Mapping[str, Metrics],
 
 def to_markdown(rows: Sequence[Sequence[str]]) -> str:
     """Write a table, whose first row is the heading, as Markdown."""
-    first, *others = (
-        max(map(len, column)) for column in zip(*rows, strict=True))
+    first, *others = (max(map(len, column)) for column in zip(*rows, strict=True))
     rule = ['-' * first, *('-' * (width - 1) + ':' for width in others)]
     return ''.join(
-        ' | '.join([f'| {name:{first}}', *map(str.rjust, cells, others)])
-        + ' |\n' for name, *cells in (rows[0], rule, *rows[1:]))
+        ' | '.join([f'| {name:{first}}', *map(str.rjust, cells, others)]) + ' |\n'
+        for name, *cells in (rows[0], rule, *rows[1:])
+    )

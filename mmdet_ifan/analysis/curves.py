@@ -1,4 +1,5 @@
 """Curves of several runs on one axis, with their launches."""
+
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -39,9 +40,11 @@ def summary(scalars: Mapping[str, float]) -> dict[str, float]:
     """
     parts: dict[str, list[float]] = {}
     for key, value in scalars.items():
-        for name, belongs in (('detection loss', key.startswith('loss_')),
-                              ('alignment loss', '/loss' in key),
-                              ('domain accuracy (%)', '/accuracy' in key)):
+        for name, belongs in (
+            ('detection loss', key.startswith('loss_')),
+            ('alignment loss', '/loss' in key),
+            ('domain accuracy (%)', '/accuracy' in key),
+        ):
             if belongs:
                 parts.setdefault(name, []).append(value)
     return {
@@ -63,14 +66,13 @@ def launches(scalars: Scalars) -> dict[str, int]:
     for entry in scalars:
         for key, value in entry.items():
             if key.endswith('/launched') and value:
-                found.setdefault(key.removesuffix('/launched'),
-                                 int(entry['step']))
+                found.setdefault(key.removesuffix('/launched'), int(entry['step']))
     return found
 
 
-def plot_curves(runs: Mapping[str, Scalars],
-                path: Path,
-                keys: Sequence[str] | None = None) -> dict[str, dict]:
+def plot_curves(
+    runs: Mapping[str, Scalars], path: Path, keys: Sequence[str] | None = None
+) -> dict[str, dict]:
     """Draw a panel for each quantity, with a line for each run.
 
     Args:
@@ -100,17 +102,15 @@ def plot_curves(runs: Mapping[str, Scalars],
     panels = list(dict.fromkeys(k for d in data.values() for k in d['curves']))
     if not panels:
         logged = sorted({k for s in runs.values() for e in s for k in e})
-        raise ValueError(
-            f'There is nothing to draw: choose keys from {logged}.')
+        raise ValueError(f'There is nothing to draw: choose keys from {logged}.')
     figure = Figure(figsize=(8, 2.4 * len(panels)), layout='constrained')
     for axes, key in zip(
-            figure.subplots(len(panels), squeeze=False)[:, 0], panels,
-            strict=True):
+        figure.subplots(len(panels), squeeze=False)[:, 0], panels, strict=True
+    ):
         for i, (name, run) in enumerate(data.items()):
             if key in run['curves']:
                 line = run['curves'][key]
-                axes.plot(
-                    line['steps'], line['values'], color=f'C{i}', label=name)
+                axes.plot(line['steps'], line['values'], color=f'C{i}', label=name)
             for step in run['launches'].values():
                 axes.axvline(step, color=f'C{i}', linestyle=':', alpha=0.6)
         axes.set_ylabel(key)

@@ -1,4 +1,5 @@
 """Ground truth and detections side by side (paper, Figure 2)."""
+
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -18,12 +19,14 @@ from .errors import judge
 COLOURS = matplotlib.colormaps['hsv']
 
 
-def draw_comparison(configs: Mapping[str, Path],
-                    checkpoints: Mapping[str, Path],
-                    out: Path,
-                    num_images: int = 4,
-                    score_thr: float = 0.5,
-                    where_they_differ: bool = False) -> None:
+def draw_comparison(
+    configs: Mapping[str, Path],
+    checkpoints: Mapping[str, Path],
+    out: Path,
+    num_images: int = 4,
+    score_thr: float = 0.5,
+    where_they_differ: bool = False,
+) -> None:
     """Draw target images with true boxes and each detector's, a column each.
 
     The images are taken from the target test images with at least three
@@ -45,34 +48,39 @@ def draw_comparison(configs: Mapping[str, Path],
             its config.
     """
     truths, classes = read_truth(
-        Config.fromfile(next(iter(configs.values()))), 'target')
+        Config.fromfile(next(iter(configs.values()))), 'target'
+    )
     truths = [truth for truth in truths if len(truth.labels) >= 3]
     if not truths:
-        raise DataError('No target image of the test set holds three objects '
-                        'or more, and others are not drawn: draw the '
-                        'detections with tools/predict.py instead.')
+        raise DataError(
+            'No target image of the test set holds three objects '
+            'or more, and others are not drawn: draw the '
+            'detections with tools/predict.py instead.'
+        )
     chosen = np.arange(len(truths))
     if not where_they_differ:
-        chosen = np.linspace(0, len(truths) - 1,
-                             num_images).round().astype(int)
+        chosen = np.linspace(0, len(truths) - 1, num_images).round().astype(int)
     truths = [truths[i] for i in chosen]
     found = {
-        name: detect(config, checkpoints[name],
-                     [truth.path for truth in truths], score_thr)
+        name: detect(
+            config, checkpoints[name], [truth.path for truth in truths], score_thr
+        )
         for name, config in configs.items()
     }
     if where_they_differ:
         differing = [
-            _num_differing(truth, detections) for truth, *detections in zip(
-                truths, *found.values(), strict=True)
+            _num_differing(truth, detections)
+            for truth, *detections in zip(truths, *found.values(), strict=True)
         ]
         best = np.argsort(differing, kind='stable')[::-1][:num_images]
         truths = [truths[i] for i in best]
         found = {name: [d[i] for i in best] for name, d in found.items()}
-    _draw([truth.path for truth in truths], {
-        'ground truth': truths,
-        **found
-    }, classes, out)
+    _draw(
+        [truth.path for truth in truths],
+        {'ground truth': truths, **found},
+        classes,
+        out,
+    )
 
 
 def _num_differing(truth: Truth, detections: Sequence[Detections]) -> int:
@@ -81,22 +89,24 @@ def _num_differing(truth: Truth, detections: Sequence[Detections]) -> int:
     return int((is_found.any(axis=0) & ~is_found.all(axis=0)).sum())
 
 
-def _draw(paths: list[str],
-          columns: Mapping[str, Sequence[Truth] | Sequence[Detections]],
-          classes: Sequence[str], out: Path) -> None:
+def _draw(
+    paths: list[str],
+    columns: Mapping[str, Sequence[Truth] | Sequence[Detections]],
+    classes: Sequence[str],
+    out: Path,
+) -> None:
     """Draw the images in a grid and write it."""
     height, width = mmcv.imread(paths[0]).shape[:2]
     panel = 4.0
     figure = Figure(
-        figsize=(panel * len(columns),
-                 panel * height / width * len(paths) + 0.7),
-        layout='constrained')
+        figsize=(panel * len(columns), panel * height / width * len(paths) + 0.7),
+        layout='constrained',
+    )
     colours = [COLOURS(i / len(classes)) for i in range(len(classes))]
     axes = figure.subplots(len(paths), len(columns), squeeze=False)
     for row, path in enumerate(paths):
         image = mmcv.imread(path, channel_order='rgb')
-        for axis, (name, images) in zip(
-                axes[row], columns.items(), strict=True):
+        for axis, (name, images) in zip(axes[row], columns.items(), strict=True):
             axis.imshow(image, interpolation='bilinear')
             axis.set_axis_off()
             if row == 0:
@@ -109,19 +119,22 @@ def _draw(paths: list[str],
         loc='outside lower center',
         ncols=len(handles),
         fontsize=8,
-        frameon=False)
+        frameon=False,
+    )
     out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out, dpi=110)
 
 
-def _draw_boxes(axis: Axes, image: Truth | Detections,
-                colours: Sequence) -> None:
+def _draw_boxes(axis: Axes, image: Truth | Detections, colours: Sequence) -> None:
     """Draw one image's boxes in the colours of their classes."""
     for (x1, y1, x2, y2), label in zip(image.boxes, image.labels, strict=True):
         axis.add_patch(
-            Rectangle((x1, y1),
-                      x2 - x1,
-                      y2 - y1,
-                      fill=False,
-                      linewidth=1.6,
-                      edgecolor=colours[label]))
+            Rectangle(
+                (x1, y1),
+                x2 - x1,
+                y2 - y1,
+                fill=False,
+                linewidth=1.6,
+                edgecolor=colours[label],
+            )
+        )

@@ -1,4 +1,5 @@
 """RoI features of both domains, embedded by t-SNE (paper, Figure 3)."""
+
 import copy
 from collections import Counter
 from collections.abc import Mapping
@@ -39,15 +40,15 @@ class Objects:
         labels (np.ndarray): Indices of the classes, (N, ).
         images (np.ndarray): Index of each object's image, (N, ).
     """
+
     features: np.ndarray
     labels: np.ndarray
     images: np.ndarray
 
 
-def roi_features(cfg: Config,
-                 checkpoint: str,
-                 max_per_class: int = 40,
-                 device: str = 'cpu') -> dict[str, Objects]:
+def roi_features(
+    cfg: Config, checkpoint: str, max_per_class: int = 40, device: str = 'cpu'
+) -> dict[str, Objects]:
     """Pool the features of true boxes, as the detector pools proposals.
 
     Args:
@@ -71,13 +72,13 @@ def roi_features(cfg: Config,
     objects = {}
     for domain in MARKERS:
         dataset = DATASETS.build(
-            dict(test[domain], pipeline=test.pipeline, test_mode=True))
+            dict(test[domain], pipeline=test.pipeline, test_mode=True)
+        )
         taken: Counter[int] = Counter()
         parts: list[tuple[np.ndarray, ...]] = []
         for i in tqdm(range(len(dataset)), f'features of {domain}'):
-            batch = model.data_preprocessor(
-                pseudo_collate([dataset[i]]), False)
-            sample, = batch['data_samples']
+            batch = model.data_preprocessor(pseudo_collate([dataset[i]]), False)
+            (sample,) = batch['data_samples']
             labels = sample.gt_instances.labels.cpu().numpy()
             kept = []
             for j, label in enumerate(labels.tolist()):
@@ -88,26 +89,30 @@ def roi_features(cfg: Config,
                 continue
             boxes = sample.gt_instances.bboxes[kept].to(device)
             boxes = boxes * boxes.new_tensor(
-                sample.metainfo.get('scale_factor', (1., 1.))).repeat(2)
+                sample.metainfo.get('scale_factor', (1.0, 1.0))
+            ).repeat(2)
             extractor = model.roi_head.bbox_roi_extractor
             with torch.no_grad():
                 feats = model.extract_feat(batch['inputs'])
-                pooled = extractor(feats[:extractor.num_inputs],
-                                   bbox2roi([boxes]))
-            parts.append((pooled.flatten(1).cpu().numpy(), labels[kept],
-                          np.full(len(kept), i)))
+                pooled = extractor(feats[: extractor.num_inputs], bbox2roi([boxes]))
+            parts.append(
+                (pooled.flatten(1).cpu().numpy(), labels[kept], np.full(len(kept), i))
+            )
         if not parts:
             raise DataError(
                 f'No test image of {domain} has an object, so there is no '
                 'feature to compare: set test_dataloader.dataset.'
-                f'{domain}.ann_file to a file with boxes.')
+                f'{domain}.ann_file to a file with boxes.'
+            )
         objects[domain] = Objects(
-            *(np.concatenate(part) for part in zip(*parts, strict=True)))
+            *(np.concatenate(part) for part in zip(*parts, strict=True))
+        )
     return objects
 
 
-def proxy_a_distance(features: np.ndarray, is_target: np.ndarray,
-                     images: np.ndarray) -> float:
+def proxy_a_distance(
+    features: np.ndarray, is_target: np.ndarray, images: np.ndarray
+) -> float:
     """Measure how well a linear classifier tells the domains apart.
 
     The distance is 2 (1 - 2 e) (Ben-David et al., 2010). The error e is taken
@@ -124,25 +129,27 @@ def proxy_a_distance(features: np.ndarray, is_target: np.ndarray,
     """
     seen = images % 2 == 0
     classifier = make_pipeline(
-        StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
+        StandardScaler(), LogisticRegression(C=0.01, max_iter=1000)
+    )
     classifier.fit(features[seen], is_target[seen])
     right = classifier.predict(features[~seen]) == is_target[~seen]
     domains = is_target[~seen]
     error = 1 - (right[domains].mean() + right[~domains].mean()) / 2
-    return float(max(0., 2 * (1 - 2 * error)))
+    return float(max(0.0, 2 * (1 - 2 * error)))
 
 
 def in_words(measures: Mapping[str, float]) -> str:
     """Write one detector's measures from :func:`plot_embedding`."""
     names = dict(a_distance='A-distance', silhouette='silhouette')
-    return ', '.join(
-        f'{names[key]} {value:.2f}' for key, value in measures.items())
+    return ', '.join(f'{names[key]} {value:.2f}' for key, value in measures.items())
 
 
-def plot_embedding(detectors: Mapping[str, Mapping[str, Objects]],
-                   classes: list[str],
-                   path: Path,
-                   seed: int = 0) -> dict[str, dict[str, float]]:
+def plot_embedding(
+    detectors: Mapping[str, Mapping[str, Objects]],
+    classes: list[str],
+    path: Path,
+    seed: int = 0,
+) -> dict[str, dict[str, float]]:
     """Draw a panel for each detector with its embedded objects.
 
     Args:
@@ -165,19 +172,18 @@ def plot_embedding(detectors: Mapping[str, Mapping[str, Objects]],
         features = np.concatenate([d.features for d in domains.values()])
         labels = np.concatenate([d.labels for d in domains.values()])
         images = np.concatenate([d.images for d in domains.values()])
-        domain = np.repeat(
-            list(domains), [len(d.labels) for d in domains.values()])
+        domain = np.repeat(list(domains), [len(d.labels) for d in domains.values()])
         features = PCA(
-            min(DIMENSIONS, *features.shape),
-            random_state=seed).fit_transform(features)
+            min(DIMENSIONS, *features.shape), random_state=seed
+        ).fit_transform(features)
         measures[name] = dict(
-            a_distance=proxy_a_distance(features, domain == 'target', images))
+            a_distance=proxy_a_distance(features, domain == 'target', images)
+        )
         if len(np.unique(labels)) > 1:
-            measures[name]['silhouette'] = float(
-                silhouette_score(features, labels))
+            measures[name]['silhouette'] = float(silhouette_score(features, labels))
         points = TSNE(
-            init='pca', random_state=seed,
-            perplexity=min(30, len(labels) // 4)).fit_transform(features)
+            init='pca', random_state=seed, perplexity=min(30, len(labels) // 4)
+        ).fit_transform(features)
         for kind, marker in MARKERS.items():
             for label in range(len(classes)):
                 chosen = (domain == kind) & (labels == label)
@@ -185,11 +191,11 @@ def plot_embedding(detectors: Mapping[str, Mapping[str, Objects]],
                     *points[chosen].T,
                     s=18,
                     marker=marker,
-                    facecolors=(colours(label)
-                                if kind == 'source' else 'none'),
+                    facecolors=(colours(label) if kind == 'source' else 'none'),
                     edgecolors=colours(label),
                     linewidths=0.9,
-                    label=classes[label] if kind == 'source' else None)
+                    label=classes[label] if kind == 'source' else None,
+                )
         axes.set_title(f'{name}\n{in_words(measures[name])}', fontsize=10)
         axes.set_xticks([])
         axes.set_yticks([])
@@ -200,7 +206,8 @@ def plot_embedding(detectors: Mapping[str, Mapping[str, Objects]],
         loc='outside lower center',
         ncols=4,
         fontsize=8,
-        title='filled: source, hollow: target')
+        title='filled: source, hollow: target',
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
     return measures

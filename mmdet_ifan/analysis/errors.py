@@ -1,4 +1,5 @@
 """Errors that adaptation fixed and introduced, per class."""
+
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,8 +16,9 @@ COLOURS = ('C2', 'C1', 'C4', '0.75')
 NEAR = 0.1
 
 
-def judge(truth: Truth, detections: Detections,
-          iou_thr: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
+def judge(
+    truth: Truth, detections: Detections, iou_thr: float = 0.5
+) -> tuple[np.ndarray, np.ndarray]:
     """Give each object its state, and find the false detections.
 
     Detections are matched best first, each to the free object of its class
@@ -39,7 +41,7 @@ def judge(truth: Truth, detections: Detections,
     same = truth.labels[:, None] == detections.labels[None]
     found = np.zeros(len(truth.labels), dtype=bool)
     for i in range(len(detections.labels)):
-        overlaps = np.where(same[:, i] & ~found, ious[:, i], 0.)
+        overlaps = np.where(same[:, i] & ~found, ious[:, i], 0.0)
         if len(overlaps) and overlaps.max() >= iou_thr:
             found[overlaps.argmax()] = True
     confused = (~same & (ious >= iou_thr)).any(axis=1)
@@ -51,9 +53,12 @@ def judge(truth: Truth, detections: Detections,
     return states, detections.labels[false]
 
 
-def compare_errors(truths: Sequence[Truth], before: Sequence[Detections],
-                   after: Sequence[Detections],
-                   classes: Sequence[str]) -> dict[str, dict[str, int]]:
+def compare_errors(
+    truths: Sequence[Truth],
+    before: Sequence[Detections],
+    after: Sequence[Detections],
+    classes: Sequence[str],
+) -> dict[str, dict[str, int]]:
     """Count the changes from one detector to another.
 
     Args:
@@ -70,9 +75,18 @@ def compare_errors(truths: Sequence[Truth], before: Sequence[Detections],
     """
     counts = {
         name: dict.fromkeys(
-            ('objects', 'fixed', 'broken',
-             *(f'{state} {when}' for state in (*STATES, 'false')
-               for when in ('before', 'after'))), 0)
+            (
+                'objects',
+                'fixed',
+                'broken',
+                *(
+                    f'{state} {when}'
+                    for state in (*STATES, 'false')
+                    for when in ('before', 'after')
+                ),
+            ),
+            0,
+        )
         for name in classes
     }
     for truth, *both in zip(truths, before, after, strict=True):
@@ -83,8 +97,7 @@ def compare_errors(truths: Sequence[Truth], before: Sequence[Detections],
             count['objects'] += 1
             count['fixed'] += int(a != 0 and b == 0)
             count['broken'] += int(a == 0 and b != 0)
-        for when, (states, false) in zip(('before', 'after'), judged,
-                                         strict=True):
+        for when, (states, false) in zip(('before', 'after'), judged, strict=True):
             for label, state in zip(truth.labels, states, strict=True):
                 counts[classes[label]][f'{STATES[state]} {when}'] += 1
             for label in false:
@@ -92,8 +105,7 @@ def compare_errors(truths: Sequence[Truth], before: Sequence[Detections],
     return counts
 
 
-def errors_table(
-        counts: Mapping[str, Mapping[str, int]]) -> list[list[str]]:
+def errors_table(counts: Mapping[str, Mapping[str, int]]) -> list[list[str]]:
     """Lay out the counts of one domain, a row for each class and their sum.
 
     Args:
@@ -111,16 +123,23 @@ def errors_table(
             f'{count[f"{state} before"]} → {count[f"{state} after"]}'
             for state in states
         ]
-        rows.append([
-            name,
-            str(count['objects']), *changes,
-            f'+{count["fixed"]}', f'−{count["broken"]}'
-        ])
+        rows.append(
+            [
+                name,
+                str(count['objects']),
+                *changes,
+                f'+{count["fixed"]}',
+                f'−{count["broken"]}',
+            ]
+        )
     return rows
 
 
-def plot_errors(domains: Mapping[str, Mapping[str, Mapping[str, int]]],
-                names: tuple[str, str], path: Path) -> None:
+def plot_errors(
+    domains: Mapping[str, Mapping[str, Mapping[str, int]]],
+    names: tuple[str, str],
+    path: Path,
+) -> None:
     """Draw the states of each class's objects, a bar for each detector.
 
     Args:
@@ -130,8 +149,8 @@ def plot_errors(domains: Mapping[str, Mapping[str, Mapping[str, int]]],
     """
     classes = list(next(iter(domains.values())))
     figure = Figure(
-        figsize=(5.5 * len(domains), 1.3 + 0.5 * len(classes)),
-        layout='constrained')
+        figsize=(5.5 * len(domains), 1.3 + 0.5 * len(classes)), layout='constrained'
+    )
     panels = figure.subplots(1, len(domains), squeeze=False, sharey=True)[0]
     for axes, (domain, counts) in zip(panels, domains.items(), strict=True):
         for offset, when in ((-0.2, 'before'), (0.2, 'after')):
@@ -139,26 +158,28 @@ def plot_errors(domains: Mapping[str, Mapping[str, Mapping[str, int]]],
             left = np.zeros(len(classes))
             totals = np.array([max(1, counts[c]['objects']) for c in classes])
             for state, colour in zip(STATES, COLOURS, strict=True):
-                widths = 100 * np.array(
-                    [counts[c][f'{state} {when}'] for c in classes]) / totals
+                widths = (
+                    100
+                    * np.array([counts[c][f'{state} {when}'] for c in classes])
+                    / totals
+                )
                 axes.barh(
                     rows,
                     widths,
                     0.36,
                     left,
                     color=colour,
-                    label=state if when == 'before' else None)
+                    label=state if when == 'before' else None,
+                )
                 left += widths
         axes.set_title(domain)
         axes.set_xlim(0, 100)
-        axes.set_xlabel(
-            f'objects (%); upper bar {names[0]}, lower bar {names[1]}')
+        axes.set_xlabel(f'objects (%); upper bar {names[0]}, lower bar {names[1]}')
         axes.set_yticks(
-            range(len(classes)),
-            [f'{c} ({counts[c]["objects"]})' for c in classes])
+            range(len(classes)), [f'{c} ({counts[c]["objects"]})' for c in classes]
+        )
     axes.invert_yaxis()
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc='outside lower center', ncols=len(STATES))
+    figure.legend(handles, labels, loc='outside lower center', ncols=len(STATES))
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)

@@ -1,4 +1,5 @@
 """Generated tables of a Markdown page."""
+
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -25,7 +26,8 @@ def with_table(text: str, name: str, table: str) -> str:
     if len(parts) != 2 or end in before:
         raise ValueError(
             f'The page of the table {name} needs the line {start.strip()} '
-            f'before and the line {end.strip()} after it, once each.')
+            f'before and the line {end.strip()} after it, once each.'
+        )
     # GitHub needs a blank line between a comment and a table.
     return f'{before}{start}\n{table}\n{end}{parts[1]}'
 

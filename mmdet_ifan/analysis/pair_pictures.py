@@ -1,4 +1,5 @@
 """Pictures of the pairs that a run trains on."""
+
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,27 +38,32 @@ def draw_pairs(cfg: Config) -> Iterator[tuple[str, np.ndarray]]:
     """
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     loader = Runner.build_dataloader(
-        cfg.train_dataloader, seed=cfg.get('randomness', {}).get('seed'))
+        cfg.train_dataloader, seed=cfg.get('randomness', {}).get('seed')
+    )
     if not isinstance(loader.dataset, PairedDomainDataset):
         raise ValueError(
             'The config trains on a '
             f'{type(loader.dataset).__name__}, which has no pairs to draw: '
-            'choose a config that trains on a PairedDomainDataset.')
-    visualizer = DetLocalVisualizer(alpha=1., line_width=2)
+            'choose a config that trains on a PairedDomainDataset.'
+        )
+    visualizer = DetLocalVisualizer(alpha=1.0, line_width=2)
     visualizer.dataset_meta = loader.dataset.metainfo
     for batch in loader:
         images, samples = batch['inputs'], batch['data_samples']
         for i in range(len(images['source'])):
-            pair = [(images[branch][i], samples[branch][i])
-                    for branch in ('source', 'target')]
+            pair = [
+                (images[branch][i], samples[branch][i])
+                for branch in ('source', 'target')
+            ]
             yield (
                 '_'.join(Path(sample.img_path).stem for _, sample in pair),
-                _side_by_side(
-                    [_draw(visualizer, *domain) for domain in pair]))
+                _side_by_side([_draw(visualizer, *domain) for domain in pair]),
+            )
 
 
-def _draw(visualizer: DetLocalVisualizer, image: Tensor,
-          sample: DetDataSample) -> np.ndarray:
+def _draw(
+    visualizer: DetLocalVisualizer, image: Tensor, sample: DetDataSample
+) -> np.ndarray:
     """Draw an image, BGR of shape (3, H, W), and its boxes.
 
     Labels would hide a small image, so its pixels are enlarged to squares.
@@ -81,10 +87,9 @@ def _side_by_side(pictures: list[np.ndarray]) -> np.ndarray:
     """Put pictures of any height side by side on white."""
     height = max(picture.shape[0] for picture in pictures)
     width = sum(picture.shape[1] for picture in pictures)
-    canvas = np.full((height, width + GAP * (len(pictures) - 1), 3), 255,
-                     np.uint8)
+    canvas = np.full((height, width + GAP * (len(pictures) - 1), 3), 255, np.uint8)
     left = 0
     for picture in pictures:
-        canvas[:picture.shape[0], left:left + picture.shape[1]] = picture
+        canvas[: picture.shape[0], left : left + picture.shape[1]] = picture
         left += picture.shape[1] + GAP
     return canvas

@@ -1,4 +1,5 @@
 """A self-contained HTML page of a run: table, pictures, facts, config."""
+
 import base64
 import hashlib
 import importlib
@@ -14,8 +15,7 @@ from ..version import __version__
 #: Packages that results depend on, besides this one.
 LIBRARIES = ('torch', 'mmengine', 'mmcv', 'mmdet', 'numpy')
 
-PAGE = Environment(
-    autoescape=True, trim_blocks=True).from_string("""<!DOCTYPE html>
+PAGE = Environment(autoescape=True, trim_blocks=True).from_string("""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -73,9 +73,14 @@ dt, dd { margin: 0; overflow-wrap: anywhere; }
 """)
 
 
-def write_report(path: Path, title: str, rows: Sequence[Sequence[str]],
-                 pictures: Mapping[str, Path], facts: Mapping[str, str],
-                 config: str) -> None:
+def write_report(
+    path: Path,
+    title: str,
+    rows: Sequence[Sequence[str]],
+    pictures: Mapping[str, Path],
+    facts: Mapping[str, str],
+    config: str,
+) -> None:
     """Write a page that needs no other file.
 
     Args:
@@ -94,7 +99,8 @@ def write_report(path: Path, title: str, rows: Sequence[Sequence[str]],
             for caption, picture in pictures.items()
         },
         facts=facts,
-        config=config)
+        config=config,
+    )
     path.write_text(page, encoding='utf-8')
 
 
@@ -112,15 +118,18 @@ def facts_of(cfg: Config, seed: int) -> dict[str, str]:
     train, test = cfg.train_dataloader.dataset, cfg.test_dataloader.dataset
     files = {
         Path(part.get('data_root', ''), part[key]): None
-        for part, key in ((train.source, 'ann_file'),
-                          (train.target, 'images'), (test.source, 'ann_file'),
-                          (test.target, 'ann_file'))
+        for part, key in (
+            (train.source, 'ann_file'),
+            (train.target, 'images'),
+            (test.source, 'ann_file'),
+            (test.target, 'ann_file'),
+        )
     }
     facts = {
         'config': Path(cfg.filename).name,
         'seed': str(seed),
         'mmdet_ifan': __version__,
-        'Python': platform.python_version()
+        'Python': platform.python_version(),
     }
     for name in LIBRARIES:
         # OneDL's packages differ in name, but not in their modules.
@@ -130,4 +139,3 @@ def facts_of(cfg: Config, seed: int) -> dict[str, str]:
             digest = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
             facts[str(file)] = f'SHA-256 {digest}…'
     return facts
-

@@ -1,4 +1,5 @@
 """Data sets of the two domains, and the sampler that pairs them."""
+
 from .domain_coco_dataset import DomainCocoDataset
 from .domain_test_dataset import DomainTestDataset
 from .paired_domain_dataset import PairedDomainDataset
@@ -6,6 +7,9 @@ from .paired_domain_sampler import PairedDomainSampler
 from .unlabelled_dataset import UnlabelledDataset
 
 __all__ = [
-    'DomainCocoDataset', 'DomainTestDataset', 'PairedDomainDataset',
-    'PairedDomainSampler', 'UnlabelledDataset'
+    'DomainCocoDataset',
+    'DomainTestDataset',
+    'PairedDomainDataset',
+    'PairedDomainSampler',
+    'UnlabelledDataset',
 ]

@@ -1,4 +1,5 @@
 """COCO boxes of one domain, checked against the configured classes."""
+
 import logging
 import os.path as osp
 from pathlib import Path
@@ -21,7 +22,8 @@ from .unreadable_images import NamesUnreadableImages
 NEEDED = dict(
     images=('id', 'file_name', 'height', 'width'),
     categories=('id', 'name'),
-    annotations=('id', 'image_id', 'category_id', 'bbox', 'area'))
+    annotations=('id', 'image_id', 'category_id', 'bbox', 'area'),
+)
 
 
 class _CheckedCOCO(COCO):
@@ -39,29 +41,40 @@ class _CheckedCOCO(COCO):
         self._unify_flags()
         self.createIndex()
         self.img_ann_map, self.cat_img_map = self.imgToAnns, self.catToImgs
-        for part, key in (('images', 'id'), ('annotations', 'id'),
-                          ('categories', 'id'), ('categories', 'name')):
+        for part, key in (
+            ('images', 'id'),
+            ('annotations', 'id'),
+            ('categories', 'id'),
+            ('categories', 'name'),
+        ):
             twice = repeated(entry[key] for entry in self.dataset[part])
             if twice:
                 raise DataError(
                     f'In {annotation_file} several {part} share the same '
-                    f'{key}: {name_some(twice)}. Give each a unique {key}.')
-        unknown = sorted({ann['category_id'] for ann in self.anns.values()
-                          } - set(self.cats), key=str)
+                    f'{key}: {name_some(twice)}. Give each a unique {key}.'
+                )
+        unknown = sorted(
+            {ann['category_id'] for ann in self.anns.values()} - set(self.cats), key=str
+        )
         if unknown:
             raise DataError(
                 f'{annotation_file} has annotations of categories that it '
                 f'does not list: ids {name_some(unknown)}. Add them to its '
-                'categories.')
-        stray = [ann['image_id'] for ann in self.anns.values()
-                 if ann['image_id'] not in self.imgs]
+                'categories.'
+            )
+        stray = [
+            ann['image_id']
+            for ann in self.anns.values()
+            if ann['image_id'] not in self.imgs
+        ]
         if stray:
             print_log(
                 f'{annotation_file} has {len(stray)} annotations of images '
                 f'that it does not list, such as {stray[0]!r}. These boxes '
                 'are not used; correct their image_id if they should be.',
                 logger='current',
-                level=logging.WARNING)
+                level=logging.WARNING,
+            )
 
     def _unify_flags(self) -> None:
         """Turn every flag that means ignored into 'iscrowd'.
@@ -73,8 +86,10 @@ class _CheckedCOCO(COCO):
             try:
                 ignored = is_ignored(ann)
             except ValueError as error:
-                raise DataError(f'{self.annotation_file} has annotation '
-                                f'{ann["id"]} {error}. {PREPARE}') from error
+                raise DataError(
+                    f'{self.annotation_file} has annotation '
+                    f'{ann["id"]} {error}. {PREPARE}'
+                ) from error
             for key in FLAGS:
                 ann.pop(key, None)
             ann['iscrowd'] = int(ignored)
@@ -88,7 +103,8 @@ class _CheckedCOCO(COCO):
                 f'{self.annotation_file} lacks the categories '
                 f'{name_some(missing)}; it has {name_some(ids, 20)}. Correct '
                 "metainfo['classes'] in the config, or the file: a class has "
-                'the same name in the files of both domains.')
+                'the same name in the files of both domains.'
+            )
         return [ids[name] for name in cat_names]
 
 
@@ -119,10 +135,12 @@ class DomainCocoDataset(NamesUnreadableImages, CocoDataset):
 
     COCOAPI = _CheckedCOCO
 
-    def __init__(self,
-                 data_prefix: dict[str, str] | None = None,
-                 ignore_crowds: bool = True,
-                 **kwargs: Any) -> None:
+    def __init__(
+        self,
+        data_prefix: dict[str, str] | None = None,
+        ignore_crowds: bool = True,
+        **kwargs: Any,
+    ) -> None:
         self.ignore_crowds = ignore_crowds
         super().__init__(data_prefix=data_prefix or dict(img=''), **kwargs)
 
@@ -136,27 +154,35 @@ class DomainCocoDataset(NamesUnreadableImages, CocoDataset):
             raise FileNotFoundError(
                 f'The annotation file {self.ann_file} does not exist: correct '
                 'data_root or ann_file, or prepare the data set with '
-                'tools/prepare.')
+                'tools/prepare.'
+            )
         self._unusable = self._background = 0
         data_list = super().load_data_list()
         if not data_list:
-            raise DataError(f'{self.ann_file} names no image: correct '
-                            'ann_file, or prepare the data set again.')
-        check_images([info['img_path'] for info in data_list], self.ann_file,
-                     "Correct data_root or data_prefix['img'], or add them.",
-                     self.skippable)
+            raise DataError(
+                f'{self.ann_file} names no image: correct '
+                'ann_file, or prepare the data set again.'
+            )
+        check_images(
+            [info['img_path'] for info in data_list],
+            self.ann_file,
+            "Correct data_root or data_prefix['img'], or add them.",
+            self.skippable,
+        )
         if self._unusable:
             print_log(
                 f'{self.ann_file} has {self._unusable} boxes without area, '
                 'outside their image or with a side below 1 px. They are not '
                 'used.',
                 logger='current',
-                level=logging.WARNING)
+                level=logging.WARNING,
+            )
         if self._background:
             print_log(
                 f'{self._background} ignored boxes of {self.ann_file} are '
                 'background, as ignore_crowds=False says.',
-                logger='current')
+                logger='current',
+            )
         return data_list
 
     def parse_data_info(self, raw_data_info: dict) -> dict:
@@ -174,19 +200,20 @@ class DomainCocoDataset(NamesUnreadableImages, CocoDataset):
             if number in self.cat_ids:
                 annotations.append(ann)
             elif is_region(self.coco.cats[number]['name']):
-                annotations += [dict(ann, category_id=each, iscrowd=1)
-                                for each in self.cat_ids]
+                annotations += [
+                    dict(ann, category_id=each, iscrowd=1) for each in self.cat_ids
+                ]
         if not self.ignore_crowds:
             objects = [ann for ann in annotations if not ann['iscrowd']]
             self._background += len(annotations) - len(objects)
             annotations = objects
-        info = super().parse_data_info(
-            dict(raw_data_info, raw_ann_info=annotations))
+        info = super().parse_data_info(dict(raw_data_info, raw_ann_info=annotations))
         self._unusable += len(annotations) - len(info['instances'])
         if not osp.isfile(info['img_path']):
             place = Place(Path(self.data_prefix['img']), 0)
             info['img_path'] = str(
-                place.path(raw_data_info['raw_img_info']['file_name']))
+                place.path(raw_data_info['raw_img_info']['file_name'])
+            )
         return info
 
     def filter_data(self) -> list[dict]:
@@ -203,18 +230,27 @@ class DomainCocoDataset(NamesUnreadableImages, CocoDataset):
             raise DataError(
                 f'{self.ann_file} has no image with a box of the classes '
                 f'{", ".join(self.metainfo["classes"])}: nothing to learn '
-                "from. Correct ann_file or metainfo['classes'].")
+                "from. Correct ann_file or metainfo['classes']."
+            )
         ignored = sum(
             all(each['ignore_flag'] for each in info['instances'])
-            for info in kept if info['instances'])
+            for info in kept
+            if info['instances']
+        )
         for number, what in (
-            (len(self.data_list) - len(kept),
-             'are left out of training: no box of the classes, or too small'),
-            (0 if self.test_mode else ignored,
-             'have only ignored boxes: all else in them is background')):
+            (
+                len(self.data_list) - len(kept),
+                'are left out of training: no box of the classes, or too small',
+            ),
+            (
+                0 if self.test_mode else ignored,
+                'have only ignored boxes: all else in them is background',
+            ),
+        ):
             if number:
                 print_log(
                     f'{number} of the {len(self.data_list)} images of '
                     f'{self.ann_file} {what}.',
-                    logger='current')
+                    logger='current',
+                )
         return kept

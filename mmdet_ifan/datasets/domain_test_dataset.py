@@ -1,4 +1,5 @@
 """Both domains' test images in one data set."""
+
 from mmcv.transforms import BaseTransform
 from mmdet.datasets import ConcatDataset
 from mmdet.registry import DATASETS
@@ -26,19 +27,26 @@ class DomainTestDataset(ConcatDataset):
         DataError: If the two differ in their classes or the order of them.
     """
 
-    def __init__(self,
-                 source: ConfigType,
-                 target: ConfigType,
-                 pipeline: list[dict | BaseTransform],
-                 lazy_init: bool = False) -> None:
-        super().__init__([
-            dict(domain, pipeline=pipeline, test_mode=True,
-                 lazy_init=lazy_init) for domain in (source, target)
-        ], lazy_init=lazy_init)
-        first, second = (', '.join(dataset.metainfo['classes'])
-                         for dataset in self.datasets)
+    def __init__(
+        self,
+        source: ConfigType,
+        target: ConfigType,
+        pipeline: list[dict | BaseTransform],
+        lazy_init: bool = False,
+    ) -> None:
+        super().__init__(
+            [
+                dict(domain, pipeline=pipeline, test_mode=True, lazy_init=lazy_init)
+                for domain in (source, target)
+            ],
+            lazy_init=lazy_init,
+        )
+        first, second = (
+            ', '.join(dataset.metainfo['classes']) for dataset in self.datasets
+        )
         if first != second:
             raise DataError(
                 f'The test images of source have the classes {first}, those '
                 f"of target {second}: list the same metainfo['classes'] in "
-                'the same order for both.')
+                'the same order for both.'
+            )

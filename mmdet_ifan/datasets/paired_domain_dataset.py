@@ -1,4 +1,5 @@
 """Pairs of a labelled source and an unlabelled target image."""
+
 import logging
 from collections import Counter
 from typing import Any
@@ -36,24 +37,31 @@ class PairedDomainDataset(Dataset):
         DataError: If source has no box, or its pipeline loads none.
     """
 
-    def __init__(self, source: ConfigType | BaseDetDataset,
-                 target: ConfigType | UnlabelledDataset,
-                 augmentation: list[ConfigType] | None = None) -> None:
+    def __init__(
+        self,
+        source: ConfigType | BaseDetDataset,
+        target: ConfigType | UnlabelledDataset,
+        augmentation: list[ConfigType] | None = None,
+    ) -> None:
         self.source, self.target = (
             DATASETS.build(part) if isinstance(part, dict) else part
-            for part in (source, target))
+            for part in (source, target)
+        )
         if not isinstance(self.target, UnlabelledDataset):
             raise TypeError(
                 'The target of PairedDomainDataset must be an '
                 'UnlabelledDataset, so that no target label can leak, but is '
-                f'a {type(self.target).__name__}.')
+                f'a {type(self.target).__name__}.'
+            )
         if not any(
-                getattr(transform, 'with_bbox', False)
-                for transform in self.source.pipeline.transforms):
+            getattr(transform, 'with_bbox', False)
+            for transform in self.source.pipeline.transforms
+        ):
             raise DataError(
                 "No transform of source's pipeline loads its boxes: put "
                 "dict(type='LoadAnnotations', with_bbox=True) behind the one "
-                'that loads the image.')
+                'that loads the image.'
+            )
         for part in (self.source, self.target):
             part.pipeline.transforms[-1:-1] = Compose(augmentation).transforms
         self.full_init()
@@ -68,28 +76,35 @@ class PairedDomainDataset(Dataset):
         self.source.full_init()
         self.target.full_init()
         counts = self.count_boxes()
-        absent = [name for label, name in enumerate(self.metainfo['classes'])
-                  if not counts[label]]
+        absent = [
+            name
+            for label, name in enumerate(self.metainfo['classes'])
+            if not counts[label]
+        ]
         source = getattr(self.source, 'ann_file', '') or 'The source'
         if not counts:
             raise DataError(
                 f'{source} has no image with a box of the classes '
                 f'{", ".join(absent)}: nothing to learn from. Correct '
-                "ann_file or metainfo['classes'].")
+                "ann_file or metainfo['classes']."
+            )
         if absent:
             print_log(
                 f'{source} has no box of {", ".join(absent)}, so the detector '
                 'cannot learn them. Correct ann_file, or remove these classes '
                 "from metainfo['classes'].",
                 logger='current',
-                level=logging.WARNING)
+                level=logging.WARNING,
+            )
 
     def count_boxes(self) -> Counter[int]:
         """Count the source boxes of each class, without ignored ones."""
         return Counter(
-            instance['bbox_label'] for i in range(len(self.source))
+            instance['bbox_label']
+            for i in range(len(self.source))
             for instance in self.source.get_data_info(i)['instances']
-            if not instance['ignore_flag'])
+            if not instance['ignore_flag']
+        )
 
     def get_data_info(self, pair: tuple[int, int]) -> dict[str, dict]:
         """Give the data info of a pair without loading its images.
@@ -103,7 +118,8 @@ class PairedDomainDataset(Dataset):
         source, target = pair
         return dict(
             source=self.source.get_data_info(source),
-            target=self.target.get_data_info(target))
+            target=self.target.get_data_info(target),
+        )
 
     def __len__(self) -> int:
         """Count the source images; an epoch is one pass through them."""
@@ -126,7 +142,7 @@ class PairedDomainDataset(Dataset):
             raise TypeError(
                 'PairedDomainDataset is indexed by (source, target) pairs, '
                 f'but got {pair!r}: set sampler=dict(type='
-                "'PairedDomainSampler') in the data loader.")
+                "'PairedDomainSampler') in the data loader."
+            )
         source, target = self.source[pair[0]], self.target[pair[1]]
-        return {key: dict(source=source[key], target=target[key])
-                for key in source}
+        return {key: dict(source=source[key], target=target[key]) for key in source}

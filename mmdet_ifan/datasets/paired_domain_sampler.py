@@ -1,4 +1,5 @@
 """Sampler that draws from the two domains independently."""
+
 from collections.abc import Iterator
 from itertools import count, islice
 
@@ -42,13 +43,12 @@ class PairedDomainSampler(Sampler):
         TypeError: If ``dataset`` is not a ``PairedDomainDataset``.
     """
 
-    def __init__(self,
-                 dataset: PairedDomainDataset,
-                 seed: int | None = None) -> None:
+    def __init__(self, dataset: PairedDomainDataset, seed: int | None = None) -> None:
         if not isinstance(dataset, PairedDomainDataset):
             raise TypeError(
                 'PairedDomainSampler draws from a PairedDomainDataset, but '
-                f'got a {type(dataset).__name__}.')
+                f'got a {type(dataset).__name__}.'
+            )
         self.rank, self.world_size = get_dist_info()
         self.sizes = (len(dataset.source), len(dataset.target))
         self.seed = sync_random_seed() if seed is None else seed
@@ -58,11 +58,13 @@ class PairedDomainSampler(Sampler):
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         """Yield this rank's pairs of (source index, target index)."""
-        source, target = (self._indices(domain, size)
-                          for domain, size in enumerate(self.sizes))
+        source, target = (
+            self._indices(domain, size) for domain, size in enumerate(self.sizes)
+        )
         begin, end = self.span if self.by_epoch else (self.start, None)
-        return islice(zip(source, target, strict=True), begin + self.rank,
-                      end, self.world_size)
+        return islice(
+            zip(source, target, strict=True), begin + self.rank, end, self.world_size
+        )
 
     def __len__(self) -> int:
         """Count the pairs of this rank in one pass through source."""

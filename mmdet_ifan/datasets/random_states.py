@@ -3,6 +3,7 @@
 Augmentation draws random numbers in the workers of the data loader. Each
 batch carries the state of its worker, so that a checkpoint can store it.
 """
+
 import random
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -29,7 +30,8 @@ def get_random_state() -> RandomState:
     state = dict(
         python=random.getstate(),
         numpy=numpy,
-        torch=torch.get_rng_state().numpy().tobytes())
+        torch=torch.get_rng_state().numpy().tobytes(),
+    )
     # Not in a worker, where CUDA is not initialised.
     if torch.cuda.is_initialized():
         state['cuda'] = torch.cuda.get_rng_state().numpy().tobytes()
@@ -80,9 +82,11 @@ def collate_with_random_state(items: Sequence[dict]) -> dict:
     return WorkerBatch(batch, get_random_state())
 
 
-def start_worker_from(states: Sequence[tuple[int, RandomState | None]],
-                      init: Callable[[int], None] | None,
-                      worker_id: int) -> None:
+def start_worker_from(
+    states: Sequence[tuple[int, RandomState | None]],
+    init: Callable[[int], None] | None,
+    worker_id: int,
+) -> None:
     """Let a worker take the place of another one, and restore its state.
 
     Args:

@@ -1,4 +1,5 @@
 """Data set of a target domain: images without annotations."""
+
 import os.path as osp
 from pathlib import Path
 from typing import Any
@@ -50,20 +51,23 @@ class UnlabelledDataset(NamesUnreadableImages, BaseDetDataset):
         if not osp.exists(path):
             raise FileNotFoundError(
                 f'The target images {path} do not exist: correct "images" or '
-                '"data_root" of the UnlabelledDataset.')
+                '"data_root" of the UnlabelledDataset.'
+            )
         if osp.isdir(path):
             paths = [osp.join(path, name) for name in images_below(path)]
         else:
-            place = Place(
-                Path(self.data_prefix.get('img') or self.data_root or '.'), 0)
+            place = Place(Path(self.data_prefix.get('img') or self.data_root or '.'), 0)
             paths = [str(place.path(name)) for name in _listed_images(path)]
         if not paths:
-            raise DataError(f'There is no image in {path} (looked for '
-                            f'{", ".join(IMAGE_SUFFIXES)}).')
+            raise DataError(
+                f'There is no image in {path} (looked for {", ".join(IMAGE_SUFFIXES)}).'
+            )
         check_images(
-            paths, path,
+            paths,
+            path,
             "Correct data_root or data_prefix['img'], or remove their names.",
-            self.skippable)
+            self.skippable,
+        )
         return [
             dict(img_path=img_path, img_id=i, instances=[])
             for i, img_path in enumerate(paths)
@@ -79,6 +83,8 @@ def _listed_images(path: str) -> list[str]:
         # Editors on Windows begin a file with a byte-order mark.
         lines = mmengine.list_from_file(path, encoding='utf-8-sig')
     except UnicodeDecodeError as error:
-        raise DataError(f'{path} is not text in UTF-8 ({error}): name a '
-                        'folder, a text list or a COCO file.') from error
+        raise DataError(
+            f'{path} is not text in UTF-8 ({error}): name a '
+            'folder, a text list or a COCO file.'
+        ) from error
     return [line.strip() for line in lines if line.strip()]

@@ -1,4 +1,5 @@
 """Name, skip and count images that cannot be loaded."""
+
 import logging
 import os.path as osp
 from typing import Any
@@ -24,11 +25,11 @@ class NamesUnreadableImages:
             shape (N, ). The workers of a data loader share it.
     """
 
-    def __init__(self, *args: Any, max_unreadable: int = 0,
-                 **kwargs: Any) -> None:
+    def __init__(self, *args: Any, max_unreadable: int = 0, **kwargs: Any) -> None:
         if not isinstance(max_unreadable, int) or max_unreadable < 0:
-            raise ValueError('max_unreadable must be an integer >= 0, but '
-                             f'got {max_unreadable!r}.')
+            raise ValueError(
+                f'max_unreadable must be an integer >= 0, but got {max_unreadable!r}.'
+            )
         self.max_unreadable = max_unreadable
         super().__init__(*args, **kwargs)
 
@@ -41,8 +42,7 @@ class NamesUnreadableImages:
         """Read the list of images, and mark none as unreadable."""
         super().full_init()  # type: ignore[misc]
         if not hasattr(self, 'unreadable'):
-            self.unreadable = torch.zeros(
-                len(self), dtype=torch.bool).share_memory_()  # type: ignore
+            self.unreadable = torch.zeros(len(self), dtype=torch.bool).share_memory_()  # type: ignore
 
     def prepare_data(self, idx: int) -> Any:
         """Load an image with its annotations through the pipeline.
@@ -66,26 +66,29 @@ class NamesUnreadableImages:
             if not osp.isdir(osp.dirname(path)):
                 raise DataError(
                     f'{what}: its folder is gone. Check that its disk is '
-                    'mounted, then resume the run.') from error
+                    'mounted, then resume the run.'
+                ) from error
             if not self.skippable:
                 raise DataError(
                     f'{what}: replace it with an intact copy, or remove it '
-                    'from its list or folder.') from error
+                    'from its list or folder.'
+                ) from error
             following = (idx + 1) % len(self.unreadable)
             if not self.unreadable[idx]:
                 self.unreadable[idx] = True
                 print_log(
                     f'{what}: {self._path(following)} takes its place.',
                     logger='current',
-                    level=logging.WARNING)
-            if self.unreadable.sum() > min(self.skippable,
-                                           len(self.unreadable) - 1):
+                    level=logging.WARNING,
+                )
+            if self.unreadable.sum() > min(self.skippable, len(self.unreadable) - 1):
                 raise DataError(
                     f'{what}. {int(self.unreadable.sum())} of '
                     f'{len(self.unreadable)} images cannot, and '
                     f'max_unreadable allows {self.skippable}: '
                     f'{name_some(self.unreadable_paths())}. Replace them with '
-                    'intact copies, or remove them.') from error
+                    'intact copies, or remove them.'
+                ) from error
         # Not a random image: the replacement depends on the list alone.
         return self.prepare_data(following)
 

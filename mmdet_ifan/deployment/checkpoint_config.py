@@ -3,6 +3,7 @@
 mmengine runs a config as a Python program, and a ``type`` in it may name any
 function by its path. A stranger's checkpoint must do neither.
 """
+
 from collections.abc import Iterator
 
 from mmdet import registry as mmdet_registry
@@ -19,8 +20,11 @@ from .peel_off import COMPANIONS, parts_of
 #: The parts of a config that a detector needs to run.
 PARTS = ('default_scope', 'model', 'test_dataloader', 'visualizer')
 #: Modules that a config may import: this package and its exported files.
-IMPORTS = ('mmdet_ifan', 'mmdet_ifan.patch_mmengine',
-           *(companion.file for companion in COMPANIONS))
+IMPORTS = (
+    'mmdet_ifan',
+    'mmdet_ifan.patch_mmengine',
+    *(companion.file for companion in COMPANIONS),
+)
 #: Our classes replace those in the exported files, which may be anybody's.
 OURS = {companion.plain: companion.ours for companion in COMPANIONS}
 #: Operators of mmcv, which are in no registry.
@@ -43,17 +47,19 @@ def checkpoint_config(checkpoint: str) -> Config:
     loaded = load_checkpoint(checkpoint)
     text = loaded.get('meta', {}).get('cfg')
     if not isinstance(text, str):
-        raise DataError(f'{checkpoint} holds no config: give one with '
-                        '--config.')
+        raise DataError(f'{checkpoint} holds no config: give one with --config.')
     try:
         return _read(text)
     except KeyError as error:
-        raise DataError(f'The config in {checkpoint} has no {error.args[0]}: '
-                        'give one with --config.') from error
+        raise DataError(
+            f'The config in {checkpoint} has no {error.args[0]}: '
+            'give one with --config.'
+        ) from error
     except (RecursionError, SyntaxError, TypeError, ValueError) as error:
         raise DataError(
             f'The config in {checkpoint} is not used ({error}): it would run '
-            'code. Give a config of your own with --config.') from error
+            'code. Give a config of your own with --config.'
+        ) from error
 
 
 def _read(text: str) -> Config:
@@ -67,8 +73,7 @@ def _read(text: str) -> Config:
     known = {*_registered(), *OPERATORS, *OURS}
     for part in parts_of(parts):
         name = part['type']
-        if not isinstance(name, str) or name.removeprefix(
-                'mmdet.') not in known:
+        if not isinstance(name, str) or name.removeprefix('mmdet.') not in known:
             raise ValueError(f'{name!r} is no registered class')
         part['type'] = OURS.get(name, name)
     return Config(parts)

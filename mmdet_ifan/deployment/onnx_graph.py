@@ -1,4 +1,5 @@
 """The detector as an ONNX graph, for images of one size."""
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -28,13 +29,17 @@ def check_onnx(model: nn.Module, size: tuple[int, int]) -> None:
             take images of this size.
     """
     if find_spec('onnx') is None:
-        raise ValueError('ONNX needs the package onnx, which is not '
-                         'installed: run "pip install onnx onnxruntime".')
+        raise ValueError(
+            'ONNX needs the package onnx, which is not '
+            'installed: run "pip install onnx onnxruntime".'
+        )
     preprocessor: Any = model.data_preprocessor
     divisor = preprocessor.pad_size_divisor
     if any(side < 1 or side % divisor for side in size):
-        raise ValueError(f'The detector takes sides that are multiples of '
-                         f'{divisor} px, but the size is {size}.')
+        raise ValueError(
+            f'The detector takes sides that are multiples of '
+            f'{divisor} px, but the size is {size}.'
+        )
 
 
 def to_onnx(model: nn.Module, path: Path, size: tuple[int, int]) -> None:
@@ -57,14 +62,14 @@ def to_onnx(model: nn.Module, path: Path, size: tuple[int, int]) -> None:
     with torch.no_grad(), _operators_of_onnx():
         torch.onnx.export(
             OneImage(model, size).eval(),
-            (torch.zeros(1, 3, *size), ),
+            (torch.zeros(1, 3, *size),),
             path,
             dynamo=False,
             opset_version=OPSET,
             input_names=['image'],
             output_names=['boxes', 'scores', 'labels'],
-            dynamic_axes={name: {0: 'n'}
-                          for name in ('boxes', 'scores', 'labels')})
+            dynamic_axes={name: {0: 'n'} for name in ('boxes', 'scores', 'labels')},
+        )
 
 
 class OneImage(nn.Module):
@@ -83,7 +88,8 @@ class OneImage(nn.Module):
             ori_shape=size,
             pad_shape=size,
             batch_input_shape=size,
-            scale_factor=(1., 1.))
+            scale_factor=(1.0, 1.0),
+        )
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Detect in one image; see :func:`to_onnx` for shapes."""
@@ -92,10 +98,9 @@ class OneImage(nn.Module):
         if preprocess._channel_conversion:
             image = image.flip(1)
         feats = model.extract_feat((image - preprocess.mean) / preprocess.std)
-        proposals, = model.rpn_head.predict_by_feat(
-            *model.rpn_head(feats),
-            batch_img_metas=[self.meta],
-            rescale=False)
+        (proposals,) = model.rpn_head.predict_by_feat(
+            *model.rpn_head(feats), batch_img_metas=[self.meta], rescale=False
+        )
         boxes = proposals.bboxes
         rois = torch.cat([boxes.new_zeros(boxes.shape[0], 1), boxes], 1)
         outputs = model.roi_head._bbox_forward(feats, rois)
@@ -105,7 +110,8 @@ class OneImage(nn.Module):
             bbox_pred=outputs['bbox_pred'],
             img_meta=self.meta,
             rescale=False,
-            rcnn_test_cfg=model.test_cfg.rcnn)
+            rcnn_test_cfg=model.test_cfg.rcnn,
+        )
         # mmdet omits the threshold in what it gives to an exporter.
         kept = found.scores > model.test_cfg.rcnn.score_thr
         return found.bboxes[kept], found.scores[kept], found.labels[kept]
@@ -119,21 +125,32 @@ def _operators_of_onnx() -> Iterator[None]:
     mmdet's box decoding for exporters imports a module that mmcv 2 lacks.
     """
     # NMSop has no such attribute, which is created and removed again.
-    with patch.object(RoIAlignFunction, 'symbolic',
-                      staticmethod(_roi_align)), patch.object(
-                          NMSop, 'symbolic', staticmethod(_nms),
-                          create=True), patch.object(
-                              delta_xywh_bbox_coder, 'onnx_delta2bbox',
-                              delta_xywh_bbox_coder.delta2bbox):
+    with (
+        patch.object(RoIAlignFunction, 'symbolic', staticmethod(_roi_align)),
+        patch.object(NMSop, 'symbolic', staticmethod(_nms), create=True),
+        patch.object(
+            delta_xywh_bbox_coder, 'onnx_delta2bbox', delta_xywh_bbox_coder.delta2bbox
+        ),
+    ):
         yield
 
 
-def _roi_align(g: Any, feats: Any, rois: Any, output_size: tuple[int, int],
-               spatial_scale: float, sampling_ratio: int, pool_mode: str,
-               aligned: bool) -> Any:
+def _roi_align(
+    g: Any,
+    feats: Any,
+    rois: Any,
+    output_size: tuple[int, int],
+    spatial_scale: float,
+    sampling_ratio: int,
+    pool_mode: str,
+    aligned: bool,
+) -> Any:
     """Write RoIAlign as ONNX's operator; the arguments are mmcv's."""
-    index = g.op('Cast', g.op('Gather', rois, _constant(g, 0), axis_i=1),
-                 to_i=torch.onnx.TensorProtoDataType.INT64)
+    index = g.op(
+        'Cast',
+        g.op('Gather', rois, _constant(g, 0), axis_i=1),
+        to_i=torch.onnx.TensorProtoDataType.INT64,
+    )
     boxes = g.op('Gather', rois, _constant(g, [1, 2, 3, 4]), axis_i=1)
     return g.op(
         'RoiAlign',
@@ -146,11 +163,20 @@ def _roi_align(g: Any, feats: Any, rois: Any, output_size: tuple[int, int],
         sampling_ratio_i=sampling_ratio,
         mode_s=pool_mode,
         coordinate_transformation_mode_s='half_pixel'
-        if aligned else 'output_half_pixel')
+        if aligned
+        else 'output_half_pixel',
+    )
 
 
-def _nms(g: Any, boxes: Any, scores: Any, iou_threshold: float, offset: int,
-         score_threshold: float, max_num: int) -> Any:
+def _nms(
+    g: Any,
+    boxes: Any,
+    scores: Any,
+    iou_threshold: float,
+    offset: int,
+    score_threshold: float,
+    max_num: int,
+) -> Any:
     """Write NMS as ONNX's operator; the arguments are mmcv's."""
     limit = max_num if max_num > 0 else torch.iinfo(torch.int32).max
     kept = g.op(
@@ -158,7 +184,8 @@ def _nms(g: Any, boxes: Any, scores: Any, iou_threshold: float, offset: int,
         g.op('Unsqueeze', boxes, _constant(g, [0])),
         g.op('Unsqueeze', scores, _constant(g, [0, 1])),
         _constant(g, [limit]),
-        _constant(g, [float(iou_threshold)]))
+        _constant(g, [float(iou_threshold)]),
+    )
     return g.op('Gather', kept, _constant(g, 2), axis_i=1)
 
 

@@ -1,4 +1,5 @@
 """Export without the alignments, which leaves a stock Faster R-CNN."""
+
 import inspect
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,8 +49,14 @@ COMPANIONS = (
     Companion(timm_taps, 'TimmTaps', 'PlainTimm', 'plain_timm'),
 )
 #: The parts of our configs that testing needs besides model and data.
-RUNTIME = ('default_scope', 'env_cfg', 'vis_backends', 'visualizer',
-           'log_processor', 'log_level')
+RUNTIME = (
+    'default_scope',
+    'env_cfg',
+    'vis_backends',
+    'visualizer',
+    'log_processor',
+    'log_level',
+)
 
 
 def plain_model(cfg: Config) -> ConfigDict:
@@ -72,21 +79,23 @@ def plain_model(cfg: Config) -> ConfigDict:
         raise ValueError(
             'Only an IFANDetector with a StandardRoIHead tests as a plain '
             f'Faster R-CNN and can be exported, but this is a {types[0]} with '
-            f'a {types[1]}.')
+            f'a {types[1]}.'
+        )
     backbone = model['backbone']
     # No weights are to be downloaded.
     backbone['init_cfg'] = None
     roi_head['bbox_head'].pop('init_cfg', None)
-    if issubclass(MODELS.get(model['neck']['type']),
-                  (AdaptationTerm, LastTap)):
+    if issubclass(MODELS.get(model['neck']['type']), (AdaptationTerm, LastTap)):
         # Only the last tap is passed on.
         if 'taps' in backbone:
             backbone['taps'] = backbone['taps'][-1:]
         else:
-            default = inspect.signature(MODELS.get(
-                backbone['type'])).parameters['out_indices'].default
-            backbone['out_indices'] = backbone.get(
-                'out_indices', default)[-1:]
+            default = (
+                inspect.signature(MODELS.get(backbone['type']))
+                .parameters['out_indices']
+                .default
+            )
+            backbone['out_indices'] = backbone.get('out_indices', default)[-1:]
         del model['neck']
     model.pop('alignments', None)
     # Testing assigns nothing.
@@ -95,7 +104,8 @@ def plain_model(cfg: Config) -> ConfigDict:
             each['type'] = 'MaxIoUAssigner'
     model.update(
         type='FasterRCNN',
-        data_preprocessor=model['data_preprocessor']['data_preprocessor'])
+        data_preprocessor=model['data_preprocessor']['data_preprocessor'],
+    )
     return ConfigDict(model)
 
 
@@ -116,7 +126,8 @@ def plain_config(cfg: Config) -> Config:
     if cfg.get('test_dataloader') is None:
         raise ValueError(
             'The config has no test_dataloader, whose pipeline the detector '
-            'needs: choose a config with one.')
+            'needs: choose a config with one.'
+        )
     model = plain_model(cfg)
     plain: dict[str, Any] = dict(model=model)
     imports = set()
@@ -127,24 +138,25 @@ def plain_config(cfg: Config) -> Config:
                 imports.add(companion.file)
     if imports:
         plain['custom_imports'] = dict(
-            imports=sorted(imports), allow_failed_imports=False)
+            imports=sorted(imports), allow_failed_imports=False
+        )
     loader = cfg.test_dataloader.to_dict()
-    target, pipeline = (
-        loader['dataset'][key] for key in ('target', 'pipeline'))
+    target, pipeline = (loader['dataset'][key] for key in ('target', 'pipeline'))
     # The default of DomainCocoDataset.
     target.setdefault('data_prefix', dict(img=''))
     loader['dataset'] = dict(
-        target, type='CocoDataset', test_mode=True, pipeline=pipeline)
+        target, type='CocoDataset', test_mode=True, pipeline=pipeline
+    )
     plain.update(
         test_dataloader=loader,
         test_evaluator=dict(
             type='CocoMetric',
-            ann_file=str(
-                Path(target.get('data_root', ''), target['ann_file'])),
-            metric='bbox'),
+            ann_file=str(Path(target.get('data_root', ''), target['ann_file'])),
+            metric='bbox',
+        ),
         test_cfg=dict(type='TestLoop'),
-        **{key: cfg[key]
-           for key in RUNTIME})
+        **{key: cfg[key] for key in RUNTIME},
+    )
     return Config(plain)
 
 
@@ -166,10 +178,9 @@ def parts_of(node: Any) -> Iterator[dict]:
             yield from parts_of(value)
 
 
-def export(cfg: Config,
-           checkpoint: str,
-           out: Path,
-           onnx_size: tuple[int, int] | None = None) -> nn.Module:
+def export(
+    cfg: Config, checkpoint: str, out: Path, onnx_size: tuple[int, int] | None = None
+) -> nn.Module:
     """Write ``config.py``, ``weights.pth`` and the files that they need.
 
     Everything is checked before the first file is written.
@@ -195,12 +206,20 @@ def export(cfg: Config,
     loaded = load_checkpoint(checkpoint)
     state = plain_state(weights_of(loaded), model.with_neck)
     warn(
-        check_for_test(model, dict(loaded, state_dict=state), checkpoint,
-                       classes_of(cfg), cfg.model.to_dict()))
+        check_for_test(
+            model,
+            dict(loaded, state_dict=state),
+            checkpoint,
+            classes_of(cfg),
+            cfg.model.to_dict(),
+        )
+    )
     dataset_meta = loaded.get('meta', {}).get('dataset_meta')
     if dataset_meta is None:
-        raise ValueError(f'{checkpoint} does not name its classes (it has no '
-                         'dataset_meta): use a checkpoint of a run.')
+        raise ValueError(
+            f'{checkpoint} does not name its classes (it has no '
+            'dataset_meta): use a checkpoint of a run.'
+        )
     if onnx_size is not None:
         check_onnx(model, onnx_size)
     model.load_state_dict(state)
@@ -213,7 +232,8 @@ def export(cfg: Config,
     for companion in COMPANIONS:
         if companion.file in imports:
             source = inspect.getsource(companion.module).replace(
-                companion.ours, companion.plain)
+                companion.ours, companion.plain
+            )
             (out / f'{companion.file}.py').write_text(source)
     if onnx_size is not None:
         to_onnx(model, out / 'detector.onnx', onnx_size)

@@ -1,4 +1,5 @@
 """Prediction in images, folders and videos."""
+
 import copy
 import glob
 import json
@@ -28,9 +29,9 @@ VIDEO_SUFFIXES = ('.avi', '.m4v', '.mkv', '.mov', '.mp4', '.webm')
 Loader = Callable[[], np.ndarray | None]
 
 
-def load_detector(weights: str,
-                  config: str | None = None,
-                  device: str | None = None) -> DetInferencer:
+def load_detector(
+    weights: str, config: str | None = None, device: str | None = None
+) -> DetInferencer:
     """Load a detector, and make sure of its weights and class names.
 
     mmdet would replace missing ones by random weights and COCO's names.
@@ -56,22 +57,26 @@ def load_detector(weights: str,
     cfg = Config.fromfile(config) if config else checkpoint_config(weights)
     # DetInferencer changes the config that it gets.
     detector = DetInferencer(
-        copy.deepcopy(cfg), weights, device=device, show_progress=False)
+        copy.deepcopy(cfg), weights, device=device, show_progress=False
+    )
     # Without a config, the class names are the checkpoint's own.
-    meta = load_fitting(detector.model, weights,
-                        cfg if config else None).get('meta', {})
+    meta = load_fitting(detector.model, weights, cfg if config else None).get(
+        'meta', {}
+    )
     # mmdet 2 wrote CLASSES.
     if 'dataset_meta' not in meta and 'CLASSES' not in meta:
         raise DataError(
             f'{weights} does not name its classes (it has no dataset_meta): '
-            'use a checkpoint of a run or of tools/export.py.')
+            'use a checkpoint of a run or of tools/export.py.'
+        )
     number = len(detector.model.dataset_meta.get('classes', ()))
     for module in detector.model.modules():
         if isinstance(module, BBoxHead) and module.num_classes != number:
             raise DataError(
                 f'{weights} names {number} classes, but its detector has '
                 f'{module.num_classes}: use a checkpoint of a run or of '
-                'tools/export.py.')
+                'tools/export.py.'
+            )
     return detector
 
 
@@ -97,7 +102,8 @@ def find_images(inputs: Sequence[str]) -> dict[str, Loader]:
             if name in images:
                 raise DataError(
                     f'Two of the inputs are called {name}, and one result '
-                    'would replace the other: give a folder above both.')
+                    'would replace the other: give a folder above both.'
+                )
             images[name] = loader
     return images
 
@@ -108,8 +114,9 @@ def _images_of(text: str) -> Iterator[tuple[str, Loader]]:
     if path.is_dir():
         names = images_below(path)
         if not names:
-            raise DataError(f'There is no image in {path} (looked for '
-                            f'{", ".join(IMAGE_SUFFIXES)}).')
+            raise DataError(
+                f'There is no image in {path} (looked for {", ".join(IMAGE_SUFFIXES)}).'
+            )
         check_names(str(path / name) for name in names)
         for name in names:
             yield name, partial(cv2.imread, str(path / name))
@@ -129,16 +136,20 @@ def _images_of(text: str) -> Iterator[tuple[str, Loader]]:
             for i in range(video.frame_cnt):
                 yield f'{file.stem}/{i:06}', partial(video.get_frame, i)
         else:
-            raise DataError(f'{file} is neither an image nor a video (looked '
-                            f'for {", ".join(IMAGE_SUFFIXES)} and '
-                            f'{", ".join(VIDEO_SUFFIXES)}).')
+            raise DataError(
+                f'{file} is neither an image nor a video (looked '
+                f'for {", ".join(IMAGE_SUFFIXES)} and '
+                f'{", ".join(VIDEO_SUFFIXES)}).'
+            )
 
 
-def predict(detector: DetInferencer,
-            inputs: Sequence[str],
-            out: Path,
-            score_thr: float = 0.3,
-            draw: bool = True) -> list[str]:
+def predict(
+    detector: DetInferencer,
+    inputs: Sequence[str],
+    out: Path,
+    score_thr: float = 0.3,
+    draw: bool = True,
+) -> list[str]:
     """Detect, and write ``predictions.json`` and a picture of each image.
 
     Args:
@@ -170,20 +181,19 @@ def predict(detector: DetInferencer,
         if image is None:
             unreadable.append(name)
             continue
-        sample, = detector(
-            image, return_datasamples=True,
-            no_save_vis=True)['predictions']
+        (sample,) = detector(image, return_datasamples=True, no_save_vis=True)[
+            'predictions'
+        ]
         found = sample.pred_instances.cpu()
         found = found[found.scores >= score_thr]
         height, width = image.shape[:2]
         images.append(
-            dict(id=len(images) + 1, file_name=name, height=height,
-                 width=width))
+            dict(id=len(images) + 1, file_name=name, height=height, width=width)
+        )
         annotations += _annotations(found, len(images), len(annotations))
         if draw:
             sample.pred_instances = found
-            picture = out / 'drawn' / (
-                f'{name}.png' if shared else _picture(name))
+            picture = out / 'drawn' / (f'{name}.png' if shared else _picture(name))
             picture.parent.mkdir(parents=True, exist_ok=True)
             detector.visualizer.add_datasample(
                 name,
@@ -191,13 +201,13 @@ def predict(detector: DetInferencer,
                 sample,
                 draw_gt=False,
                 pred_score_thr=score_thr,
-                out_file=str(picture))
+                out_file=str(picture),
+            )
     content = dict(
         images=images,
         annotations=annotations,
-        categories=[
-            dict(id=i + 1, name=name) for i, name in enumerate(classes)
-        ])
+        categories=[dict(id=i + 1, name=name) for i, name in enumerate(classes)],
+    )
     write_atomically(out / 'predictions.json', json.dumps(content).encode())
     return unreadable
 
@@ -207,12 +217,16 @@ def _picture(name: str) -> Path:
     return Path(name).with_suffix('.png')
 
 
-def _annotations(found: InstanceData, image_id: int,
-                 before: int) -> Iterator[dict]:
+def _annotations(found: InstanceData, image_id: int, before: int) -> Iterator[dict]:
     """Yield one image's detections as COCO annotations."""
     for i, (box, label, score) in enumerate(
-            zip(found.bboxes.tolist(), found.labels.tolist(),
-                found.scores.tolist(), strict=True)):
+        zip(
+            found.bboxes.tolist(),
+            found.labels.tolist(),
+            found.scores.tolist(),
+            strict=True,
+        )
+    ):
         x1, y1, x2, y2 = box
         yield dict(
             id=before + i + 1,
@@ -221,4 +235,5 @@ def _annotations(found: InstanceData, image_id: int,
             bbox=[x1, y1, x2 - x1, y2 - y1],
             area=(x2 - x1) * (y2 - y1),
             iscrowd=0,
-            score=score)
+            score=score,
+        )

@@ -1,4 +1,5 @@
 """Steer a training run: checks before it, launches in it, robustness."""
+
 from .checks.preflight_hook import PreflightHook, checked_runner
 from .robustness.finite_check_hook import FiniteCheckHook
 from .robustness.interruptions import (
@@ -11,7 +12,13 @@ from .schedule.late_launch_hook import LateLaunchHook
 from .schedule.plateau import Plateau
 
 __all__ = [
-    'FiniteCheckHook', 'LateLaunchHook', 'Plateau', 'PreflightHook',
-    'ResumableCheckpointHook', 'UnreadableImagesHook', 'checked_runner',
-    'end_workers_with_this_process', 'explain_interruption'
+    'FiniteCheckHook',
+    'LateLaunchHook',
+    'Plateau',
+    'PreflightHook',
+    'ResumableCheckpointHook',
+    'UnreadableImagesHook',
+    'checked_runner',
+    'end_workers_with_this_process',
+    'explain_interruption',
 ]

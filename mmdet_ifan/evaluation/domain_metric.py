@@ -1,4 +1,5 @@
 """AP50 of one domain, per class, as VOC and as COCO compute it."""
+
 import contextlib
 import io
 from collections.abc import Sequence
@@ -62,8 +63,10 @@ class DomainMetric(VOCMetric):
             ValueError: If there are no images.
         """
         if not results:
-            raise ValueError('There is no image to evaluate on: check the '
-                             "ann_file of the test set's domain.")
+            raise ValueError(
+                'There is no image to evaluate on: check the '
+                "ann_file of the test set's domain."
+            )
         classes = self.dataset_meta['classes']
         truths, detections = zip(*results, strict=True)
         num_gts = [
@@ -78,7 +81,8 @@ class DomainMetric(VOCMetric):
             dataset=classes,
             tpfp_fn=judge,
             logger='silent',
-            nproc=1)
+            nproc=1,
+        )
         voc_aps = [100 * float(result['ap']) for result in voc]
         coco_aps = coco_ap50(truths, detections)
         present = [label for label, num in enumerate(num_gts) if num]
@@ -87,38 +91,43 @@ class DomainMetric(VOCMetric):
         for prefix, aps in (('', voc_aps), ('coco_', coco_aps)):
             metrics[f'{prefix}mAP50'] = (
                 float(np.mean([aps[label] for label in present]))
-                if present else float('nan'))
-            metrics.update({
-                f'{prefix}AP50/{classes[label]}': aps[label]
-                for label in present
-            })
+                if present
+                else float('nan')
+            )
+            metrics.update(
+                {f'{prefix}AP50/{classes[label]}': aps[label] for label in present}
+            )
         self._log_table(num_gts, voc_aps, coco_aps, metrics)
         return metrics
 
-    def _log_table(self, num_gts: list[int], voc_aps: list[float],
-                   coco_aps: list[float], metrics: dict[str, float]) -> None:
+    def _log_table(
+        self,
+        num_gts: list[int],
+        voc_aps: list[float],
+        coco_aps: list[float],
+        metrics: dict[str, float],
+    ) -> None:
         """Log a row per class and one for the mean."""
         rows = [['class', 'boxes', 'AP50 (VOC area)', 'AP50 (COCO)']]
         for name, num, voc_ap, coco_ap in zip(
-                self.dataset_meta['classes'],
-                num_gts,
-                voc_aps,
-                coco_aps,
-                strict=True):
+            self.dataset_meta['classes'], num_gts, voc_aps, coco_aps, strict=True
+        ):
             aps = [f'{voc_ap:.1f}', f'{coco_ap:.1f}'] if num else ['-', '-']
             rows.append([name, str(num), *aps])
-        rows.append([
-            'mean',
-            str(sum(num_gts)), f'{metrics["mAP50"]:.1f}',
-            f'{metrics["coco_mAP50"]:.1f}'
-        ])
+        rows.append(
+            [
+                'mean',
+                str(sum(num_gts)),
+                f'{metrics["mAP50"]:.1f}',
+                f'{metrics["coco_mAP50"]:.1f}',
+            ]
+        )
         table = AsciiTable(rows)
         table.inner_footing_row_border = True
         MMLogger.get_current_instance().info(f'\n{table.table}')
 
 
-def ranked(
-        detections: Sequence[list[np.ndarray]]) -> list[list[np.ndarray]]:
+def ranked(detections: Sequence[list[np.ndarray]]) -> list[list[np.ndarray]]:
     """Replace scores by ranks, so that no two of a class are equal.
 
     mmdet's ``eval_map`` sorts equal scores into an order that depends on
@@ -142,9 +151,14 @@ def ranked(
     return [list(image) for image in zip(*per_class, strict=True)]
 
 
-def judge(detections: np.ndarray, boxes: np.ndarray, ignored: np.ndarray,
-          iou_thr: float, *args: Any,
-          **kwargs: Any) -> tuple[np.ndarray, np.ndarray]:
+def judge(
+    detections: np.ndarray,
+    boxes: np.ndarray,
+    ignored: np.ndarray,
+    iou_thr: float,
+    *args: Any,
+    **kwargs: Any,
+) -> tuple[np.ndarray, np.ndarray]:
     """Judge an image's detections of a class; spare those in ignored boxes.
 
     mmdet's own function spares only a detection about as large as the ignored
@@ -164,16 +178,16 @@ def judge(detections: np.ndarray, boxes: np.ndarray, ignored: np.ndarray,
         tuple[np.ndarray, np.ndarray]: Of shape (1, M), 1 for right detections
         and 1 for wrong ones.
     """
-    right, wrong = tpfp_default(detections, boxes, ignored, iou_thr, *args,
-                                **kwargs)
+    right, wrong = tpfp_default(detections, boxes, ignored, iou_thr, *args, **kwargs)
     if len(ignored):
         shares = bbox_overlaps(detections[:, :4], ignored, mode='iof')
         wrong[:, (shares >= iou_thr).any(axis=1)] = 0
     return right, wrong
 
 
-def coco_ap50(truths: tuple[dict[str, np.ndarray], ...],
-              detections: tuple[list[np.ndarray], ...]) -> list[float]:
+def coco_ap50(
+    truths: tuple[dict[str, np.ndarray], ...], detections: tuple[list[np.ndarray], ...]
+) -> list[float]:
     """Compute COCO's AP at IoU 0.5 of each class with pycocotools.
 
     Args:
@@ -188,22 +202,21 @@ def coco_ap50(truths: tuple[dict[str, np.ndarray], ...],
     num_classes = len(detections[0])
     annotations: list[dict] = []
     results: list[dict] = []
-    for image, (truth, per_class) in enumerate(
-            zip(truths, detections, strict=True), 1):
+    for image, (truth, per_class) in enumerate(zip(truths, detections, strict=True), 1):
         for suffix, crowd in (('', 0), ('_ignore', 1)):
             for box, label in zip(
-                    truth[f'bboxes{suffix}'],
-                    truth[f'labels{suffix}'],
-                    strict=True):
+                truth[f'bboxes{suffix}'], truth[f'labels{suffix}'], strict=True
+            ):
                 annotations.append(
                     dict(
                         _coco_box(box, image, int(label)),
                         id=len(annotations) + 1,
-                        iscrowd=crowd))
+                        iscrowd=crowd,
+                    )
+                )
         for label, boxes in enumerate(per_class):
             results += [
-                dict(_coco_box(box, image, label), score=float(box[4]))
-                for box in boxes
+                dict(_coco_box(box, image, label), score=float(box[4])) for box in boxes
             ]
     if not results:
         return [0.0] * num_classes
@@ -214,7 +227,8 @@ def coco_ap50(truths: tuple[dict[str, np.ndarray], ...],
             info={},
             images=[dict(id=i) for i in range(1, len(truths) + 1)],
             categories=[dict(id=c) for c in range(num_classes)],
-            annotations=annotations)
+            annotations=annotations,
+        )
         coco.createIndex()
         evaluation = COCOeval(coco, coco.loadRes(results), 'bbox')
         evaluation.params.iouThrs = np.array([0.5])
@@ -233,4 +247,5 @@ def _coco_box(box: np.ndarray, image: int, label: int) -> dict:
         image_id=image,
         category_id=label,
         bbox=[x1, y1, width, height],
-        area=width * height)
+        area=width * height,
+    )

@@ -9,16 +9,30 @@ TYRE = (32.0, 32.0, 34.0)
 RIM = (150.0, 150.0, 150.0)
 DARK = (45.0, 45.0, 48.0)
 PAINTS: tuple[Colour, ...] = (
-    (228, 228, 226), (165, 165, 165), (50, 48, 48), (40, 40, 185),
-    (165, 85, 35), (120, 60, 30), (70, 110, 60), (60, 145, 205),
-    (150, 190, 210), (90, 90, 95))
+    (228, 228, 226),
+    (165, 165, 165),
+    (50, 48, 48),
+    (40, 40, 185),
+    (165, 85, 35),
+    (120, 60, 30),
+    (70, 110, 60),
+    (60, 145, 205),
+    (150, 190, 210),
+    (90, 90, 95),
+)
 FLEET_PAINTS: tuple[Colour, ...] = (
-    (45, 45, 200), (50, 180, 225), (185, 110, 40), (80, 150, 60),
-    (225, 225, 225), (200, 160, 60))
+    (45, 45, 200),
+    (50, 180, 225),
+    (185, 110, 40),
+    (80, 150, 60),
+    (225, 225, 225),
+    (200, 160, 60),
+)
 
 
-def pick(rng: np.random.Generator, colours: tuple[Colour, ...],
-         spread: float = 14.0) -> Colour:
+def pick(
+    rng: np.random.Generator, colours: tuple[Colour, ...], spread: float = 14.0
+) -> Colour:
     """Draw one of `colours` and vary it a little."""
     base = np.array(colours[rng.integers(len(colours))], dtype=float)
     varied = np.clip(base + rng.normal(0, spread, 3), 5, 250)
@@ -31,31 +45,41 @@ def tint(colour: Colour, factor: float) -> Colour:
     return scaled[0], scaled[1], scaled[2]
 
 
-def end_quad(left: tuple[float, float], up: tuple[float, float],
-             forward: float) -> np.ndarray:
+def end_quad(
+    left: tuple[float, float], up: tuple[float, float], forward: float
+) -> np.ndarray:
     """Rectangle (4, 3) in m on a vehicle's front or rear at `forward`."""
-    return np.array([(forward, left[0], up[0]), (forward, left[1], up[0]),
-                     (forward, left[1], up[1]), (forward, left[0], up[1])])
+    return np.array(
+        [
+            (forward, left[0], up[0]),
+            (forward, left[1], up[0]),
+            (forward, left[1], up[1]),
+            (forward, left[0], up[1]),
+        ]
+    )
 
 
-def on_end(left: tuple[float, float], up: tuple[float, float],
-           forward: float, colour: Colour) -> Face:
+def on_end(
+    left: tuple[float, float], up: tuple[float, float], forward: float, colour: Colour
+) -> Face:
     """Painted rectangle on the front (`forward` > 0) or the rear, in m."""
-    return decal(end_quad(left, up, forward), colour,
-                 (np.sign(forward), 0, 0))
+    return decal(end_quad(left, up, forward), colour, (np.sign(forward), 0, 0))
 
 
-def on_side(forward: tuple[float, float], up: tuple[float, float],
-            left: float, colour: Colour) -> Face:
+def on_side(
+    forward: tuple[float, float], up: tuple[float, float], left: float, colour: Colour
+) -> Face:
     """Painted rectangle on the left (`left` > 0) or right side, in m."""
     (rear, front), (low, high) = forward, up
-    points = np.array([(rear, left, low), (front, left, low),
-                       (front, left, high), (rear, left, high)])
+    points = np.array(
+        [(rear, left, low), (front, left, low), (front, left, high), (rear, left, high)]
+    )
     return decal(points, colour, (0, np.sign(left), 0))
 
 
-def on_sides(forward: tuple[float, float], up: tuple[float, float],
-             half: float, colour: Colour) -> list[Face]:
+def on_sides(
+    forward: tuple[float, float], up: tuple[float, float], half: float, colour: Colour
+) -> list[Face]:
     """Painted rectangles on both sides of a body of width 2 * `half` m."""
     return [on_side(forward, up, sign * half, colour) for sign in (1, -1)]
 
@@ -63,12 +87,14 @@ def on_sides(forward: tuple[float, float], up: tuple[float, float],
 def window(face: Face, factor: float = 0.86) -> Face:
     """Glass on a face, smaller by `factor`."""
     centre = face.points.mean(axis=0)
-    return Face(centre + (face.points - centre) * factor, GLASS,
-                face.outward, decal=True)
+    return Face(
+        centre + (face.points - centre) * factor, GLASS, face.outward, decal=True
+    )
 
 
-def prism(profile: list[tuple[float, float]], half_width: float,
-          colour: Colour) -> list[Face]:
+def prism(
+    profile: list[tuple[float, float]], half_width: float, colour: Colour
+) -> list[Face]:
     """Extrude a convex side profile.
 
     Args:
@@ -89,26 +115,30 @@ def prism(profile: list[tuple[float, float]], half_width: float,
         j = (i + 1) % len(corners)
         shapes.append(np.stack([left[i], left[j], right[j], right[i]]))
     shapes += [left, right]
-    return [Face(shape, colour, normal_away_from(shape, centre))
-            for shape in shapes]
+    return [Face(shape, colour, normal_away_from(shape, centre)) for shape in shapes]
 
 
-def box(length: tuple[float, float], height: tuple[float, float],
-        half_width: float, colour: Colour) -> list[Face]:
+def box(
+    length: tuple[float, float],
+    height: tuple[float, float],
+    half_width: float,
+    colour: Colour,
+) -> list[Face]:
     """A cuboid as a `prism`: bottom, front, top, rear, left, right."""
     (rear, front), (low, high) = length, height
-    return prism([(rear, low), (front, low), (front, high), (rear, high)],
-                 half_width, colour)
+    return prism(
+        [(rear, low), (front, low), (front, high), (rear, high)], half_width, colour
+    )
 
 
-def decal(points: np.ndarray, colour: Colour,
-          outward: tuple[float, float, float]) -> Face:
+def decal(
+    points: np.ndarray, colour: Colour, outward: tuple[float, float, float]
+) -> Face:
     """Paint on a face that looks along `outward` (forward, left, up)."""
     return Face(points, colour, np.array(outward, dtype=float), decal=True)
 
 
-def wheels(positions: list[float], radius: float,
-           half_width: float) -> list[Face]:
+def wheels(positions: list[float], radius: float, half_width: float) -> list[Face]:
     """Wheels on both sides, no decals since they reach below the body."""
     turn = np.linspace(0, 2 * np.pi, 14, endpoint=False)
     faces = []
@@ -116,33 +146,46 @@ def wheels(positions: list[float], radius: float,
         outward = np.array([0.0, sign, 0.0])
         for position in positions:
             for share, colour in ((1.0, TYRE), (0.55, RIM)):
-                faces.append(Face(
-                    np.stack([position + share * radius * np.cos(turn),
-                              np.full(14, sign * half_width),
-                              radius + share * radius * np.sin(turn)], 1),
-                    colour, outward, decal=share < 1))
+                faces.append(
+                    Face(
+                        np.stack(
+                            [
+                                position + share * radius * np.cos(turn),
+                                np.full(14, sign * half_width),
+                                radius + share * radius * np.sin(turn),
+                            ],
+                            1,
+                        ),
+                        colour,
+                        outward,
+                        decal=share < 1,
+                    )
+                )
     return faces
 
 
-def lamps(front: float, rear: float, up: tuple[float, float],
-          half_width: float) -> list[Face]:
+def lamps(
+    front: float, rear: float, up: tuple[float, float], half_width: float
+) -> list[Face]:
     """White lamps in front and red ones behind, left and right."""
     faces = []
     for sign in (1, -1):
         span = (sign * half_width * 0.58, sign * half_width * 0.94)
-        faces += [on_end(span, up, front, (215, 245, 250)),
-                  on_end(span, up, rear, (40, 35, 205))]
+        faces += [
+            on_end(span, up, front, (215, 245, 250)),
+            on_end(span, up, rear, (40, 35, 205)),
+        ]
     return faces
 
 
-def tyres_seen_from_the_ends(length: float, radius: float,
-                             half_width: float) -> list[Face]:
+def tyres_seen_from_the_ends(
+    length: float, radius: float, half_width: float
+) -> list[Face]:
     """Front and rear wheels as seen under the bumpers."""
     faces = []
     for sign in (1, -1):
         span = (sign * half_width * 0.62, sign * half_width * 0.97)
         for forward in (length * 0.33, -length * 0.33):
             outward = np.array([np.sign(forward), 0.0, 0.0])
-            faces.append(Face(end_quad(span, (0, radius), forward), TYRE,
-                              outward))
+            faces.append(Face(end_quad(span, (0, radius), forward), TYRE, outward))
     return faces

@@ -29,8 +29,7 @@ class MiniCity(RenderedSet):
     NAME = 'Mini City'
     LOOK = settings.CITY_LOOK
     STREAMS = {'train': 0, 'val': 1}
-    FOLDERS = ('leftImg8bit', 'leftImg8bit_foggy', 'gtFine', 'disparity',
-               'camera')
+    FOLDERS = ('leftImg8bit', 'leftImg8bit_foggy', 'gtFine', 'disparity', 'camera')
     README = """Mini City: a rendered stand-in, not Cityscapes.
 
 Every image here was drawn by mmdet_ifan (numpy and OpenCV); no photograph,
@@ -46,48 +45,62 @@ it say nothing about scores on Cityscapes.
     def paths(split: str, index: int) -> dict[str, str]:  # noqa: D102
         cities = settings.CITIES[split]
         city = cities[index % len(cities)]
-        frame = (f'{split}/{city}/{city}_{index // len(cities):06d}_'
-                 f'{FRAME:06d}')
-        paths = dict(image=f'leftImg8bit/{frame}_leftImg8bit.png',
-                     instances=f'gtFine/{frame}_gtFine_instanceIds.png',
-                     polygons=f'gtFine/{frame}_gtFine_polygons.json',
-                     disparity=f'disparity/{frame}_disparity.png',
-                     camera=f'camera/{frame}_camera.json')
+        frame = f'{split}/{city}/{city}_{index // len(cities):06d}_{FRAME:06d}'
+        paths = dict(
+            image=f'leftImg8bit/{frame}_leftImg8bit.png',
+            instances=f'gtFine/{frame}_gtFine_instanceIds.png',
+            polygons=f'gtFine/{frame}_gtFine_polygons.json',
+            disparity=f'disparity/{frame}_disparity.png',
+            camera=f'camera/{frame}_camera.json',
+        )
         for beta in BETAS:
             paths[f'foggy_{beta}'] = (
-                f'leftImg8bit_foggy/{frame}_leftImg8bit_foggy_beta_{beta}.png')
+                f'leftImg8bit_foggy/{frame}_leftImg8bit_foggy_beta_{beta}.png'
+            )
         return paths
 
-    def encode(self, rendered: Rendered, paths: dict[str, str],  # noqa: D102
-               rng: np.random.Generator) -> dict[str, bytes]:
+    def encode(  # noqa: D102
+        self, rendered: Rendered, paths: dict[str, str], rng: np.random.Generator
+    ) -> dict[str, bytes]:
         camera = rendered.camera
         files = {
             paths['image']: _png(rendered.image),
             paths['instances']: _png(instance_ids(rendered)),
             paths['polygons']: json_bytes(_polygons(rendered)),
             paths['disparity']: _png(disparity(rendered.depth, camera.focal)),
-            paths['camera']: json_bytes(dict(
-                extrinsic=dict(baseline=settings.BASELINE, pitch=0.0,
-                               roll=0.0, x=0.0, y=0.0, yaw=0.0,
-                               z=camera.elevation),
-                intrinsic=dict(fx=camera.focal, fy=camera.focal, u0=camera.u0,
-                               v0=camera.v0)))}
+            paths['camera']: json_bytes(
+                dict(
+                    extrinsic=dict(
+                        baseline=settings.BASELINE,
+                        pitch=0.0,
+                        roll=0.0,
+                        x=0.0,
+                        y=0.0,
+                        yaw=0.0,
+                        z=camera.elevation,
+                    ),
+                    intrinsic=dict(
+                        fx=camera.focal, fy=camera.focal, u0=camera.u0, v0=camera.v0
+                    ),
+                )
+            ),
+        }
         for beta in BETAS:
-            foggy = add_fog(rendered.image, rendered.depth, beta,
-                            rendered.airlight)
+            foggy = add_fog(rendered.image, rendered.depth, beta, rendered.airlight)
             files[paths[f'foggy_{beta}']] = _png(
-                add_noise(foggy, settings.FOG_NOISE, rng))
+                add_noise(foggy, settings.FOG_NOISE, rng)
+            )
         return files
 
-    def objects_in(self, root: Path, split: str,  # noqa: D102
-                   index: int) -> list[str]:
+    def objects_in(  # noqa: D102
+        self, root: Path, split: str, index: int
+    ) -> list[str]:
         path = root / self.paths(split, index)['instances']
         instances = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         if instances is None:
             raise DataError(f'{path} is damaged: remove it and render again.')
         codes = np.unique(instances)
-        return [id2label[int(code) // 1000].name
-                for code in codes if code >= 1000]
+        return [id2label[int(code) // 1000].name for code in codes if code >= 1000]
 
 
 def instance_ids(rendered: Rendered) -> np.ndarray:
@@ -129,8 +142,11 @@ def _polygons(rendered: Rendered) -> dict[str, Any]:
     """Make Cityscapes' outlines, each in front of those before it."""
     height, width = rendered.index.shape
     drawn = zip(rendered.labels, rendered.polygons, strict=True)
-    objects = [dict(label=label, polygon=polygon.tolist())
-               for label, polygon in drawn if len(polygon)]
+    objects = [
+        dict(label=label, polygon=polygon.tolist())
+        for label, polygon in drawn
+        if len(polygon)
+    ]
     return dict(imgHeight=height, imgWidth=width, objects=objects)
 
 

@@ -49,12 +49,16 @@ class RenderedSet(ABC):
     README: ClassVar[str]
 
     def __post_init__(self) -> None:
-        for name, least in (('train', 1), ('val', 1), ('height', 32),
-                            ('width', 64), ('seed', 0)):
+        for name, least in (
+            ('train', 1),
+            ('val', 1),
+            ('height', 32),
+            ('width', 64),
+            ('seed', 0),
+        ):
             value = getattr(self, name)
             if value < least:
-                raise DataError(f'{name} must be at least {least}, but got '
-                                f'{value}.')
+                raise DataError(f'{name} must be at least {least}, but got {value}.')
 
     def version(self) -> str:
         """Give the version of the code that draws the scenes."""
@@ -93,8 +97,9 @@ class RenderedSet(ABC):
         """Give the path under the root of each file of a scene, by kind."""
 
     @abstractmethod
-    def encode(self, rendered: Rendered, paths: dict[str, str],
-               rng: np.random.Generator) -> dict[str, bytes]:
+    def encode(
+        self, rendered: Rendered, paths: dict[str, str], rng: np.random.Generator
+    ) -> dict[str, bytes]:
         """Encode a scene: the content of each file by path.
 
         Args:

@@ -46,8 +46,7 @@ class Camera:
 
     def scaled(self, factor: int) -> 'Camera':
         """Return the same camera with `factor` times as many pixels."""
-        return Camera(self.width * factor, self.height * factor,
-                      self.elevation)
+        return Camera(self.width * factor, self.height * factor, self.elevation)
 
     def project(self, points: np.ndarray) -> np.ndarray:
         """Project world points of shape (N, 3), z > 0, to px (N, 2)."""
@@ -137,8 +136,7 @@ def normal_away_from(points: np.ndarray, inside: np.ndarray) -> np.ndarray:
     return normal
 
 
-def place(points: np.ndarray, x: float, z: float,
-          yaw: float) -> np.ndarray:
+def place(points: np.ndarray, x: float, z: float, yaw: float) -> np.ndarray:
     """Move points (N, 3) from an object's frame into the world.
 
     Args:
@@ -153,8 +151,9 @@ def place(points: np.ndarray, x: float, z: float,
     """
     forward, left, up = np.asarray(points, dtype=float).T
     sin, cos = np.sin(yaw), np.cos(yaw)
-    return np.stack([x + forward * sin - left * cos, up,
-                     z + forward * cos + left * sin], axis=1)
+    return np.stack(
+        [x + forward * sin - left * cos, up, z + forward * cos + left * sin], axis=1
+    )
 
 
 def cut_near(points: np.ndarray) -> np.ndarray:
@@ -173,8 +172,9 @@ def cut_near(points: np.ndarray) -> np.ndarray:
     return np.array(kept).reshape(-1, 3)
 
 
-def plane_depth(points: np.ndarray, camera: Camera, u: np.ndarray,
-                v: np.ndarray) -> np.ndarray:
+def plane_depth(
+    points: np.ndarray, camera: Camera, u: np.ndarray, v: np.ndarray
+) -> np.ndarray:
     """Depth in m at columns `u` and rows `v` of a polygon's plane.
 
     One over the depth is linear in the pixel on any plane, which is exact
@@ -184,8 +184,7 @@ def plane_depth(points: np.ndarray, camera: Camera, u: np.ndarray,
     normal = normal_away_from(points, origin)
     rays_x = (u - camera.u0) / camera.focal
     rays_y = (camera.v0 - v) / camera.focal
-    slope = (normal[0] * rays_x[None, :] + normal[1] * rays_y[:, None]
-             + normal[2])
+    slope = normal[0] * rays_x[None, :] + normal[1] * rays_y[:, None] + normal[2]
     distance = normal @ (points[0] - origin)
     depth = distance / np.maximum(slope, 1e-6)
     return np.clip(depth, points[:, 2].min(), points[:, 2].max())

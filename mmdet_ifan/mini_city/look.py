@@ -33,8 +33,9 @@ class Tiles:
     variation: float = 0.0
     staggered: bool = False
 
-    def shade(self, across: np.ndarray, up: np.ndarray,
-              pixels_per_metre: np.ndarray) -> np.ndarray:
+    def shade(
+        self, across: np.ndarray, up: np.ndarray, pixels_per_metre: np.ndarray
+    ) -> np.ndarray:
         """Compute the brightness of points on a surface.
 
         Args:
@@ -49,10 +50,13 @@ class Tiles:
         row = np.floor(up / self.height)
         across = across + 0.5 * self.width * self.staggered * (row % 2)
         column = np.floor(across / self.width)
-        pattern = self.variation * _TILES[row.astype(int) % len(_TILES),
-                                          column.astype(int) % len(_TILES)]
-        in_joint = ((across - column * self.width < self.joint)
-                    | (up - row * self.height < self.joint))
+        pattern = (
+            self.variation
+            * _TILES[row.astype(int) % len(_TILES), column.astype(int) % len(_TILES)]
+        )
+        in_joint = (across - column * self.width < self.joint) | (
+            up - row * self.height < self.joint
+        )
         smaller = min(self.width, self.height)
         share = np.clip(pixels_per_metre * smaller / 2 - 1, 0, 1)
         return 1 + share * (pattern - self.joint_depth * in_joint)
@@ -116,7 +120,8 @@ class Look:
         grey = sum(colour) / 3
         blue, green, red = (
             min(255.0, max(0.0, grey + self.saturation * (channel - grey)))
-            for channel in colour)
+            for channel in colour
+        )
         return blue, green, red
 
 
@@ -143,11 +148,20 @@ def draw_light(rng: np.random.Generator, look: Look) -> Light:
     """Draw sun, exposure and sky."""
     azimuth = rng.uniform(0, 2 * np.pi)
     altitude = rng.uniform(*look.altitude)
-    sun = np.array([np.cos(altitude) * np.cos(azimuth), np.sin(altitude),
-                    np.cos(altitude) * np.sin(azimuth)])
+    sun = np.array(
+        [
+            np.cos(altitude) * np.cos(azimuth),
+            np.sin(altitude),
+            np.cos(altitude) * np.sin(azimuth),
+        ]
+    )
     grey = rng.uniform(*look.overcast)
     zenith = (1 - grey) * np.array(look.zenith) + grey * 195
     horizon = 0.35 * zenith + 0.65 * np.array([232, 226, 220])
-    return Light(sun, rng.uniform(*look.ambient),
-                 rng.uniform(*look.exposure), rng.uniform(*look.temperature),
-                 np.stack([horizon, zenith]))
+    return Light(
+        sun,
+        rng.uniform(*look.ambient),
+        rng.uniform(*look.exposure),
+        rng.uniform(*look.temperature),
+        np.stack([horizon, zenith]),
+    )

@@ -14,16 +14,15 @@ Builder = Callable[[np.random.Generator], tuple[list[Part], np.ndarray]]
 
 # Parts of each placement: (Cityscapes label, builder), painted in order.
 RECIPES: dict[str, tuple[tuple[str, Builder], ...]] = {
-    'person': (('person', people.person), ),
+    'person': (('person', people.person),),
     'cyclist': (('bicycle', people.bicycle), ('rider', people.cyclist)),
-    'motorcyclist': (('motorcycle', people.motorcycle),
-                     ('rider', people.motorcyclist)),
-    'car': (('car', vehicles.car), ),
-    'truck': (('truck', vehicles.truck), ),
-    'bus': (('bus', vehicles.bus), ),
-    'train': (('train', vehicles.train), ),
-    'motorcycle': (('motorcycle', people.motorcycle), ),
-    'bicycle': (('bicycle', people.bicycle), ),
+    'motorcyclist': (('motorcycle', people.motorcycle), ('rider', people.motorcyclist)),
+    'car': (('car', vehicles.car),),
+    'truck': (('truck', vehicles.truck),),
+    'bus': (('bus', vehicles.bus),),
+    'train': (('train', vehicles.train),),
+    'motorcycle': (('motorcycle', people.motorcycle),),
+    'bicycle': (('bicycle', people.bicycle),),
 }
 SMALL = ('person', 'cyclist', 'motorcyclist', 'motorcycle', 'bicycle')
 
@@ -69,8 +68,7 @@ class Occupancy:
         self.footprints: list[np.ndarray] = []
         self.rectangles: list[tuple[float, np.ndarray]] = []
 
-    def accept(self, x: float, z: float, yaw: float,
-               size: np.ndarray) -> bool:
+    def accept(self, x: float, z: float, yaw: float, size: np.ndarray) -> bool:
         """Take a place for an object if it is free and visible.
 
         Args:
@@ -83,18 +81,31 @@ class Occupancy:
             bool: Whether the place was taken.
         """
         half = size / 2
-        corners = place(np.array([
-            (sx * half[0], sy * half[1], up) for sx in (-1, 1)
-            for sy in (-1, 1) for up in (0.0, size[2])]), x, z, yaw)
+        corners = place(
+            np.array(
+                [
+                    (sx * half[0], sy * half[1], up)
+                    for sx in (-1, 1)
+                    for sy in (-1, 1)
+                    for up in (0.0, size[2])
+                ]
+            ),
+            x,
+            z,
+            yaw,
+        )
         if corners[:, 2].min() < 3.0:
             return False
-        footprint = np.array([*corners[:, [0, 2]].min(axis=0) - 0.2,
-                              *corners[:, [0, 2]].max(axis=0) + 0.2])
+        footprint = np.array(
+            [
+                *corners[:, [0, 2]].min(axis=0) - 0.2,
+                *corners[:, [0, 2]].max(axis=0) + 0.2,
+            ]
+        )
         if any(overlap(footprint, other) > 0 for other in self.footprints):
             return False
         projected = self.camera.project(corners)
-        rectangle = np.array([*projected.min(axis=0),
-                              *projected.max(axis=0)])
+        rectangle = np.array([*projected.min(axis=0), *projected.max(axis=0)])
         frame = np.array([0, 0, self.camera.width, self.camera.height])
         if overlap(rectangle, frame) < settings.MIN_INSIDE * area(rectangle):
             return False
@@ -108,15 +119,17 @@ class Occupancy:
         """Tell whether too much of this or of an earlier object is covered."""
         everything = [*self.rectangles, (z, rectangle)]
         for far_z, far in everything:
-            covered = sum(overlap(far, near) for near_z, near in everything
-                          if near_z < far_z)
+            covered = sum(
+                overlap(far, near) for near_z, near in everything if near_z < far_z
+            )
             if covered > settings.MAX_COVERED * area(far):
                 return True
         return False
 
 
-def draw_scene(rng: np.random.Generator, height: int, width: int,
-               look: Look = settings.CITY_LOOK) -> Scene:
+def draw_scene(
+    rng: np.random.Generator, height: int, width: int, look: Look = settings.CITY_LOOK
+) -> Scene:
     """Draw a scene.
 
     Args:
@@ -134,10 +147,20 @@ def draw_scene(rng: np.random.Generator, height: int, width: int,
     objects, rails = _place_objects(rng, scene)
     scene.ground = [
         Sprite('sidewalk', 0, [Part(surroundings.pavement(rng))]),
-        Sprite('road', 0, [Part(surroundings.road(rng, street) +
-                                surroundings.markings(rng, street, rails))])]
-    scene.sprites = [Sprite('building', z, parts)
-                     for z, parts in surroundings.houses(rng, street)]
+        Sprite(
+            'road',
+            0,
+            [
+                Part(
+                    surroundings.road(rng, street)
+                    + surroundings.markings(rng, street, rails)
+                )
+            ],
+        ),
+    ]
+    scene.sprites = [
+        Sprite('building', z, parts) for z, parts in surroundings.houses(rng, street)
+    ]
     scene.sprites += _place_clutter(rng, street) + objects
     scene.sprites.sort(key=lambda sprite: -sprite.distance)
     return scene
@@ -169,16 +192,18 @@ def _place_objects(
             wanted -= 1  # The street is full.
             continue
         for order, (label, parts, _) in enumerate(built):
-            sprites.append(Sprite(label, z - 1e-3 * order,
-                                  to_world(parts, x, z, yaw), True))
+            sprites.append(
+                Sprite(label, z - 1e-3 * order, to_world(parts, x, z, yaw), True)
+            )
         if kind == 'train':
             crosses = abs(np.cos(yaw)) < 0.5
             rails.append((z, True) if crosses else (x, False))
     return sprites, rails
 
 
-def _draw_pose(rng: np.random.Generator, kind: str,
-               street: Street) -> tuple[float, float, float]:
+def _draw_pose(
+    rng: np.random.Generator, kind: str, street: Street
+) -> tuple[float, float, float]:
     """Draw x in m, z in m and yaw in radians for a kind of placement."""
     near, far = settings.DISTANCES[kind]
     z = near + (far - near) * rng.random() ** settings.NEAR_BIAS
@@ -219,23 +244,27 @@ def _place_clutter(rng: np.random.Generator, street: Street) -> list[Sprite]:
             if low < z < high or rng.random() < 0.35:
                 continue
             is_tree = rng.random() < 0.5
-            parts = (surroundings.tree(rng) if is_tree else
-                     surroundings.lamp_post(rng))
+            parts = surroundings.tree(rng) if is_tree else surroundings.lamp_post(rng)
             x = edge + sign * (rng.uniform(0.8, 2.0) if is_tree else 0.5)
             yaw = -sign * np.pi / 2
-            sprites.append(Sprite('vegetation' if is_tree else 'pole', z,
-                                  to_world(parts, x, z, yaw)))
+            sprites.append(
+                Sprite(
+                    'vegetation' if is_tree else 'pole', z, to_world(parts, x, z, yaw)
+                )
+            )
     return sprites
 
 
-def to_world(parts: list[Part], x: float, z: float,
-             yaw: float) -> list[Part]:
+def to_world(parts: list[Part], x: float, z: float, yaw: float) -> list[Part]:
     """Move parts from an object's frame into the world."""
     moved = []
     for part in parts:
         centre = place(part.centre[None], x, z, yaw)[0]
-        moved.append(Part([_moved(primitive, x, z, yaw)
-                           for primitive in part.primitives], centre))
+        moved.append(
+            Part(
+                [_moved(primitive, x, z, yaw) for primitive in part.primitives], centre
+            )
+        )
     return moved
 
 

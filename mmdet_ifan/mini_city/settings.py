@@ -12,10 +12,7 @@ SIM_VERSION = '1.0'  # Version of what only Mini Sim has.
 
 # --- What is on disk -------------------------------------------------------
 # Invented, so that nobody mistakes a file for a real Cityscapes frame.
-CITIES = {
-    'train': ('brunnhafen', 'lindmoor'),
-    'val': ('grauwinkel', 'tannrode'),
-}
+CITIES = {'train': ('brunnhafen', 'lindmoor'), 'val': ('grauwinkel', 'tannrode')}
 SPLITS = ('train', 'val')
 
 # --- Camera (close to that of Cityscapes) ----------------------------------
@@ -80,7 +77,8 @@ CITY_LOOK = Look(
         'train': 1.35,
         'motorcycle': 0.35,
         'bicycle': 0.40,
-    })
+    },
+)
 # The game: vivid paint, a low sun from a blue sky, hard shadows, tiled
 # surfaces, a lens without blur and a sensor without noise; mostly cars.
 SIM_LOOK = Look(
@@ -113,8 +111,9 @@ SIM_LOOK = Look(
     },
     tiles={
         'road': Tiles(0.35, 0.35, variation=0.07),
-        'sidewalk': Tiles(0.8, 0.8, joint=0.08, joint_depth=0.3,
-                          variation=0.06),
-        'building': Tiles(0.9, 0.45, joint=0.09, joint_depth=0.28,
-                          variation=0.09, staggered=True),
-    })
+        'sidewalk': Tiles(0.8, 0.8, joint=0.08, joint_depth=0.3, variation=0.06),
+        'building': Tiles(
+            0.9, 0.45, joint=0.09, joint_depth=0.28, variation=0.09, staggered=True
+        ),
+    },
+)

@@ -16,8 +16,7 @@ from .render import Rendered
 
 FOLDER = 'VOC2012'
 #: SIM10K's names by Cityscapes' names; it has one word for all people.
-NAMES = {'car': 'car', 'motorcycle': 'motorbike', 'person': 'person',
-         'rider': 'person'}
+NAMES = {'car': 'car', 'motorcycle': 'motorbike', 'person': 'person', 'rider': 'person'}
 # A box of one pixel cannot be told from a stray click.
 MIN_SIDE = 2
 JPEG_FLAGS = [cv2.IMWRITE_JPEG_QUALITY, 95]
@@ -32,7 +31,7 @@ class MiniSim(RenderedSet):
     NAME = 'Mini Sim'
     LOOK = settings.SIM_LOOK
     STREAMS = {'train': 2, 'val': 3}
-    FOLDERS = (FOLDER, )
+    FOLDERS = (FOLDER,)
     README = """Mini Sim: a rendered stand-in, not SIM10K.
 
 Every image here was drawn by mmdet_ifan (numpy and OpenCV); no frame of a
@@ -47,37 +46,46 @@ SIM10K or Cityscapes.
     def side_files(self) -> dict[str, bytes]:  # noqa: D102
         files = super().side_files()
         for split in settings.SPLITS:
-            stems = ''.join(f'{split}_{index:06d}\n'
-                            for index in range(getattr(self, split)))
+            stems = ''.join(
+                f'{split}_{index:06d}\n' for index in range(getattr(self, split))
+            )
             files[f'{FOLDER}/ImageSets/Main/{split}.txt'] = stems.encode()
         return files
 
     @staticmethod
     def paths(split: str, index: int) -> dict[str, str]:  # noqa: D102
         stem = f'{split}_{index:06d}'  # Both splits share a folder.
-        return dict(image=f'{FOLDER}/JPEGImages/{stem}.jpg',
-                    annotation=f'{FOLDER}/Annotations/{stem}.xml')
+        return dict(
+            image=f'{FOLDER}/JPEGImages/{stem}.jpg',
+            annotation=f'{FOLDER}/Annotations/{stem}.xml',
+        )
 
-    def encode(self, rendered: Rendered, paths: dict[str, str],  # noqa: D102
-               rng: np.random.Generator) -> dict[str, bytes]:
+    def encode(  # noqa: D102
+        self, rendered: Rendered, paths: dict[str, str], rng: np.random.Generator
+    ) -> dict[str, bytes]:
         _, image = cv2.imencode('.jpg', rendered.image, JPEG_FLAGS)
         tree = annotation(instance_ids(rendered), Path(paths['image']).name)
         ElementTree.indent(tree)
-        return {paths['image']: image.tobytes(),
-                paths['annotation']: ElementTree.tostring(tree)}
+        return {
+            paths['image']: image.tobytes(),
+            paths['annotation']: ElementTree.tostring(tree),
+        }
 
-    def objects_in(self, root: Path, split: str,  # noqa: D102
-                   index: int) -> list[str]:
+    def objects_in(  # noqa: D102
+        self, root: Path, split: str, index: int
+    ) -> list[str]:
         path = root / self.paths(split, index)['annotation']
         try:
-            names = [entry.findtext('name', '')
-                     for entry in ElementTree.parse(path).iter('object')]
+            names = [
+                entry.findtext('name', '')
+                for entry in ElementTree.parse(path).iter('object')
+            ]
         except (ElementTree.ParseError, LookupError) as error:
             raise DataError(
-                f'{path} is damaged: remove it and render again.') from error
+                f'{path} is damaged: remove it and render again.'
+            ) from error
         # As in the COCO files made from it.
-        return ['motorcycle' if name == 'motorbike' else name
-                for name in names]
+        return ['motorcycle' if name == 'motorbike' else name for name in names]
 
 
 def annotation(instances: np.ndarray, filename: str) -> Element:
@@ -102,10 +110,10 @@ def annotation(instances: np.ndarray, filename: str) -> Element:
             continue
         is_cut = x == 0 or y == 0 or x + w == width or y + h == height
         entry = SubElement(root, 'object')
-        _add(entry, name=name, pose='Unspecified', truncated=int(is_cut),
-             difficult=0)
-        _add(SubElement(entry, 'bndbox'), xmin=x + 1, ymin=y + 1,
-             xmax=x + w, ymax=y + h)
+        _add(entry, name=name, pose='Unspecified', truncated=int(is_cut), difficult=0)
+        _add(
+            SubElement(entry, 'bndbox'), xmin=x + 1, ymin=y + 1, xmax=x + w, ymax=y + h
+        )
     return root
 
 

@@ -22,9 +22,13 @@ from .sim import MiniSim
 FOLDERS = (*MiniCity.FOLDERS, *MiniSim.FOLDERS)
 
 
-def write_mini_city(root: Path, city: RenderedSet, workers: int = 2,
-                    overwrite: bool = False,
-                    say: Callable[[str], None] = print) -> bool:
+def write_mini_city(
+    root: Path,
+    city: RenderedSet,
+    workers: int = 2,
+    overwrite: bool = False,
+    say: Callable[[str], None] = print,
+) -> bool:
     """Render the missing files of Mini City or Mini Sim into a folder.
 
     Args:
@@ -44,8 +48,9 @@ def write_mini_city(root: Path, city: RenderedSet, workers: int = 2,
     """
     check_workers(workers)
     if _is_finished(root, city, overwrite):
-        say(f'{root} is up to date: {city.train} + {city.val} scenes, seed '
-            f'{city.seed}.')
+        say(
+            f'{root} is up to date: {city.train} + {city.val} scenes, seed {city.seed}.'
+        )
         return False
     write_atomically(root / UNFINISHED, json_bytes(city.identity()))
     for path, content in city.side_files().items():
@@ -54,8 +59,9 @@ def write_mini_city(root: Path, city: RenderedSet, workers: int = 2,
         leftover.unlink()
     manifest = city.identity()
     manifest |= city.details()
-    manifest['splits'] = {split: _write_split(root, city, split, workers)
-                          for split in settings.SPLITS}
+    manifest['splits'] = {
+        split: _write_split(root, city, split, workers) for split in settings.SPLITS
+    }
     write_atomically(root / MANIFEST, json.dumps(manifest, indent=1).encode())
     (root / UNFINISHED).unlink()
     say(f'Rendered {city.train} + {city.val} scenes into {root}.')
@@ -70,21 +76,27 @@ def _is_finished(root: Path, city: RenderedSet, overwrite: bool) -> bool:
         if foreign:
             raise DataError(
                 f'{root} holds {foreign[0]} but no {MANIFEST}, so it is not '
-                f'a {city.NAME}: choose an empty folder with --out.')
+                f'a {city.NAME}: choose an empty folder with --out.'
+            )
         return False
     identity = city.identity()
-    different = [f'{key} {found.get(key)} instead of {value}'
-                 for key, value in identity.items()
-                 if found.get(key) != value]
+    different = [
+        f'{key} {found.get(key)} instead of {value}'
+        for key, value in identity.items()
+        if found.get(key) != value
+    ]
     if not different:
         return (root / MANIFEST).exists() and all(
-            (root / path).exists() for split in settings.SPLITS
+            (root / path).exists()
+            for split in settings.SPLITS
             for index in range(getattr(city, split))
-            for path in city.paths(split, index).values())
+            for path in city.paths(split, index).values()
+        )
     if not overwrite:
         raise DataError(
             f'{root} holds another rendering ({", ".join(different)}): '
-            'choose another folder with --out, or pass --overwrite.')
+            'choose another folder with --out, or pass --overwrite.'
+        )
     _make_room(root, found)
     return False
 
@@ -108,31 +120,29 @@ def _read_identity(root: Path) -> dict[str, Any] | None:
             try:
                 return dict(read_json(path))
             except (TypeError, ValueError) as error:
-                raise DataError(f'{path} is not readable: {RENDER}.') from (
-                    error)
+                raise DataError(f'{path} is not readable: {RENDER}.') from (error)
     return None
 
 
-def _write_split(root: Path, city: RenderedSet, split: str,
-                 workers: int) -> dict[str, Any]:
+def _write_split(
+    root: Path, city: RenderedSet, split: str, workers: int
+) -> dict[str, Any]:
     """Render the missing files of a split and count its content."""
     total = getattr(city, split)
     work = partial(_write_scene, root, city, split)
     objects: Counter[str] = Counter()
     empty = 0
-    for labels in map_in_order(work, range(total), workers, processes=True,
-                               title=f'render {split}', chunk=1):
+    for labels in map_in_order(
+        work, range(total), workers, processes=True, title=f'render {split}', chunk=1
+    ):
         objects.update(labels)
         empty += not labels
-    return dict(images=total, empty=empty,
-                objects=dict(sorted(objects.items())))
+    return dict(images=total, empty=empty, objects=dict(sorted(objects.items())))
 
 
-def _write_scene(root: Path, city: RenderedSet, split: str,
-                 index: int) -> list[str]:
+def _write_scene(root: Path, city: RenderedSet, split: str, index: int) -> list[str]:
     """Render a scene if a file is missing; give its objects' labels."""
-    if not all((root / path).exists()
-               for path in city.paths(split, index).values()):
+    if not all((root / path).exists() for path in city.paths(split, index).values()):
         for path, content in city.render(split, index).items():
             write_atomically(root / path, content)
     return city.objects_in(root, split, index)

@@ -1,4 +1,5 @@
 """The detector, its parts, and the terms that adapt it."""
+
 from .alignments import (
     AdaptationTerm,
     BaseAlignment,
@@ -17,10 +18,26 @@ from .necks import HierarchicalDomainNeck, LastTap, StrongWeakNeck
 from .roi_heads import ContextBBoxHead, ContextRoIHead
 
 __all__ = [
-    'AdaptationTerm', 'BaseAlignment', 'CategoryAwareInstanceHead',
-    'ContextBBoxHead', 'ContextRoIHead', 'CorrelationMetricHead',
-    'DAFasterHead', 'DomainClassifier', 'DomainFeatures', 'GlobalDomainHead',
-    'GradientReversal', 'HierarchicalDomainHead', 'HierarchicalDomainNeck',
-    'IFANDetector', 'LastTap', 'Proposals', 'RegionIgnoringAssigner',
-    'StrongWeakNeck', 'TappedVGG', 'TimmInit', 'TimmTaps', 'VGG16Init'
+    'AdaptationTerm',
+    'BaseAlignment',
+    'CategoryAwareInstanceHead',
+    'ContextBBoxHead',
+    'ContextRoIHead',
+    'CorrelationMetricHead',
+    'DAFasterHead',
+    'DomainClassifier',
+    'DomainFeatures',
+    'GlobalDomainHead',
+    'GradientReversal',
+    'HierarchicalDomainHead',
+    'HierarchicalDomainNeck',
+    'IFANDetector',
+    'LastTap',
+    'Proposals',
+    'RegionIgnoringAssigner',
+    'StrongWeakNeck',
+    'TappedVGG',
+    'TimmInit',
+    'TimmTaps',
+    'VGG16Init',
 ]

@@ -1,4 +1,5 @@
 """Everything a term may read of one domain's images in a training step."""
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -29,6 +30,7 @@ class Proposals:
         vectors (Tensor): Outputs of the box head's shared layers,
             (K, fc_out_channels).
     """
+
     rois: Tensor
     num_per_img: list[int]
     roi_feats: Tensor
@@ -54,7 +56,8 @@ def kept_vectors(bbox_head: BBoxHead) -> Iterator[list[Tensor]]:
     """
     vectors: list[Tensor] = []
     handle = bbox_head.fc_cls.register_forward_pre_hook(
-        lambda _, inputs: vectors.append(inputs[0]))
+        lambda _, inputs: vectors.append(inputs[0])
+    )
     try:
         yield vectors
     finally:
@@ -76,8 +79,9 @@ class DomainFeatures:
         data_samples (list[DetDataSample]): Their meta information.
     """
 
-    def __init__(self, detector: FasterRCNN, batch_inputs: Tensor,
-                 data_samples: SampleList) -> None:
+    def __init__(
+        self, detector: FasterRCNN, batch_inputs: Tensor, data_samples: SampleList
+    ) -> None:
         self.detector = detector
         self.batch_inputs = batch_inputs
         self.data_samples = data_samples
@@ -125,7 +129,8 @@ class DomainFeatures:
         feats = self.feats
         with torch.no_grad():
             results = self.detector.rpn_head.predict(
-                feats, self.data_samples, rescale=False)
+                feats, self.data_samples, rescale=False
+            )
         return [result.bboxes for result in results]
 
     @cached_property
@@ -135,7 +140,8 @@ class DomainFeatures:
         return replace(
             pooled,
             cls_score=pooled.cls_score.detach(),
-            bbox_pred=pooled.bbox_pred.detach())
+            bbox_pred=pooled.bbox_pred.detach(),
+        )
 
     def pool(self, boxes: list[Tensor]) -> Proposals:
         """Pool boxes and let the box head score and refine them.
@@ -151,9 +157,14 @@ class DomainFeatures:
         rois = bbox2roi(boxes)
         with kept_vectors(roi_head.bbox_head) as vectors:
             outputs = roi_head._bbox_forward(self.feats, rois)
-        return Proposals(rois, [len(box) for box in boxes],
-                         outputs['bbox_feats'], outputs['cls_score'],
-                         outputs['bbox_pred'], *vectors)
+        return Proposals(
+            rois,
+            [len(box) for box in boxes],
+            outputs['bbox_feats'],
+            outputs['cls_score'],
+            outputs['bbox_pred'],
+            *vectors,
+        )
 
     def detect(self, object_cfg: ConfigDict) -> InstanceList:
         """Predict objects: refine the proposals, then suppress class-wise.
@@ -176,11 +187,13 @@ class DomainFeatures:
                 bbox_preds=proposals.bbox_pred.detach().split(num_per_img),
                 batch_img_metas=[s.metainfo for s in self.data_samples],
                 rcnn_test_cfg=object_cfg,
-                rescale=False)
+                rescale=False,
+            )
 
 
-def extract_together(backbone: nn.Module,
-                     *batches: Tensor) -> Iterator[tuple[Tensor, ...]]:
+def extract_together(
+    backbone: nn.Module, *batches: Tensor
+) -> Iterator[tuple[Tensor, ...]]:
     """Compute the taps of batches of one shape in one pass.
 
     Batches of different shapes need a pass each: padding them alike would

@@ -1,4 +1,5 @@
 """Turn the files of a data set into the COCO files that training reads."""
+
 from .coco_files import CocoFiles
 from .records import (
     Annotation,
@@ -12,6 +13,13 @@ from .records import (
 )
 
 __all__ = [
-    'Annotation', 'CocoFiles', 'LabelledImage', 'LeftOut', 'Options',
-    'Problem', 'Problems', 'Report', 'Summary'
+    'Annotation',
+    'CocoFiles',
+    'LabelledImage',
+    'LeftOut',
+    'Options',
+    'Problem',
+    'Problems',
+    'Report',
+    'Summary',
 ]

@@ -32,8 +32,7 @@ class Account:
         self._left_out: dict[str, list[str]] = defaultdict(list)
         self._with_them: set[str] = set()
 
-    def use(self, image: str | None = None,
-            files: Iterable[Path] = ()) -> None:
+    def use(self, image: str | None = None, files: Iterable[Path] = ()) -> None:
         """Count files that the COCO files were made from.
 
         Args:
@@ -46,8 +45,7 @@ class Account:
             self._images.add(image)
         self._files.update(map(str, files))
 
-    def leave_out(self, reason: str, image: str,
-                  files: Iterable[Path] = ()) -> None:
+    def leave_out(self, reason: str, image: str, files: Iterable[Path] = ()) -> None:
         """Count an image that no COCO file lists.
 
         Args:
@@ -72,14 +70,15 @@ class Account:
             path = start + name
             if path in self._files:
                 read += 1
-            elif not (name in known or path in self._with_them
-                      or _is_no_data(path)):
+            elif not (name in known or path in self._with_them or _is_no_data(path)):
                 *folders, last = name.split('/')
-                others['/'.join([*folders[:DEPTH],
-                                 f'*{os.path.splitext(last)[1]}'])
-                       ].append(name)
-        yield (f'Used under {self.root}: images: {len(self._images)}; '
-               f'annotation files and lists: {read}.')
+                others[
+                    '/'.join([*folders[:DEPTH], f'*{os.path.splitext(last)[1]}'])
+                ].append(name)
+        yield (
+            f'Used under {self.root}: images: {len(self._images)}; '
+            f'annotation files and lists: {read}.'
+        )
         if self._left_out:
             yield f'Left out: {_count(self._left_out)}.'
         if others:

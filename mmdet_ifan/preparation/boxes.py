@@ -13,7 +13,7 @@ SAYS = {
     'unreadable boxes': 'that is no box in the image',
     'boxes without area': 'without area in the image',
     'boxes outside the image': 'outside the image',
-    CUT: 'that reaches out of the image'
+    CUT: 'that reaches out of the image',
 }
 
 
@@ -56,8 +56,9 @@ class Box:
         return [round(edge, 3) if edge % 1 else int(edge) for edge in edges]
 
 
-def clean_boxes(boxes: list[Box], height: int, width: int,
-                where: str) -> tuple[list[Box], list[Problem]]:
+def clean_boxes(
+    boxes: list[Box], height: int, width: int, where: str
+) -> tuple[list[Box], list[Problem]]:
     """Cut boxes to the image and drop those without area in it.
 
     Args:
@@ -77,16 +78,19 @@ def clean_boxes(boxes: list[Box], height: int, width: int,
         if kind is not None:
             numbers = ', '.join(f'{edge:g}' for edge in edges)
             fate = 'cut' if kind == CUT else 'left out'
-            problems.append(Problem(
-                kind, f'{where} has a {box.name or "ignored"} box '
-                f'({numbers}) {SAYS[kind]} ({height} x {width} px): {fate}.'))
+            problems.append(
+                Problem(
+                    kind,
+                    f'{where} has a {box.name or "ignored"} box '
+                    f'({numbers}) {SAYS[kind]} ({height} x {width} px): {fate}.',
+                )
+            )
         if kind in (None, CUT):
             kept.append(box)
     return kept, problems
 
 
-def _cut(box: Box, edges: tuple[float, ...], height: int,
-         width: int) -> str | None:
+def _cut(box: Box, edges: tuple[float, ...], height: int, width: int) -> str | None:
     """Cut a box to the image; give the kind of problem, if any."""
     if not all(map(math.isfinite, edges)):
         return 'unreadable boxes'
@@ -99,6 +103,5 @@ def _cut(box: Box, edges: tuple[float, ...], height: int,
     if box.edges() == edges:
         return None
     box.area = None
-    over = max(abs(new - old)
-               for new, old in zip(box.edges(), edges, strict=True))
+    over = max(abs(new - old) for new, old in zip(box.edges(), edges, strict=True))
     return CUT if over > SLACK else None

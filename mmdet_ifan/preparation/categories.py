@@ -28,15 +28,24 @@ class Categories:
             requested or listed.
     """
 
-    def __init__(self, rename: Mapping[str, str],
-                 asked: Sequence[str] | None,
-                 listed: Sequence[str] | None) -> None:
+    def __init__(
+        self,
+        rename: Mapping[str, str],
+        asked: Sequence[str] | None,
+        listed: Sequence[str] | None,
+    ) -> None:
         self.rename = rename
         self.asked = asked
-        known = asked if asked is not None else [
-            rename.get(name, name) for name in listed or []]
-        self.names = dict(enumerate(dict.fromkeys(
-            name for name in known if not self._is_region(name)), 1))
+        known = (
+            asked
+            if asked is not None
+            else [rename.get(name, name) for name in listed or []]
+        )
+        self.names = dict(
+            enumerate(
+                dict.fromkeys(name for name in known if not self._is_region(name)), 1
+            )
+        )
         self._own = set(listed or [])  # The data set's names, not renamed.
         self._ids = {name: key for key, name in self.names.items()}
         self._seen: Counter[str] = Counter()
@@ -55,8 +64,9 @@ class Categories:
             if area is None:
                 area = round(bbox[2] * bbox[3], 3)
             for category_id in ids:
-                yield dict(category_id=category_id, bbox=bbox, area=area,
-                           iscrowd=int(ignore))
+                yield dict(
+                    category_id=category_id, bbox=bbox, area=area, iscrowd=int(ignore)
+                )
 
     def _ids_of(self, box: Box) -> tuple[Sequence[int | None], bool]:
         """Give a box's category ids, and whether it is ignored.
@@ -83,13 +93,19 @@ class Categories:
             DataError: If a category never occurs.
         """
         _check(self.rename, self._own, 'Correct --rename.')
-        _check(self.asked or [], self._seen, 'Correct --classes, or name one '
-               'with --rename OLD=NEW.')
+        _check(
+            self.asked or [],
+            self._seen,
+            'Correct --classes, or name one with --rename OLD=NEW.',
+        )
 
     def notes(self) -> list[str]:
         """Say what the user may not expect of the categories."""
-        others = {name: count for name, count in sorted(self._seen.items())
-                  if name not in self._ids}
+        others = {
+            name: count
+            for name, count in sorted(self._seen.items())
+            if name not in self._ids
+        }
         unused = [name for name in self._ids if not self._seen[name]]
         notes = []
         if others:
@@ -98,10 +114,12 @@ class Categories:
             notes.append(
                 'Ignored for every category, as the name says: '
                 f'{_counts(self._regions)}. Name it with --classes to learn '
-                'it.')
+                'it.'
+            )
         if unused:
-            notes.append(f'No box is of {name_some(unused, 20)}: kept among '
-                         'the categories.')
+            notes.append(
+                f'No box is of {name_some(unused, 20)}: kept among the categories.'
+            )
         return notes + list(_alike({*self._ids, *others}))
 
 
@@ -117,8 +135,10 @@ def _alike(names: Iterable[str]) -> Iterator[str]:
         groups[re.sub(r'[\s_-]', '', name.casefold())].append(repr(name))
     for first, *others in groups.values():
         if others:
-            yield (f'{", ".join(others)} may be the same as {first}: if so, '
-                   'give them one name with --rename OLD=NEW.')
+            yield (
+                f'{", ".join(others)} may be the same as {first}: if so, '
+                'give them one name with --rename OLD=NEW.'
+            )
 
 
 def _check(names: Iterable[str], there: Collection[str], fix: str) -> None:
@@ -127,4 +147,5 @@ def _check(names: Iterable[str], there: Collection[str], fix: str) -> None:
     if lost:
         raise DataError(
             f'No box is of {", ".join(lost)}; the categories that occur are: '
-            f'{", ".join(sorted(there)) or "none"}. {fix}')
+            f'{", ".join(sorted(there)) or "none"}. {fix}'
+        )

@@ -45,8 +45,9 @@ REAL_IF_MORE_THAN = 2000  # Training images; no Mini City is that large.
 Versions = dict[str, list[Kind]]
 
 
-def prepare_cityscapes(root: Path, options: Options,
-                       betas: Iterable[float | str] | None = None) -> Report:
+def prepare_cityscapes(
+    root: Path, options: Options, betas: Iterable[float | str] | None = None
+) -> Report:
     """Write the COCO files of a Cityscapes root.
 
     An image of 'train' with a damaged or missing file is left out and
@@ -71,28 +72,32 @@ def prepare_cityscapes(root: Path, options: Options,
     counts = stand_in_counts(root)
     account = Account(root)
     account.use(files=[root / MANIFEST, root / SYNTHETIC_MARKER])
-    frames = {split: find_frames(root, split, CLEAR, LABELS)
-              for split in SPLITS}
+    frames = {split: find_frames(root, split, CLEAR, LABELS) for split in SPLITS}
     if counts is None:
         _check_numbers(root, frames)
     if betas is None and (root / FOGGY_FOLDER).is_dir():
         betas = [0.02] if counts is None else [0.02, DENSE_BETA]
     versions = _versions(root, betas or [])
     kinds = list(dict.fromkeys(sum(versions.values(), [])))
-    with CocoFiles(options.folder(root),
-                   [_file(split, version) for split in SPLITS
-                    for version in versions],
-                   CATEGORIES, f'{MARK} from Cityscapes', options) as files:
+    with CocoFiles(
+        options.folder(root),
+        [_file(split, version) for split in SPLITS for version in versions],
+        CATEGORIES,
+        f'{MARK} from Cityscapes',
+        options,
+    ) as files:
         for problem in _keep_apart(root, frames):
             files.note(problem)
             if problem.image is not None:
                 account.leave_out(problem.kind, problem.image)
         for split in SPLITS:
             readings = map_in_order(
-                partial(_read, root, kinds), frames[split], options.workers,
-                title=f'read {split}')
-            for frame, (images, problems) in zip(frames[split], readings,
-                                                 strict=True):
+                partial(_read, root, kinds),
+                frames[split],
+                options.workers,
+                title=f'read {split}',
+            )
+            for frame, (images, problems) in zip(frames[split], readings, strict=True):
                 for problem in problems:
                     files.note(problem)
                 for version, listed in versions.items():
@@ -104,20 +109,21 @@ def prepare_cityscapes(root: Path, options: Options,
                     if kind in images:
                         account.use(kind.path(frame), labels)
                     else:
-                        account.leave_out(problems[-1].kind, kind.path(frame),
-                                          labels)
+                        account.leave_out(problems[-1].kind, kind.path(frame), labels)
         # No image of a stand-in may be missing either.
-        for split in ('val', ) if counts is None else SPLITS:
+        for split in ('val',) if counts is None else SPLITS:
             _check_whole(files, split, len(frames[split]), versions)
         if counts is not None:
             found = {each.path.name: each for each in files.summaries()}
-            check_stand_in(root, counts, {
-                split: found[_file(split, '')] for split in SPLITS})
+            check_stand_in(
+                root, counts, {split: found[_file(split, '')] for split in SPLITS}
+            )
         report = files.publish()
     if (root / SYNTHETIC_MARKER).exists():
         report.notes.append(
             f'The fog in {root / FOGGY_FOLDER} is synthetic, made by '
-            'tools/prepare/fog.py. It is not the official Foggy Cityscapes.')
+            'tools/prepare/fog.py. It is not the official Foggy Cityscapes.'
+        )
     report.account += account.lines()
     return report
 
@@ -133,7 +139,8 @@ def _versions(root: Path, betas: Iterable[float | str]) -> Versions:
     if levels and not (root / FOGGY_FOLDER).is_dir():
         raise DataError(
             f'{root} has no {FOGGY_FOLDER}: {fix(FOGGY[levels[0]])}, make '
-            'fog with tools/prepare/fog.py, or leave out --beta.')
+            'fog with tools/prepare/fog.py, or leave out --beta.'
+        )
     versions = {'': [CLEAR]}
     versions |= {f'_foggy_beta_{beta}': [FOGGY[beta]] for beta in levels}
     if set(OFFICIAL_BETAS) <= set(levels):
@@ -150,23 +157,31 @@ def _check_numbers(root: Path, frames: dict[str, list[str]]) -> None:
             raise DataError(
                 f'{root}/leftImg8bit/{split} holds {len(frames[split])} '
                 f'images, but Cityscapes has {expected}: unpack '
-                f'{CLEAR.archive} and {LABELS.archive} again.')
+                f'{CLEAR.archive} and {LABELS.archive} again.'
+            )
 
 
 def _keep_apart(root: Path, frames: dict[str, list[str]]) -> list[Problem]:
     """Remove images that are in both splits from 'train'."""
     both = sorted(
         CLEAR.frames(root, 'train').intersection(
-            frame.replace('val', 'train', 1)
-            for frame in CLEAR.frames(root, 'val')))
+            frame.replace('val', 'train', 1) for frame in CLEAR.frames(root, 'val')
+        )
+    )
     frames['train'] = sorted(set(frames['train']).difference(both))
-    return [Problem('images in two splits', f'{CLEAR.path(frame)} is in val '
-                    'too: kept in val only.', CLEAR.path(frame))
-            for frame in both]
+    return [
+        Problem(
+            'images in two splits',
+            f'{CLEAR.path(frame)} is in val too: kept in val only.',
+            CLEAR.path(frame),
+        )
+        for frame in both
+    ]
 
 
-def _read(root: Path, kinds: list[Kind], frame: str
-          ) -> tuple[dict[Kind, LabelledImage], list[Problem]]:
+def _read(
+    root: Path, kinds: list[Kind], frame: str
+) -> tuple[dict[Kind, LabelledImage], list[Problem]]:
     """Read the boxes of a frame; give its usable images, and the problems."""
     images: dict[Kind, LabelledImage] = {}
     problems: list[Problem] = []
@@ -177,8 +192,9 @@ def _read(root: Path, kinds: list[Kind], frame: str
             try:
                 annotations = boxes_from_instances(instances)
             except ValueError as error:
-                raise damaged_labels(path, f'holds {error}, which Cityscapes '
-                                     'does not have') from error
+                raise damaged_labels(
+                    path, f'holds {error}, which Cityscapes does not have'
+                ) from error
     except LeftOut as error:
         return images, [error.problem]
     height, width = instances.shape
@@ -191,7 +207,8 @@ def _read(root: Path, kinds: list[Kind], frame: str
                     raise LeftOut(
                         'images of another size',
                         f'{root / name} has {size[0]} x {size[1]} px, but its '
-                        f'label file {height} x {width}: left out.')
+                        f'label file {height} x {width}: left out.',
+                    )
         except LeftOut as error:
             problems.append(error.problem)
         else:
@@ -199,15 +216,20 @@ def _read(root: Path, kinds: list[Kind], frame: str
     return images, problems
 
 
-def _check_whole(files: CocoFiles, split: str, frames: int,
-                 versions: Versions) -> None:
+def _check_whole(files: CocoFiles, split: str, frames: int, versions: Versions) -> None:
     """Check that no image of a split was left out."""
     found = {each.path.name: each.images for each in files.summaries()}
     for version, kinds in versions.items():
         name, expected = _file(split, version), frames * len(kinds)
         if found[name] != expected:
-            raise DataError('\n'.join([
-                f'{name} would hold {found[name]} of {expected} images. None '
-                'may be left out, since scores on fewer images cannot be '
-                f'compared: {fix(LABELS)}, and likewise the archive of any '
-                'image named here.', *files.problems.lines()]))
+            raise DataError(
+                '\n'.join(
+                    [
+                        f'{name} would hold {found[name]} of {expected} images. None '
+                        'may be left out, since scores on fewer images cannot be '
+                        f'compared: {fix(LABELS)}, and likewise the archive of any '
+                        'image named here.',
+                        *files.problems.lines(),
+                    ]
+                )
+            )

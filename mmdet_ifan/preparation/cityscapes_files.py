@@ -35,19 +35,25 @@ class Kind:
     def frames(self, root: Path, split: str) -> set[str]:
         """Find the frames of a split that have the file."""
         folder = root / self.folder
-        return {path.relative_to(folder).as_posix()[:-len(self.ending)]
-                for path in (folder / split).glob(f'*/*{self.ending}')}
+        return {
+            path.relative_to(folder).as_posix()[: -len(self.ending)]
+            for path in (folder / split).glob(f'*/*{self.ending}')
+        }
 
 
-CLEAR = Kind('leftImg8bit', '_leftImg8bit.png',
-             'leftImg8bit_trainvaltest.zip')
+CLEAR = Kind('leftImg8bit', '_leftImg8bit.png', 'leftImg8bit_trainvaltest.zip')
 LABELS = Kind('gtFine', '_gtFine_instanceIds.png', 'gtFine_trainvaltest.zip')
 DISPARITY = Kind('disparity', '_disparity.png', 'disparity_trainvaltest.zip')
 CAMERA = Kind('camera', '_camera.json', 'camera_trainvaltest.zip')
 #: By fog level, in 1/m.
-FOGGY = {beta: Kind('leftImg8bit_foggy',
-                    f'_leftImg8bit_foggy_beta_{beta}.png',
-                    'leftImg8bit_trainvaltest_foggy.zip') for beta in BETAS}
+FOGGY = {
+    beta: Kind(
+        'leftImg8bit_foggy',
+        f'_leftImg8bit_foggy_beta_{beta}.png',
+        'leftImg8bit_trainvaltest_foggy.zip',
+    )
+    for beta in BETAS
+}
 FOGGY_FOLDER = 'leftImg8bit_foggy'
 #: Marks a foggy folder whose images are not the official ones.
 SYNTHETIC_MARKER = f'{FOGGY_FOLDER}/SYNTHETIC_FOG.txt'
@@ -69,16 +75,17 @@ def find_frames(root: Path, split: str, *kinds: Kind) -> list[str]:
         DataError: If a split has no file of a kind.
     """
     if not root.is_dir():
-        raise DataError(f'The data root {root} does not exist or is not a '
-                        'folder: name the folder that holds '
-                        f'{" and ".join(kind.folder for kind in kinds)}.')
+        raise DataError(
+            f'The data root {root} does not exist or is not a '
+            'folder: name the folder that holds '
+            f'{" and ".join(kind.folder for kind in kinds)}.'
+        )
     frames: set[str] = set()
     for kind in kinds:
         folder = f'{kind.folder}/{split}'
         found = kind.frames(root, split)
         if not found:
-            what = 'holds no image' if (root / folder).is_dir() else (
-                'is missing')
+            what = 'holds no image' if (root / folder).is_dir() else ('is missing')
             raise DataError(f'{root / folder} {what}: {fix(kind)}.')
         frames |= found
     return sorted(frames)
@@ -99,13 +106,16 @@ def fog_levels(betas: Iterable[float | str]) -> list[float]:
     """
     levels: set[float] = set()
     for beta in betas:
-        named = [level for level in BETAS
-                 if str(beta) == str(level)
-                 or beta == 'all' and level in OFFICIAL_BETAS]
+        named = [
+            level
+            for level in BETAS
+            if str(beta) == str(level) or beta == 'all' and level in OFFICIAL_BETAS
+        ]
         if not named:
             raise DataError(
                 f'beta {beta} is not a level of fog: choose among '
-                f'{", ".join(map(str, BETAS))} and all.')
+                f'{", ".join(map(str, BETAS))} and all.'
+            )
         levels.update(named)
     return sorted(levels)
 

@@ -57,8 +57,7 @@ class CocoEntries:
     categories: dict[str, str] = field(default_factory=dict)
     groups: set[str] = field(default_factory=set)
     used: Counter[str] = field(default_factory=Counter)
-    boxes: dict[str, list[Box]] = field(
-        default_factory=lambda: defaultdict(list))
+    boxes: dict[str, list[Box]] = field(default_factory=lambda: defaultdict(list))
     as_parts: bool = False
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -89,21 +88,25 @@ def read_entries(path: Path) -> CocoEntries:
     return entries
 
 
-def _parse(entries: CocoEntries, content: dict[str, Any], part: str,
-           parse: Callable[[dict[str, Any]], T]) -> list[T]:
+def _parse(
+    entries: CocoEntries,
+    content: dict[str, Any],
+    part: str,
+    parse: Callable[[dict[str, Any]], T],
+) -> list[T]:
     """Parse the entries of a part, some of which must be usable."""
     path = entries.path
     parsed, failures = parse_part(path, content, part, parse)
     if failures and not parsed:
-        raise DataError(f'{path} is not a COCO file: {failures[0]}. Make or '
-                        'copy it again.')
+        raise DataError(
+            f'{path} is not a COCO file: {failures[0]}. Make or copy it again.'
+        )
     for failure in failures:
         entries.problem('unusable entries', f'{path}: {failure}: left out.')
     return parsed
 
 
-def _needed(entry: dict[str, Any], key: str,
-            read: Callable[[Any], T | None]) -> T:
+def _needed(entry: dict[str, Any], key: str, read: Callable[[Any], T | None]) -> T:
     """Read a value that an entry must have."""
     value = read(entry.get(key))
     if value is None:
@@ -125,10 +128,16 @@ def _read_name(value: Any) -> str | None:
 
 def _read_images(entries: CocoEntries, content: dict[str, Any]) -> set[str]:
     """Read the images with unique ids; give all ids."""
-    found = _parse(entries, content, 'images', lambda each: CocoImage(
-        _needed(each, 'id', read_id),
-        _needed(each, 'file_name', _read_file_name),
-        (each.get('height'), each.get('width'))))
+    found = _parse(
+        entries,
+        content,
+        'images',
+        lambda each: CocoImage(
+            _needed(each, 'id', read_id),
+            _needed(each, 'file_name', _read_file_name),
+            (each.get('height'), each.get('width')),
+        ),
+    )
     files: dict[str, set[str]] = defaultdict(set)
     for image in found:
         files[image.number].add(image.name)
@@ -138,54 +147,71 @@ def _read_images(entries: CocoEntries, content: dict[str, Any]) -> set[str]:
                 'image ids that clash',
                 f'{entries.path} gives id {number} to '
                 f'{" and to ".join(sorted(names))}: all are left out, since '
-                'their boxes cannot be told apart.')
+                'their boxes cannot be told apart.',
+            )
     entries.images = [each for each in found if len(files[each.number]) == 1]
     return set(files)
 
 
 def _read_categories(entries: CocoEntries, content: dict[str, Any]) -> None:
     """Read the names of the categories, and which of them are groups."""
-    found = _parse(entries, content, 'categories', lambda each: (
-        _needed(each, 'id', read_id), _needed(each, 'name', _read_name),
-        each.get('supercategory')))
+    found = _parse(
+        entries,
+        content,
+        'categories',
+        lambda each: (
+            _needed(each, 'id', read_id),
+            _needed(each, 'name', _read_name),
+            each.get('supercategory'),
+        ),
+    )
     for number, name, _ in found:
         if entries.categories.setdefault(number, name) != name:
-            raise DataError(f'{entries.path} has two categories with the id '
-                            f'{number}: give each its own.')
+            raise DataError(
+                f'{entries.path} has two categories with the id '
+                f'{number}: give each its own.'
+            )
     names = set(entries.categories.values())
-    entries.groups = {group for _, name, group in found
-                      if isinstance(group, str) and group in names - {name}}
+    entries.groups = {
+        group
+        for _, name, group in found
+        if isinstance(group, str) and group in names - {name}
+    }
 
 
-def _read_annotations(entries: CocoEntries, content: dict[str, Any],
-                      images: set[str]) -> None:
+def _read_annotations(
+    entries: CocoEntries, content: dict[str, Any], images: set[str]
+) -> None:
     """Read the boxes; refuse two categories with the same name."""
     if 'annotations' not in content:
         entries.notes.append(
-            f"{entries.path} has no list 'annotations': none of its images "
-            'has a box.')
+            f"{entries.path} has no list 'annotations': none of its images has a box."
+        )
         return
     seen = set()
     for each in _parse(entries, content, 'annotations', lambda each: each):
         number, image, category = (
-            read_id(each.get(key)) for key in ('id', 'image_id',
-                                               'category_id'))
+            read_id(each.get(key)) for key in ('id', 'image_id', 'category_id')
+        )
         what = f'{entries.path} has annotation {number}'
         if number is not None and number in seen:
-            entries.problem('annotation ids that clash',
-                            f'{what} twice: both are kept, renumbered.')
+            entries.problem(
+                'annotation ids that clash', f'{what} twice: both are kept, renumbered.'
+            )
         seen.add(number)
         name = entries.categories.get(category or '')
         if category is None or name is None:
-            entries.problem('boxes of an unknown category',
-                            f'{what} of category {category}, which it does '
-                            'not list: left out.')
+            entries.problem(
+                'boxes of an unknown category',
+                f'{what} of category {category}, which it does not list: left out.',
+            )
             continue
         entries.used[category] += 1
         if image is None or image not in images:
-            entries.problem('boxes of an unknown image',
-                            f'{what} of image {image}, which it does not '
-                            'list: left out.')
+            entries.problem(
+                'boxes of an unknown image',
+                f'{what} of image {image}, which it does not list: left out.',
+            )
             continue
         try:
             entries.boxes[image].append(_read_box(each, name))
@@ -193,13 +219,16 @@ def _read_annotations(entries: CocoEntries, content: dict[str, Any],
             entries.problem('unreadable boxes', f'{what} {error}: left out.')
     twice = repeated(entries.categories[key] for key in entries.used)
     if twice:
-        raise DataError(f'{entries.path} has two categories with the name '
-                        f'{twice[0]}: give each its own.')
+        raise DataError(
+            f'{entries.path} has two categories with the name '
+            f'{twice[0]}: give each its own.'
+        )
     entries.as_parts = _are_parts(entries.boxes)
     if entries.as_parts:
         entries.notes.append(
             f'{entries.path} gives boxes as fractions of the image, from 0 '
-            'to 1: they are converted to px.')
+            'to 1: they are converted to px.'
+        )
 
 
 def _read_box(entry: dict[str, Any], name: str) -> Box:
@@ -217,8 +246,7 @@ def _read_box(entry: dict[str, Any], name: str) -> Box:
         raise ValueError('without a readable bbox')
     x1, y1, x2, y2 = edges
     # MMDetection drops boxes whose area says 0.
-    return Box(name, x1, y1, x2, y2, ignore,
-               area[0] if area and area[0] > 0 else None)
+    return Box(name, x1, y1, x2, y2, ignore, area[0] if area and area[0] > 0 else None)
 
 
 def _numbers(values: list[Any]) -> list[float]:
@@ -245,12 +273,14 @@ def _rectangle(segmentation: Any) -> list[float]:
     return [min(xs), min(ys), max(xs), max(ys)]
 
 
-def _turned(entry: dict[str, Any], x: float, y: float, width: float,
-            height: float) -> list[float]:
+def _turned(
+    entry: dict[str, Any], x: float, y: float, width: float, height: float
+) -> list[float]:
     """Give the edges of a box, which CVAT may have turned about its centre."""
     attributes = entry.get('attributes')
-    turn = (_numbers([attributes.get('rotation')])
-            if isinstance(attributes, dict) else [])
+    turn = (
+        _numbers([attributes.get('rotation')]) if isinstance(attributes, dict) else []
+    )
     if not any(turn):
         return [x, y, x + width, y + height]
     angle = math.radians(turn[0])
@@ -265,4 +295,5 @@ def _are_parts(boxes: dict[str, list[Box]]) -> bool:
     """Tell whether edges are fractions; in px every box would be a dot."""
     edges = [box.edges() for image in boxes.values() for box in image]
     return any(x2 > x1 and y2 > y1 for x1, y1, x2, y2 in edges) and all(
-        -ROUNDING <= edge <= 1 + ROUNDING for each in edges for edge in each)
+        -ROUNDING <= edge <= 1 + ROUNDING for each in edges for edge in each
+    )

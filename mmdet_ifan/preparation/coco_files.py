@@ -49,9 +49,14 @@ class CocoFiles:
         DataError: On entering, if the folder cannot be written to.
     """
 
-    def __init__(self, out: Path, names: list[str],
-                 categories: dict[int, str], description: str,
-                 options: Options) -> None:
+    def __init__(
+        self,
+        out: Path,
+        names: list[str],
+        categories: dict[int, str],
+        description: str,
+        options: Options,
+    ) -> None:
         self.out = out
         self.names = names
         self.categories = categories
@@ -68,13 +73,24 @@ class CocoFiles:
             existing = self.out.absolute()
             while not existing.exists():
                 existing = existing.parent
-            folder = stack.enter_context(TemporaryDirectory(
-                suffix=TEMPORARY_SUFFIX, prefix='.preparation.',
-                dir=None if self.options.check else existing))
+            folder = stack.enter_context(
+                TemporaryDirectory(
+                    suffix=TEMPORARY_SUFFIX,
+                    prefix='.preparation.',
+                    dir=None if self.options.check else existing,
+                )
+            )
             for name in self.names:
-                self._files[name] = stack.enter_context(closing(_CocoFile(
-                    Path(folder, name), self.out / name, self.description,
-                    self.categories)))
+                self._files[name] = stack.enter_context(
+                    closing(
+                        _CocoFile(
+                            Path(folder, name),
+                            self.out / name,
+                            self.description,
+                            self.categories,
+                        )
+                    )
+                )
             self._stack = stack.pop_all()
         return self
 
@@ -105,7 +121,8 @@ class CocoFiles:
             # Every category, in the order of the file.
             counts = each.summary.boxes
             each.summary.boxes = Counter(
-                {name: counts[name] for name in self.categories.values()})
+                {name: counts[name] for name in self.categories.values()}
+            )
         return [each.summary for each in self._files.values()]
 
     def publish(self) -> Report:
@@ -125,11 +142,14 @@ class CocoFiles:
             raise self._error(
                 f'The data has problems ({self.problems.total()}) and '
                 '--strict allows none, so nothing was written: fix them or '
-                'leave out --strict.')
+                'leave out --strict.'
+            )
         for each in self._files.values():
             if not each.summary.images:
-                raise self._error(f'No image is left for {each.path}: check '
-                                  'the data root and its splits.')
+                raise self._error(
+                    f'No image is left for {each.path}: check '
+                    'the data root and its splits.'
+                )
             each.finish()
         for each in self._files.values():
             self._compare(each)
@@ -148,22 +168,25 @@ class CocoFiles:
         """Compare a finished file with the one that has its final name."""
         if not each.path.exists():
             if self.options.check:
-                raise DataError(f'{each.path} is missing: run the same '
-                                'command without --check.')
+                raise DataError(
+                    f'{each.path} is missing: run the same command without --check.'
+                )
             return
-        each.summary.is_new = not filecmp.cmp(each.temporary, each.path,
-                                              shallow=False)
+        each.summary.is_new = not filecmp.cmp(each.temporary, each.path, shallow=False)
         if not each.summary.is_new:
             return
         if self.options.check:
             raise self._error(
                 f'{each.path} is not what the data set gives now: '
                 f'{_difference(each.path, each.temporary)}. Run the same '
-                'command with --overwrite instead of --check.')
+                'command with --overwrite instead of --check.'
+            )
         if not self.options.overwrite:
-            raise DataError(f'{each.path} exists and differs: pass '
-                            '--overwrite to replace it, or choose another '
-                            'folder with --out.')
+            raise DataError(
+                f'{each.path} exists and differs: pass '
+                '--overwrite to replace it, or choose another '
+                'folder with --out.'
+            )
 
 
 class _CocoFile:
@@ -178,8 +201,9 @@ class _CocoFile:
         categories (dict[int, str]): Name of each category id.
     """
 
-    def __init__(self, temporary: Path, path: Path, description: str,
-                 categories: dict[int, str]) -> None:
+    def __init__(
+        self, temporary: Path, path: Path, description: str, categories: dict[int, str]
+    ) -> None:
         self.temporary = temporary
         self.path = path
         self.categories = categories
@@ -205,9 +229,16 @@ class _CocoFile:
         """Append an image and count its boxes."""
         summary = self.summary
         with explain_write_errors(self.path):
-            _append(self._main, summary.images, dict(
-                file_name=image.file_name, height=image.height,
-                width=image.width, id=summary.images))
+            _append(
+                self._main,
+                summary.images,
+                dict(
+                    file_name=image.file_name,
+                    height=image.height,
+                    width=image.width,
+                    id=summary.images,
+                ),
+            )
             for annotation in image.annotations:
                 annotation = dict(annotation, image_id=summary.images)
                 if annotation['category_id'] is None:
@@ -219,14 +250,14 @@ class _CocoFile:
 
     def _add(self, annotation: Annotation) -> None:
         """Append an annotation and count it."""
-        _append(self._side, self._annotations,
-                dict(annotation, id=self._annotations + 1))
+        _append(
+            self._side, self._annotations, dict(annotation, id=self._annotations + 1)
+        )
         self._annotations += 1
         if annotation['iscrowd']:
             self.summary.crowds += 1
         else:
-            self.summary.boxes[
-                self.categories[annotation['category_id']]] += 1
+            self.summary.boxes[self.categories[annotation['category_id']]] += 1
 
     def finish(self) -> None:
         """Join images, categories and annotations."""
@@ -235,8 +266,9 @@ class _CocoFile:
                 for category_id in self.categories:
                     self._add(dict(region, category_id=category_id))
             self._side.close()
-            listed = json.dumps([dict(id=key, name=name)
-                                 for key, name in self.categories.items()])
+            listed = json.dumps(
+                [dict(id=key, name=name) for key, name in self.categories.items()]
+            )
             self._main.write(f'], "categories": {listed}, "annotations": [')
             with self._spool.open() as side:
                 shutil.copyfileobj(side, self._main)
@@ -254,8 +286,9 @@ def _difference(path: Path, expected: Path) -> str:
     want = read_json(expected)
     try:
         got = read_json(path)
-        got_names, want_names = ([each['name'] for each in file['categories']]
-                                 for file in (got, want))
+        got_names, want_names = (
+            [each['name'] for each in file['categories']] for file in (got, want)
+        )
         got_boxes, want_boxes = _boxes(got), _boxes(want)
     except (KeyError, TypeError, ValueError, AttributeError):
         return 'it is not a valid COCO file'
@@ -266,10 +299,11 @@ def _difference(path: Path, expected: Path) -> str:
     if extra:
         return f'it should not list {name_some(extra, 1)}'
     if got_names != want_names:
-        return (f'its categories are {", ".join(got_names)} instead of '
-                f'{", ".join(want_names)}')
-    changed = [name for name, boxes in want_boxes.items()
-               if got_boxes[name] != boxes]
+        return (
+            f'its categories are {", ".join(got_names)} instead of '
+            f'{", ".join(want_names)}'
+        )
+    changed = [name for name, boxes in want_boxes.items() if got_boxes[name] != boxes]
     if changed:
         return f'the size or the boxes changed of {name_some(changed, 1)}'
     return 'order, ids or description are not the same'
@@ -279,11 +313,18 @@ def _boxes(content: dict[str, Any]) -> dict[str, Counter[str]]:
     """Count size and boxes of each image, whatever the ids and the order."""
     found: dict[Any, Counter[str]] = {
         image['id']: Counter([f'{image["height"]} x {image["width"]}'])
-        for image in content['images']}
+        for image in content['images']
+    }
     names = {each['id']: each['name'] for each in content['categories']}
     for each in content['annotations']:
-        found[each['image_id']][json.dumps(
-            [names[each['category_id']], each['bbox'], each['area'],
-             each['iscrowd']])] += 1
-    return {image['file_name']: found[image['id']]
-            for image in content['images']}
+        found[each['image_id']][
+            json.dumps(
+                [
+                    names[each['category_id']],
+                    each['bbox'],
+                    each['area'],
+                    each['iscrowd'],
+                ]
+            )
+        ] += 1
+    return {image['file_name']: found[image['id']] for image in content['images']}

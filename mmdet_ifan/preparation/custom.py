@@ -14,23 +14,15 @@ from .coco import CocoSets
 from .coco_files import MARK, CocoFiles
 from .images import image_size, lost_pixels
 from .kitti import KittiFolders
-from .records import (
-    SHOWN,
-    LabelledImage,
-    LeftOut,
-    Options,
-    Problem,
-    Report,
-    one_file,
-)
+from .records import SHOWN, LabelledImage, LeftOut, Options, Problem, Report, one_file
 from .sources import Item, Source
 from .splits import WHOLE, choose_splits, gather_splits
 from .voc import VocFolders
 from .yolo import YoloFolders
 
 FORMATS: dict[str, type[Source]] = {
-    each.FORMAT: each
-    for each in (VocFolders, YoloFolders, KittiFolders, CocoSets)}
+    each.FORMAT: each for each in (VocFolders, YoloFolders, KittiFolders, CocoSets)
+}
 Verify = Callable[[CocoFiles, list[str]], None]
 
 
@@ -49,43 +41,51 @@ def open_source(root: Path, name: str = 'auto') -> tuple[Source, str]:
             or several are recognised.
     """
     if not root.is_dir():
-        raise DataError(f'The data root {root} does not exist or is not a '
-                        'folder.')
+        raise DataError(f'The data root {root} does not exist or is not a folder.')
     candidates = FORMATS if name == 'auto' else {name: FORMATS[name]}
     found = _recognise(root, candidates)
     if len(found) == 1:
         name, shown = found.popitem()
         return FORMATS[name](root), shown
     if found:
-        seen = ' and like '.join(f'{each} ({shown})'
-                                 for each, shown in found.items())
-        raise DataError(f'{root} looks like {seen}: say which it is with '
-                        '--format.')
-    looks = '; '.join(f'{each} has {source.LOOKS_LIKE}'
-                      for each, source in candidates.items())
-    below = [str(folder) for folder in sorted(root.iterdir())
-             if folder.is_dir() and _recognise(folder, candidates)]
+        seen = ' and like '.join(f'{each} ({shown})' for each, shown in found.items())
+        raise DataError(f'{root} looks like {seen}: say which it is with --format.')
+    looks = '; '.join(
+        f'{each} has {source.LOOKS_LIKE}' for each, source in candidates.items()
+    )
+    below = [
+        str(folder)
+        for folder in sorted(root.iterdir())
+        if folder.is_dir() and _recognise(folder, candidates)
+    ]
     if below:
-        raise DataError(f'{root} is not a data set itself, but holds some: '
-                        f'name one of {", ".join(below)}.')
+        raise DataError(
+            f'{root} is not a data set itself, but holds some: '
+            f'name one of {", ".join(below)}.'
+        )
     raise DataError(
         f'{root} does not look like a data set with boxes: {looks}. A target '
-        'domain for training needs none; name its folder in the config.')
+        'domain for training needs none; name its folder in the config.'
+    )
 
 
-def _recognise(root: Path, candidates: dict[str, type[Source]]
-               ) -> dict[str, str]:
+def _recognise(root: Path, candidates: dict[str, type[Source]]) -> dict[str, str]:
     """Give the formats that a folder has, each with what shows it."""
-    return {name: shown for name, source in candidates.items()
-            if (shown := source.recognise(root))}
+    return {
+        name: shown
+        for name, source in candidates.items()
+        if (shown := source.recognise(root))
+    }
 
 
-def prepare_custom(source: Source, options: Options,
-                   classes: Sequence[str] | None = None,
-                   rename: Mapping[str, str] | None = None,
-                   splits: Sequence[str] | None = None,
-                   verify: Verify | None = None
-                   ) -> Report:
+def prepare_custom(
+    source: Source,
+    options: Options,
+    classes: Sequence[str] | None = None,
+    rename: Mapping[str, str] | None = None,
+    splits: Sequence[str] | None = None,
+    verify: Verify | None = None,
+) -> Report:
     """Write the COCO files of a labelled data set.
 
     Args:
@@ -113,14 +113,20 @@ def prepare_custom(source: Source, options: Options,
         source.choose(splits)
     items = list(source.items())
     if not items:
-        raise DataError('\n'.join([
-            'The data set lists no image.',
-            *(each.sentence for each in source.problems[:SHOWN])]))
+        raise DataError(
+            '\n'.join(
+                [
+                    'The data set lists no image.',
+                    *(each.sentence for each in source.problems[:SHOWN]),
+                ]
+            )
+        )
     # Not before: COCO files name their categories when they are listed.
     categories = Categories(rename or {}, classes, source.names)
     # A COCO file keeps its name.
     listed = choose_splits(
-        items, splits, None if isinstance(source, CocoSets) else WHOLE)
+        items, splits, None if isinstance(source, CocoSets) else WHOLE
+    )
     images, problems = gather_splits(listed)
     names = {split: f'instances_{split}.json' for split, _ in listed}
     out = options.folder(source.root)
@@ -131,29 +137,43 @@ def prepare_custom(source: Source, options: Options,
     for item in {item.image: item for item in items}.values():
         if item.image not in chosen:
             account.leave_out(
-                'in no split' if item.split is None
-                else 'in splits that were not asked for', item.image,
-                source.label_files(item))
-    with CocoFiles(out, list(names.values()), categories.names,
-                   f'{MARK} from {source.FORMAT}', options) as files:
+                'in no split'
+                if item.split is None
+                else 'in splits that were not asked for',
+                item.image,
+                source.label_files(item),
+            )
+    with CocoFiles(
+        out,
+        list(names.values()),
+        categories.names,
+        f'{MARK} from {source.FORMAT}',
+        options,
+    ) as files:
         for problem in (*source.problems, *problems):
             files.note(problem)
             if problem.image is not None:
                 account.leave_out(problem.kind, problem.image)
         readings = map_in_order(
-            partial(_read, source), [item for item, _ in images],
-            options.workers, source.processes)
+            partial(_read, source),
+            [item for item, _ in images],
+            options.workers,
+            source.processes,
+        )
         for (item, members), (size, boxes, problems) in zip(
-                images, readings, strict=True):
+            images, readings, strict=True
+        ):
             for problem in problems:
                 files.note(problem)
             if size is None:
-                account.leave_out(problems[-1].kind, item.image,
-                                  source.label_files(item))
+                account.leave_out(
+                    problems[-1].kind, item.image, source.label_files(item)
+                )
                 continue
             account.use(item.image, source.label_files(item))
-            image = LabelledImage(item.image, *size,
-                                  list(categories.annotations(boxes)))
+            image = LabelledImage(
+                item.image, *size, list(categories.annotations(boxes))
+            )
             for split in members:
                 files.add(names[split], image)
         categories.check()
@@ -165,8 +185,9 @@ def prepare_custom(source: Source, options: Options,
     return report
 
 
-def _read(source: Source, item: Item
-          ) -> tuple[tuple[int, int] | None, list[Box], list[Problem]]:
+def _read(
+    source: Source, item: Item
+) -> tuple[tuple[int, int] | None, list[Box], list[Problem]]:
     """Read size, boxes and problems of an image; no size if it is left out."""
     path, where = source.root / item.image, source.where(item)
     try:
@@ -174,7 +195,8 @@ def _read(source: Source, item: Item
             raise LeftOut(
                 'images with unusable names',
                 f'{str(path)!r} is not UTF-8 or has control characters, which '
-                'training refuses: left out.')
+                'training refuses: left out.',
+            )
         with one_file(path):
             size = image_size(path)
         with one_file(where):
@@ -192,5 +214,7 @@ def _spare_input(source: Source, paths: list[Path]) -> None:
         read = {path.resolve() for path in source.files.values()}
         for path in paths:
             if path.resolve() in read:
-                raise DataError(f'{path} is read and would be overwritten: '
-                                'choose another folder with --out.')
+                raise DataError(
+                    f'{path} is read and would be overwritten: '
+                    'choose another folder with --out.'
+                )

@@ -27,8 +27,9 @@ def transmission(depth: np.ndarray, beta: float) -> np.ndarray:
     return np.exp(-beta * depth)
 
 
-def add_fog(image: np.ndarray, depth: np.ndarray, beta: float,
-            airlight: np.ndarray) -> np.ndarray:
+def add_fog(
+    image: np.ndarray, depth: np.ndarray, beta: float, airlight: np.ndarray
+) -> np.ndarray:
     """Put homogeneous fog into an image, I = J * t + A * (1 - t).
 
     Args:
@@ -67,8 +68,9 @@ def estimate_airlight(image: np.ndarray) -> np.ndarray:
     return np.median(image.reshape(-1, 3)[chosen], axis=0)
 
 
-def depth_from_disparity(stored: np.ndarray, baseline: float, focal: float,
-                         sky: np.ndarray) -> np.ndarray:
+def depth_from_disparity(
+    stored: np.ndarray, baseline: float, focal: float, sky: np.ndarray
+) -> np.ndarray:
     """Turn disparity into depth, depth = baseline * focal / disparity.
 
     A stereo matcher leaves holes where nothing matches. The sky is
@@ -118,10 +120,13 @@ def fill_holes(values: np.ndarray, known: np.ndarray) -> np.ndarray:
     # The last known column up to each one, and the next from there on.
     left = np.maximum.accumulate(np.where(known, columns, -1), axis=1)
     right = np.minimum.accumulate(
-        np.where(known, columns, len(columns))[:, ::-1], axis=1)[:, ::-1]
+        np.where(known, columns, len(columns))[:, ::-1], axis=1
+    )[:, ::-1]
     padded = np.pad(values, ((0, 0), (1, 1)), constant_values=np.inf)
-    filled = np.minimum(np.take_along_axis(padded, left + 1, axis=1),
-                        np.take_along_axis(padded, right + 1, axis=1))
+    filled = np.minimum(
+        np.take_along_axis(padded, left + 1, axis=1),
+        np.take_along_axis(padded, right + 1, axis=1),
+    )
     rows = np.flatnonzero(known.any(axis=1))
     above = np.searchsorted(rows, np.arange(len(values)), side='right') - 1
     return filled[rows[np.maximum(above, 0)]]

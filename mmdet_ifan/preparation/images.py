@@ -42,8 +42,7 @@ def image_size(path: Path) -> tuple[int, int]:
             if exif.get(ORIENTATION) in range(5, 9):
                 width, height = height, width
     except FileNotFoundError as error:
-        raise LeftOut('missing images',
-                      f'{path} is missing: left out.') from error
+        raise LeftOut('missing images', f'{path} is missing: left out.') from error
     except PILLOW_ERRORS as error:
         raise damaged_image(path) from error
     bits = bits_per_channel(path)
@@ -51,14 +50,14 @@ def image_size(path: Path) -> tuple[int, int]:
         raise LeftOut(
             'images that training cannot load',
             f'{path} has {bits} bits per channel, which OpenCV does not '
-            'load: left out. Convert it to 8 bits.')
+            'load: left out. Convert it to 8 bits.',
+        )
     return height, width
 
 
 def damaged_image(path: Path) -> LeftOut:
     """Make the error for a damaged image."""
-    return LeftOut('damaged images',
-                   f'{path} is not an intact image: left out.')
+    return LeftOut('damaged images', f'{path} is not an intact image: left out.')
 
 
 def lost_pixels(path: Path) -> Problem | None:
@@ -75,16 +74,21 @@ def lost_pixels(path: Path) -> Problem | None:
             'images of 16 bits',
             f'{path} has 16 bits per channel, of which training sees the '
             'upper 8: convert all images to 8 bits with one scale, unless '
-            'they use the full range.')
+            'they use the full range.',
+        )
     try:
         with Image.open(path) as image:
-            if 'A' not in image.getbands() and 'transparency' not in (
-                    image.info):
+            if 'A' not in image.getbands() and 'transparency' not in (image.info):
                 return None
             least, _ = image.convert('RGBA').getchannel('A').getextrema()
     except PILLOW_ERRORS:
         return None
-    return None if least == 255 else Problem(
-        'transparent images',
-        f'{path} is partly transparent, and training sees the colours '
-        'hidden there: replace them by a background.')
+    return (
+        None
+        if least == 255
+        else Problem(
+            'transparent images',
+            f'{path} is partly transparent, and training sees the colours '
+            'hidden there: replace them by a background.',
+        )
+    )

@@ -11,8 +11,11 @@ from .images import image_size
 from .records import LeftOut, damaged_labels, missing_labels
 
 #: person, rider, car, truck, bus, train, motorcycle, bicycle.
-CATEGORIES = {label.id: label.name for label in labels
-              if label.hasInstances and not label.ignoreInEval}
+CATEGORIES = {
+    label.id: label.name
+    for label in labels
+    if label.hasInstances and not label.ignoreInEval
+}
 
 
 def read_instances(path: Path) -> np.ndarray:
@@ -64,7 +67,8 @@ def boxes_from_instances(instances: np.ndarray) -> list[dict[str, Any]]:
     codes, rows, lefts, rights = _runs(instances)
     order = np.argsort(codes, kind='stable')
     codes, rows, lefts, rights = (
-        values[order] for values in (codes, rows, lefts, rights))
+        values[order] for values in (codes, rows, lefts, rights)
+    )
     firsts = np.flatnonzero(np.diff(codes, prepend=-1))
     if not len(firsts):
         return []
@@ -75,10 +79,11 @@ def boxes_from_instances(instances: np.ndarray) -> list[dict[str, Any]]:
     boxes = np.stack([x1, tops, widths, bottoms - tops + 1], axis=1)
     areas = np.add.reduceat(rights - lefts, firsts)
     return [
-        dict(category_id=_label_id(code), bbox=box, area=area,
-             iscrowd=int(code < 1000))
-        for code, box, area in zip(codes[firsts].tolist(), boxes.tolist(),
-                                   areas.tolist(), strict=True)]
+        dict(category_id=_label_id(code), bbox=box, area=area, iscrowd=int(code < 1000))
+        for code, box, area in zip(
+            codes[firsts].tolist(), boxes.tolist(), areas.tolist(), strict=True
+        )
+    ]
 
 
 def _runs(instances: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -8,14 +8,7 @@ from ..utils.errors import DataError
 from ..utils.values import NUMBER, is_text, read_number
 from .boxes import Box
 from .records import Problem, damaged_labels, missing_labels
-from .sources import (
-    Item,
-    Source,
-    any_in,
-    named_files,
-    read_label_lines,
-    read_lines,
-)
+from .sources import Item, Source, any_in, named_files, read_label_lines, read_lines
 
 FIELDS = 15  # Type, truncation, occlusion, angle, box, and 3D fields.
 #: Folders of images and labels of KITTI, DIGITS and FiftyOne.
@@ -46,24 +39,30 @@ class KittiFolders(Source):
     def recognise(cls, root: Path) -> str | None:
         """Look for text files in label_2."""
         folders = _folders(root)
-        if folders is None or not any_in(folders[1], ('.txt', )):
+        if folders is None or not any_in(folders[1], ('.txt',)):
             return None
         return str(folders[1] / '*.txt')
 
     def items(self) -> Iterator[Item]:
         """List all images and all label files."""
         if not self.images.is_dir():
-            raise DataError(f'{self.images.parent} has no folder image_2: '
-                            "unpack KITTI's left colour images there.")
+            raise DataError(
+                f'{self.images.parent} has no folder image_2: '
+                "unpack KITTI's left colour images there."
+            )
         images = self.images_in(self.images)
-        labels = dict(named_files(self.labels, ('.txt', )))
+        labels = dict(named_files(self.labels, ('.txt',)))
         for stem in sorted(set(labels) | set(images)):
             image = images.get(stem, self.images / f'{stem}.png')
-            yield Item(None, self.under_root(image),
-                       labels.get(stem, self.labels / f'{stem}.txt'))
+            yield Item(
+                None,
+                self.under_root(image),
+                labels.get(stem, self.labels / f'{stem}.txt'),
+            )
 
-    def boxes(self, item: Item, height: int,
-              width: int) -> tuple[list[Box], list[Problem]]:
+    def boxes(
+        self, item: Item, height: int, width: int
+    ) -> tuple[list[Box], list[Problem]]:
         """Read a label file."""
         path = item.labels
         if not path.exists():
@@ -72,7 +71,8 @@ class KittiFolders(Source):
             return [_read_box(line) for line in read_label_lines(path)], []
         except ValueError as error:
             raise damaged_labels(
-                path, f'is not a valid KITTI label file ({error})') from error
+                path, f'is not a valid KITTI label file ({error})'
+            ) from error
 
 
 def has_kitti_lines(folder: Path) -> bool:
@@ -81,7 +81,7 @@ def has_kitti_lines(folder: Path) -> bool:
     Args:
         folder (Path): Folder of the files, ``*.txt``.
     """
-    for _, path in islice(named_files(folder, ('.txt', )), SAMPLE):
+    for _, path in islice(named_files(folder, ('.txt',)), SAMPLE):
         try:
             lines = read_lines(path)
             if lines:
@@ -97,9 +97,10 @@ def _folders(root: Path) -> tuple[Path, Path] | None:
     """Find the folders of images, which may be missing, and labels."""
     for base in (root, root / 'training'):
         for images, labels in FOLDERS:
-            if (base / labels).is_dir() and (labels == 'label_2' or (
-                    (base / images).is_dir()
-                    and has_kitti_lines(base / labels))):
+            if (base / labels).is_dir() and (
+                labels == 'label_2'
+                or ((base / images).is_dir() and has_kitti_lines(base / labels))
+            ):
                 return base / images, base / labels
     return None
 
@@ -111,5 +112,4 @@ def _read_box(line: str) -> Box:
         raise ValueError('no name or too few fields')
     x1, y1, x2, y2 = map(read_number, fields[4:8])
     is_known = fields[0].lower() != 'dontcare'
-    return Box(fields[0].lower() if is_known else None, x1, y1, x2, y2,
-               not is_known)
+    return Box(fields[0].lower() if is_known else None, x1, y1, x2, y2, not is_known)

@@ -100,14 +100,15 @@ class LeftOut(Exception):
 
 def damaged_labels(path: Path, what: str) -> LeftOut:
     """Make the error for an annotation file that `what` is wrong with."""
-    return LeftOut('damaged annotation files',
-                   f'{path} {what}: its image is left out.')
+    return LeftOut('damaged annotation files', f'{path} {what}: its image is left out.')
 
 
 def missing_labels(path: Path) -> LeftOut:
     """Make the error for an annotation file that does not exist."""
-    return LeftOut('images without an annotation file',
-                   f'{path} is missing: its image is left out.')
+    return LeftOut(
+        'images without an annotation file',
+        f'{path} is missing: its image is left out.',
+    )
 
 
 @contextmanager
@@ -128,9 +129,11 @@ def one_file(where: object) -> Iterator[None]:
     # the conversion of all others.
     except Exception as error:
         raise LeftOut(
-            'unreadable files', f'{where} cannot be read '
+            'unreadable files',
+            f'{where} cannot be read '
             f'({type(error).__name__}: {ascii(str(error)[:200])[1:-1]}): its '
-            'image is left out.') from error
+            'image is left out.',
+        ) from error
 
 
 class Problems:
@@ -149,8 +152,7 @@ class Problems:
 
     def total(self) -> str:
         """Count each kind in one line; empty without problems."""
-        return ', '.join(f'{kind}: {count}'
-                         for kind, count in self.counts.items())
+        return ', '.join(f'{kind}: {count}' for kind, count in self.counts.items())
 
     def lines(self) -> Iterator[str]:
         """Yield the first sentences of each kind."""
@@ -216,14 +218,19 @@ def _table(summaries: list[Summary]) -> Iterator[str]:
     has_crowds = any(each.crowds for each in summaries)
     rows = [head + ['crowds'] * has_crowds + ['state']]
     for each in summaries:
-        numbers = [each.images, each.empty, *each.boxes.values(),
-                   each.boxes.total()] + [each.crowds] * has_crowds
+        numbers = [
+            each.images,
+            each.empty,
+            *each.boxes.values(),
+            each.boxes.total(),
+        ] + [each.crowds] * has_crowds
         state = 'written' if each.is_new else 'up to date'
         rows.append([each.path.name, *map(str, numbers), state])
     if len(names) > WIDEST:
         rows = [list(row) for row in zip(*rows, strict=True)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for first, *others in rows:
-        cells = [cell.rjust(width) for cell, width in
-                 zip(others, widths[1:], strict=True)]
+        cells = [
+            cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)
+        ]
         yield '  '.join([first.ljust(widths[0]), *cells])

@@ -64,8 +64,9 @@ class NewLook:
         for name in ('blur', 'saturation', 'contrast', 'noise', 'seed'):
             # Not `<`, which would accept NaN.
             if not getattr(self, name) >= 0:
-                raise DataError(f'{name} must not be negative, but got '
-                                f'{getattr(self, name)}.')
+                raise DataError(
+                    f'{name} must not be negative, but got {getattr(self, name)}.'
+                )
 
     def apply(self, image: np.ndarray, name: str) -> np.ndarray:
         """Change a picture.
@@ -86,14 +87,19 @@ class NewLook:
         result *= np.array(self.cast, dtype=np.float32)
         digest = hashlib.sha256(f'{self.seed} {name}'.encode()).digest()
         rng = np.random.default_rng(int.from_bytes(digest, 'big'))
-        result += self.noise * rng.standard_normal(
-            result.shape, dtype=np.float32)
+        result += self.noise * rng.standard_normal(result.shape, dtype=np.float32)
         return np.clip(np.rint(result), 0, 255).astype(np.uint8)
 
 
-def restyle(images: Path, out: Path, look: NewLook, workers: int = 2,
-            strict: bool = False, overwrite: bool = False,
-            say: Callable[[str], None] = print) -> int:
+def restyle(
+    images: Path,
+    out: Path,
+    look: NewLook,
+    workers: int = 2,
+    strict: bool = False,
+    overwrite: bool = False,
+    say: Callable[[str], None] = print,
+) -> int:
     """Write changed copies of a folder's pictures under the same names.
 
     Copies of an interrupted run are kept unless their original is newer.
@@ -121,12 +127,15 @@ def restyle(images: Path, out: Path, look: NewLook, workers: int = 2,
     check_workers(workers)
     names = images_below(images) if images.is_dir() else []
     if not names:
-        raise DataError(f'There is no image in {images} (looked for '
-                        f'{", ".join(IMAGE_SUFFIXES)}).')
+        raise DataError(
+            f'There is no image in {images} (looked for {", ".join(IMAGE_SUFFIXES)}).'
+        )
     source, target = images.resolve(), out.resolve()
     if source in (target, *target.parents) or target in source.parents:
-        raise DataError(f'Of {out} and {images} one is in the other: choose '
-                        'another folder with --out.')
+        raise DataError(
+            f'Of {out} and {images} one is in the other: choose '
+            'another folder with --out.'
+        )
     # Relative: the two folders may move together.
     text = README.format(images=os.path.relpath(source, target), look=look)
     _claim(out, os.fsencode(text), overwrite)
@@ -134,24 +143,33 @@ def restyle(images: Path, out: Path, look: NewLook, workers: int = 2,
     if orphans:
         raise DataError(
             f'{out} holds copies of which {images} has no original: '
-            f'{name_some(orphans)}. Remove them.')
-    missing = [name for name in names if not (
-        (out / name).exists() and (out / name).stat().st_mtime >= (
-            images / name).stat().st_mtime)]
+            f'{name_some(orphans)}. Remove them.'
+        )
+    missing = [
+        name
+        for name in names
+        if not (
+            (out / name).exists()
+            and (out / name).stat().st_mtime >= (images / name).stat().st_mtime
+        )
+    ]
     for name in missing:
         # No old copy may stay if the new original is unreadable.
         (out / name).unlink(missing_ok=True)
     skipped = 0
-    problems = map_in_order(partial(_copy, images, out, look), missing,
-                            workers, title='restyle')
+    problems = map_in_order(
+        partial(_copy, images, out, look), missing, workers, title='restyle'
+    )
     for problem in problems:
         if problem and strict:
             raise DataError(problem)
         if problem:
             tqdm.write(problem, file=sys.stderr)
             skipped += 1
-    say(f'{out}: {len(missing) - skipped} images made, '
-        f'{len(names) - len(missing)} were there already, {skipped} skipped.')
+    say(
+        f'{out}: {len(missing) - skipped} images made, '
+        f'{len(names) - len(missing)} were there already, {skipped} skipped.'
+    )
     return skipped
 
 
@@ -164,12 +182,14 @@ def _claim(out: Path, content: bytes, overwrite: bool) -> None:
                 raise DataError(
                     f'{out} holds pictures of another look or of another '
                     f'folder, see {marker}: choose another folder with '
-                    '--out, or pass --overwrite.')
+                    '--out, or pass --overwrite.'
+                )
             for name in images_below(out):
                 (out / name).unlink()
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise DataError(f'{out} holds something else: choose an empty folder '
-                        'with --out.')
+        raise DataError(
+            f'{out} holds something else: choose an empty folder with --out.'
+        )
     write_atomically(marker, content)
     for leftover in out.rglob(f'*{TEMPORARY_SUFFIX}'):
         leftover.unlink()
@@ -181,8 +201,10 @@ def _copy(images: Path, out: Path, look: NewLook, name: str) -> str | None:
     try:
         with Image.open(path) as opened:
             if opened.mode.startswith(('I', 'F')):
-                return (f'{path} has more than 8 bits per channel: skipped. '
-                        'Convert it to 8 bits.')
+                return (
+                    f'{path} has more than 8 bits per channel: skipped. '
+                    'Convert it to 8 bits.'
+                )
             # Only the orientation is needed. Pillow would rewrite the other
             # tags and fail at a damaged one.
             opened.getexif()
@@ -190,10 +212,13 @@ def _copy(images: Path, out: Path, look: NewLook, name: str) -> str | None:
             image = ImageOps.exif_transpose(opened).convert('RGB')
             file_format = opened.format
     except PILLOW_ERRORS as error:
-        return (f'{path} is not a readable image ({error}): skipped. Replace '
-                'it with an intact copy.')
+        return (
+            f'{path} is not a readable image ({error}): skipped. Replace '
+            'it with an intact copy.'
+        )
     buffer = BytesIO()
     Image.fromarray(look.apply(np.asarray(image), name)).save(
-        buffer, file_format, quality=95)
+        buffer, file_format, quality=95
+    )
     write_atomically(out / name, buffer.getvalue())
     return None

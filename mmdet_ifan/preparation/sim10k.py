@@ -19,8 +19,9 @@ IMAGES = 10_000
 CARS = 58_701
 
 
-def prepare_sim10k(root: Path, options: Options,
-                   classes: Sequence[str] = ('car', )) -> Report:
+def prepare_sim10k(
+    root: Path, options: Options, classes: Sequence[str] = ('car',)
+) -> Report:
     """Write the COCO files of SIM10K, or of a rendered stand-in for it.
 
     Args:
@@ -37,9 +38,11 @@ def prepare_sim10k(root: Path, options: Options,
         DataError: If images are missing or the annotations cannot be used.
     """
     if VocFolders.recognise(root) is None:
-        raise DataError(f'{root} has no Annotations/*.xml, nor has '
-                        f'{root}/VOC2012: unpack the images and the '
-                        'annotations of SIM10K there.')
+        raise DataError(
+            f'{root} has no Annotations/*.xml, nor has '
+            f'{root}/VOC2012: unpack the images and the '
+            'annotations of SIM10K there.'
+        )
     expected = stand_in_counts(root)
     # SIM10K has no splits. All of it is for training, whatever lists others
     # have added.
@@ -52,22 +55,27 @@ def prepare_sim10k(root: Path, options: Options,
             raise DataError(
                 f'SIM10K has {IMAGES} images, but {root} has {found}: unpack '
                 'all of its archives. To prepare a part of it, use '
-                'tools/prepare/custom.py.')
+                'tools/prepare/custom.py.'
+            )
         # They are listed, and their problems found, a second time.
         source.problems.clear()
 
     def verify(files: CocoFiles, splits: list[str]) -> None:
         if expected is not None:
-            check_stand_in(root, expected, dict(
-                zip(splits, files.summaries(), strict=True)))
+            check_stand_in(
+                root, expected, dict(zip(splits, files.summaries(), strict=True))
+            )
             return
-        (found, ) = files.summaries()
+        (found,) = files.summaries()
         cars = found.boxes.get('car', CARS)
         if cars != CARS:
-            files.note(Problem(
-                'counts that differ from the published ones',
-                f'{found.path} gets {cars} boxes of cars, but {CARS} are '
-                'published: see what was left out, or unpack the annotations '
-                'again.'))
+            files.note(
+                Problem(
+                    'counts that differ from the published ones',
+                    f'{found.path} gets {cars} boxes of cars, but {CARS} are '
+                    'published: see what was left out, or unpack the annotations '
+                    'again.',
+                )
+            )
 
     return prepare_custom(source, options, classes, RENAME, verify=verify)

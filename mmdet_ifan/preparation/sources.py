@@ -72,8 +72,9 @@ class Source(ABC):
         """
 
     @abstractmethod
-    def boxes(self, item: Item, height: int,
-              width: int) -> tuple[list[Box], list[Problem]]:
+    def boxes(
+        self, item: Item, height: int, width: int
+    ) -> tuple[list[Box], list[Problem]]:
         """Read the boxes of an image.
 
         Args:
@@ -115,15 +116,20 @@ class Source(ABC):
         for name, path in named_files(folder, IMAGE_SUFFIXES, below):
             first = found.setdefault(name, path)
             if first != path:
-                self.problems.append(Problem(
-                    'images of the same name',
-                    f'{first} and {path} have one annotation file: the '
-                    'second is left out.', self.under_root(path)))
+                self.problems.append(
+                    Problem(
+                        'images of the same name',
+                        f'{first} and {path} have one annotation file: the '
+                        'second is left out.',
+                        self.under_root(path),
+                    )
+                )
         return found
 
 
-def named_files(folder: Path, suffixes: tuple[str, ...],
-                below: bool = False) -> Iterator[tuple[str, Path]]:
+def named_files(
+    folder: Path, suffixes: tuple[str, ...], below: bool = False
+) -> Iterator[tuple[str, Path]]:
     """List the visible files with some suffixes; none if there is no folder.
 
     Args:
@@ -142,11 +148,9 @@ def named_files(folder: Path, suffixes: tuple[str, ...],
             yield stem, folder / name
 
 
-def any_in(folder: Path, suffixes: tuple[str, ...],
-           below: bool = False) -> Path | None:
+def any_in(folder: Path, suffixes: tuple[str, ...], below: bool = False) -> Path | None:
     """Give the first file of `named_files`, None if there is none."""
-    return next((path for _, path in named_files(folder, suffixes, below)),
-                None)
+    return next((path for _, path in named_files(folder, suffixes, below)), None)
 
 
 def read_lines(path: Path) -> list[str]:
@@ -162,11 +166,12 @@ def read_lines(path: Path) -> list[str]:
     try:
         content = path.read_bytes()
         is_utf16 = content.startswith((BOM_UTF16_LE, BOM_UTF16_BE))
-        lines = content.decode(
-            'utf-16' if is_utf16 else 'utf-8-sig').splitlines()
+        lines = content.decode('utf-16' if is_utf16 else 'utf-8-sig').splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f'{path} is not a readable text file in UTF-8: save '
-                        'it as UTF-8, or remove it.') from error
+        raise DataError(
+            f'{path} is not a readable text file in UTF-8: save '
+            'it as UTF-8, or remove it.'
+        ) from error
     return [line.strip() for line in lines if line.strip()]
 
 

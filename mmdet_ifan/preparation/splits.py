@@ -40,12 +40,15 @@ def check_splits(splits: Sequence[str], there: Collection[str]) -> None:
     """
     for split in splits:
         if split not in there:
-            raise DataError(f'There is no split {split}; there is '
-                            f'{", ".join(there)}. Correct --split.')
+            raise DataError(
+                f'There is no split {split}; there is '
+                f'{", ".join(there)}. Correct --split.'
+            )
 
 
-def choose_splits(items: list[Item], splits: Sequence[str] | None,
-                  whole: str | None = WHOLE) -> list[tuple[str, Item]]:
+def choose_splits(
+    items: list[Item], splits: Sequence[str] | None, whole: str | None = WHOLE
+) -> list[tuple[str, Item]]:
     """Name the split of each image and keep the requested ones.
 
     Args:
@@ -67,20 +70,20 @@ def choose_splits(items: list[Item], splits: Sequence[str] | None,
     if list(there) in ([], [whole]):
         (name, *others) = splits or ['train']
         if others:
-            raise DataError('The data set has no splits, so --split can give '
-                            'it one name only.')
-        return [(name, item) for item in items
-                if not there or item.split == whole]
+            raise DataError(
+                'The data set has no splits, so --split can give it one name only.'
+            )
+        return [(name, item) for item in items if not there or item.split == whole]
     if splits is None:
         order = dict.fromkeys(name for name in FIRST if name in there)
         splits = list(order | there)
     check_splits(splits, there)
-    return [(split, item) for split in splits for item in items
-            if item.split == split]
+    return [(split, item) for split in splits for item in items if item.split == split]
 
 
-def gather_splits(listed: list[tuple[str, Item]]
-                  ) -> tuple[list[tuple[Item, list[str]]], list[Problem]]:
+def gather_splits(
+    listed: list[tuple[str, Item]],
+) -> tuple[list[tuple[Item, list[str]]], list[Problem]]:
     """Gather the splits of each image: one, and perhaps some of `UNIONS`.
 
     Args:
@@ -96,14 +99,20 @@ def gather_splits(listed: list[tuple[str, Item]]
         splits = members.setdefault(item.image, (item, []))[1]
         others = set(splits).difference(UNIONS)
         if split in splits:
-            problems.append(Problem(
-                'images listed twice',
-                f'{item.image} is listed twice in {split}: kept once.'))
+            problems.append(
+                Problem(
+                    'images listed twice',
+                    f'{item.image} is listed twice in {split}: kept once.',
+                )
+            )
         elif others and split not in UNIONS:
-            problems.append(Problem(
-                'images in two splits',
-                f'{item.image} is listed in {split} too: kept in '
-                f'{others.pop()} only.'))
+            problems.append(
+                Problem(
+                    'images in two splits',
+                    f'{item.image} is listed in {split} too: kept in '
+                    f'{others.pop()} only.',
+                )
+            )
         else:
             splits.append(split)
     return list(members.values()), problems

@@ -26,9 +26,11 @@ def stand_in_counts(root: Path) -> dict[str, Any] | None:
         DataError: If the rendering is not complete.
     """
     if (root / UNFINISHED).exists():
-        raise DataError(f'The rendering in {root} is not complete: run '
-                        'tools/prepare/mini_city.py, or mini_sim.py, again '
-                        'to finish it.')
+        raise DataError(
+            f'The rendering in {root} is not complete: run '
+            'tools/prepare/mini_city.py, or mini_sim.py, again '
+            'to finish it.'
+        )
     path = root / MANIFEST
     if not path.exists():
         return None
@@ -38,8 +40,9 @@ def stand_in_counts(root: Path) -> dict[str, Any] | None:
         raise DataError(f'{path} is not readable: {RENDER}.') from error
 
 
-def check_stand_in(root: Path, expected: dict[str, Any],
-                   found: dict[str, Summary]) -> None:
+def check_stand_in(
+    root: Path, expected: dict[str, Any], found: dict[str, Summary]
+) -> None:
     """Compare a rendered data set with its manifest.
 
     Args:
@@ -54,17 +57,20 @@ def check_stand_in(root: Path, expected: dict[str, Any],
     if set(expected) != set(found):
         raise DataError(
             f'{root} has the splits {", ".join(found)}, but its {MANIFEST} '
-            f'says {", ".join(expected)}: {RENDER}.')
+            f'says {", ".join(expected)}: {RENDER}.'
+        )
     for split, want in expected.items():
         got = found[split]
         pairs = [('images', got.images, want['images'])]
         if set(want['objects']) <= set(got.boxes):
-            pairs.append(('images without objects', got.empty,
-                          want['empty']))
-        pairs += [(f'boxes of {name}', count, want['objects'].get(name, 0))
-                  for name, count in got.boxes.items()]
+            pairs.append(('images without objects', got.empty, want['empty']))
+        pairs += [
+            (f'boxes of {name}', count, want['objects'].get(name, 0))
+            for name, count in got.boxes.items()
+        ]
         for what, number, wanted in pairs:
             if number != wanted:
                 raise DataError(
                     f'{root} has {number} {what} in {split}, but its '
-                    f'{MANIFEST} says {wanted}: {RENDER}.')
+                    f'{MANIFEST} says {wanted}: {RENDER}.'
+                )

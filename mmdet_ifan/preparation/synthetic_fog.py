@@ -67,14 +67,16 @@ class FogReport:
         yield from self.problems.lines()
         if self.problems.counts:
             yield f'Problems in the data - {self.problems.total()}.'
-        yield (f'{self.written} foggy images written, {self.kept} were there '
-               'already.')
-        yield ('This is synthetic fog, not the official Foggy Cityscapes: '
-               'say so wherever you report scores on it.')
+        yield (f'{self.written} foggy images written, {self.kept} were there already.')
+        yield (
+            'This is synthetic fog, not the official Foggy Cityscapes: '
+            'say so wherever you report scores on it.'
+        )
 
 
-def make_fog(root: Path, options: Options,
-             betas: Iterable[float | str] = (0.02, )) -> FogReport:
+def make_fog(
+    root: Path, options: Options, betas: Iterable[float | str] = (0.02,)
+) -> FogReport:
     """Fill leftImg8bit_foggy of a Cityscapes root.
 
     Intact images are kept, so that an interrupted run can be resumed.
@@ -95,8 +97,11 @@ def make_fog(root: Path, options: Options,
             written to, or with `strict` or `check` if there was a problem.
     """
     levels = fog_levels(betas)
-    frames = [frame for split in SPLITS for frame in find_frames(
-        root, split, CLEAR, DISPARITY, CAMERA, LABELS)]
+    frames = [
+        frame
+        for split in SPLITS
+        for frame in find_frames(root, split, CLEAR, DISPARITY, CAMERA, LABELS)
+    ]
     _claim_folder(root, options.check)
     report = FogReport()
     work = partial(_fog_of_frame, root, levels, options.check)
@@ -107,9 +112,15 @@ def make_fog(root: Path, options: Options,
             report.written += outcome
             report.kept += len(levels) - outcome
     if report.problems.counts and (options.strict or options.check):
-        raise DataError('\n'.join([
-            f'The fog in {root / FOGGY_FOLDER} is not complete: '
-            f'{report.problems.total()}.', *report.problems.lines()]))
+        raise DataError(
+            '\n'.join(
+                [
+                    f'The fog in {root / FOGGY_FOLDER} is not complete: '
+                    f'{report.problems.total()}.',
+                    *report.problems.lines(),
+                ]
+            )
+        )
     return report
 
 
@@ -118,34 +129,41 @@ def _claim_folder(root: Path, check: bool) -> None:
     folder, marker = root / FOGGY_FOLDER, root / SYNTHETIC_MARKER
     if marker.exists():
         if marker.read_text() != MARKER:
-            raise DataError(f'{folder} holds synthetic fog of another version '
-                            'of mmdet_ifan: remove the folder and run again.')
+            raise DataError(
+                f'{folder} holds synthetic fog of another version '
+                'of mmdet_ifan: remove the folder and run again.'
+            )
     elif folder.exists():
         raise DataError(
             f'{folder} exists and has no {marker.name}, so it may be the '
-            'official Foggy Cityscapes or Mini City: it is left as it is.')
+            'official Foggy Cityscapes or Mini City: it is left as it is.'
+        )
     elif check:
-        raise DataError(f'{folder} is missing: run the same command without '
-                        '--check.')
+        raise DataError(f'{folder} is missing: run the same command without --check.')
     else:
         write_atomically(marker, MARKER.encode())
 
 
-def _fog_of_frame(root: Path, levels: list[float], check: bool,
-                  frame: str) -> int | Problem:
+def _fog_of_frame(
+    root: Path, levels: list[float], check: bool, frame: str
+) -> int | Problem:
     """Make the missing images of a frame; give their number, or a problem."""
     clear = root / CLEAR.path(frame)
     try:
         size = image_size(clear)
-        missing = [beta for beta in levels
-                   if not _is_intact(root / FOGGY[beta].path(frame), size)]
+        missing = [
+            beta
+            for beta in levels
+            if not _is_intact(root / FOGGY[beta].path(frame), size)
+        ]
         if not missing:
             return 0
         if check:
             raise LeftOut(
                 'missing or damaged foggy images',
                 f'{root / FOGGY[missing[0]].path(frame)} is missing or '
-                'damaged: run the same command without --check.')
+                'damaged: run the same command without --check.',
+            )
         image = cv2.imread(str(clear))
         if image is None:
             raise damaged_image(clear)
@@ -154,9 +172,9 @@ def _fog_of_frame(root: Path, levels: list[float], check: bool,
         for beta in missing:
             foggy = add_fog(image, depth, beta, airlight)
             _, encoded = cv2.imencode(
-                '.png', np.rint(foggy).astype(np.uint8), PNG_FLAGS)
-            write_atomically(root / FOGGY[beta].path(frame),
-                             encoded.tobytes())
+                '.png', np.rint(foggy).astype(np.uint8), PNG_FLAGS
+            )
+            write_atomically(root / FOGGY[beta].path(frame), encoded.tobytes())
     except LeftOut as error:
         return error.problem
     return len(missing)
@@ -170,8 +188,7 @@ def _is_intact(path: Path, size: tuple[int, int]) -> bool:
         return False
 
 
-def _read_depth(root: Path, frame: str,
-                size: tuple[int, int]) -> np.ndarray:
+def _read_depth(root: Path, frame: str, size: tuple[int, int]) -> np.ndarray:
     """Read the depth of a frame in m, of shape (H, W)."""
     path = root / DISPARITY.path(frame)
     found = image_size(path)
@@ -180,19 +197,23 @@ def _read_depth(root: Path, frame: str,
         raise LeftOut(
             'damaged disparities',
             f'{path} is not a uint16 disparity of {size[0]} x {size[1]} px: '
-            'its image is left out.')
+            'its image is left out.',
+        )
     baseline, focal = _read_camera(root / CAMERA.path(frame))
     labels = root / LABELS.path(frame)
     sky = read_instances(labels) == name2label['sky'].id
     if sky.shape != size:
         raise LeftOut(
-            'images of another size', f'{labels} does not have the '
-            f'{size[0]} x {size[1]} px of its image: left out.')
+            'images of another size',
+            f'{labels} does not have the '
+            f'{size[0]} x {size[1]} px of its image: left out.',
+        )
     try:
         return depth_from_disparity(stored, baseline, focal, sky)
     except ValueError as error:
-        raise LeftOut('damaged disparities', f'{path} holds {error}: its '
-                      'image is left out.') from error
+        raise LeftOut(
+            'damaged disparities', f'{path} holds {error}: its image is left out.'
+        ) from error
 
 
 def _read_camera(path: Path) -> tuple[float, float]:
@@ -203,9 +224,14 @@ def _read_camera(path: Path) -> tuple[float, float]:
         baseline = float(content['extrinsic']['baseline'])
         focal = float(content['intrinsic']['fx'])
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-        raise LeftOut(kind, f'{path} is missing or not a camera of '
-                      'Cityscapes: its image is left out.') from error
+        raise LeftOut(
+            kind,
+            f'{path} is missing or not a camera of Cityscapes: its image is left out.',
+        ) from error
     if not (0 < baseline < np.inf and 0 < focal < np.inf):
-        raise LeftOut(kind, f'{path} has the baseline {baseline} m and the '
-                      f'focal length {focal} px: its image is left out.')
+        raise LeftOut(
+            kind,
+            f'{path} has the baseline {baseline} m and the '
+            f'focal length {focal} px: its image is left out.',
+        )
     return baseline, focal

@@ -32,9 +32,17 @@ HEAD = 4096  # Bytes at the start of an XML file that show its format.
 #: The declared encoding of XML in any superset of ASCII.
 DECLARED = re.compile(rb'\s*<\?xml[^>]*?\sencoding\s*=\s*["\']([\w.-]+)')
 #: Supersets that programs mean by the names of smaller encodings.
-MEANT = {'gb2312': 'gb18030', 'gbk': 'gb18030', 'shift_jis': 'cp932',
-         'shift-jis': 'cp932', 'sjis': 'cp932', 'x-sjis': 'cp932',
-         'euc-kr': 'cp949', 'ks_c_5601-1987': 'cp949', 'big5': 'cp950'}
+MEANT = {
+    'gb2312': 'gb18030',
+    'gbk': 'gb18030',
+    'shift_jis': 'cp932',
+    'shift-jis': 'cp932',
+    'sjis': 'cp932',
+    'x-sjis': 'cp932',
+    'euc-kr': 'cp949',
+    'ks_c_5601-1987': 'cp949',
+    'big5': 'cp950',
+}
 
 
 @dataclass(frozen=True)
@@ -87,14 +95,13 @@ class VocFolders(Source):
             raise DataError(f'{root} has no folder Annotations.')
         if len(self.parts) > 1:
             bases = [self.under_root(part.base) for part in self.parts]
-            self.notes.append(
-                f'{", ".join(bases)} are read as parts of one data set.')
+            self.notes.append(f'{", ".join(bases)} are read as parts of one data set.')
 
     @classmethod
     def recognise(cls, root: Path) -> str | None:
         """Look for XML files in Annotations, or next to images."""
         for part in _find_parts(root):
-            if any_in(part.annotations, ('.xml', ), part.below()):
+            if any_in(part.annotations, ('.xml',), part.below()):
                 return str(part.annotations / '*.xml')
         return None
 
@@ -102,26 +109,29 @@ class VocFolders(Source):
         """List the images of each list, or all that have an XML file."""
         for part in self.parts:
             if not part.images.is_dir():
-                raise DataError(f'{part.base} has no folder JPEGImages: put '
-                                'the images there.')
+                raise DataError(
+                    f'{part.base} has no folder JPEGImages: put the images there.'
+                )
             images = self.images_in(part.images, part.below())
-            labels = dict(named_files(part.annotations, ('.xml', ),
-                                      part.below()))
+            labels = dict(named_files(part.annotations, ('.xml',), part.below()))
             for split, name in self._listed(part, set(labels) | set(images)):
                 image = images.get(name, part.images / f'{name}.jpg')
-                yield Item(split, self.under_root(image), labels.get(
-                    name, part.annotations / f'{name}.xml'))
+                yield Item(
+                    split,
+                    self.under_root(image),
+                    labels.get(name, part.annotations / f'{name}.xml'),
+                )
 
-    def _listed(self, part: Part,
-                names: set[str]) -> Iterator[tuple[str | None, str]]:
+    def _listed(self, part: Part, names: set[str]) -> Iterator[tuple[str | None, str]]:
         """Yield split and name of each image, last those in no list."""
         lists = self._lists(part, names)
         for split, listed in lists.items():
             yield from ((split, name) for name in listed)
         rest = sorted(names.difference(*lists.values()))
         folders = [Path(name).parts[0] for name in rest]
-        by_folder = not lists and all(map(is_split, folders)) and set(
-            folders).isdisjoint(rest)
+        by_folder = (
+            not lists and all(map(is_split, folders)) and set(folders).isdisjoint(rest)
+        )
         for folder, name in zip(folders, rest, strict=True):
             yield split_name(folder) if by_folder else part.split, name
 
@@ -129,7 +139,7 @@ class VocFolders(Source):
         """Read the names in each list, in the list's order."""
         for place in LISTS if self.use_lists else ():
             lists = {}
-            for _, path in named_files(part.base / place, ('.txt', )):
+            for _, path in named_files(part.base / place, ('.txt',)):
                 # Other texts may be next to the data.
                 if place == '.' and not is_split(path.stem):
                     continue
@@ -139,51 +149,64 @@ class VocFolders(Source):
                     self.read.append(path)
                     # A second column, unless it is part of the names, says
                     # which images hold a category.
-                    if any(line in names or line.split()[1:] not in MARKS
-                           for line in lines):
+                    if any(
+                        line in names or line.split()[1:] not in MARKS for line in lines
+                    ):
                         lists[path.stem] = listed
             if lists:
                 return lists
         return {}
 
-    def boxes(self, item: Item, height: int,
-              width: int) -> tuple[list[Box], list[Problem]]:
+    def boxes(
+        self, item: Item, height: int, width: int
+    ) -> tuple[list[Box], list[Problem]]:
         """Read an XML file."""
         path = item.labels
         root = _parse(path)
         if root.tag != 'annotation':
             raise damaged_labels(
-                path, f'is not a VOC file (<{ascii(root.tag)[1:-1]}> instead '
-                'of <annotation>)')
+                path,
+                f'is not a VOC file (<{ascii(root.tag)[1:-1]}> instead '
+                'of <annotation>)',
+            )
         try:
             said = tuple(
-                read_number((root.findtext(f'size/{side}') or '').strip()
-                            or '0') for side in ('height', 'width'))
+                read_number((root.findtext(f'size/{side}') or '').strip() or '0')
+                for side in ('height', 'width')
+            )
         except ValueError as error:
-            raise damaged_labels(
-                path, f'has no readable size ({error})') from error
+            raise damaged_labels(path, f'has no readable size ({error})') from error
         # Some tools write 0 for an unknown size.
         if all(said) and said != (height, width):
             raise LeftOut(
                 'images of another size',
                 f'{path} is for an image of {said[0]:g} x {said[1]:g} px, but '
-                f'{item.image} has {height} x {width}: left out.')
+                f'{item.image} has {height} x {width}: left out.',
+            )
         boxes, problems = [], []
         for entry in root.iter('object'):
             try:
                 box = _read_box(entry)
             except ValueError as error:
-                problems.append(Problem(
-                    'unreadable boxes', f'{path} has an object without a '
-                    f'name or readable bndbox ({error}): left out.'))
+                problems.append(
+                    Problem(
+                        'unreadable boxes',
+                        f'{path} has an object without a '
+                        f'name or readable bndbox ({error}): left out.',
+                    )
+                )
                 continue
             try:
                 box.ignore = read_flag(entry.findtext('difficult'))
             except ValueError as error:
-                problems.append(Problem(
-                    'unreadable flags', f'{path} has an object whose mark '
-                    f'as difficult is unreadable ({error}): taken as not '
-                    'difficult.'))
+                problems.append(
+                    Problem(
+                        'unreadable flags',
+                        f'{path} has an object whose mark '
+                        f'as difficult is unreadable ({error}): taken as not '
+                        'difficult.',
+                    )
+                )
             boxes.append(box)
         return boxes, problems
 
@@ -198,13 +221,11 @@ class _Builder(TreeBuilder):
 def _parse(path: Path) -> Element:
     """Read an XML file."""
     try:
-        return fromstring(_decode(path.read_bytes()),
-                          XMLParser(target=_Builder()))
+        return fromstring(_decode(path.read_bytes()), XMLParser(target=_Builder()))
     except FileNotFoundError as error:
         raise missing_labels(path) from error
     except OSError as error:
-        raise damaged_labels(
-            path, f'cannot be read ({error.strerror})') from error
+        raise damaged_labels(path, f'cannot be read ({error.strerror})') from error
     except (ParseError, LookupError, ValueError) as error:
         raise damaged_labels(path, f'is not valid XML ({error})') from error
 
@@ -233,24 +254,28 @@ def _decode(content: bytes) -> str | bytes:
 
 def _find_parts(root: Path) -> list[Part]:
     """Find the folders of XML files and images."""
-    bases = [root, *(base for pattern in YEARS
-                     for base in sorted(root.glob(pattern)))]
-    years = [Part(base, folder, _images_of(base, folder)) for base in bases
-             if (folder := base / 'Annotations').is_dir()]
+    bases = [root, *(base for pattern in YEARS for base in sorted(root.glob(pattern)))]
+    years = [
+        Part(base, folder, _images_of(base, folder))
+        for base in bases
+        if (folder := base / 'Annotations').is_dir()
+    ]
     whole = None if years else _other_part(root)
     if whole is not None:
         return [whole]
     return years or [
-        part for folder in sorted(root.glob('*'))
+        part
+        for folder in sorted(root.glob('*'))
         if folder.is_dir() and is_split(folder.name)
-        if (part := _other_part(folder, split_name(folder.name)))]
+        if (part := _other_part(folder, split_name(folder.name)))
+    ]
 
 
 def _other_part(base: Path, split: str | None = None) -> Part | None:
     """Find XML files of VOC in folders that are not VOC's own."""
     for name in (*ANNOTATIONS, *IMAGES, '.'):
         folder = base / name
-        first = any_in(folder, ('.xml', ), name != '.')
+        first = any_in(folder, ('.xml',), name != '.')
         if first is not None and _is_voc(first):
             images = _images_of(base, folder)
             if any_in(images, IMAGE_SUFFIXES, images != base):
@@ -273,8 +298,10 @@ def _is_voc(path: Path) -> bool:
     """Tell whether an XML file begins as one of VOC does."""
     try:
         with path.open('rb') as file:
-            return re.search(rb'<annotation[\s/>]', file.read(
-                HEAD).replace(b'\0', b'')) is not None
+            return (
+                re.search(rb'<annotation[\s/>]', file.read(HEAD).replace(b'\0', b''))
+                is not None
+            )
     except OSError:
         return False
 

@@ -14,14 +14,7 @@ from ..utils.values import read_index, read_number
 from .boxes import Box
 from .kitti import has_kitti_lines
 from .records import Problem
-from .sources import (
-    Item,
-    Source,
-    any_in,
-    named_files,
-    read_label_lines,
-    read_lines,
-)
+from .sources import Item, Source, any_in, named_files, read_label_lines, read_lines
 from .splits import LISTS, is_split, split_name
 from .yolo_files import describe, has_description, places
 
@@ -44,8 +37,10 @@ class YoloFolders(Source):
     """
 
     FORMAT = 'yolo'
-    LOOKS_LIKE = ('images and labels (with or without folders for the '
-                  'splits, or inside them) and data.yaml or classes.txt')
+    LOOKS_LIKE = (
+        'images and labels (with or without folders for the '
+        'splits, or inside them) and data.yaml or classes.txt'
+    )
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
@@ -73,9 +68,11 @@ class YoloFolders(Source):
             labels = _labels(root, folder)
             if not labels.is_dir():
                 labels = folder
-            if (any_in(labels, ('.txt', ))
-                    and (labels != folder or has_description(root))
-                    and not has_kitti_lines(labels)):
+            if (
+                any_in(labels, ('.txt',))
+                and (labels != folder or has_description(root))
+                and not has_kitti_lines(labels)
+            ):
                 return f'{labels}/*.txt'
         if not has_description(root):
             return None
@@ -83,31 +80,39 @@ class YoloFolders(Source):
             items = list(islice(cls(root).items(), SAMPLE))
         except DataError:
             return None
-        return next((str(item.labels) for item in items
-                     if item.labels.exists()), None)
+        return next((str(item.labels) for item in items if item.labels.exists()), None)
 
-    def _find_given(self, splits: dict[str, list[str]],
-                    said_by: Path | None) -> None:
+    def _find_given(self, splits: dict[str, list[str]], said_by: Path | None) -> None:
         """Find the splits that data.yaml or obj.data names."""
         for split, texts in splits.items():
             paths = []
             for text in texts:
-                place = next((place for place in places(
-                    text, self.root, self.bases)
-                    if os.path.exists(self.root / place)), None)
+                place = next(
+                    (
+                        place
+                        for place in places(text, self.root, self.bases)
+                        if os.path.exists(self.root / place)
+                    ),
+                    None,
+                )
                 if place is None:
                     self.notes.append(
                         f'{said_by} names {text!r} for {split}, which is not '
-                        f'under {self.root}: not used.')
+                        f'under {self.root}: not used.'
+                    )
                 else:
                     paths.append(self.root / place)
-            same = [other for other, their in self.given.items()
-                    if paths and their == paths]
+            same = [
+                other for other, their in self.given.items() if paths and their == paths
+            ]
             if same:
-                self.problems.append(Problem(
-                    'splits of the same images',
-                    f'{said_by} gives {same[0]} and {split} the same images: '
-                    f'{split} is left out.'))
+                self.problems.append(
+                    Problem(
+                        'splits of the same images',
+                        f'{said_by} gives {same[0]} and {split} the same images: '
+                        f'{split} is left out.',
+                    )
+                )
             elif paths:
                 self.given[split] = paths
 
@@ -115,11 +120,16 @@ class YoloFolders(Source):
         """Find lists that are splits by their names."""
         for folder in (self.root / place for place in LISTS):
             # Ultralytics' autosplit puts that word before the name.
-            lists = {split_name(name): path
-                     for stem, path in named_files(folder, ('.txt', ))
-                     if is_split(name := stem.removeprefix('autosplit_'))}
-            if any(self._find_image(line, [folder])
-                   for path in lists.values() for line in read_lines(path)):
+            lists = {
+                split_name(name): path
+                for stem, path in named_files(folder, ('.txt',))
+                if is_split(name := stem.removeprefix('autosplit_'))
+            }
+            if any(
+                self._find_image(line, [folder])
+                for path in lists.values()
+                for line in read_lines(path)
+            ):
                 self.given = {split: [path] for split, path in lists.items()}
                 return
 
@@ -127,8 +137,14 @@ class YoloFolders(Source):
         """Find the image that a line of a list means, if it is unique."""
         if not self._index:
             self._index = _index(self.root)
-        return next((self._index[place] for place in places(
-            line, self.root, bases) if place in self._index), None)
+        return next(
+            (
+                self._index[place]
+                for place in places(line, self.root, bases)
+                if place in self._index
+            ),
+            None,
+        )
 
     def items(self) -> Iterator[Item]:
         """List all images, and label files without an image."""
@@ -141,8 +157,10 @@ class YoloFolders(Source):
         whole = [path for paths in self.given.values() for path in paths]
         if whole and not seen:
             named = ' and '.join(map(str, whole))
-            raise DataError(f'{named} give no image under {self.root}: '
-                            'correct the paths, or remove what gives them.')
+            raise DataError(
+                f'{named} give no image under {self.root}: '
+                'correct the paths, or remove what gives them.'
+            )
         listed = frozenset(seen)
         for folder_split, folder in self.folders:
             if folder in whole:
@@ -150,12 +168,12 @@ class YoloFolders(Source):
             pairs = list(self._in_folder(folder))
             # A folder that nothing names is a split itself.
             is_other = folder_split not in self.given and listed.isdisjoint(
-                image for image, _ in pairs)
+                image for image, _ in pairs
+            )
             for image, labels in pairs:
                 if image not in seen:
                     seen.add(image)
-                    yield Item(folder_split if is_other else None, image,
-                               labels)
+                    yield Item(folder_split if is_other else None, image, labels)
         self._note_others(seen)
         # A folder may have been listed for data.yaml and by itself.
         self.problems = list(dict.fromkeys(self.problems))
@@ -172,27 +190,33 @@ class YoloFolders(Source):
             for line in read_lines(path):
                 image = self._find_image(line, bases)
                 if image is None:
-                    self.problems.append(Problem(
-                        'missing images', f'{path} names {line[:200]!r}, '
-                        f'which no image, or several, under {self.root} can '
-                        'be: left out.'))
+                    self.problems.append(
+                        Problem(
+                            'missing images',
+                            f'{path} names {line[:200]!r}, '
+                            f'which no image, or several, under {self.root} can '
+                            'be: left out.',
+                        )
+                    )
                 else:
                     yield image, self._label(self.root / image)
 
-    def _in_folder(self, folder: Path,
-                   below: bool = False) -> Iterator[tuple[str, Path]]:
+    def _in_folder(
+        self, folder: Path, below: bool = False
+    ) -> Iterator[tuple[str, Path]]:
         """Yield the images of a folder, and label files without an image."""
         images = self.images_in(folder, below)
         labels = _labels(self.root, folder)
         alone: dict[str, Path] = {}
         if labels != folder:
-            alone = {name: path for name, path in named_files(
-                labels, ('.txt', ), below) if name not in images
-                and path.name != 'classes.txt'}
+            alone = {
+                name: path
+                for name, path in named_files(labels, ('.txt',), below)
+                if name not in images and path.name != 'classes.txt'
+            }
         for name in sorted({*images, *alone}):
             if name in images:
-                yield (self.under_root(images[name]),
-                       self._label(images[name]))
+                yield (self.under_root(images[name]), self._label(images[name]))
             else:
                 yield self.under_root(folder / f'{name}.jpg'), alone[name]
 
@@ -206,20 +230,26 @@ class YoloFolders(Source):
         """Name the images that seem to belong to the data set."""
         seen |= {each.image for each in self.problems if each.image}
         folders = [folder for _, folder in self.folders] + [
-            path for paths in self.given.values() for path in paths]
+            path for paths in self.given.values() for path in paths
+        ]
         read = ', '.join(map(str, dict.fromkeys(folders)))
         for pattern in ('images', '*/images'):
             for folder in sorted(self.root.glob(pattern)):
                 for _, path in named_files(folder, IMAGE_SUFFIXES, True):
                     name = self.under_root(path)
                     if name not in seen:
-                        self.problems.append(Problem(
-                            'images that no split holds',
-                            f'{path} is in none of the folders that have '
-                            f'labels ({read}): left out.', name))
+                        self.problems.append(
+                            Problem(
+                                'images that no split holds',
+                                f'{path} is in none of the folders that have '
+                                f'labels ({read}): left out.',
+                                name,
+                            )
+                        )
 
-    def boxes(self, item: Item, height: int,
-              width: int) -> tuple[list[Box], list[Problem]]:
+    def boxes(
+        self, item: Item, height: int, width: int
+    ) -> tuple[list[Box], list[Problem]]:
         """Read a label file."""
         path = item.labels
         boxes, problems = [], []
@@ -227,15 +257,22 @@ class YoloFolders(Source):
             try:
                 boxes.append(self._read_box(line, height, width))
             except IndexError:
-                problems.append(Problem(
-                    'boxes of an unknown category',
-                    f'{path} has category {line.split()[0][:40]}, but there '
-                    f'are only {len(self.names or [])}: left out.'))
+                problems.append(
+                    Problem(
+                        'boxes of an unknown category',
+                        f'{path} has category {line.split()[0][:40]}, but there '
+                        f'are only {len(self.names or [])}: left out.',
+                    )
+                )
             except ValueError as error:
-                problems.append(Problem(
-                    'unreadable boxes', f'{path} has the line {line[:40]!r} '
-                    'instead of category, x, y, width, height, or an outline '
-                    f'({error}): left out.'))
+                problems.append(
+                    Problem(
+                        'unreadable boxes',
+                        f'{path} has the line {line[:40]!r} '
+                        'instead of category, x, y, width, height, or an outline '
+                        f'({error}): left out.',
+                    )
+                )
         return boxes, problems
 
     def _read_box(self, line: str, height: int, width: int) -> Box:
@@ -253,8 +290,10 @@ class YoloFolders(Source):
             x, y, w, h = numbers
             edges = x - w / 2, y - h / 2, x + w / 2, y + h / 2
         elif len(numbers) < 6 or len(numbers) % 2:
-            raise ValueError(f'{len(numbers)} numbers' + (
-                ', perhaps with a confidence' * (len(numbers) == 5)))
+            raise ValueError(
+                f'{len(numbers)} numbers'
+                + (', perhaps with a confidence' * (len(numbers) == 5))
+            )
         elif not all(-SLACK <= each <= 1 + SLACK for each in numbers):
             raise ValueError('an outline that is not in the image')
         else:
@@ -263,14 +302,16 @@ class YoloFolders(Source):
         if index < 0:
             raise IndexError(index)
         x1, y1, x2, y2 = edges
-        return Box((self.names or [])[index], x1 * width, y1 * height,
-                   x2 * width, y2 * height)
+        return Box(
+            (self.names or [])[index], x1 * width, y1 * height, x2 * width, y2 * height
+        )
 
 
 def _index(root: Path) -> dict[str, str | None]:
     """Index images by every name for them in a list; None if ambiguous."""
-    images = [name for name in names_below(root)
-              if name.lower().endswith(IMAGE_SUFFIXES)]
+    images = [
+        name for name in names_below(root) if name.lower().endswith(IMAGE_SUFFIXES)
+    ]
     index: dict[str, str | None] = {}
     for image in images:
         for whole in (image, os.path.splitext(image)[0]):
@@ -292,9 +333,19 @@ def _folders(root: Path) -> list[tuple[str | None, Path]]:
                 found.append((split_name(name), folder))
     if not found and (root / 'images').is_dir() and (root / 'labels').is_dir():
         found.append((None, root / 'images'))
-    for folder in () if found else (root, *sorted(
-            path for pattern in ('[!.]*', 'data/[!.]*')
-            for path in root.glob(pattern) if path.is_dir())):
+    for folder in (
+        ()
+        if found
+        else (
+            root,
+            *sorted(
+                path
+                for pattern in ('[!.]*', 'data/[!.]*')
+                for path in root.glob(pattern)
+                if path.is_dir()
+            ),
+        )
+    ):
         if _is_mixed(folder):
             # Darknet's obj_train_data is the folder of train.
             name = re.sub(r'^obj_(\w+)_data$', r'\1', folder.name, flags=re.I)
@@ -305,9 +356,8 @@ def _folders(root: Path) -> list[tuple[str | None, Path]]:
 
 def _is_mixed(folder: Path) -> bool:
     """Tell whether a folder holds images and their label files together."""
-    labels = {name for name, _ in named_files(folder, ('.txt', ))}
-    return any(name in labels
-               for name, _ in named_files(folder, IMAGE_SUFFIXES))
+    labels = {name for name, _ in named_files(folder, ('.txt',))}
+    return any(name in labels for name, _ in named_files(folder, IMAGE_SUFFIXES))
 
 
 def _check_folders(found: list[tuple[str | None, Path]]) -> None:
@@ -317,7 +367,8 @@ def _check_folders(found: list[tuple[str | None, Path]]) -> None:
         if folder != folders[split]:
             raise DataError(
                 f'{folder} and {folders[split]} are both the split '
-                f'{split}: join them, and their labels, or rename one.')
+                f'{split}: join them, and their labels, or rename one.'
+            )
 
 
 @lru_cache

@@ -18,9 +18,17 @@ from .splits import WHOLE, is_split, split_name
 YAML_NAMES = ('data.yaml', 'data.yml', 'dataset.yaml')
 YAML_SUFFIXES = ('.yaml', '.yml')
 #: Files of names, one per line, where Darknet and labelling tools put them.
-NAME_FILES = ('classes.txt', 'labels/classes.txt', '*.names', 'data/*.names',
-              '*/classes.txt', '*/labels/classes.txt', 'labels/*/classes.txt',
-              '_darknet.labels', '*/_darknet.labels')
+NAME_FILES = (
+    'classes.txt',
+    'labels/classes.txt',
+    '*.names',
+    'data/*.names',
+    '*/classes.txt',
+    '*/labels/classes.txt',
+    'labels/*/classes.txt',
+    '_darknet.labels',
+    '*/_darknet.labels',
+)
 
 
 @dataclass
@@ -71,7 +79,8 @@ def describe(root: Path) -> Description:
             if _read_names(path) != about.names:
                 about.notes.append(
                     f'{path} lists other categories than {about.read[0]}, or '
-                    'in another order: not used.')
+                    'in another order: not used.'
+                )
         except DataError:
             continue  # It is not a list of names, and none is needed.
         about.read.append(path)
@@ -83,23 +92,28 @@ def _describe_darknet(root: Path) -> tuple[Description, list[Path]]:
 
     Also gives the other files of names, which may be about something else.
     """
-    data = any_in(root, ('.data', )) or any_in(root / 'data', ('.data', ))
+    data = any_in(root, ('.data',)) or any_in(root / 'data', ('.data',))
     entries = {}
     for line in read_lines(data) if data else ():
         key, _, value = map(str.strip, line.partition('='))
         if is_text(value):
             entries[key] = value
-    splits = {split_name(key): [value] for key, value in entries.items()
-              if is_split(key)}
+    splits = {
+        split_name(key): [value] for key, value in entries.items() if is_split(key)
+    }
     # It may say data/obj.names for the file next to it.
-    own = [root / place
-           for place in places(entries.get('names', ''), root, [root])
-           if os.path.isfile(root / place)]
+    own = [
+        root / place
+        for place in places(entries.get('names', ''), root, [root])
+        if os.path.isfile(root / place)
+    ]
     paths = list(dict.fromkeys([*own, *name_files(root)]))
     if not paths:
-        raise DataError(f'{root} has neither data.yaml nor classes.txt: write '
-                        'the categories into classes.txt, one per line, in '
-                        'the order of their numbers.')
+        raise DataError(
+            f'{root} has neither data.yaml nor classes.txt: write '
+            'the categories into classes.txt, one per line, in '
+            'the order of their numbers.'
+        )
     names = _read_names(paths[0])
     if paths[0].parent != root and not own:
         # No file takes precedence over the others.
@@ -108,16 +122,23 @@ def _describe_darknet(root: Path) -> tuple[Description, list[Path]]:
                 raise DataError(
                     f'{paths[0]} and {path} list other categories, or in '
                     f'another order: write the right ones into {root}'
-                    '/classes.txt.')
-    return Description(names, splits, data, [root], read=[
-        paths[0], *([data] if data else [])]), paths[1:]
+                    '/classes.txt.'
+                )
+    return Description(
+        names, splits, data, [root], read=[paths[0], *([data] if data else [])]
+    ), paths[1:]
 
 
 def name_files(root: Path) -> list[Path]:
     """Find the files of names, one per line."""
-    return list(dict.fromkeys(
-        path for pattern in NAME_FILES for path in sorted(root.glob(pattern))
-        if path.is_file()))
+    return list(
+        dict.fromkeys(
+            path
+            for pattern in NAME_FILES
+            for path in sorted(root.glob(pattern))
+            if path.is_file()
+        )
+    )
 
 
 def has_description(root: Path) -> bool:
@@ -140,8 +161,10 @@ def _find_yaml(root: Path, strict: bool = True) -> tuple[Path, Any] | None:
             found.append((path, content))
     for path, content in found[1:] if strict else ():
         if content['names'] != found[0][1]['names']:
-            raise DataError(f'{found[0][0]} and {path} list other categories: '
-                            'call the right one data.yaml.')
+            raise DataError(
+                f'{found[0][0]} and {path} list other categories: '
+                'call the right one data.yaml.'
+            )
     return found[0] if found else None
 
 
@@ -160,8 +183,10 @@ def _load(path: Path) -> Any:
     try:
         return yaml.load(path.read_text(encoding='utf-8-sig'), _PlainLoader)
     except UnicodeDecodeError as error:
-        raise DataError(f'{path} has no readable list of names, for it is '
-                        'not UTF-8: save it as UTF-8.') from error
+        raise DataError(
+            f'{path} has no readable list of names, for it is '
+            'not UTF-8: save it as UTF-8.'
+        ) from error
     # PyYAML raises errors of many kinds on nonsense.
     except Exception as error:
         raise _no_names(path) from error
@@ -169,8 +194,9 @@ def _load(path: Path) -> Any:
 
 def _no_names(path: Path) -> DataError:
     """Make the error for a YAML file that does not list the categories."""
-    return DataError(f'{path} has no readable list of names: write names: '
-                     '[cat, dog] into it.')
+    return DataError(
+        f'{path} has no readable list of names: write names: [cat, dog] into it.'
+    )
 
 
 def _describe_yaml(path: Path, content: Any) -> Description:
@@ -178,12 +204,14 @@ def _describe_yaml(path: Path, content: Any) -> Description:
     try:
         names = content['names']
         if isinstance(names, dict):
-            numbered = {read_index(str(key)): name
-                        for key, name in names.items()}
+            numbered = {read_index(str(key)): name for key, name in names.items()}
             names = [numbered[number] for number in range(len(names))]
         # Without truth values, such as YAML makes of an unquoted no.
-        names = [str(name) if type(name) is int else name
-                 for name in names if isinstance(names, list)]
+        names = [
+            str(name) if type(name) is int else name
+            for name in names
+            if isinstance(names, list)
+        ]
         if not (names and all(map(is_text, names))):
             raise ValueError(names)
     except (ValueError, LookupError, TypeError) as error:
@@ -193,24 +221,36 @@ def _describe_yaml(path: Path, content: Any) -> Description:
         if isinstance(key, str) and (is_split(key) or key == WHOLE) and value:
             values = value if isinstance(value, list) else [value]
             if not all(map(is_text, values)):
-                raise DataError(f'{path} has no readable path for {key}: '
-                                f'write, for example, {key}: images/{key}.')
+                raise DataError(
+                    f'{path} has no readable path for {key}: '
+                    f'write, for example, {key}: images/{key}.'
+                )
             splits[split_name(key)] = values
     base = content.get('path')
     bases = [path.parent / base] if is_text(base) else []
     points = content.get('kpt_shape')
-    is_shape = (isinstance(points, list) and len(points) == 2
-                and all(type(each) is int for each in points))
-    return Description(names, splits, path, [*bases, path.parent],
-                       points[0] * points[1] if is_shape else 0, [path])
+    is_shape = (
+        isinstance(points, list)
+        and len(points) == 2
+        and all(type(each) is int for each in points)
+    )
+    return Description(
+        names,
+        splits,
+        path,
+        [*bases, path.parent],
+        points[0] * points[1] if is_shape else 0,
+        [path],
+    )
 
 
 def _read_names(path: Path) -> list[str]:
     """Read a file of names, one per line."""
     names = read_lines(path)
     if not all(map(is_text, names)):
-        raise DataError(f'{path} has names with control characters: '
-                        'write one category per line.')
+        raise DataError(
+            f'{path} has names with control characters: write one category per line.'
+        )
     return names
 
 

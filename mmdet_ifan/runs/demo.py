@@ -1,4 +1,5 @@
 """The demo: source-only, iFAN and oracle on Mini City, and a page of them."""
+
 import json
 import os
 from collections.abc import Iterable
@@ -28,14 +29,15 @@ CITY = MiniCity()
 RUNS = dict(
     source_only='source-only_mini-city',
     ifan='ifan_mini-city',
-    oracle='oracle_mini-city')
+    oracle='oracle_mini-city',
+)
 #: What the page shows, if it is there, and its caption; the last two are made
 #: by tools/analysis.
 PICTURES = {
     'detections.png': 'Detections on foggy scenes',
     'curves.png': 'Training',
     'errors.png': 'What became of the objects',
-    'features.png': 'Features of both domains'
+    'features.png': 'Features of both domains',
 }
 
 
@@ -55,8 +57,7 @@ def run_demo(folder: Path, seed: int) -> str:
     """
     prepare_data()
     runs = {
-        row: TrainingRun(
-            Path(config_path(f'{config}.py')), folder / config, seed)
+        row: TrainingRun(Path(config_path(f'{config}.py')), folder / config, seed)
         for row, config in RUNS.items()
     }
     with progress_bar(runs.values()) as bar:
@@ -64,12 +65,14 @@ def run_demo(folder: Path, seed: int) -> str:
         train_all(list(runs.values()), bar)
     stop_on_failure(runs.values())
     table = write_results(
-        folder, seed, {row: run.domain_metrics() for row, run in runs.items()})
+        folder, seed, {row: run.domain_metrics() for row, run in runs.items()}
+    )
     drawn = {'source-only': runs['source_only'], 'iFAN': runs['ifan']}
     draw_comparison(
         configs={name: run.path for name, run in drawn.items()},
         checkpoints={name: run.checkpoint for name, run in drawn.items()},
-        out=folder / 'detections.png')
+        out=folder / 'detections.png',
+    )
     write_page(folder)
     return table
 
@@ -89,8 +92,7 @@ def stop_on_failure(runs: Iterable[TrainingRun]) -> None:
         raise DataError(failures[0])
 
 
-def write_results(folder: Path, seed: int,
-                  results: dict[str, dict[str, float]]) -> str:
+def write_results(folder: Path, seed: int, results: dict[str, dict[str, float]]) -> str:
     """Write results.json and results.md.
 
     Args:
@@ -105,12 +107,13 @@ def write_results(folder: Path, seed: int,
     table = to_markdown(comparison_table(results, cfg.metainfo.classes))
     report: dict = dict(results)
     report['gap_recovered'] = gap_recovered(
-        *(results[row][TARGET_MAP]
-          for row in ('source_only', 'ifan', 'oracle')))
+        *(results[row][TARGET_MAP] for row in ('source_only', 'ifan', 'oracle'))
+    )
     report['seed'] = seed
     (folder / 'results.json').write_text(json.dumps(report, indent=2))
     (folder / 'results.md').write_text(
-        f'Mini City, clear to dense fog, seed {seed}\n\n{table}')
+        f'Mini City, clear to dense fog, seed {seed}\n\n{table}'
+    )
     return table
 
 
@@ -125,16 +128,22 @@ def write_page(folder: Path) -> Path:
     """
     report = json.loads((folder / 'results.json').read_text())
     results = {row: report[row] for row in RUNS}
-    plot_curves({
-        row: read_scalars(folder / config)
-        for row, config in RUNS.items()
-    }, folder / 'curves.png')
+    plot_curves(
+        {row: read_scalars(folder / config) for row, config in RUNS.items()},
+        folder / 'curves.png',
+    )
     cfg = Config.fromfile(config_path(f'{RUNS["ifan"]}.py'))
     write_report(
-        folder / 'report.html', 'Mini City, clear to dense fog: '
+        folder / 'report.html',
+        'Mini City, clear to dense fog: '
         f'iFAN recovers {report["gap_recovered"]:.0f} % of the gap',
-        comparison_table(results, cfg.metainfo.classes), {
+        comparison_table(results, cfg.metainfo.classes),
+        {
             caption: folder / name
-            for name, caption in PICTURES.items() if (folder / name).exists()
-        }, facts_of(cfg, report['seed']), cfg.pretty_text)
+            for name, caption in PICTURES.items()
+            if (folder / name).exists()
+        },
+        facts_of(cfg, report['seed']),
+        cfg.pretty_text,
+    )
     return folder / 'report.html'

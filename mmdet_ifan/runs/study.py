@@ -1,4 +1,5 @@
 """A study: several configs on several seeds, each run trained once."""
+
 import hashlib
 import json
 from collections.abc import Sequence
@@ -14,8 +15,13 @@ from .study_table import plot_study, study_table
 from .training_run import TrainingRun, progress_bar, train_all
 
 #: Settings that log, watch or save a run, but do not change its result.
-NO_INFLUENCE = ('default_hooks', 'log_level', 'log_processor', 'vis_backends',
-                'visualizer')
+NO_INFLUENCE = (
+    'default_hooks',
+    'log_level',
+    'log_processor',
+    'vis_backends',
+    'visualizer',
+)
 #: Module that changes how configs and checkpoints are read.
 PATCHES = 'mmdet_ifan.patch_mmengine'
 
@@ -37,9 +43,9 @@ def fingerprint(config: Path) -> str:
         imports.remove(PATCHES)
     launch = cfg.get('default_hooks', {}).get('late_launch')
     settings = {
-        key: value for key, value in cfg.items()
-        if key not in NO_INFLUENCE
-        and (key != 'auto_scale_lr' or value.get('enable'))
+        key: value
+        for key, value in cfg.items()
+        if key not in NO_INFLUENCE and (key != 'auto_scale_lr' or value.get('enable'))
     } | dict(late_launch=launch)
     text = json.dumps(settings, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
@@ -64,11 +70,13 @@ class Study:
         DataError: If ``metrics.json`` has a run with other settings.
     """
 
-    def __init__(self,
-                 configs: Sequence[Path],
-                 seeds: Sequence[int],
-                 out: Path,
-                 work_dir: Path | None = None) -> None:
+    def __init__(
+        self,
+        configs: Sequence[Path],
+        seeds: Sequence[int],
+        out: Path,
+        work_dir: Path | None = None,
+    ) -> None:
         self.configs = configs
         self.seeds = seeds
         self.out = out
@@ -83,7 +91,8 @@ class Study:
                         f'{self.file} has metrics of {config.stem}, seed '
                         f'{seed}, that were made with other settings of '
                         f'{config.name}: choose another --out, or remove them '
-                        'to train again.')
+                        'to train again.'
+                    )
 
     def finished(self) -> dict[str, dict[int, dict[str, Any]]]:
         """Read the metrics of finished runs, by config name and seed."""
@@ -107,9 +116,9 @@ class Study:
         # Read it again: another study may write to the same folder.
         finished = self.finished()
         finished.setdefault(config.stem, {})[seed] = dict(
-            config=self.hashes[config], **run.cost(), **run.domain_metrics())
-        write_atomically(
-            self.file, (json.dumps(finished, indent=1) + '\n').encode())
+            config=self.hashes[config], **run.cost(), **run.domain_metrics()
+        )
+        write_atomically(self.file, (json.dumps(finished, indent=1) + '\n').encode())
 
     def train(self, jobs: int | None = None, processes: int = 1) -> list[str]:
         """Train the missing runs; a failed run does not stop the others.
@@ -127,25 +136,33 @@ class Study:
             DataError: If the processes cannot share a batch equally.
         """
         finished = self.finished()
-        missing = [(config, seed) for config in self.configs
-                   for seed in self.seeds
-                   if seed not in finished.get(config.stem, {})]
-        runs = {(config, seed): self._run(config, seed)
-                for config, seed in missing}
+        missing = [
+            (config, seed)
+            for config in self.configs
+            for seed in self.seeds
+            if seed not in finished.get(config.stem, {})
+        ]
+        runs = {(config, seed): self._run(config, seed) for config, seed in missing}
         for run in runs.values():
             if run.batch_size % processes:
                 raise DataError(
                     f'--processes {processes} cannot share out the batches '
                     f'of {run.path}, which are of {run.batch_size}: choose a '
-                    'number that divides it.')
+                    'number that divides it.'
+                )
         keys = {run.folder: key for key, run in runs.items()}
         for key, run in runs.items():
             # Finished in an earlier study, but not written down.
             self.keep(*key, run)
         with progress_bar(runs.values()) as bar:
             bar.set_description('runs')
-            train_all(list(runs.values()), bar, jobs, processes,
-                      lambda run: self.keep(*keys[run.folder], run))
+            train_all(
+                list(runs.values()),
+                bar,
+                jobs,
+                processes,
+                lambda run: self.keep(*keys[run.folder], run),
+            )
         ended = (run.failure() for run in runs.values())
         return list(filter(None, ended))
 
@@ -164,8 +181,7 @@ class Study:
         runs = {
             config.stem: {
                 seed: metrics
-                for seed, metrics in sorted(
-                    finished.get(config.stem, {}).items())
+                for seed, metrics in sorted(finished.get(config.stem, {}).items())
                 if seed in self.seeds
             }
             for config in self.configs
@@ -177,7 +193,10 @@ class Study:
         table = to_markdown(rows)
         (self.out / 'table.md').write_text(table)
         (self.out / 'table.json').write_text(
-            json.dumps([dict(zip(rows[0], row, strict=True))
-                        for row in rows[1:]], indent=1) + '\n')
+            json.dumps(
+                [dict(zip(rows[0], row, strict=True)) for row in rows[1:]], indent=1
+            )
+            + '\n'
+        )
         plot_study(runs, self.out / 'study.png')
         return table

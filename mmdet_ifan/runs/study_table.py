@@ -1,4 +1,5 @@
 """Several methods on several seeds: mean, spread, gain, gap recovered."""
+
 import math
 import statistics
 from collections.abc import Mapping, Sequence
@@ -51,8 +52,7 @@ def mean_and_std(values: Sequence[float]) -> str:
 
 def _reference(runs: Runs, kind: str) -> Mapping[int, Metrics]:
     """Find the runs of ``source-only`` or ``oracle``, if there are any."""
-    return next(
-        (seeds for name, seeds in runs.items() if name.startswith(kind)), {})
+    return next((seeds for name, seeds in runs.items() if name.startswith(kind)), {})
 
 
 def _mean(seeds: Mapping[int, Metrics], key: str) -> float:
@@ -86,36 +86,54 @@ def study_table(runs: Runs, classes: Sequence[str]) -> list[list[str]]:
     """
     source_only = _reference(runs, 'source-only')
     oracle = _reference(runs, 'oracle')
-    rows = [[
-        'AP50 (%)', 'seeds', *classes, 'target mAP50', 'source mAP50', 'gain',
-        'gap recovered', 'minutes', 'GiB', 'paper'
-    ]]
+    rows = [
+        [
+            'AP50 (%)',
+            'seeds',
+            *classes,
+            'target mAP50',
+            'source mAP50',
+            'gain',
+            'gap recovered',
+            'minutes',
+            'GiB',
+            'paper',
+        ]
+    ]
     for name, seeds in runs.items():
         if not seeds:
             continue
-        paired = [] if seeds is source_only else [
-            seed for seed in seeds if seed in source_only]
+        paired = (
+            []
+            if seeds is source_only
+            else [seed for seed in seeds if seed in source_only]
+        )
         maps = {seed: metrics[TARGET_MAP] for seed, metrics in seeds.items()}
-        gains = [
-            maps[seed] - source_only[seed][TARGET_MAP] for seed in paired]
-        gap = mean_and_std([
-            gap_recovered(source_only[seed][TARGET_MAP], maps[seed],
-                          oracle[seed][TARGET_MAP])
-            for seed in paired if seed in oracle
-        ])
+        gains = [maps[seed] - source_only[seed][TARGET_MAP] for seed in paired]
+        gap = mean_and_std(
+            [
+                gap_recovered(
+                    source_only[seed][TARGET_MAP], maps[seed], oracle[seed][TARGET_MAP]
+                )
+                for seed in paired
+                if seed in oracle
+            ]
+        )
         paper = paper_ap50().get(name)
-        rows.append([
-            name,
-            str(len(seeds)),
-            *(_class_ap(seeds, c) for c in classes),
-            mean_and_std(list(maps.values())),
-            mean_and_std([m['source/mAP50'] for m in seeds.values()]),
-            mean_and_std(gains),
-            f'{gap} %' if gap else '',
-            f'{_mean(seeds, "minutes"):.1f}',
-            f'{_mean(seeds, "gib"):.1f}',
-            '' if paper is None else f'{paper:.1f}',
-        ])
+        rows.append(
+            [
+                name,
+                str(len(seeds)),
+                *(_class_ap(seeds, c) for c in classes),
+                mean_and_std(list(maps.values())),
+                mean_and_std([m['source/mAP50'] for m in seeds.values()]),
+                mean_and_std(gains),
+                f'{gap} %' if gap else '',
+                f'{_mean(seeds, "minutes"):.1f}',
+                f'{_mean(seeds, "gib"):.1f}',
+                '' if paper is None else f'{paper:.1f}',
+            ]
+        )
     return rows
 
 
@@ -141,10 +159,8 @@ def plot_study(runs: Runs, path: Path) -> None:
         seeds = _reference(runs, kind)
         if seeds:
             axes.axvline(
-                _mean(seeds, TARGET_MAP),
-                color='0.5',
-                linestyle=style,
-                label=kind)
+                _mean(seeds, TARGET_MAP), color='0.5', linestyle=style, label=kind
+            )
     axes.set_xlabel('target mAP50 (%): a point per seed, a bar at the mean')
     if axes.get_legend_handles_labels()[0]:
         figure.legend(loc='outside upper right', ncols=2)

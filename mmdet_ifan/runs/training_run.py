@@ -1,4 +1,5 @@
 """Training runs as sub-processes, several at a time."""
+
 import json
 import os
 import signal
@@ -23,8 +24,7 @@ from ..utils.processes import end_with_parent
 
 #: In bytes. By default glibc returns large blocks to the system after each
 #: step and requests them again: 4 % of a step's time on a CPU.
-KEEP_MEMORY = dict(
-    MALLOC_MMAP_THRESHOLD_=str(2**25), MALLOC_TRIM_THRESHOLD_=str(2**30))
+KEEP_MEMORY = dict(MALLOC_MMAP_THRESHOLD_=str(2**25), MALLOC_TRIM_THRESHOLD_=str(2**30))
 
 
 class TrainingRun:
@@ -50,21 +50,24 @@ class TrainingRun:
         hook = (launching_configs(cfg) or [dict(launch={})])[-1]
         # Of two bounds the later; the cost is an estimate anyway.
         self.launches = [
-            (start if isinstance(start, int) else start[1]) *
-            (self.max_iters // epochs if hook.get('by_epoch') else 1)
+            (start if isinstance(start, int) else start[1])
+            * (self.max_iters // epochs if hook.get('by_epoch') else 1)
             for start in hook['launch'].values()
         ]
         self.folder = folder
         self.log = folder / 'console.log'
         self.cost_file = folder / 'cost.json'
-        self.started = 0.
+        self.started = 0.0
         self.checkpoint = folder / (
             f'epoch_{epochs}.pth' if by_epoch else f'iter_{self.max_iters}.pth'
         )
         self.arguments = [
-            str(self.path), '--work-dir',
-            str(folder), '--seed',
-            str(seed), '--resume'
+            str(self.path),
+            '--work-dir',
+            str(folder),
+            '--seed',
+            str(seed),
+            '--resume',
         ]
         self.command: list[str] = []
 
@@ -73,15 +76,14 @@ class TrainingRun:
         """float: Estimated cost, in iterations of a plain Faster R-CNN."""
         # A launched term costs about half a plain iteration.
         return self.max_iters + sum(
-            0.5 * (self.max_iters - start) for start in self.launches)
+            0.5 * (self.max_iters - start) for start in self.launches
+        )
 
     def metrics(self) -> dict[str, float] | None:
         """Read the last evaluation; None if the run is not finished."""
         if not self.checkpoint.exists():
             return None
-        evaluations = [
-            s for s in read_scalars(self.folder) if 'target/mAP50' in s
-        ]
+        evaluations = [s for s in read_scalars(self.folder) if 'target/mAP50' in s]
         return evaluations[-1] if evaluations else None
 
     def domain_metrics(self) -> dict[str, float]:
@@ -97,10 +99,9 @@ class TrainingRun:
         if self.metrics() is not None:
             return self.work
         steps = [s['step'] for s in read_scalars(self.folder) if 'loss' in s]
-        return self.work * steps[-1] / self.max_iters if steps else 0.
+        return self.work * steps[-1] / self.max_iters if steps else 0.0
 
-    def start(self, processes: int, threads: int,
-              gpus: Sequence[str] = ()) -> None:
+    def start(self, processes: int, threads: int, gpus: Sequence[str] = ()) -> None:
         """Start or resume the run.
 
         Args:
@@ -114,21 +115,23 @@ class TrainingRun:
         if processes > 1:
             # Standalone: concurrent runs get ports of their own.
             launcher = [
-                '-m', 'torch.distributed.run', '--standalone',
-                f'--nproc_per_node={processes}'
+                '-m',
+                'torch.distributed.run',
+                '--standalone',
+                f'--nproc_per_node={processes}',
             ]
             arguments += ['--launcher', 'pytorch']
             arguments += [
-                '--cfg-options', 'train_dataloader.batch_size='
-                f'{self.batch_size // processes}'
+                '--cfg-options',
+                f'train_dataloader.batch_size={self.batch_size // processes}',
             ]
         self.command = [
-            sys.executable, *launcher,
-            str(package_folder('tools') / 'train.py'), *arguments
+            sys.executable,
+            *launcher,
+            str(package_folder('tools') / 'train.py'),
+            *arguments,
         ]
-        environment = {
-            **KEEP_MEMORY, **os.environ, 'OMP_NUM_THREADS': str(threads)
-        }
+        environment = {**KEEP_MEMORY, **os.environ, 'OMP_NUM_THREADS': str(threads)}
         if gpus:
             environment['CUDA_VISIBLE_DEVICES'] = ','.join(gpus)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -145,7 +148,8 @@ class TrainingRun:
                 stderr=stream,
                 env=environment,
                 # Killed, this process could not end the run itself.
-                preexec_fn=partial(end_with_parent, signal.SIGTERM))
+                preexec_fn=partial(end_with_parent, signal.SIGTERM),
+            )
 
     def finished(self) -> bool:
         """Tell whether the process has ended, with or without success."""
@@ -159,14 +163,15 @@ class TrainingRun:
         cost = dict(
             minutes=before['minutes'] + (time.time() - self.started) / 60,
             # Linux counts kilobytes.
-            gib=max(before['gib'], usage.ru_maxrss / 2**20))
+            gib=max(before['gib'], usage.ru_maxrss / 2**20),
+        )
         self.cost_file.write_text(json.dumps(cost))
         return True
 
     def cost(self) -> dict[str, float]:
         """Read ``minutes``, over all resumes, and ``gib``, the peak memory."""
         if not self.cost_file.exists():
-            return dict(minutes=0., gib=0.)
+            return dict(minutes=0.0, gib=0.0)
         return json.loads(self.cost_file.read_text())
 
     def failure(self) -> str | None:
@@ -174,8 +179,10 @@ class TrainingRun:
         if self.metrics() is not None:
             return None
         tail = '\n'.join(self.log.read_text().splitlines()[-15:])
-        return (f'{tail}\nerror: {" ".join(self.command)} failed: see '
-                f'{self.log} for its whole output.')
+        return (
+            f'{tail}\nerror: {" ".join(self.command)} failed: see '
+            f'{self.log} for its whole output.'
+        )
 
     def stop(self) -> None:
         """End the process; the next start resumes from its checkpoint."""
@@ -194,16 +201,18 @@ def progress_bar(runs: Iterable[TrainingRun]) -> tqdm:
     """Make a progress bar for :func:`train_all`, as long as all the work."""
     return tqdm(
         total=sum(run.work for run in runs),
-        bar_format='{desc}{percentage:3.0f}% |{bar}| {elapsed}, {remaining} '
-        'left',
-        mininterval=1 if sys.stderr.isatty() else 30)
+        bar_format='{desc}{percentage:3.0f}% |{bar}| {elapsed}, {remaining} left',
+        mininterval=1 if sys.stderr.isatty() else 30,
+    )
 
 
-def train_all(runs: Sequence[TrainingRun],
-              bar: tqdm,
-              jobs: int | None = None,
-              processes: int = 1,
-              after: Callable[[TrainingRun], None] | None = None) -> None:
+def train_all(
+    runs: Sequence[TrainingRun],
+    bar: tqdm,
+    jobs: int | None = None,
+    processes: int = 1,
+    after: Callable[[TrainingRun], None] | None = None,
+) -> None:
     """Train unfinished runs; a failed run does not stop the others.
 
     With small images, a second thread hardly speeds up a run, but two
@@ -220,20 +229,24 @@ def train_all(runs: Sequence[TrainingRun],
             with or without success. Defaults to None.
     """
     gpus, cores = visible_gpus(), os.cpu_count() or 1
-    waiting = sorted((run for run in runs if run.metrics() is None),
-                     key=lambda run: -run.work)
+    waiting = sorted(
+        (run for run in runs if run.metrics() is None), key=lambda run: -run.work
+    )
     jobs = jobs or (len(gpus) or cores) // processes
     jobs = max(1, min(jobs, len(waiting)))
     threads = max(1, cores // (jobs * processes))
     # If there are more processes than GPUs, they share them.
-    free = [[gpus[(job * processes + i) % len(gpus)] for i in range(processes)]
-            if gpus else [] for job in range(jobs)]
+    free = [
+        [gpus[(job * processes + i) % len(gpus)] for i in range(processes)]
+        if gpus
+        else []
+        for job in range(jobs)
+    ]
     running: dict[TrainingRun, list[str]] = {}
     start = bar.n
     # Ending this process ends its runs. Otherwise the next study would start
     # a second run in the same folder.
-    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(
-        128 + number))
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         while waiting or running:
             while waiting and free:

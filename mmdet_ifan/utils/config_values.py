@@ -1,4 +1,5 @@
 """Read values from the text of a config without running it."""
+
 import ast
 from collections.abc import Collection
 from typing import Any
@@ -24,7 +25,7 @@ def read_values(text: str, names: Collection[str]) -> dict[str, Any]:
     for statement in ast.parse(text).body:
         if not isinstance(statement, ast.Assign):
             raise ValueError(f'line {statement.lineno} is not an assignment')
-        (target, ) = statement.targets
+        (target,) = statement.targets
         name = ast.unparse(target)
         if name in names:
             value = ast.literal_eval(_DictCalls().visit(statement.value))
@@ -47,8 +48,10 @@ class _DictCalls(ast.NodeTransformer):
             return node
         match node.args:
             case []:
-                return ast.Dict([ast.Constant(key) for key in keys],
-                                [keyword.value for keyword in node.keywords])
+                return ast.Dict(
+                    [ast.Constant(key) for key in keys],
+                    [keyword.value for keyword in node.keywords],
+                )
             case [ast.Dict() as argument] if not keys:
                 return argument
         return node

@@ -1,4 +1,5 @@
 """List files, and write them completely or not at all."""
+
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,8 +35,10 @@ def explain_write_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise DataError(f'{path} cannot be written ({error.strerror}): free '
-                        'some space or choose another folder.') from error
+        raise DataError(
+            f'{path} cannot be written ({error.strerror}): free '
+            'some space or choose another folder.'
+        ) from error
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -82,7 +85,8 @@ def names_below(folder: str | Path, below: bool = True) -> Iterator[str]:
         if not (below and entry.is_dir()):
             yield entry.name
         elif entry.name.lower() not in NO_DATA_FOLDERS and not (
-                entry.is_symlink() and _leads_back(entry.path)):
+            entry.is_symlink() and _leads_back(entry.path)
+        ):
             for name in names_below(entry.path):
                 yield f'{entry.name}/{name}'
 

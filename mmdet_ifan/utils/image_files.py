@@ -1,4 +1,5 @@
 """List image files and check them without decoding them."""
+
 import logging
 import os
 import os.path as osp
@@ -22,8 +23,14 @@ TIFF = (b'II*\0', b'MM\0*')
 BITS_PER_SAMPLE = 258  # The TIFF tag.
 PNG = (b'\x89PNG\r\n\x1a\n', b'IEND\xaeB`\x82')
 #: Errors of Pillow for a damaged file or one that is not an image.
-PILLOW_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error,
-                 Image.DecompressionBombError)
+PILLOW_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    struct.error,
+    Image.DecompressionBombError,
+)
 #: Weak compression: noise hardly shrinks, and this is 5 times faster.
 PNG_FLAGS = (cv2.IMWRITE_PNG_COMPRESSION, 1)
 IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
@@ -39,8 +46,9 @@ def images_below(folder: str | Path) -> list[str]:
         list[str]: Paths relative to the folder, sorted, without hidden files
         and folders; see `names_below`.
     """
-    return sorted(name for name in names_below(folder)
-                  if name.lower().endswith(IMAGE_SUFFIXES))
+    return sorted(
+        name for name in names_below(folder) if name.lower().endswith(IMAGE_SUFFIXES)
+    )
 
 
 def check_names(paths: Iterable[str]) -> None:
@@ -58,7 +66,8 @@ def check_names(paths: Iterable[str]) -> None:
     if unusable:
         raise DataError(
             f'{len(unusable)} images have a path that is not UTF-8 or has '
-            f'control characters: {name_some(unusable)}. Rename them.')
+            f'control characters: {name_some(unusable)}. Rename them.'
+        )
 
 
 def is_cut_short(path: str | Path) -> bool | None:
@@ -117,14 +126,13 @@ def bits_per_channel(path: str | Path) -> int:
         if head.startswith(TIFF):
             with Image.open(path) as image:
                 tags: Any = image
-                return max(tags.tag_v2.get(BITS_PER_SAMPLE, (8, )))
+                return max(tags.tag_v2.get(BITS_PER_SAMPLE, (8,)))
     except (*PILLOW_ERRORS, IndexError, TypeError):
         pass
     return 8
 
 
-def check_images(paths: list[str], named_by: str, fix: str,
-                 skippable: int = 0) -> None:
+def check_images(paths: list[str], named_by: str, fix: str, skippable: int = 0) -> None:
     """Check that every image of a list exists, is intact and listed once.
 
     Images of 16 bits get a warning: training sees their upper 8 bits only,
@@ -151,22 +159,28 @@ def check_images(paths: list[str], named_by: str, fix: str,
     if twice:
         raise DataError(
             f'{named_by} lists {len(twice)} of its images more than once: '
-            f'{name_some(twice)}. List each once.')
+            f'{name_some(twice)}. List each once.'
+        )
     absent = [path for path in paths if not _has_content(path)]
     if absent:
         raise FileNotFoundError(
             f'{len(absent)} of the {len(paths)} images that {named_by} names '
-            f'do not exist or are empty: {name_some(absent)}. {fix}')
+            f'do not exist or are empty: {name_some(absent)}. {fix}'
+        )
     damaged = [path for path in paths if _is_damaged(path)]
     if damaged:
         sentence = (
             f'{len(damaged)} of the {len(paths)} images that {named_by} names '
-            f'are cut short or not images: {name_some(damaged)}.')
+            f'are cut short or not images: {name_some(damaged)}.'
+        )
         if len(damaged) > skippable:
-            raise DataError(f'{sentence} Replace them with intact copies, or '
-                            'remove them from the list.')
-        print_log(f'{sentence} Training skips them.', logger='current',
-                  level=logging.WARNING)
+            raise DataError(
+                f'{sentence} Replace them with intact copies, or '
+                'remove them from the list.'
+            )
+        print_log(
+            f'{sentence} Training skips them.', logger='current', level=logging.WARNING
+        )
     _check_bits(paths, named_by)
 
 
@@ -178,13 +192,19 @@ def _check_bits(paths: list[str], named_by: str) -> None:
         return
     sentence = (
         f'{len(deep)} of the {len(paths)} images that {named_by} names have '
-        f'more than 8 bits per channel: {name_some(deep)}. ')
+        f'more than 8 bits per channel: {name_some(deep)}. '
+    )
     convert = 'Convert them to 8 bits, with one scale for both domains'
     if max(bits.values()) > 16:
-        raise DataError(f'{sentence}OpenCV does not load those of more than '
-                        f'16. {convert}.')
-    print_log(f'{sentence}Training sees the upper 8. {convert}, unless they '
-              'use the full range.', logger='current', level=logging.WARNING)
+        raise DataError(
+            f'{sentence}OpenCV does not load those of more than 16. {convert}.'
+        )
+    print_log(
+        f'{sentence}Training sees the upper 8. {convert}, unless they '
+        'use the full range.',
+        logger='current',
+        level=logging.WARNING,
+    )
 
 
 def _has_content(path: str) -> bool:

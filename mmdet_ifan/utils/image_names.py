@@ -1,4 +1,5 @@
 """Find images whose names were written on another computer."""
+
 import os
 import re
 import unicodedata
@@ -36,7 +37,7 @@ class Place(NamedTuple):
             Path: The spelling that exists, or else the name as written.
         """
         parts = [part for part in SEPARATORS.split(name) if part]
-        short = '/'.join(parts[-self.kept:]) if self.kept else name
+        short = '/'.join(parts[-self.kept :]) if self.kept else name
         paths = [self.folder / each for each in _spellings(short)]
         return next(filter(os.path.isfile, paths), paths[0])
 
@@ -56,13 +57,14 @@ def find_place(names: Sequence[str], folders: Iterable[Path]) -> Place | None:
         Place | None: None if no folder holds any image.
     """
     folders = list(dict.fromkeys(folders))
-    sample = names[::max(1, len(names) // SAMPLE)]
+    sample = names[:: max(1, len(names) // SAMPLE)]
     longest = max(len(SEPARATORS.split(name)) for name in sample)
     for kept in ([0], range(min(longest - 1, DEEPEST), 0, -1)):
-        places = [Place(folder, number) for number in kept
-                  for folder in folders]
-        counts = {place: sum(os.path.isfile(place.path(name))
-                             for name in sample) for place in places}
+        places = [Place(folder, number) for number in kept for folder in folders]
+        counts = {
+            place: sum(os.path.isfile(place.path(name)) for name in sample)
+            for place in places
+        }
         best = max(places, key=counts.__getitem__, default=None)
         if best is not None and counts[best]:
             return best
@@ -74,5 +76,11 @@ def _spellings(name: str) -> Iterable[str]:
     slashed = name.replace('\\', '/')
     plain = unquote(slashed)
     return dict.fromkeys(
-        [slashed, plain, unicodedata.normalize('NFC', plain),
-         unicodedata.normalize('NFD', plain), name])
+        [
+            slashed,
+            plain,
+            unicodedata.normalize('NFC', plain),
+            unicodedata.normalize('NFD', plain),
+            name,
+        ]
+    )

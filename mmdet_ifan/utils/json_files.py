@@ -1,4 +1,5 @@
 """Read JSON files, above all COCO files of unknown origin."""
+
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -18,18 +19,26 @@ def _is_id(value: Any) -> bool:
 
 def _is_box(value: Any) -> bool:
     """Tell whether a value is a list of four numbers, of whatever sign."""
-    return (isinstance(value, list) and len(value) == 4
-            and all(map(is_number, value)))
+    return isinstance(value, list) and len(value) == 4 and all(map(is_number, value))
 
 
 #: Check of each value of a COCO file.
 USABLE: dict[str, Callable[[Any], bool]] = dict(
-    id=_is_id, image_id=_is_id, category_id=_is_id, file_name=is_text,
-    name=is_text, height=is_number, width=is_number, bbox=_is_box,
-    area=is_number)
+    id=_is_id,
+    image_id=_is_id,
+    category_id=_is_id,
+    file_name=is_text,
+    name=is_text,
+    height=is_number,
+    width=is_number,
+    bbox=_is_box,
+    area=is_number,
+)
 #: How to fix a file that training cannot read.
-PREPARE = ('Make it again, or prepare it: tools/prepare/custom.py reads the '
-           'files of many tools.')
+PREPARE = (
+    'Make it again, or prepare it: tools/prepare/custom.py reads the '
+    'files of many tools.'
+)
 
 
 def read_json(path: str | Path) -> Any:
@@ -47,11 +56,11 @@ def read_json(path: str | Path) -> Any:
     try:
         return json.loads(Path(path).read_bytes())
     except OSError as error:
-        raise DataError(
-            f'{path} cannot be read ({error.strerror}).') from error
+        raise DataError(f'{path} cannot be read ({error.strerror}).') from error
     except (ValueError, RecursionError) as error:
-        raise DataError(f'{path} is not valid JSON ({error}): make or copy '
-                        'it again.') from error
+        raise DataError(
+            f'{path} is not valid JSON ({error}): make or copy it again.'
+        ) from error
 
 
 def read_content(path: str | Path) -> dict[str, Any]:
@@ -83,9 +92,12 @@ class Unusable(Exception):
     """Raised with the key and value that make an entry unusable."""
 
 
-def parse_part(path: str | Path, content: dict[str, Any], part: str,
-               parse: Callable[[dict[str, Any]], T]
-               ) -> tuple[list[T], list[str]]:
+def parse_part(
+    path: str | Path,
+    content: dict[str, Any],
+    part: str,
+    parse: Callable[[dict[str, Any]], T],
+) -> tuple[list[T], list[str]]:
     """Parse the entries of one part of a COCO file.
 
     Args:
@@ -103,8 +115,7 @@ def parse_part(path: str | Path, content: dict[str, Any], part: str,
     """
     entries = content.get(part)
     if not isinstance(entries, list):
-        raise DataError(
-            f"{path} is not a COCO file: it has no list '{part}'.")
+        raise DataError(f"{path} is not a COCO file: it has no list '{part}'.")
     parsed, failures = [], []
     for i, entry in enumerate(entries):
         where = f"entry {i} in its '{part}'"
@@ -115,13 +126,13 @@ def parse_part(path: str | Path, content: dict[str, Any], part: str,
                 failures.append(f'{where} is not an object ({entry!r:.40})')
         except Unusable as error:
             key, value = error.args
-            failures.append(f"the '{key}' of {where} is missing or not usable "
-                            f'({value!r:.40})')
+            failures.append(
+                f"the '{key}' of {where} is missing or not usable ({value!r:.40})"
+            )
     return parsed, failures
 
 
-def read_coco(path: str | Path,
-              needed: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+def read_coco(path: str | Path, needed: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     """Read a COCO file and check the parts that are needed.
 
     Args:
@@ -142,8 +153,7 @@ def read_coco(path: str | Path,
     for part, keys in needed.items():
         _, failures = parse_part(path, content, part, partial(_check, keys))
         if failures:
-            raise DataError(
-                f'{path} is not a COCO file: {failures[0]}. {PREPARE}')
+            raise DataError(f'{path} is not a COCO file: {failures[0]}. {PREPARE}')
     return content
 
 

@@ -6,6 +6,7 @@ have, and it looks for classes in the package's own scope, whereas ours are
 registered with mmdet. So names of this package are resolved here; mmengine
 resolves all others.
 """
+
 from pathlib import Path
 
 from mmengine.config import Config
@@ -46,7 +47,8 @@ def config_path(name: str) -> str:
     if not path.is_file():
         raise FileNotFoundError(
             f'mmdet_ifan has no config {name!r} (looked in {folder}); "mim '
-            'search mmdet_ifan" lists them.')
+            'search mmdet_ifan" lists them.'
+        )
     return str(path)
 
 

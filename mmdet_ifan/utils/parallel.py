@@ -1,4 +1,5 @@
 """Process many files in parallel, in order and in constant memory."""
+
 import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -27,9 +28,14 @@ Item = TypeVar('Item')
 Result = TypeVar('Result')
 
 
-def map_in_order(work: Callable[[Item], Result], items: Sequence[Item],
-                 workers: int, processes: bool = False, title: str = 'read',
-                 chunk: int = CHUNK) -> Iterator[Result]:
+def map_in_order(
+    work: Callable[[Item], Result],
+    items: Sequence[Item],
+    workers: int,
+    processes: bool = False,
+    title: str = 'read',
+    chunk: int = CHUNK,
+) -> Iterator[Result]:
     """Apply a function to many items, with a progress bar.
 
     Args:
@@ -57,11 +63,15 @@ def map_in_order(work: Callable[[Item], Result], items: Sequence[Item],
         yield from bar(map(work, items))
         return
     # Forked: a fresh interpreter would import torch, for seconds.
-    executor: Executor = ProcessPoolExecutor(
-        workers, get_context('fork'), _follow_parent
-    ) if processes else ThreadPoolExecutor(workers)
-    chunks = (executor.submit(_map, work, items[start:start + chunk])
-              for start in range(0, len(items), chunk))
+    executor: Executor = (
+        ProcessPoolExecutor(workers, get_context('fork'), _follow_parent)
+        if processes
+        else ThreadPoolExecutor(workers)
+    )
+    chunks = (
+        executor.submit(_map, work, items[start : start + chunk])
+        for start in range(0, len(items), chunk)
+    )
     threads = cv2.getNumThreads()
     if processes:
         # Before the fork: a child inherits OpenCV's pool without its threads
@@ -72,8 +82,10 @@ def map_in_order(work: Callable[[Item], Result], items: Sequence[Item],
         waiting = deque(islice(chunks, AHEAD * workers))
         yield from bar(_drain(waiting, chunks))
     except BrokenExecutor as error:
-        raise DataError('A worker process was killed, perhaps for lack of '
-                        'memory: try again with fewer --workers.') from error
+        raise DataError(
+            'A worker process was killed, perhaps for lack of '
+            'memory: try again with fewer --workers.'
+        ) from error
     finally:
         executor.shutdown(cancel_futures=True)
         cv2.setNumThreads(threads)
@@ -91,15 +103,15 @@ def _follow_parent() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def _drain(waiting: deque[Future[list[Result]]],
-           chunks: Iterator[Future[list[Result]]]) -> Iterator[Result]:
+def _drain(
+    waiting: deque[Future[list[Result]]], chunks: Iterator[Future[list[Result]]]
+) -> Iterator[Result]:
     """Yield the results, and submit a chunk for each that is done."""
     while waiting:
         yield from waiting.popleft().result()
         waiting.extend(islice(chunks, 1))
 
 
-def _map(work: Callable[[Item], Result],
-         chunk: Sequence[Item]) -> list[Result]:
+def _map(work: Callable[[Item], Result], chunk: Sequence[Item]) -> list[Result]:
     """Apply a function to each item of a chunk."""
     return list(map(work, chunk))

@@ -1,9 +1,8 @@
 """Tie the lifetime of a child process to that of its parent."""
+
 import signal
 
-from torch.multiprocessing import (  # type: ignore[attr-defined]
-    _prctl_pr_set_pdeathsig,
-)
+from torch.multiprocessing import _prctl_pr_set_pdeathsig  # type: ignore[attr-defined]
 
 
 def end_with_parent(number: int = signal.SIGKILL) -> None:

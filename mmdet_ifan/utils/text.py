@@ -1,4 +1,5 @@
 """Lists of names for messages."""
+
 from collections import Counter
 from collections.abc import Iterable
 

@@ -1,4 +1,5 @@
 """Read names, numbers and flags of annotation files, whoever wrote them."""
+
 import re
 import unicodedata
 from collections.abc import Mapping
@@ -6,15 +7,34 @@ from typing import Any
 
 #: `float` also takes 1_0, digits of other alphabets and nan.
 NUMBER = re.compile(r'[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?', re.A | re.I)
-WORDS = {'': False, 'true': True, 'yes': True, 'y': True, 't': True,
-         'on': True, 'false': False, 'no': False, 'n': False, 'f': False,
-         'off': False, 'none': False, 'unspecified': False}
+WORDS = {
+    '': False,
+    'true': True,
+    'yes': True,
+    'y': True,
+    't': True,
+    'on': True,
+    'false': False,
+    'no': False,
+    'n': False,
+    'f': False,
+    'off': False,
+    'none': False,
+    'unspecified': False,
+}
 #: Keys of a COCO annotation; any of them marks its box as ignored.
 FLAGS = ('iscrowd', 'ignore', 'difficult')
 #: Names of regions in which nothing counts, letters only: DontCare of KITTI
 #: and HIT-UAV, 'ignored regions' of VisDrone.
-REGIONS = ('dontcare', 'ignore', 'ignored', 'ignoredregion', 'ignoredregions',
-           'ignoreregion', 'ignoreregions')
+REGIONS = (
+    'dontcare',
+    'ignore',
+    'ignored',
+    'ignoredregion',
+    'ignoredregions',
+    'ignoreregion',
+    'ignoreregions',
+)
 
 
 def is_text(value: Any) -> bool:
@@ -28,15 +48,21 @@ def is_text(value: Any) -> bool:
         characters and surrogates: a file name cannot hold NUL, a file cannot
         hold surrogates, and a terminal obeys control characters.
     """
-    return isinstance(value, str) and bool(value) and not any(
-        unicodedata.category(char) in ('Cc', 'Cs') for char in value)
+    return (
+        isinstance(value, str)
+        and bool(value)
+        and not any(unicodedata.category(char) in ('Cc', 'Cs') for char in value)
+    )
 
 
 def is_number(value: Any) -> bool:
     """Tell whether a value is a finite number below 1e18 in size."""
     # The square of 1e18 is still finite in single precision.
-    return (isinstance(value, int | float) and not isinstance(value, bool)
-            and abs(value) < 1e18)
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and abs(value) < 1e18
+    )
 
 
 def is_region(name: str) -> bool:
@@ -146,6 +172,7 @@ def is_ignored(annotation: Mapping[str, Any]) -> bool:
         try:
             flags.append(read_flag(annotation.get(key)))
         except ValueError as error:
-            raise ValueError(f"whose '{key}' is neither 0 nor 1 "
-                             f'({annotation[key]!r:.40})') from error
+            raise ValueError(
+                f"whose '{key}' is neither 0 nor 1 ({annotation[key]!r:.40})"
+            ) from error
     return any(flags)

@@ -1,4 +1,5 @@
 """RoI features of both domains, embedded and measured."""
+
 from pathlib import Path
 
 import cv2
@@ -32,15 +33,16 @@ def objects(shift: float, apart: float, num: int = 120) -> Objects:
     return Objects(features, labels, np.arange(num) // 3)
 
 
-@pytest.mark.parametrize(('shift', 'low', 'high'), [(0., 0., .6),
-                                                    (2., 1., 1.8),
-                                                    (9., 1.9, 2.)])
+@pytest.mark.parametrize(
+    ('shift', 'low', 'high'), [(0.0, 0.0, 0.6), (2.0, 1.0, 1.8), (9.0, 1.9, 2.0)]
+)
 def test_a_distance_grows_with_the_shift(shift, low, high):
-    parts = objects(0., 1.), objects(shift, 1.)
+    parts = objects(0.0, 1.0), objects(shift, 1.0)
     distance = proxy_a_distance(
         np.concatenate([part.features for part in parts]),
         np.repeat([False, True], 120),
-        np.concatenate([part.images for part in parts]))
+        np.concatenate([part.images for part in parts]),
+    )
     assert low <= distance <= high
 
 
@@ -48,19 +50,23 @@ def test_draws_and_measures_each_detector(tmp_path):
     path = tmp_path / 'new' / 'features.png'
     measures = plot_embedding(
         {
-            'apart': dict(source=objects(0., 1.), target=objects(9., 1.)),
-            'aligned': dict(source=objects(0., 9.), target=objects(0., 9.)),
-        }, ['cat', 'dog'], path)
+            'apart': dict(source=objects(0.0, 1.0), target=objects(9.0, 1.0)),
+            'aligned': dict(source=objects(0.0, 9.0), target=objects(0.0, 9.0)),
+        },
+        ['cat', 'dog'],
+        path,
+    )
     assert list(measures) == ['apart', 'aligned']
     assert measures['apart']['a_distance'] > measures['aligned']['a_distance']
     assert measures['apart']['silhouette'] < measures['aligned']['silhouette']
     assert cv2.imread(str(path)).shape[1] > 800
-    assert in_words(dict(a_distance=1.5, silhouette=.25)) == (
-        'A-distance 1.50, silhouette 0.25')
+    assert in_words(dict(a_distance=1.5, silhouette=0.25)) == (
+        'A-distance 1.50, silhouette 0.25'
+    )
 
 
 def test_one_category_has_no_silhouette(tmp_path):
-    parts = dict(source=objects(0., 1.), target=objects(9., 1.))
+    parts = dict(source=objects(0.0, 1.0), target=objects(9.0, 1.0))
     for part in parts.values():
         part.labels[:] = 0
     path = tmp_path / 'features.png'
@@ -77,17 +83,21 @@ def cfg_and_checkpoint(tmp_path: Path) -> tuple[Config, str]:
     write_mini_city(root, MiniCity(train=1, val=6), 1)
     prepare_cityscapes(root, Options(workers=1))
     cfg = Config.fromfile(ROOT / 'configs/ifan/ifan_mini-city.py')
-    cfg.merge_from_dict({
-        f'test_dataloader.dataset.{domain}.data_root': str(root)
-        for domain in ('source', 'target')
-    })
+    cfg.merge_from_dict(
+        {
+            f'test_dataloader.dataset.{domain}.data_root': str(root)
+            for domain in ('source', 'target')
+        }
+    )
     model = MODELS.build(cfg.model)
     classes = cfg.test_dataloader.dataset.target.metainfo.classes
     checkpoint = tmp_path / 'a.pth'
     torch.save(
         dict(
-            meta=dict(dataset_meta=dict(classes=classes)),
-            state_dict=model.state_dict()), checkpoint)
+            meta=dict(dataset_meta=dict(classes=classes)), state_dict=model.state_dict()
+        ),
+        checkpoint,
+    )
     return cfg, str(checkpoint)
 
 
@@ -98,7 +108,7 @@ def test_features_are_those_of_the_true_boxes(cfg_and_checkpoint):
     # The foggy scenes are the clear ones, with the same boxes.
     assert source.labels.tolist() == target.labels.tolist()
     assert source.features.shape == target.features.shape
-    assert source.features.shape[1] == 128 * 4 * 4
+    assert source.features.shape[1] == 112 * 4 * 4
     assert not np.allclose(source.features, target.features)
     assert np.bincount(source.labels).max() == 2
     # The config is unchanged: another detector can use it.

@@ -1,4 +1,5 @@
 """Errors that adaptation fixed and introduced."""
+
 import cv2
 import numpy as np
 import pytest
@@ -17,9 +18,12 @@ CLASSES = ['cat', 'dog']
 
 def truth(*objects: tuple[int, tuple], crowds: tuple = ()) -> Truth:
     """Make an image with (label, box) objects."""
-    return Truth('', np.array([box for _, box in objects]).reshape(-1, 4),
-                 np.array([label for label, _ in objects], dtype=int),
-                 np.array(crowds).reshape(-1, 4))
+    return Truth(
+        '',
+        np.array([box for _, box in objects]).reshape(-1, 4),
+        np.array([label for label, _ in objects], dtype=int),
+        np.array(crowds).reshape(-1, 4),
+    )
 
 
 def found(*detections: tuple[int, tuple]) -> Detections:
@@ -28,7 +32,8 @@ def found(*detections: tuple[int, tuple]) -> Detections:
     return Detections(
         boxes.reshape(-1, 4),
         np.array([label for label, _ in detections], dtype=int),
-        np.linspace(.9, .5, len(detections)))
+        np.linspace(0.9, 0.5, len(detections)),
+    )
 
 
 BOX = (0, 0, 10, 10)
@@ -37,18 +42,21 @@ CLOSE, NEAR, FAR = (0, 0, 10, 6), (0, 0, 5, 5), (0, 0, 1, 5)
 ELSEWHERE = (50, 50, 60, 60)
 
 
-@pytest.mark.parametrize(('detections', 'state', 'false'), [
-    ([], 'missed', []),
-    ([(0, CLOSE)], 'found', []),
-    # The best of those that match counts.
-    ([(0, NEAR), (0, CLOSE)], 'found', []),
-    ([(1, CLOSE)], 'confused', []),
-    ([(0, NEAR)], 'mislocalised', []),
-    ([(1, NEAR)], 'missed', []),
-    ([(0, NEAR), (1, CLOSE)], 'confused', []),
-    ([(0, FAR)], 'missed', [0]),
-    ([(0, CLOSE), (1, ELSEWHERE)], 'found', [1]),
-])
+@pytest.mark.parametrize(
+    ('detections', 'state', 'false'),
+    [
+        ([], 'missed', []),
+        ([(0, CLOSE)], 'found', []),
+        # The best of those that match counts.
+        ([(0, NEAR), (0, CLOSE)], 'found', []),
+        ([(1, CLOSE)], 'confused', []),
+        ([(0, NEAR)], 'mislocalised', []),
+        ([(1, NEAR)], 'missed', []),
+        ([(0, NEAR), (1, CLOSE)], 'confused', []),
+        ([(0, FAR)], 'missed', [0]),
+        ([(0, CLOSE), (1, ELSEWHERE)], 'found', [1]),
+    ],
+)
 def test_one_object(detections, state, false):
     states, labels = judge(truth((0, BOX)), found(*detections))
     assert [STATES[s] for s in states] == [state]
@@ -70,10 +78,10 @@ def test_a_detection_finds_one_object_only():
 
 
 def test_crowds_and_empty_images_count_neither_way():
-    states, false = judge(truth(crowds=(BOX, )), found((0, CLOSE)))
+    states, false = judge(truth(crowds=(BOX,)), found((0, CLOSE)))
     assert not len(states) and not len(false)
     # Nor one that is a small part of a large crowd.
-    assert not len(judge(truth(crowds=(BOX, )), found((0, FAR)))[1])
+    assert not len(judge(truth(crowds=(BOX,)), found((0, FAR)))[1])
     states, false = judge(truth(), found((1, CLOSE)))
     assert false.tolist() == [1]
     states, false = judge(truth(), found())
@@ -93,8 +101,7 @@ def test_changes_are_counted_by_class(tmp_path):
     assert (dog['false before'], dog['false after']) == (1, 0)
     for count in counts.values():
         for when in ('before', 'after'):
-            assert count['objects'] == sum(
-                count[f'{state} {when}'] for state in STATES)
+            assert count['objects'] == sum(count[f'{state} {when}'] for state in STATES)
 
     table = errors_table(counts)
     assert table[0][:3] == ['class', 'objects', 'found']

@@ -1,4 +1,5 @@
 """Pictures of the pairs that a run trains on."""
+
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -21,10 +22,18 @@ BOX = (100, 150, 200, 120)
 @pytest.fixture
 def cfg(write_coco: Callable, tmp_path: Path, configs: Path) -> Config:
     """Config of a pair of three grey source and four target images."""
-    write_coco('source.json', [(f's{i}.png', SOURCE) for i in range(3)],
-               [(i, 'car', BOX) for i in range(3)], categories=['car'])
-    write_coco('target.json', [(f't{i}.png', TARGET) for i in range(4)],
-               [(i, 'car', BOX) for i in range(4)], categories=['car'])
+    write_coco(
+        'source.json',
+        [(f's{i}.png', SOURCE) for i in range(3)],
+        [(i, 'car', BOX) for i in range(3)],
+        categories=['car'],
+    )
+    write_coco(
+        'target.json',
+        [(f't{i}.png', TARGET) for i in range(4)],
+        [(i, 'car', BOX) for i in range(4)],
+        categories=['car'],
+    )
     for path in tmp_path.glob('*.png'):
         height, width = SOURCE if path.name[0] == 's' else TARGET
         image = np.full((height, width, 3), 90, np.uint8)
@@ -33,25 +42,26 @@ def cfg(write_coco: Callable, tmp_path: Path, configs: Path) -> Config:
         cv2.imwrite(str(path), image)
     cfg = Config.fromfile(configs / '_base_/ifan_mini_pair.py')
     load, boxes, flip, pack = cfg.load, cfg.boxes, cfg.flip, cfg.pack
-    flip.prob = 0.
+    flip.prob = 0.0
     loader = cfg.train_dataloader
     loader.update(batch_size=2, num_workers=0, persistent_workers=False)
     loader.dataset.source.update(
         data_root=str(tmp_path),
         ann_file='source.json',
-        metainfo=dict(classes=('car', )),
-        pipeline=[load, boxes, flip, pack])
+        metainfo=dict(classes=('car',)),
+        pipeline=[load, boxes, flip, pack],
+    )
     loader.dataset.target.update(
-        data_root=str(tmp_path),
-        images='target.json',
-        pipeline=[load, flip, pack])
+        data_root=str(tmp_path), images='target.json', pipeline=[load, flip, pack]
+    )
     return cfg
 
 
 def drawn(picture: np.ndarray) -> np.ndarray:
     """Mark where a picture is neither grey nor blue nor white."""
-    grey, blue, white = ((picture == colour).all(axis=2)
-                         for colour in (90, (0, 0, 255), 255))
+    grey, blue, white = (
+        (picture == colour).all(axis=2) for colour in (90, (0, 0, 255), 255)
+    )
     return ~(grey | blue | white)
 
 
@@ -64,11 +74,13 @@ def test_order_is_that_of_the_run(cfg):
     # The workers' random transforms are the run's, too.
     cfg.train_dataloader.num_workers = 1
     for part in ('source', 'target'):
-        cfg.train_dataloader.dataset[part].pipeline[-2].prob = .5
+        cfg.train_dataloader.dataset[part].pipeline[-2].prob = 0.5
     batch = next(iter(Runner.build_dataloader(cfg.train_dataloader, seed=5)))
     flips = [sample.flip for sample in batch['data_samples']['target']]
-    edges = [(picture[:, -5:] == (0, 0, 255)).all()
-             for _, picture in islice(draw_pairs(cfg), 2)]
+    edges = [
+        (picture[:, -5:] == (0, 0, 255)).all()
+        for _, picture in islice(draw_pairs(cfg), 2)
+    ]
     assert edges == flips
 
 
@@ -81,24 +93,28 @@ def test_source_has_boxes_and_target_none(cfg):
     rows, columns = np.nonzero(marks[:, :width])
     x, y, w, h = BOX
     # Line width and label reach a few pixels farther.
-    for found, true in ((columns.min(), x), (rows.min(), y),
-                        (columns.max(), x + w), (rows.max(), y + h)):
+    for found, true in (
+        (columns.min(), x),
+        (rows.min(), y),
+        (columns.max(), x + w),
+        (rows.max(), y + h),
+    ):
         assert abs(found - true) <= 4
     # RGB; white below the lower image and between the two.
-    assert (picture[:, width + GAP:][:, :5] == (0, 0, 255)).all()
+    assert (picture[:, width + GAP :][:, :5] == (0, 0, 255)).all()
     assert (picture[height:, :width] == 255).all()
-    assert (picture[:, width:width + GAP] == 255).all()
+    assert (picture[:, width : width + GAP] == 255).all()
 
 
 def test_pictures_show_the_pipeline(cfg):
     for part in cfg.train_dataloader.dataset.values():
         if isinstance(part, dict):
-            part.pipeline[-2].prob = 1.
+            part.pipeline[-2].prob = 1.0
     _, picture = next(draw_pairs(cfg))
     width = SOURCE[1]
     columns = np.nonzero(drawn(picture)[:, :width])[1]
     assert abs(columns.max() - (width - BOX[0])) <= 4
-    assert (picture[:SOURCE[0], width - 5:width] == (0, 0, 255)).all()
+    assert (picture[: SOURCE[0], width - 5 : width] == (0, 0, 255)).all()
     assert (picture[:, -5:] == (0, 0, 255)).all()
 
 

@@ -1,4 +1,5 @@
 """The page of a run: complete, offline, and legible in a browser."""
+
 import re
 import shutil
 import subprocess
@@ -20,13 +21,16 @@ VOID = {'meta', 'img'}
 @pytest.fixture
 def page(tmp_path: Path) -> Path:
     """A page with a wide table, a picture, and text that must be escaped."""
-    cv2.imwrite(
-        str(tmp_path / 'a.png'), np.full((300, 900, 3), (0, 0, 255), np.uint8))
+    cv2.imwrite(str(tmp_path / 'a.png'), np.full((300, 900, 3), (0, 0, 255), np.uint8))
     path = tmp_path / 'report.html'
     write_report(
-        path, 'a < b & c', [['AP50 (%)', *'abcdefghijkl'],
-                            ['ifan', *['50.0'] * 12]],
-        {'A picture': tmp_path / 'a.png'}, {'seed': '0'}, 'x = "<script>"')
+        path,
+        'a < b & c',
+        [['AP50 (%)', *'abcdefghijkl'], ['ifan', *['50.0'] * 12]],
+        {'A picture': tmp_path / 'a.png'},
+        {'seed': '0'},
+        'x = "<script>"',
+    )
     return path
 
 
@@ -84,12 +88,26 @@ def test_facts_name_what_made_the_figures(tmp_path, monkeypatch):
 @pytest.mark.parametrize('dark', [False, True])
 def test_in_a_browser_on_a_phone(page, tmp_path, dark):
     shot = tmp_path / 'shot.png'
-    subprocess.run([
-        BROWSER, '--headless', '--no-sandbox', '--disable-gpu',
-        '--hide-scrollbars', '--window-size=400,800',
-        *(['--force-dark-mode', '--blink-settings=preferredColorScheme=0']
-          if dark else []), f'--screenshot={shot}', page.as_uri()
-    ], check=True, capture_output=True, timeout=60)
+    subprocess.run(
+        [
+            BROWSER,
+            '--headless',
+            '--no-sandbox',
+            '--disable-gpu',
+            '--hide-scrollbars',
+            '--window-size=400,800',
+            *(
+                ['--force-dark-mode', '--blink-settings=preferredColorScheme=0']
+                if dark
+                else []
+            ),
+            f'--screenshot={shot}',
+            page.as_uri(),
+        ],
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
     picture = cv2.imread(str(shot)).astype(int)
     corner = picture[2, 2].mean()
     assert corner < 60 if dark else corner > 240

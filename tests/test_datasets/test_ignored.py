@@ -1,4 +1,5 @@
 """Ignored boxes and unusual pixels, as training and testing see them."""
+
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,11 +19,17 @@ from mmdet_ifan.utils.values import is_region
 
 CLASSES = ('car', 'person')
 IMAGES = [(f'{i}.png', (16, 24)) for i in range(4)]
-BOXES = [(0, 'car', (2, 3, 10, 8)), (0, 'person', (1, 2, 6, 6)),
-         (1, 'car', (4, 4, 8, 8)), (2, 'DontCare', (3, 3, 9, 9))]
-LOAD = [dict(type='LoadImageFromFile'),
-        dict(type='LoadAnnotations', with_bbox=True),
-        dict(type='PackDetInputs')]
+BOXES = [
+    (0, 'car', (2, 3, 10, 8)),
+    (0, 'person', (1, 2, 6, 6)),
+    (1, 'car', (4, 4, 8, 8)),
+    (2, 'DontCare', (3, 3, 9, 9)),
+]
+LOAD = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='PackDetInputs'),
+]
 
 
 @pytest.fixture
@@ -39,19 +46,29 @@ def log(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], str]]:
 def labelled(write_coco, tmp_path) -> Callable[..., DomainCocoDataset]:
     """Builder of a data set with a changed first annotation."""
 
-    def build(classes: tuple = CLASSES, images: list = IMAGES,
-              boxes: list = BOXES, test_mode: bool = False,
-              ignore_crowds: bool = True, **changes: Any) -> DomainCocoDataset:
-        path = write_coco('a.json', images, boxes,
-                          (*CLASSES, 'DontCare', 'Ignored regions'))
+    def build(
+        classes: tuple = CLASSES,
+        images: list = IMAGES,
+        boxes: list = BOXES,
+        test_mode: bool = False,
+        ignore_crowds: bool = True,
+        **changes: Any,
+    ) -> DomainCocoDataset:
+        path = write_coco(
+            'a.json', images, boxes, (*CLASSES, 'DontCare', 'Ignored regions')
+        )
         content = json.loads(path.read_text())
         content['annotations'][0].update(changes)
         path.write_text(json.dumps(content))
         return DomainCocoDataset(
-            data_root=str(tmp_path), ann_file='a.json', pipeline=LOAD,
-            metainfo=dict(classes=classes), test_mode=test_mode,
+            data_root=str(tmp_path),
+            ann_file='a.json',
+            pipeline=LOAD,
+            metainfo=dict(classes=classes),
+            test_mode=test_mode,
             ignore_crowds=ignore_crowds,
-            filter_cfg=dict(filter_empty_gt=True))
+            filter_cfg=dict(filter_empty_gt=True),
+        )
 
     return build
 
@@ -63,10 +80,19 @@ def first(dataset: DomainCocoDataset) -> dict:
 # Flags
 
 
-@pytest.mark.parametrize(('changes', 'ignored'), [
-    (dict(iscrowd='0'), 0), (dict(iscrowd=False), 0), (dict(iscrowd=None), 0),
-    (dict(iscrowd='1'), 1), (dict(iscrowd=True), 1), (dict(ignore=1), 1),
-    (dict(ignore='0'), 0), (dict(difficult='1'), 1)])
+@pytest.mark.parametrize(
+    ('changes', 'ignored'),
+    [
+        (dict(iscrowd='0'), 0),
+        (dict(iscrowd=False), 0),
+        (dict(iscrowd=None), 0),
+        (dict(iscrowd='1'), 1),
+        (dict(iscrowd=True), 1),
+        (dict(ignore=1), 1),
+        (dict(ignore='0'), 0),
+        (dict(difficult='1'), 1),
+    ],
+)
 def test_flags(labelled, changes, ignored):
     """mmdet takes '0' for a crowd and trains on 'ignore' as background."""
     found = first(labelled(**changes))
@@ -80,8 +106,11 @@ def test_crowds_may_be_background(labelled, log):
     dataset = labelled(iscrowd=1, ignore_crowds=False)
     assert len(dataset) == len(ignoring) == 2
     for i in range(2):
-        expected = [each for each in ignoring.get_data_info(i)['instances']
-                    if not each['ignore_flag']]
+        expected = [
+            each
+            for each in ignoring.get_data_info(i)['instances']
+            if not each['ignore_flag']
+        ]
         assert dataset.get_data_info(i)['instances'] == expected
     # The crowd, and DontCare for either class.
     assert '3 ignored boxes of' in log()
@@ -89,9 +118,12 @@ def test_crowds_may_be_background(labelled, log):
 
 
 def test_flag_that_says_nothing(labelled):
-    with pytest.raises(DataError, match="a.json has annotation 1 whose "
-                       r"'iscrowd' is neither 0 nor 1 \('maybe'\). Make it "
-                       'again, or prepare it: tools/prepare/custom.py'):
+    with pytest.raises(
+        DataError,
+        match='a.json has annotation 1 whose '
+        r"'iscrowd' is neither 0 nor 1 \('maybe'\). Make it "
+        'again, or prepare it: tools/prepare/custom.py',
+    ):
         labelled(iscrowd='maybe')
 
 
@@ -102,10 +134,10 @@ def test_flag_that_says_nothing(labelled):
 def test_regions_are_ignored_for_every_class(labelled, name):
     boxes = [*BOXES[:3], (1, name, (3, 3, 9, 9))]
     dataset = labelled(boxes=boxes, test_mode=True)
-    assert [(each['bbox_label'], each['bbox'], each['ignore_flag'])
-            for each in dataset.get_data_info(1)['instances']] == [
-        (0, [4, 4, 12, 12], 0), (0, [3, 3, 12, 12], 1),
-        (1, [3, 3, 12, 12], 1)]
+    assert [
+        (each['bbox_label'], each['bbox'], each['ignore_flag'])
+        for each in dataset.get_data_info(1)['instances']
+    ] == [(0, [4, 4, 12, 12], 0), (0, [3, 3, 12, 12], 1), (1, [3, 3, 12, 12], 1)]
     sample = dataset[1]['data_samples']
     assert len(sample.gt_instances) == 1
     assert sample.ignored_instances.labels.tolist() == [0, 1]
@@ -113,13 +145,24 @@ def test_regions_are_ignored_for_every_class(labelled, name):
 
 def test_region_that_is_a_class_is_one(labelled):
     dataset = labelled(('car', 'DontCare'), test_mode=True)
-    assert [(each['bbox_label'], each['ignore_flag'])
-            for each in dataset.get_data_info(2)['instances']] == [(1, 0)]
+    assert [
+        (each['bbox_label'], each['ignore_flag'])
+        for each in dataset.get_data_info(2)['instances']
+    ] == [(1, 0)]
 
 
-@pytest.mark.parametrize(('name', 'expected'), [
-    ('DontCare', True), ("Don't care", True), ('ignored-regions', True),
-    ('_IGNORE_', True), ('car', False), ('ignored car', False), ('', False)])
+@pytest.mark.parametrize(
+    ('name', 'expected'),
+    [
+        ('DontCare', True),
+        ("Don't care", True),
+        ('ignored-regions', True),
+        ('_IGNORE_', True),
+        ('car', False),
+        ('ignored car', False),
+        ('', False),
+    ],
+)
 def test_is_region(name, expected):
     assert is_region(name) == expected
 
@@ -129,22 +172,25 @@ def test_is_region(name, expected):
 
 def test_what_is_left_out_is_counted(labelled, log):
     # The last two have no box of a class; the second is all ignored.
-    boxes = [*BOXES[:3], (0, 'car', (0, 0, .5, 9)), (0, 'car', (30, 2, 9, 9))]
+    boxes = [*BOXES[:3], (0, 'car', (0, 0, 0.5, 9)), (0, 'car', (30, 2, 9, 9))]
     content = labelled(boxes=boxes)
     assert len(content) == 2
     assert 'a.json has 2 boxes without area, outside their image' in log()
-    assert ('2 of the 4 images of' in log() and 'are left out of training'
-            in log())
+    assert '2 of the 4 images of' in log() and 'are left out of training' in log()
     assert 'ignored boxes alone' not in log()
 
 
 def test_images_of_ignored_boxes_alone_are_trained_on_and_counted(
-        write_coco, tmp_path, log):
+    write_coco, tmp_path, log
+):
     write_coco('a.json', IMAGES, BOXES[:3], CLASSES, crowds=[2])
     dataset = DomainCocoDataset(
-        data_root=str(tmp_path), ann_file='a.json',
-        metainfo=dict(classes=CLASSES), pipeline=LOAD,
-        filter_cfg=dict(filter_empty_gt=True))
+        data_root=str(tmp_path),
+        ann_file='a.json',
+        metainfo=dict(classes=CLASSES),
+        pipeline=LOAD,
+        filter_cfg=dict(filter_empty_gt=True),
+    )
     assert len(dataset) == 2
     assert '1 of the 4 images of' in log()
     assert 'have only ignored boxes: all else in them is background' in log()
@@ -167,11 +213,15 @@ def test_names_of_target_images_in_other_spellings(tmp_path, kind, written):
         cv2.imwrite(str(tmp_path / there.format(name)), np.zeros((9, 9)))
     names = [written.format(name) for name in 'ab']
     path = tmp_path / f'images.{kind}'
-    path.write_text('\n'.join(names) if kind == 'txt' else json.dumps(
-        dict(images=[dict(filename=name) for name in names])))
+    path.write_text(
+        '\n'.join(names)
+        if kind == 'txt'
+        else json.dumps(dict(images=[dict(filename=name) for name in names]))
+    )
     dataset = UnlabelledDataset(path.name, data_root=str(tmp_path))
     assert [Path(dataset.get_data_info(i)['img_path']) for i in (0, 1)] == [
-        tmp_path / there.format(name) for name in 'ab']
+        tmp_path / there.format(name) for name in 'ab'
+    ]
 
 
 def test_back_slashes(labelled, tmp_path):
@@ -184,8 +234,12 @@ def test_back_slashes(labelled, tmp_path):
         content = content.replace(f'{i}.png', f'sub\\\\{i}.png')
     (tmp_path / 'a.json').write_text(content)
     dataset = DomainCocoDataset(
-        data_root=str(tmp_path), ann_file='a.json', pipeline=LOAD,
-        metainfo=dict(classes=CLASSES), test_mode=True)
+        data_root=str(tmp_path),
+        ann_file='a.json',
+        pipeline=LOAD,
+        metainfo=dict(classes=CLASSES),
+        test_mode=True,
+    )
     assert len(dataset[0]['data_samples'].gt_instances) == 2
 
 
@@ -197,8 +251,11 @@ def test_other_keys(labelled, tmp_path):
         each['filename'] = each.pop('file_name')
     (tmp_path / 'b.json').write_text(json.dumps(content))
     dataset = DomainCocoDataset(
-        data_root=str(tmp_path), ann_file='b.json',
-        metainfo=dict(classes=CLASSES), test_mode=True)
+        data_root=str(tmp_path),
+        ann_file='b.json',
+        metainfo=dict(classes=CLASSES),
+        test_mode=True,
+    )
     assert first(dataset)['bbox'] == [2, 3, 12, 11]
 
 
@@ -217,10 +274,15 @@ def pictures() -> dict[str, tuple[str, Any]]:
         grey=(Image.fromarray(GREY), GREY[..., None].repeat(3, 2)),
         palette=(palette, np.asarray(palette.convert('RGB'))[..., ::-1]),
         alpha=(Image.fromarray(opaque), colours[..., ::-1]),
-        black_and_white=(Image.fromarray(GREY > 99), np.where(
-            GREY > 99, 255, 0)[..., None].repeat(3, 2)),
-        sixteen=(Image.fromarray(GREY.astype(np.uint16) * 256),
-                 GREY[..., None].repeat(3, 2)))
+        black_and_white=(
+            Image.fromarray(GREY > 99),
+            np.where(GREY > 99, 255, 0)[..., None].repeat(3, 2),
+        ),
+        sixteen=(
+            Image.fromarray(GREY.astype(np.uint16) * 256),
+            GREY[..., None].repeat(3, 2),
+        ),
+    )
 
 
 @pytest.mark.parametrize('kind', pictures())
@@ -228,7 +290,8 @@ def test_every_kind_of_pixels_is_seen_as_it_is(tmp_path, kind):
     image, expected = pictures()[kind]
     image.save(tmp_path / 'a.png')
     dataset = UnlabelledDataset(
-        '.', data_root=str(tmp_path), pipeline=[LOAD[0], LOAD[2]])
+        '.', data_root=str(tmp_path), pipeline=[LOAD[0], LOAD[2]]
+    )
     seen = dataset[0]['inputs'].permute(1, 2, 0).numpy()
     assert np.array_equal(seen, expected)
 
@@ -239,9 +302,10 @@ def test_sixteen_bits_are_warned_of(tmp_path, log, suffix):
     cv2.imwrite(str(tmp_path / f'a{suffix}'), 29_000 + RAMP)
     cv2.imwrite(str(tmp_path / 'b.png'), GREY)
     UnlabelledDataset('.', data_root=str(tmp_path))
-    assert (f'1 of the 2 images that {tmp_path}/. names have more than 8 bits '
-            f'per channel: {tmp_path}/./a{suffix}. Training sees the upper 8.'
-            in log())
+    assert (
+        f'1 of the 2 images that {tmp_path}/. names have more than 8 bits '
+        f'per channel: {tmp_path}/./a{suffix}. Training sees the upper 8.' in log()
+    )
     problem = lost_pixels(tmp_path / f'a{suffix}')
     assert problem.kind == 'images of 16 bits'
     assert f'a{suffix} has 16 bits per channel' in problem.sentence
@@ -251,8 +315,10 @@ def test_sixteen_bits_are_warned_of(tmp_path, log, suffix):
 @pytest.mark.parametrize('dtype', [np.float32, np.int32])
 def test_what_cannot_be_loaded_is_named_before_training(tmp_path, dtype):
     cv2.imwrite(str(tmp_path / 'a.tif'), RAMP.astype(dtype))
-    with pytest.raises(DataError, match='a.tif. OpenCV does not load those of '
-                       'more than 16. Convert them'):
+    with pytest.raises(
+        DataError,
+        match='a.tif. OpenCV does not load those of more than 16. Convert them',
+    ):
         UnlabelledDataset('.', data_root=str(tmp_path))
     with pytest.raises(LeftOut, match='a.tif has 32 bits per channel'):
         image_size(tmp_path / 'a.tif')

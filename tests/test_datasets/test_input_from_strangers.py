@@ -6,6 +6,7 @@ names what is wrong, or leave out what it cannot use; what it does give must
 be sound. ``FUZZ_EXAMPLES=20000`` reads as many files with each reader, other
 ones every time.
 """
+
 import copy
 import json
 import os
@@ -39,25 +40,80 @@ FUZZ = settings(
     derandomize=not MANY,
     database=None,
     deadline=None,
-    suppress_health_check=list(HealthCheck))
+    suppress_health_check=list(HealthCheck),
+)
 SECONDS = 20  # After which a reader hangs.
 SIZE = 20, 30
 CLASSES = ('car', 'person')
 
 # --- Damage ------------------------------------------------------------------
 
-NUMBERS = ('nan', '-inf', 'Infinity', '1e400', '-1', '0', '1e308', '1_0',
-           '0x10', '٣', '9' * 5000, str(2**63), '1e-320', '')
-TEXTS = ('', '\0', '\ud800', '../../../etc/passwd', '/', 'a' * 5000, '<&;>',
-         '\u202e', '\r', 'images', 'true', '{}', 'NaN', '~', '*.jpg')
+NUMBERS = (
+    'nan',
+    '-inf',
+    'Infinity',
+    '1e400',
+    '-1',
+    '0',
+    '1e308',
+    '1_0',
+    '0x10',
+    '٣',
+    '9' * 5000,
+    str(2**63),
+    '1e-320',
+    '',
+)
+TEXTS = (
+    '',
+    '\0',
+    '\ud800',
+    '../../../etc/passwd',
+    '/',
+    'a' * 5000,
+    '<&;>',
+    '\u202e',
+    '\r',
+    'images',
+    'true',
+    '{}',
+    'NaN',
+    '~',
+    '*.jpg',
+)
 values = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(), st.text(),
-    st.sampled_from(TEXTS), st.sampled_from([
-        10**400, -10**400, 2**63, 2**31, 1e308, -1e308, 1e-320, float('nan'),
-        float('inf'), -0., [], {}, [[]], [None], {'': None}, [0] * 4,
-        ['nan'] * 4, {'id': 1}]))
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(),
+    st.sampled_from(TEXTS),
+    st.sampled_from(
+        [
+            10**400,
+            -(10**400),
+            2**63,
+            2**31,
+            1e308,
+            -1e308,
+            1e-320,
+            float('nan'),
+            float('inf'),
+            -0.0,
+            [],
+            {},
+            [[]],
+            [None],
+            {'': None},
+            [0] * 4,
+            ['nan'] * 4,
+            {'id': 1},
+        ]
+    ),
+)
 numbers = st.one_of(
-    st.sampled_from(NUMBERS), st.integers().map(str), st.floats().map(str))
+    st.sampled_from(NUMBERS), st.integers().map(str), st.floats().map(str)
+)
 
 
 @st.composite
@@ -69,8 +125,9 @@ def altered_json(draw: st.DrawFn, document: Any) -> bytes:
         if not spots:
             break
         parent, key = draw(st.sampled_from(spots))
-        kind = draw(st.sampled_from(
-            ['replace', 'delete', 'move', 'repeat', 'wrap', 'insert']))
+        kind = draw(
+            st.sampled_from(['replace', 'delete', 'move', 'repeat', 'wrap', 'insert'])
+        )
         if kind == 'replace':
             parent[key] = copy.deepcopy(draw(values))
         elif kind == 'delete':
@@ -102,16 +159,20 @@ def altered_xml(draw: st.DrawFn, text: str) -> bytes:
     root = ElementTree.fromstring(text)
     for _ in range(draw(st.integers(1, 4))):
         parent = draw(st.sampled_from(list(root.iter())))
-        kind = draw(st.sampled_from(
-            ['text', 'number', 'tag', 'delete', 'repeat', 'move']))
+        kind = draw(
+            st.sampled_from(['text', 'number', 'tag', 'delete', 'repeat', 'move'])
+        )
         children = list(parent)
         if kind == 'text':
             parent.text = draw(st.sampled_from(TEXTS) | st.text())
         elif kind == 'number':
             parent.text = draw(numbers)
         elif kind == 'tag':
-            parent.tag = draw(st.sampled_from(
-                ['object', 'bndbox', 'name', 'size', 'xmin', 'a:b', '1']))
+            parent.tag = draw(
+                st.sampled_from(
+                    ['object', 'bndbox', 'name', 'size', 'xmin', 'a:b', '1']
+                )
+            )
         elif children:
             child = draw(st.sampled_from(children))
             if kind != 'repeat':
@@ -119,13 +180,22 @@ def altered_xml(draw: st.DrawFn, text: str) -> bytes:
             if kind != 'delete':
                 other = draw(st.sampled_from(list(root.iter())))
                 other.append(copy.deepcopy(child))
-    encoding = draw(st.sampled_from(
-        ['utf-8', 'utf-16', 'latin-1', 'utf-32', 'cp037']))
+    encoding = draw(st.sampled_from(['utf-8', 'utf-16', 'latin-1', 'utf-32', 'cp037']))
     content = ElementTree.tostring(root, encoding='unicode')
-    head = draw(st.sampled_from(
-        ['', f'<?xml version="1.0" encoding="{encoding}"?>',
-         '<?xml version="1.0" encoding="bogus"?>', '<!DOCTYPE a>', ' ',
-         '\ufeff', '<!-- a -- b -->', '<?a?>']))
+    head = draw(
+        st.sampled_from(
+            [
+                '',
+                f'<?xml version="1.0" encoding="{encoding}"?>',
+                '<?xml version="1.0" encoding="bogus"?>',
+                '<!DOCTYPE a>',
+                ' ',
+                '\ufeff',
+                '<!-- a -- b -->',
+                '<?a?>',
+            ]
+        )
+    )
     return (head + content).encode(encoding, 'replace')
 
 
@@ -140,14 +210,15 @@ def altered_lines(draw: st.DrawFn, text: str) -> bytes:
         if kind == 'insert':
             line.insert(place, draw(numbers | st.sampled_from(TEXTS)))
         elif place < len(line):
-            line[place:place + 1] = {
+            line[place : place + 1] = {
                 'number': [draw(numbers)],
                 'text': [draw(st.sampled_from(TEXTS) | st.text())],
-                'delete': []}[kind]
+                'delete': [],
+            }[kind]
     separator = draw(st.sampled_from(['\n', '\r\n', '\n\n', '\r', '\x85']))
     return separator.join(' '.join(line) for line in lines).encode(
-        draw(st.sampled_from(['utf-8', 'utf-8-sig', 'utf-16'])),
-        'surrogatepass')
+        draw(st.sampled_from(['utf-8', 'utf-8-sig', 'utf-16'])), 'surrogatepass'
+    )
 
 
 @st.composite
@@ -157,13 +228,24 @@ def corrupt(draw: st.DrawFn, contents: st.SearchStrategy[bytes]) -> bytes:
     for _ in range(draw(st.integers(1, 4))):
         start = draw(st.integers(0, len(content)))
         end = min(len(content), start + draw(st.integers(0, 40)))
-        new = draw(st.one_of(
-            st.binary(max_size=8), st.just(content[start:end] * 2),
-            st.sampled_from([b'[' * 5000, b'{"a":' * 5000, b'<a>' * 5000,
-                             b'- ' * 5000, b'\xff\xfe', b'\x00' * 64,
-                             b'\xef\xbb\xbf'])))
-        content = content[:start] + draw(st.sampled_from(
-            [new, b''])) + content[end:]
+        new = draw(
+            st.one_of(
+                st.binary(max_size=8),
+                st.just(content[start:end] * 2),
+                st.sampled_from(
+                    [
+                        b'[' * 5000,
+                        b'{"a":' * 5000,
+                        b'<a>' * 5000,
+                        b'- ' * 5000,
+                        b'\xff\xfe',
+                        b'\x00' * 64,
+                        b'\xef\xbb\xbf',
+                    ]
+                ),
+            )
+        )
+        content = content[:start] + draw(st.sampled_from([new, b''])) + content[end:]
         if draw(st.integers(0, 9)) == 0:
             content = content[:start]
     return content
@@ -173,8 +255,8 @@ def damaged(document: Any, altered: Callable) -> st.SearchStrategy[bytes]:
     """Possible contents of a file that should hold a document."""
     whole = json.dumps(document) if altered is altered_json else document
     return st.one_of(
-        altered(document), corrupt(st.just(whole.encode())),
-        corrupt(altered(document)))
+        altered(document), corrupt(st.just(whole.encode())), corrupt(altered(document))
+    )
 
 
 @contextmanager
@@ -219,20 +301,35 @@ YOLO = '0 0.5 0.5 0.2 0.4\n1 0.3 0.25 0.1 0.5'
 YAML = 'path: .\ntrain: images\nnc: 2\nnames:\n  0: car\n  1: person\n'
 COCO = dict(
     info=dict(description='made by a stranger'),
-    images=[dict(id=i, file_name=f'{name}.jpg', height=20, width=30)
-            for i, name in enumerate('ab')],
+    images=[
+        dict(id=i, file_name=f'{name}.jpg', height=20, width=30)
+        for i, name in enumerate('ab')
+    ],
     categories=[dict(id=3, name='car'), dict(id=8, name='person')],
     annotations=[
-        dict(id=1, image_id=0, category_id=3, bbox=[2, 3, 10, 11], area=110,
-             iscrowd=0, segmentation=[]),
-        dict(id=2, image_id=1, category_id=8, bbox=[1.5, 2, 4, 5.5], area=22,
-             iscrowd=1)])
+        dict(
+            id=1,
+            image_id=0,
+            category_id=3,
+            bbox=[2, 3, 10, 11],
+            area=110,
+            iscrowd=0,
+            segmentation=[],
+        ),
+        dict(
+            id=2, image_id=1, category_id=8, bbox=[1.5, 2, 4, 5.5], area=22, iscrowd=1
+        ),
+    ],
+)
 CAMERA = dict(
     extrinsic=dict(baseline=0.209313, pitch=0.038, roll=0.0, x=1.7),
-    intrinsic=dict(fx=2262.52, fy=2265.3, u0=1096.98, v0=513.137))
-PIPELINE = [dict(type='LoadImageFromFile'),
-            dict(type='LoadAnnotations', with_bbox=True),
-            dict(type='PackDetInputs')]
+    intrinsic=dict(fx=2262.52, fy=2265.3, u0=1096.98, v0=513.137),
+)
+PIPELINE = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='PackDetInputs'),
+]
 #: The box of the image whose file is whole.
 SOUND = [3 - 1, 4 - 1, 10, 11]
 
@@ -253,8 +350,9 @@ def draw_images(folder: Path, *names: str) -> None:
 
 def prepare(root: Path, name: str) -> dict | None:
     """Convert a data set; None if it was refused."""
-    return convert(root, lambda options: prepare_custom(
-        open_source(root, name)[0], options))
+    return convert(
+        root, lambda options: prepare_custom(open_source(root, name)[0], options)
+    )
 
 
 def convert(root: Path, work: Callable[[Options], Report]) -> dict | None:
@@ -271,8 +369,7 @@ def convert(root: Path, work: Callable[[Options], Report]) -> dict | None:
 
 def boxes_of(content: dict, name: str) -> list[list[float]]:
     """Boxes of an image of an intact COCO file."""
-    sizes = {each['id']: (each['height'], each['width'])
-             for each in content['images']}
+    sizes = {each['id']: (each['height'], each['width']) for each in content['images']}
     labels = [each['id'] for each in content['categories']]
     assert len(set(labels)) == len(labels)
     assert all(each['name'].encode() for each in content['categories'])
@@ -285,10 +382,8 @@ def boxes_of(content: dict, name: str) -> list[list[float]]:
         assert x + w <= width + 1e-6 and y + h <= height + 1e-6
         assert 0 < each['area'] < float('inf')
         assert each['iscrowd'] in (0, 1) and each['category_id'] in labels
-    ids = [each['id'] for each in content['images']
-           if each['file_name'].endswith(name)]
-    return [each['bbox'] for each in content['annotations']
-            if each['image_id'] in ids]
+    ids = [each['id'] for each in content['images'] if each['file_name'].endswith(name)]
+    return [each['bbox'] for each in content['annotations'] if each['image_id'] in ids]
 
 
 @FUZZ
@@ -367,10 +462,16 @@ def test_annotations_of_a_training(root, content):
     if not folder.exists():
         draw_images(folder, 'a.jpg', 'b.jpg')
     (folder / 'train.json').write_bytes(content)
-    dataset = load(folder, lambda: DomainCocoDataset(
-        data_root=str(folder), ann_file='train.json', pipeline=PIPELINE,
-        filter_cfg=dict(filter_empty_gt=True),
-        metainfo=dict(classes=CLASSES)))
+    dataset = load(
+        folder,
+        lambda: DomainCocoDataset(
+            data_root=str(folder),
+            ann_file='train.json',
+            pipeline=PIPELINE,
+            filter_cfg=dict(filter_empty_gt=True),
+            metainfo=dict(classes=CLASSES),
+        ),
+    )
     for i in range(0 if dataset is None else len(dataset)):
         instances = dataset[i]['data_samples'].gt_instances
         assert np.isfinite(instances.bboxes.tensor).all()
@@ -384,8 +485,9 @@ def test_coco_file_of_a_target(root, content):
     if not folder.exists():
         draw_images(folder, 'a.jpg', 'b.jpg')
     (folder / 'images.json').write_bytes(content)
-    dataset = load(folder, lambda: UnlabelledDataset(
-        'images.json', data_root=str(folder)))
+    dataset = load(
+        folder, lambda: UnlabelledDataset('images.json', data_root=str(folder))
+    )
     assert dataset is None or len(dataset) in (1, 2)
 
 
@@ -396,8 +498,9 @@ def test_text_list_of_a_target(root, content):
     if not folder.exists():
         draw_images(folder, 'a.jpg', 'b.jpg')
     (folder / 'images.txt').write_bytes(content)
-    dataset = load(folder, lambda: UnlabelledDataset(
-        'images.txt', data_root=str(folder)))
+    dataset = load(
+        folder, lambda: UnlabelledDataset('images.txt', data_root=str(folder))
+    )
     assert dataset is None or len(dataset) in (1, 2)
 
 
@@ -416,26 +519,41 @@ def png(pixels: np.ndarray) -> bytes:
 def altered_png(draw: st.DrawFn, pixels: np.ndarray) -> bytes:
     """Image file with other pixels, another type, size or format."""
     dtype = draw(st.sampled_from(['uint8', 'uint16']))
-    shape = draw(st.sampled_from(
-        [SIZE, SIZE, SIZE, (1, 1), (30, 20), (*SIZE, 3), (*SIZE, 4)]))
+    shape = draw(
+        st.sampled_from([SIZE, SIZE, SIZE, (1, 1), (30, 20), (*SIZE, 3), (*SIZE, 4)])
+    )
     largest = np.iinfo(dtype).max
     content = png(pixels)
     if draw(st.booleans()):
-        codes = draw(st.lists(st.integers(0, largest) | st.sampled_from(
-            [0, 23, 24, 26, 255]), min_size=1, max_size=6))
+        codes = draw(
+            st.lists(
+                st.integers(0, largest) | st.sampled_from([0, 23, 24, 26, 255]),
+                min_size=1,
+                max_size=6,
+            )
+        )
         image = np.resize(np.repeat(codes, draw(st.integers(1, 40))), shape)
         content = cv2.imencode(
             draw(st.sampled_from(['.png', '.png', '.tiff', '.webp', '.bmp'])),
-            image.astype(dtype))[1].tobytes()
+            image.astype(dtype),
+        )[1].tobytes()
     else:
         # A wrong header with a matching checksum.
-        sides = draw(st.tuples(
-            *[st.sampled_from([0, 1, 20, 30, 31, 40_000, 2**31 - 1])] * 2))
-        kind = struct.pack('>BBBBB', draw(st.sampled_from([1, 8, 16])),
-                           draw(st.sampled_from([0, 2, 3, 4])), 0, 0, 0)
+        sides = draw(
+            st.tuples(*[st.sampled_from([0, 1, 20, 30, 31, 40_000, 2**31 - 1])] * 2)
+        )
+        kind = struct.pack(
+            '>BBBBB',
+            draw(st.sampled_from([1, 8, 16])),
+            draw(st.sampled_from([0, 2, 3, 4])),
+            0,
+            0,
+            0,
+        )
         chunk = b'IHDR' + struct.pack('>II', *sides) + kind
-        content = content[:12] + chunk + struct.pack(
-            '>I', zlib.crc32(chunk)) + content[33:]
+        content = (
+            content[:12] + chunk + struct.pack('>I', zlib.crc32(chunk)) + content[33:]
+        )
     return content
 
 
@@ -446,9 +564,10 @@ def cityscapes(root: Path, name: str) -> Path:
         return folder
     for split, frame in (('train', 'a'), ('train', 'b'), ('val', 'c')):
         for kind, content in (
-                ('leftImg8bit', png(np.zeros((*SIZE, 3), np.uint8))),
-                ('gtFine_instanceIds', png(INSTANCES)),
-                ('disparity', png(np.full(SIZE, 9000, np.uint16)))):
+            ('leftImg8bit', png(np.zeros((*SIZE, 3), np.uint8))),
+            ('gtFine_instanceIds', png(INSTANCES)),
+            ('disparity', png(np.full(SIZE, 9000, np.uint16))),
+        ):
             place = folder / kind.split('_')[0] / split / 'x'
             place.mkdir(parents=True, exist_ok=True)
             (place / f'{frame}_{kind}.png').write_bytes(content)
@@ -458,8 +577,11 @@ def cityscapes(root: Path, name: str) -> Path:
     return folder
 
 
-MAPS = st.one_of(altered_png(INSTANCES), corrupt(st.just(png(INSTANCES))),
-                 corrupt(altered_png(INSTANCES)))
+MAPS = st.one_of(
+    altered_png(INSTANCES),
+    corrupt(st.just(png(INSTANCES))),
+    corrupt(altered_png(INSTANCES)),
+)
 
 
 @FUZZ
@@ -507,35 +629,38 @@ def test_disparities(root, content):
 
 # --- What is made to do harm -------------------------------------------------
 
-LAUGHS = ''.join(f'<!ENTITY a{i} "{f"&a{i - 1};" * 10}">'
-                 for i in range(1, 12))
+LAUGHS = ''.join(f'<!ENTITY a{i} "{f"&a{i - 1};" * 10}">' for i in range(1, 12))
 
 
-@pytest.mark.parametrize('head', [
-    f'<!DOCTYPE annotation [<!ENTITY a0 "ha">{LAUGHS}]>',
-    '<!DOCTYPE annotation [<!ENTITY a11 SYSTEM "SECRET">]>',
-    '<!DOCTYPE annotation [<!ENTITY % p SYSTEM "SECRET">%p;]>',
-    '<!DOCTYPE annotation SYSTEM "SECRET">'])
+@pytest.mark.parametrize(
+    'head',
+    [
+        f'<!DOCTYPE annotation [<!ENTITY a0 "ha">{LAUGHS}]>',
+        '<!DOCTYPE annotation [<!ENTITY a11 SYSTEM "SECRET">]>',
+        '<!DOCTYPE annotation [<!ENTITY % p SYSTEM "SECRET">%p;]>',
+        '<!DOCTYPE annotation SYSTEM "SECRET">',
+    ],
+)
 def test_entities_of_xml_are_refused(root, tmp_path, head):
     test_voc.hypothesis.inner_test(root, VOC.encode())
     (tmp_path / 'secret').write_text('truck')
     name = '<name>car</name>'
     assert name in VOC
     content = head.replace('SECRET', str(tmp_path / 'secret')) + VOC.replace(
-        name, '<name>&a11;</name>')
+        name, '<name>&a11;</name>'
+    )
     (root / 'voc/Annotations/b.xml').write_text(content)
     made = prepare(root / 'voc', 'voc')
     # All of it is left out: no empty name, no content of the other file.
-    assert [each['file_name'] for each in made['images']] == [
-        'JPEGImages/a.jpg']
+    assert [each['file_name'] for each in made['images']] == ['JPEGImages/a.jpg']
     assert [each['name'] for each in made['categories']] == ['car', 'person']
 
 
 def test_aliases_of_yaml_are_refused(root):
     test_yaml_of_yolo.hypothesis.inner_test(root, YAML.encode())
     lines = ['a0: &a0 [ha, ha]'] + [
-        f'a{i}: &a{i} [{", ".join([f"*a{i - 1}"] * 10)}]'
-        for i in range(1, 12)]
+        f'a{i}: &a{i} [{", ".join([f"*a{i - 1}"] * 10)}]' for i in range(1, 12)
+    ]
     for last in ('names: *a11', 'names: [*a11, dog]', 'names: {<<: *a11}'):
         (root / 'yolo_yaml/data.yaml').write_text('\n'.join([*lines, last]))
         assert prepare(root / 'yolo_yaml', 'yolo') is None
@@ -543,8 +668,7 @@ def test_aliases_of_yaml_are_refused(root):
 
 def test_many_categories_take_no_time(root):
     test_coco.hypothesis.inner_test(root, json.dumps(COCO).encode())
-    content = dict(COCO, categories=[
-        dict(id=i, name=f'c{i}') for i in range(100_000)])
+    content = dict(COCO, categories=[dict(id=i, name=f'c{i}') for i in range(100_000)])
     (root / 'coco/annotations/train.json').write_text(json.dumps(content))
     made = prepare(root / 'coco', 'coco')
     assert len(made['categories']) == 100_000

@@ -1,4 +1,5 @@
 """Data sets of the two domains, and the pairing of their images."""
+
 import json
 from collections import Counter
 from collections.abc import Callable
@@ -33,8 +34,9 @@ class Sizes(PairedDomainDataset):
         self.source, self.target = range(source), range(target)
 
 
-def draw(sizes: tuple[int, int], num: int,
-         seed: int | None = 0) -> list[tuple[int, int]]:
+def draw(
+    sizes: tuple[int, int], num: int, seed: int | None = 0
+) -> list[tuple[int, int]]:
     """Draw pairs."""
     return list(islice(PairedDomainSampler(Sizes(*sizes), seed), num))
 
@@ -42,10 +44,15 @@ def draw(sizes: tuple[int, int], num: int,
 @pytest.fixture
 def source_cfg(write_coco: Callable, tmp_path: Path) -> dict:
     """Source of three images; the last one has no box."""
-    write_coco('source.json', [('a.png', (20, 30)), ('b.png', (24, 16)),
-                               ('c.png', (16, 16))],
-               boxes=[(0, 'car', (2, 3, 10, 8)), (0, 'person', (5, 5, 4, 9)),
-                      (1, 'person', (1, 2, 6, 6))])
+    write_coco(
+        'source.json',
+        [('a.png', (20, 30)), ('b.png', (24, 16)), ('c.png', (16, 16))],
+        boxes=[
+            (0, 'car', (2, 3, 10, 8)),
+            (0, 'person', (5, 5, 4, 9)),
+            (1, 'person', (1, 2, 6, 6)),
+        ],
+    )
     return dict(
         type='DomainCocoDataset',
         data_root=str(tmp_path),
@@ -55,21 +62,26 @@ def source_cfg(write_coco: Callable, tmp_path: Path) -> dict:
         pipeline=[
             *LOAD,
             dict(type='LoadAnnotations', with_bbox=True),
-            dict(type='RandomFlip', prob=0.), *PACK
-        ])
+            dict(type='RandomFlip', prob=0.0),
+            *PACK,
+        ],
+    )
 
 
 @pytest.fixture
 def target_cfg(write_coco: Callable, tmp_path: Path) -> dict:
     """Target of three images that do have annotations."""
-    write_coco('target.json', [('u.png', (18, 22)), ('v.png', (30, 12)),
-                               ('w.png', (8, 40))],
-               boxes=[(0, 'car', (1, 1, 9, 9)), (2, 'person', (2, 2, 5, 5))])
+    write_coco(
+        'target.json',
+        [('u.png', (18, 22)), ('v.png', (30, 12)), ('w.png', (8, 40))],
+        boxes=[(0, 'car', (1, 1, 9, 9)), (2, 'person', (2, 2, 5, 5))],
+    )
     return dict(
         type='UnlabelledDataset',
         data_root=str(tmp_path),
         images='target.json',
-        pipeline=[*LOAD, dict(type='RandomFlip', prob=0.), *PACK])
+        pipeline=[*LOAD, dict(type='RandomFlip', prob=0.0), *PACK],
+    )
 
 
 # The draws
@@ -92,8 +104,11 @@ def test_every_pair_is_equally_likely():
     size, num = 5, 20_000
     counts = Counter(draw((size, size), num))
     expected = num / size**2
-    chi_square = sum((counts[s, t] - expected)**2 / expected
-                     for s in range(size) for t in range(size))
+    chi_square = sum(
+        (counts[s, t] - expected) ** 2 / expected
+        for s in range(size)
+        for t in range(size)
+    )
     assert chi_square < 60
 
 
@@ -103,10 +118,9 @@ def test_each_domain_is_gone_through_once_per_pass(sizes):
     passes = []
     for domain, size in enumerate(sizes):
         stream = [pair[domain] for pair in pairs]
-        passes.append([
-            stream[i:i + size]
-            for i in range(0, len(stream) - size + 1, size)
-        ])
+        passes.append(
+            [stream[i : i + size] for i in range(0, len(stream) - size + 1, size)]
+        )
         for one_pass in passes[-1]:
             assert sorted(one_pass) == list(range(size))
     # Each pass has its own order.
@@ -151,8 +165,9 @@ def test_epochs_are_pieces_of_the_stream(monkeypatch, world_size):
     length = -(-7 // world_size)
     samplers = []
     for rank in range(world_size):
-        monkeypatch.setattr(f'{SAMPLER}.get_dist_info',
-                            lambda rank=rank: (rank, world_size))
+        monkeypatch.setattr(
+            f'{SAMPLER}.get_dist_info', lambda rank=rank: (rank, world_size)
+        )
         samplers.append(PairedDomainSampler(Sizes(7, 5), seed=0))
         samplers[-1].by_epoch = True
     for epoch in range(4):
@@ -161,10 +176,10 @@ def test_epochs_are_pieces_of_the_stream(monkeypatch, world_size):
             sampler.set_epoch(epoch)
             shares.append(list(sampler))
         assert {len(share) for share in shares} == {length}
-        assert [pair for turn in zip(*shares, strict=True) for pair in turn
-                ] == list(islice(whole, length * world_size))
-    assert samplers[0].span == (3 * length * world_size,
-                                4 * length * world_size)
+        assert [pair for turn in zip(*shares, strict=True) for pair in turn] == list(
+            islice(whole, length * world_size)
+        )
+    assert samplers[0].span == (3 * length * world_size, 4 * length * world_size)
 
 
 def test_a_resumed_epoch_begins_where_the_last_ended():
@@ -175,7 +190,7 @@ def test_a_resumed_epoch_begins_where_the_last_ended():
     for epoch in (3, 4, 5):
         sampler.set_epoch(epoch)
         begin = 18 + 5 * (epoch - 3)
-        assert list(sampler) == whole[begin:begin + 5]
+        assert list(sampler) == whole[begin : begin + 5]
 
 
 def test_unseeded_samplers_ask_for_the_shared_seed(monkeypatch):
@@ -193,17 +208,16 @@ def test_ranks_share_the_stream_out(monkeypatch, world_size):
     whole = draw((7, 5), 60)
     shares = []
     for rank in range(world_size):
-        monkeypatch.setattr(f'{SAMPLER}.get_dist_info',
-                            lambda rank=rank: (rank, world_size))
+        monkeypatch.setattr(
+            f'{SAMPLER}.get_dist_info', lambda rank=rank: (rank, world_size)
+        )
         shares.append(draw((7, 5), 60 // world_size))
     assert len(set(map(tuple, shares))) == world_size
     # Rank by rank, no pair occurs twice and none is left out.
-    assert [pair for turn in zip(*shares, strict=True)
-            for pair in turn] == whole
+    assert [pair for turn in zip(*shares, strict=True) for pair in turn] == whole
 
 
-@pytest.mark.parametrize(('world_size', 'length'), [(1, 7), (2, 4), (7, 1),
-                                                    (8, 1)])
+@pytest.mark.parametrize(('world_size', 'length'), [(1, 7), (2, 4), (7, 1), (8, 1)])
 def test_length_is_one_pass_through_source(monkeypatch, world_size, length):
     monkeypatch.setattr(f'{SAMPLER}.get_dist_info', lambda: (0, world_size))
     sampler = PairedDomainSampler(Sizes(7, 100), seed=0)
@@ -221,8 +235,8 @@ def test_sampler_refuses_other_data_sets(source_cfg):
 @pytest.fixture
 def pairs(source_cfg: dict, target_cfg: dict) -> PairedDomainDataset:
     return DATASETS.build(
-        dict(
-            type='PairedDomainDataset', source=source_cfg, target=target_cfg))
+        dict(type='PairedDomainDataset', source=source_cfg, target=target_cfg)
+    )
 
 
 def test_item_has_a_branch_per_domain(pairs):
@@ -232,8 +246,7 @@ def test_item_has_a_branch_per_domain(pairs):
         assert set(item[key]) == {'source', 'target'}
     assert item['inputs']['source'].shape == (3, 24, 16)
     assert item['inputs']['target'].shape == (3, 8, 40)
-    source, target = (
-        item['data_samples'][branch] for branch in ('source', 'target'))
+    source, target = (item['data_samples'][branch] for branch in ('source', 'target'))
     assert source.img_path.endswith('b.png')
     assert target.img_path.endswith('w.png')
     assert source.gt_instances.labels.tolist() == [0]
@@ -244,8 +257,7 @@ def test_item_has_a_branch_per_domain(pairs):
 
 def test_loading_annotations_of_target_finds_none(target_cfg):
     """Even a pipeline that asks for boxes gets none."""
-    target_cfg['pipeline'].insert(
-        1, dict(type='LoadAnnotations', with_bbox=True))
+    target_cfg['pipeline'].insert(1, dict(type='LoadAnnotations', with_bbox=True))
     target = DATASETS.build(target_cfg)
     for sample in (target[i]['data_samples'] for i in range(3)):
         assert len(sample.gt_instances) == 0
@@ -257,31 +269,32 @@ def test_batches_go_through_mmdets_preprocessor(pairs):
             batch_size=2,
             num_workers=0,
             dataset=pairs,
-            sampler=dict(type='PairedDomainSampler', seed=0)))
+            sampler=dict(type='PairedDomainSampler', seed=0),
+        )
+    )
     preprocessor = MODELS.build(
         dict(
             type='MultiBranchDataPreprocessor',
-            data_preprocessor=dict(type='DetDataPreprocessor')))
+            data_preprocessor=dict(type='DetDataPreprocessor'),
+        )
+    )
     indices = draw((2, 3), 2)
     batch = preprocessor(next(iter(loader)), training=True)
     for domain, branch in enumerate(('source', 'target')):
-        images, samples = (
-            batch[key][branch] for key in ('inputs', 'data_samples'))
+        images, samples = (batch[key][branch] for key in ('inputs', 'data_samples'))
         dataset = getattr(pairs, branch)
         chosen = [dataset[pair[domain]] for pair in indices]
         shapes = [tuple(item['inputs'].shape[1:]) for item in chosen]
         assert images.shape == (2, 3, *map(max, zip(*shapes, strict=True)))
         assert [sample.img_shape for sample in samples] == shapes
-        for image, item, (height, width) in zip(
-                images, chosen, shapes, strict=True):
-            assert torch.equal(image[:, :height, :width],
-                               item['inputs'].float())
-    assert isinstance(batch['data_samples']['source'][0].gt_instances.bboxes,
-                      torch.Tensor)
+        for image, item, (height, width) in zip(images, chosen, shapes, strict=True):
+            assert torch.equal(image[:, :height, :width], item['inputs'].float())
+    assert isinstance(
+        batch['data_samples']['source'][0].gt_instances.bboxes, torch.Tensor
+    )
 
 
-def test_empty_source_images_are_filtered_as_the_config_says(
-        source_cfg, target_cfg):
+def test_empty_source_images_are_filtered_as_the_config_says(source_cfg, target_cfg):
     pairs = PairedDomainDataset(source_cfg, target_cfg)
     assert len(pairs) == len(pairs.source) == 2
     assert len(pairs.target) == 3
@@ -310,7 +323,8 @@ def test_takes_built_data_sets(source_cfg, target_cfg):
 
 def test_augmentation_is_that_of_both_domains(source_cfg, target_cfg, pairs):
     augmented = PairedDomainDataset(
-        source_cfg, target_cfg, augmentation=[dict(type='Invert', prob=1.)])
+        source_cfg, target_cfg, augmentation=[dict(type='Invert', prob=1.0)]
+    )
     plain, inverted = pairs[0, 0]['inputs'], augmented[0, 0]['inputs']
     for branch in ('source', 'target'):
         assert torch.equal(inverted[branch], 255 - plain[branch])
@@ -328,8 +342,7 @@ def test_target_must_be_unable_to_read_labels(source_cfg):
 
 
 @pytest.mark.parametrize('filter_cfg', [None, dict(filter_empty_gt=True)])
-def test_refuses_a_source_without_boxes(source_cfg, target_cfg, write_coco,
-                                        filter_cfg):
+def test_refuses_a_source_without_boxes(source_cfg, target_cfg, write_coco, filter_cfg):
     write_coco('source.json', [('a.png', (20, 30)), ('b.png', (24, 16))])
     source_cfg['filter_cfg'] = filter_cfg
     with pytest.raises(ValueError, match='no image with a box.*person, car'):
@@ -351,8 +364,7 @@ def names(dataset: UnlabelledDataset, root: Path) -> list[str]:
 def folder(tmp_path: Path) -> Path:
     """Folder with images, sub-folders and other files."""
     for name in ('b.png', 'a.JPG', 'sub/c.jpeg', 'sub/deep/d.png', 'e.bmp'):
-        mmcv.imwrite(
-            np.zeros((4, 6, 3), dtype=np.uint8), str(tmp_path / name))
+        mmcv.imwrite(np.zeros((4, 6, 3), dtype=np.uint8), str(tmp_path / name))
     (tmp_path / 'notes.txt').write_text('no image')
     (tmp_path / 'sub/labels.json').write_text('{}')
     return tmp_path
@@ -381,19 +393,22 @@ def test_target_from_a_text_list(folder):
 def test_target_paths_start_from_the_data_prefix(folder):
     (folder / 'list.txt').write_text('c.jpeg\n')
     dataset = UnlabelledDataset(
-        'list.txt', data_root=str(folder), data_prefix=dict(img='sub'))
+        'list.txt', data_root=str(folder), data_prefix=dict(img='sub')
+    )
     assert names(dataset, folder) == ['sub/c.jpeg']
 
 
-@pytest.mark.parametrize('damage', [
-    lambda content: content.pop('annotations'),
-    lambda content: content.update(annotations='garbage'),
-    lambda content: content.update(annotations=[{'bbox': 'x'}, None, 3]),
-    lambda content: content.update(categories=None),
-    lambda content: content['annotations'].reverse(),
-])
-def test_target_from_coco_never_reads_annotations(target_cfg, tmp_path,
-                                                  damage):
+@pytest.mark.parametrize(
+    'damage',
+    [
+        lambda content: content.pop('annotations'),
+        lambda content: content.update(annotations='garbage'),
+        lambda content: content.update(annotations=[{'bbox': 'x'}, None, 3]),
+        lambda content: content.update(categories=None),
+        lambda content: content['annotations'].reverse(),
+    ],
+)
+def test_target_from_coco_never_reads_annotations(target_cfg, tmp_path, damage):
     whole = DATASETS.build(target_cfg)
     content = json.loads((tmp_path / 'target.json').read_text())
     damage(content)
@@ -420,10 +435,19 @@ def test_target_must_have_images(tmp_path, kind):
         UnlabelledDataset(name, data_root=str(tmp_path))
 
 
-@pytest.mark.parametrize('content', [
-    '{"images": [', '[]', '{}', '{"images": [{"id": 1}]}', '{"images": 3}',
-    '{"images": [5]}', '{"images": null}', '{"images": [{"file_name": 5}]}'
-])
+@pytest.mark.parametrize(
+    'content',
+    [
+        '{"images": [',
+        '[]',
+        '{}',
+        '{"images": [{"id": 1}]}',
+        '{"images": 3}',
+        '{"images": [5]}',
+        '{"images": null}',
+        '{"images": [{"file_name": 5}]}',
+    ],
+)
 def test_malformed_coco_says_which_file(tmp_path, content):
     (tmp_path / 'bad.json').write_text(content)
     with pytest.raises(ValueError, match='bad.json is not (a COCO|valid)'):
@@ -436,29 +460,42 @@ def test_malformed_coco_says_which_file(tmp_path, content):
 def boxes_by_class(dataset: DomainCocoDataset) -> list[list[tuple]]:
     """List the class names and boxes of each image."""
     classes = dataset.metainfo['classes']
-    return [[(classes[instance['bbox_label']], instance['bbox'])
-             for instance in dataset.get_data_info(i)['instances']]
-            for i in range(len(dataset))]
+    return [
+        [
+            (classes[instance['bbox_label']], instance['bbox'])
+            for instance in dataset.get_data_info(i)['instances']
+        ]
+        for i in range(len(dataset))
+    ]
 
 
-@pytest.mark.parametrize('classes', [('person', 'car'), ('car', 'person'),
-                                     ('person', ), ('car', )])
-@pytest.mark.parametrize('categories', [('car', 'person'), ('person', 'car'),
-                                        ('bus', 'person', 'car')])
-def test_labels_follow_the_names_not_the_file(write_coco, tmp_path, classes,
-                                              categories):
+@pytest.mark.parametrize(
+    'classes', [('person', 'car'), ('car', 'person'), ('person',), ('car',)]
+)
+@pytest.mark.parametrize(
+    'categories', [('car', 'person'), ('person', 'car'), ('bus', 'person', 'car')]
+)
+def test_labels_follow_the_names_not_the_file(
+    write_coco, tmp_path, classes, categories
+):
     """The order of a file's categories must not matter."""
     write_coco(
-        'ann.json', [('a.png', (20, 30)), ('b.png', (20, 30))],
-        boxes=[(0, 'car', (2, 3, 10, 8)), (1, 'person', (5, 5, 4, 9)),
-               (1, 'car', (1, 2, 6, 6))],
-        categories=categories)
+        'ann.json',
+        [('a.png', (20, 30)), ('b.png', (20, 30))],
+        boxes=[
+            (0, 'car', (2, 3, 10, 8)),
+            (1, 'person', (5, 5, 4, 9)),
+            (1, 'car', (1, 2, 6, 6)),
+        ],
+        categories=categories,
+    )
     dataset = DomainCocoDataset(
-        data_root=str(tmp_path),
-        ann_file='ann.json',
-        metainfo=dict(classes=classes))
-    truth = [[('car', [2, 3, 12, 11])],
-             [('person', [5, 5, 9, 14]), ('car', [1, 2, 7, 8])]]
+        data_root=str(tmp_path), ann_file='ann.json', metainfo=dict(classes=classes)
+    )
+    truth = [
+        [('car', [2, 3, 12, 11])],
+        [('person', [5, 5, 9, 14]), ('car', [1, 2, 7, 8])],
+    ]
     assert boxes_by_class(dataset) == [
         [box for box in image if box[0] in classes] for image in truth
     ]
@@ -467,15 +504,16 @@ def test_labels_follow_the_names_not_the_file(write_coco, tmp_path, classes,
 def test_annotation_file_must_exist(tmp_path):
     with pytest.raises(FileNotFoundError, match='gone.json does not exist'):
         DomainCocoDataset(
-            data_root=str(tmp_path), ann_file='gone.json', metainfo=METAINFO)
+            data_root=str(tmp_path), ann_file='gone.json', metainfo=METAINFO
+        )
 
 
 def test_every_class_must_be_in_the_file(source_cfg):
     source_cfg['metainfo'] = dict(classes=('person', 'rider', 'bus'))
     with pytest.raises(
-            ValueError,
-            match='source.json lacks the categories rider, bus; it has '
-            'car, person'):
+        ValueError,
+        match='source.json lacks the categories rider, bus; it has car, person',
+    ):
         DATASETS.build(source_cfg)
 
 
@@ -493,30 +531,41 @@ def test_images_lie_under_the_data_prefix(write_coco, tmp_path):
         data_root=str(tmp_path),
         ann_file='ann.json',
         metainfo=METAINFO,
-        data_prefix=dict(img='sub'))
-    assert dataset.get_data_info(0)['img_path'] == str(
-        tmp_path / 'sub/a.png')
+        data_prefix=dict(img='sub'),
+    )
+    assert dataset.get_data_info(0)['img_path'] == str(tmp_path / 'sub/a.png')
 
 
 # Both domains at test time
 
 
 def test_test_images_come_source_first_and_none_is_dropped(
-        source_cfg, write_coco, tmp_path):
+    source_cfg, write_coco, tmp_path
+):
     """An image without objects is kept: detections on it count."""
-    write_coco('other.json', [('x.png', (8, 8)), ('y.png', (8, 8))],
-               boxes=[(1, 'car', (1, 1, 4, 4))])
+    write_coco(
+        'other.json',
+        [('x.png', (8, 8)), ('y.png', (8, 8))],
+        boxes=[(1, 'car', (1, 1, 4, 4))],
+    )
     domain = dict(
         type='DomainCocoDataset',
         data_root=str(tmp_path),
         metainfo=METAINFO,
-        filter_cfg=dict(filter_empty_gt=True))
+        filter_cfg=dict(filter_empty_gt=True),
+    )
     dataset = DomainTestDataset(
         dict(domain, ann_file='source.json'),
-        dict(domain, ann_file='other.json'), [*LOAD, *PACK])
+        dict(domain, ann_file='other.json'),
+        [*LOAD, *PACK],
+    )
     paths = [dataset[i]['data_samples'].img_path for i in range(len(dataset))]
     assert [Path(path).name for path in paths] == [
-        'a.png', 'b.png', 'c.png', 'x.png', 'y.png'
+        'a.png',
+        'b.png',
+        'c.png',
+        'x.png',
+        'y.png',
     ]
     assert dataset.metainfo['classes'] == METAINFO['classes']
     assert dataset.metainfo['cumulative_sizes'] == [3, 5]
@@ -528,6 +577,7 @@ def test_test_data_set_may_wait_with_reading(tmp_path):
         type='DomainCocoDataset',
         data_root=str(tmp_path),
         ann_file='gone.json',
-        metainfo=METAINFO)
+        metainfo=METAINFO,
+    )
     dataset = DomainTestDataset(domain, domain, [*LOAD, *PACK], lazy_init=True)
     assert dataset.metainfo['classes'] == METAINFO['classes']

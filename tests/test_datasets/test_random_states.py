@@ -1,4 +1,5 @@
 """Random states are restored exactly, whatever was drawn since."""
+
 import random
 from functools import partial
 
@@ -19,8 +20,12 @@ from mmdet_ifan.datasets.random_states import (
 def draw() -> list[float]:
     """Draw from all three generators; numpy and python keep a spare."""
     return [
-        random.gauss(0, 1), np.random.normal(), float(torch.randn(())),
-        random.random(), np.random.random(), float(torch.rand(()))
+        random.gauss(0, 1),
+        np.random.normal(),
+        float(torch.randn(())),
+        random.random(),
+        np.random.random(),
+        float(torch.rand(())),
     ]
 
 
@@ -54,16 +59,15 @@ def test_a_state_is_all_that_is_drawn_from(spare, tmp_path):
 def test_workers_resume(done):
     """Workers that start late draw the same as those from the beginning."""
     init = partial(np.random.seed)
-    load = partial(
-        DataLoader, num_workers=3, collate_fn=collate_with_random_state)
+    load = partial(DataLoader, num_workers=3, collate_fn=collate_with_random_state)
     torch.manual_seed(1)
     batches = list(load(Draws(), worker_init_fn=init))
-    states = [(i % 3, batches[i].random_state)
-              for i in range(done - 3, done)]
+    states = [(i % 3, batches[i].random_state) for i in range(done - 3, done)]
     rest = load(
         Draws(),
         sampler=range(done, 12),
-        worker_init_fn=partial(start_worker_from, states, init))
+        worker_init_fn=partial(start_worker_from, states, init),
+    )
     assert list(rest) == batches[done:]
     assert batches[done] != batches[done - 1]
 

@@ -1,7 +1,6 @@
 """The exported detector, where mmdet_ifan cannot be imported."""
-import os
-import subprocess
-import sys
+
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ import torch
 from mmdet.apis import DetInferencer
 from mmdet.registry import MODELS
 from mmengine.config import Config
+from processes import run_script, run_tool
 
 from mmdet_ifan.deployment import export, load_fitting, plain_config
 from mmdet_ifan.utils.errors import DataError
@@ -41,19 +41,20 @@ print(Runner.from_cfg(cfg).test())
 
 
 def config_of(name: str, data_root: Path) -> Config:
-    """Read a leaf without downloads, with narrow layers and a small test set.
-    """
+    """Read a leaf without downloads, with narrow layers and a small test set."""
     cfg = Config.fromfile(config_path(f'{name}.py'))
-    cfg.merge_from_dict({
-        'model.backbone.init_cfg': None,
-        'model.roi_head.bbox_head.init_cfg': None,
-        'model.roi_head.bbox_head.fc_out_channels': 16,
-        'model.rpn_head.feat_channels': 16,
-        'test_dataloader.dataset.target.data_root': str(data_root),
-        'test_dataloader.dataset.target.ann_file': 'target.json',
-        'test_dataloader.num_workers': 0,
-        'test_dataloader.persistent_workers': False,
-    })
+    cfg.merge_from_dict(
+        {
+            'model.backbone.init_cfg': None,
+            'model.roi_head.bbox_head.init_cfg': None,
+            'model.roi_head.bbox_head.fc_out_channels': 16,
+            'model.rpn_head.feat_channels': 16,
+            'test_dataloader.dataset.target.data_root': str(data_root),
+            'test_dataloader.dataset.target.ann_file': 'target.json',
+            'test_dataloader.num_workers': 0,
+            'test_dataloader.persistent_workers': False,
+        }
+    )
     resize = cfg.test_dataloader.dataset.pipeline[1]
     resize.scale = (96, 64)
     return cfg
@@ -66,20 +67,26 @@ def trained(cfg: Config, path: Path) -> None:
     classes = cfg.test_dataloader.dataset.target.metainfo.classes
     torch.save(
         dict(
-            meta=dict(dataset_meta=dict(classes=classes)),
-            state_dict=model.state_dict()), path)
+            meta=dict(dataset_meta=dict(classes=classes)), state_dict=model.state_dict()
+        ),
+        path,
+    )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    'name', ['ifan_mini-city', 'ifan_vgg16_city2foggy',
-             'ifan_r50-fpn_city2foggy'])
-def test_detections_are_bit_identical_without_the_package(
-        name, tmp_path, write_coco):
+    'name', ['ifan_mini-city', 'ifan_vgg16_city2foggy', 'ifan_r50-fpn_city2foggy']
+)
+def test_detections_are_bit_identical_without_the_package(name, tmp_path, write_coco):
     cfg = config_of(name, tmp_path)
     classes = cfg.test_dataloader.dataset.target.metainfo.classes
     sizes = {'0.png': (64, 96), '1.png': (80, 64)}
-    write_coco('target.json', list(sizes.items()), categories=classes,
-               boxes=[(0, classes[0], (2, 3, 20, 20))])
+    write_coco(
+        'target.json',
+        list(sizes.items()),
+        categories=classes,
+        boxes=[(0, classes[0], (2, 3, 20, 20))],
+    )
     images = [str(tmp_path / file_name) for file_name in sizes]
     trained(cfg, tmp_path / 'iter_1.pth')
     out = tmp_path / 'out'
@@ -87,17 +94,13 @@ def test_detections_are_bit_identical_without_the_package(
 
     # Sums depend on the number of threads.
     assert torch.get_num_threads() == 1
-    result = subprocess.run(
-        [sys.executable, '-c', ELSEWHERE, out, *images],
-        cwd=out,
-        env={**os.environ, 'OMP_NUM_THREADS': '1'},
-        capture_output=True,
-        text=True)
+    result = run_script(ELSEWHERE, out, *images, cwd=out)
     assert result.returncode == 0, result.stderr
     assert 'coco/bbox_mAP' in result.stdout
 
     ours = DetInferencer(
-        cfg, str(tmp_path / 'iter_1.pth'), device='cpu', show_progress=False)
+        cfg, str(tmp_path / 'iter_1.pth'), device='cpu', show_progress=False
+    )
     expected = ours(images, return_datasamples=True)['predictions']
     predictions = torch.load(out / 'predictions.pth', weights_only=False)
     assert len(predictions) == len(expected) == 2
@@ -109,16 +112,17 @@ def test_detections_are_bit_identical_without_the_package(
             assert torch.equal(value, instances[key])
 
 
-def test_nothing_of_ours_is_left(tmp_path):
+def test_nothing_of_ours_is_left(yapf, tmp_path):
     """mmdet has all that this detector needs."""
     cfg = config_of('ifan_r50-dc5_city2foggy', tmp_path)
     trained(cfg, tmp_path / 'iter_1.pth')
     export(cfg, str(tmp_path / 'iter_1.pth'), tmp_path / 'out')
     assert {path.name for path in (tmp_path / 'out').iterdir()} == {
-        'config.py', 'weights.pth'}
+        'config.py',
+        'weights.pth',
+    }
     text = (tmp_path / 'out/config.py').read_text()
-    for word in ('ifan', 'IFAN', 'Domain', 'Paired', 'Region',
-                 'custom_imports'):
+    for word in ('ifan', 'IFAN', 'Domain', 'Paired', 'Region', 'custom_imports'):
         assert word not in text
     # Anyone may load it without running code of ours.
     weights = torch.load(tmp_path / 'out/weights.pth', weights_only=True)
@@ -151,10 +155,13 @@ def test_refuses_the_checkpoint_of_another_config(tmp_path):
     assert not (tmp_path / 'out').exists()
 
 
-@pytest.mark.parametrize(('change', 'sentence'), [
-    (lambda names: names[::-1], 'iter_1.pth .* order: bicycle, motorcycle'),
-    (lambda names: ['pedestrian', *names[1:]], r'iter_1.pth \(8\) are person'),
-])
+@pytest.mark.parametrize(
+    ('change', 'sentence'),
+    [
+        (lambda names: names[::-1], 'iter_1.pth .* order: bicycle, motorcycle'),
+        (lambda names: ['pedestrian', *names[1:]], r'iter_1.pth \(8\) are person'),
+    ],
+)
 def test_refuses_the_checkpoint_of_other_classes(tmp_path, change, sentence):
     cfg = config_of('ifan_mini-city', tmp_path)
     trained(cfg, tmp_path / 'iter_1.pth')
@@ -195,30 +202,41 @@ def renamed(state: dict, old: str, new: str) -> dict:
     }
 
 
-@pytest.mark.parametrize('change', [
-    lambda state: renamed(state, '', 'student.'),
-    lambda state: renamed(state, 'rpn_head.rpn_reg.bias', 'rpn_head.other'),
-    lambda state: dict(state, **{'backbone.other': torch.zeros(1)}),
-    lambda state: dict(
-        state, **{'rpn_head.rpn_reg.bias': torch.zeros(1)}),
-    lambda state: {}])
+@pytest.mark.parametrize(
+    'change',
+    [
+        lambda state: renamed(state, '', 'student.'),
+        lambda state: renamed(state, 'rpn_head.rpn_reg.bias', 'rpn_head.other'),
+        lambda state: dict(state, **{'backbone.other': torch.zeros(1)}),
+        lambda state: dict(state, **{'rpn_head.rpn_reg.bias': torch.zeros(1)}),
+        lambda state: {},
+    ],
+)
 def test_weights_that_do_not_fit(tmp_path, change):
     cfg = config_of('ifan_mini-city', tmp_path)
     model = MODELS.build(cfg.model)
     path = tmp_path / 'iter_1.pth'
     torch.save(dict(state_dict=change(model.state_dict())), path)
-    with pytest.raises(DataError, match=(
+    with pytest.raises(
+        DataError,
+        match=(
             r'iter_1.pth does not fit the config: \d+ weights are .* first of '
-            r'them (backbone|rpn_head)\.')):
+            r'them (backbone|rpn_head)\.'
+        ),
+    ):
         load_fitting(model, str(path))
 
 
 @pytest.mark.parametrize('name', ['ifan_mini-city', 'strong-weak_mini-city'])
-@pytest.mark.parametrize('change', [
-    lambda state: dict(state_dict=state),
-    lambda state: state,
-    lambda state: dict(state_dict=renamed(state, '', 'module.')),
-    lambda state: dict(state_dict=renamed(state, 'alignments.', 'other.'))])
+@pytest.mark.parametrize(
+    'change',
+    [
+        lambda state: dict(state_dict=state),
+        lambda state: state,
+        lambda state: dict(state_dict=renamed(state, '', 'module.')),
+        lambda state: dict(state_dict=renamed(state, 'alignments.', 'other.')),
+    ],
+)
 def test_weights_that_fit(tmp_path, name, change):
     model = MODELS.build(config_of(name, tmp_path).model)
     path = tmp_path / 'iter_1.pth'
@@ -226,12 +244,17 @@ def test_weights_that_fit(tmp_path, name, change):
     load_fitting(model, str(path))
 
 
+@pytest.mark.slow
 def test_command_tests_only_weights_that_fit(tmp_path, write_coco):
     """An export's weights fit: testing needs no alignment."""
     cfg = config_of('ifan_mini-city', tmp_path)
     classes = cfg.test_dataloader.dataset.target.metainfo.classes
-    write_coco('target.json', [('0.png', (64, 96))], categories=classes,
-               boxes=[(0, classes[0], (2, 3, 20, 20))])
+    write_coco(
+        'target.json',
+        [('0.png', (64, 96))],
+        categories=classes,
+        boxes=[(0, classes[0], (2, 3, 20, 20))],
+    )
     dataset = cfg.test_dataloader.dataset
     dataset.source = dataset.target
     cfg.dump(tmp_path / 'config.py')
@@ -240,26 +263,22 @@ def test_command_tests_only_weights_that_fit(tmp_path, write_coco):
     state = torch.load(tmp_path / 'iter_1.pth')['state_dict']
     torch.save(renamed(state, '', 'student.'), tmp_path / 'student.pth')
 
-    def test(checkpoint: str) -> subprocess.CompletedProcess:
-        return subprocess.run(
-            [sys.executable, ROOT / 'tools/test.py', 'config.py', checkpoint],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True)
-
+    test = partial(run_tool, 'test.py', 'config.py', cwd=tmp_path)
     result = test('out/weights.pth')
     assert result.returncode == 0, result.stderr
     result = test('student.pth')
     assert result.returncode == 2
     assert result.stderr.splitlines()[-1].startswith(
-        'error: student.pth does not fit the config: ')
+        'error: student.pth does not fit the config: '
+    )
     # Even if the config has none of our hooks.
     for domain in (dataset.source, dataset.target):
         domain.metainfo.classes = classes[::-1]
-    cfg.default_hooks.pop('preflight')
+    del cfg.default_hooks.preflight
     cfg.dump(tmp_path / 'config.py')
     result = test('iter_1.pth')
     assert result.returncode == 2
     assert result.stderr.splitlines()[-1].startswith(
-        'error: iter_1.pth was trained with the classes person, rider, ')
+        'error: iter_1.pth was trained with the classes person, rider, '
+    )
     assert 'Traceback' not in result.stderr

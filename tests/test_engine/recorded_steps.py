@@ -1,17 +1,11 @@
 """Hooks for the configs of ``test_two_processes.py``, in every process."""
-import os
 
 import torch
-import yapf.yapflib.yapf_api
 from mmdet.models.task_modules import RandomSampler
 from mmdet.registry import HOOKS, TASK_UTILS
 from mmengine.dist import all_gather_object, get_rank, is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
-
-if 'RANK' in os.environ:
-    # Pretty printing the config into each checkpoint takes seconds.
-    yapf.yapflib.yapf_api.FormatCode = lambda text, **_: (text, True)
 
 
 def unwrapped(runner):
@@ -42,21 +36,29 @@ class RecordSteps(Hook):
         weights = torch.cat([p.flatten() for p in model.parameters()]).detach()
         mine = dict(
             weights=weights,
-            launched=[name for name, part in model.all_alignments.items()
-                      if part.launched],
-            plateaus=[dict(hook.plateau.means) for hook in runner.hooks
-                      if getattr(hook, 'plateau', None)],
+            launched=[
+                name for name, part in model.all_alignments.items() if part.launched
+            ],
+            plateaus=[
+                dict(hook.plateau.means)
+                for hook in runner.hooks
+                if getattr(hook, 'plateau', None)
+            ],
             values={key: value.item() for key, value in outputs.items()},
-            images=[[sample.img_path, sample.get('flip')]
-                    for samples in data_batch['data_samples'].values()
-                    for sample in samples])
+            images=[
+                [sample.img_path, sample.get('flip')]
+                for samples in data_batch['data_samples'].values()
+                for sample in samples
+            ],
+        )
         processes = all_gather_object(mine)
         self.steps[runner.iter] = dict(
             weights=weights.clone(),
             same_weights=all(
-                torch.equal(weights, other.pop('weights'))
-                for other in processes),
-            processes=processes)
+                torch.equal(weights, other.pop('weights')) for other in processes
+            ),
+            processes=processes,
+        )
 
     def after_train(self, runner):
         if is_main_process():
@@ -72,5 +74,9 @@ class SpoilStep(Hook):
 
     def before_train(self, runner):
         unwrapped(runner).neck.classifiers[0].register_forward_hook(
-            lambda module, args, output: output * float('nan')
-            if runner.iter == self.iteration and get_rank() == 1 else None)
+            lambda module, args, output: (
+                output * float('nan')
+                if runner.iter == self.iteration and get_rank() == 1
+                else None
+            )
+        )

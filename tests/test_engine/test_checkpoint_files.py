@@ -1,4 +1,5 @@
 """Which checkpoint is intact, and which comes before which."""
+
 import os
 import random
 from pathlib import Path
@@ -36,10 +37,7 @@ def test_every_way_of_tearing_is_recognised(checkpoint):
     corrupt = [b'', content[:1], content[:-1], bytes(len(content))]
     for _ in range(300):
         at = rng.randrange(1, len(content))
-        corrupt += [
-            content[:at], content[at:],
-            content[:at] + bytes(len(content) - at)
-        ]
+        corrupt += [content[:at], content[at:], content[:at] + bytes(len(content) - at)]
     for damaged in corrupt:
         checkpoint.write_bytes(damaged)
         assert what_is_wrong(checkpoint).startswith('is corrupt (')
@@ -57,25 +55,35 @@ def test_a_weight_that_has_changed_is_named(checkpoint):
 def folder(tmp_path: Path) -> Path:
     """Checkpoints, oldest first, the last of another run, and others."""
     for age, name in enumerate(
-        ('iter_30.pth', 'iter_20.pth', 'iter_10.pth', 'iter_9.pth',
-         'best_mAP_iter_40.pth', 'iter_last.pth', 'iter_40.pth.7.tmp')):
+        (
+            'iter_30.pth',
+            'iter_20.pth',
+            'iter_10.pth',
+            'iter_9.pth',
+            'best_mAP_iter_40.pth',
+            'iter_last.pth',
+            'iter_40.pth.7.tmp',
+        )
+    ):
         (tmp_path / name).touch()
         os.utime(tmp_path / name, (9 - age, 9 - age))
     return tmp_path
 
 
-@pytest.mark.parametrize(('named', 'expected'), [
-    ('iter_30.pth', [30, 20, 10, 9]),
-    ('iter_20.pth', [20, 10, 9]),
-    # Gone: those before it are given all the same.
-    ('iter_25.pth', [25, 20, 10, 9]),
-    ('gone/iter_20.pth', [20, 10, 9]),
-    # It says nothing: the latest by time.
-    ('', [30, 20, 10, 9]),
-])
+@pytest.mark.parametrize(
+    ('named', 'expected'),
+    [
+        ('iter_30.pth', [30, 20, 10, 9]),
+        ('iter_20.pth', [20, 10, 9]),
+        # Gone: those before it are given all the same.
+        ('iter_25.pth', [25, 20, 10, 9]),
+        ('gone/iter_20.pth', [20, 10, 9]),
+        # It says nothing: the latest by time.
+        ('', [30, 20, 10, 9]),
+    ],
+)
 def test_those_before(folder, named, expected):
-    paths = named_and_before(named and str(folder / named), 'iter_{}.pth',
-                             folder)
+    paths = named_and_before(named and str(folder / named), 'iter_{}.pth', folder)
     assert list(paths) == [folder / f'iter_{i}.pth' for i in expected]
 
 
@@ -90,8 +98,7 @@ def test_nothing_there(tmp_path):
 
 
 def test_a_name_of_ones_own_has_none_before(folder):
-    paths = named_and_before(
-        str(folder / 'mine.pth'), 'iter_{}.pth', folder)
+    paths = named_and_before(str(folder / 'mine.pth'), 'iter_{}.pth', folder)
     assert list(paths) == [folder / 'mine.pth']
 
 

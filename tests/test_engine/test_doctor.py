@@ -1,8 +1,7 @@
 """Findings of the doctor; none where all is well."""
+
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +9,7 @@ import pytest
 import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
+from processes import run_tool
 
 from mmdet_ifan.engine.checks.doctor import Doctor, Finding
 from mmdet_ifan.mini_city import MiniCity, write_mini_city
@@ -17,9 +17,20 @@ from mmdet_ifan.preparation import Options
 from mmdet_ifan.preparation.cityscapes import prepare_cityscapes
 
 ROOT = Path(__file__).resolve().parents[2]
-EXAMINATIONS = ['environment', 'config', 'model', 'start', 'training data',
-                'test data', 'launches', 'schedule', 'disk', 'run', 'one step',
-                'launch weights']
+EXAMINATIONS = [
+    'environment',
+    'config',
+    'model',
+    'start',
+    'training data',
+    'test data',
+    'launches',
+    'schedule',
+    'disk',
+    'run',
+    'one step',
+    'launch weights',
+]
 EPOCHS = dict(type='EpochBasedTrainLoop', max_epochs=3, val_interval=1)
 
 
@@ -36,19 +47,22 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cfg(data: Path, tmp_path: Path) -> Config:
     """A config with nothing wrong."""
     cfg = Config.fromfile(ROOT / 'configs/ifan/ifan_mini-city.py')
-    cfg.merge_from_dict({
-        'train_cfg.max_iters': 2000,
-        'default_hooks.late_launch.launch': dict(
-            image=0, instance=400, correlation=1400),
-        'work_dir': str(tmp_path / 'work'),
-        'train_dataloader.batch_size': 1,
-        'train_dataloader.num_workers': 1,
-        **{
-            f'{loader}.dataset.{domain}.data_root': str(data)
-            for loader in ('train_dataloader', 'val_dataloader')
-            for domain in ('source', 'target')
+    cfg.merge_from_dict(
+        {
+            'train_cfg.max_iters': 2000,
+            'default_hooks.late_launch.launch': dict(
+                image=0, instance=400, correlation=1400
+            ),
+            'work_dir': str(tmp_path / 'work'),
+            'train_dataloader.batch_size': 1,
+            'train_dataloader.num_workers': 1,
+            **{
+                f'{loader}.dataset.{domain}.data_root': str(data)
+                for loader in ('train_dataloader', 'val_dataloader')
+                for domain in ('source', 'target')
+            },
         }
-    })
+    )
     return cfg
 
 
@@ -77,52 +91,107 @@ def test_a_healthy_config(cfg, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(('option', 'value', 'name', 'sentence'), [
-    ('default_hooks.late_launch.launch.instance', 2000, 'launches',
-     'instance at iteration 2000, but the run has only 2000'),
-    ('default_hooks.late_launch.launch.agnostic', 0, 'launches',
-     'launches agnostic, but the model has'),
-    ('param_scheduler.0.by_epoch', True, 'schedule', 'never takes a step'),
-    ('param_scheduler.1.end', 3000, 'schedule', 'ends at 3000 iterations'),
-    ('default_hooks.late_launch.by_epoch', True, 'launches',
-     'counts epochs (by_epoch=True), but the run counts iterations'),
-    ('default_hooks', dict(_delete_=True), 'launches',
-     'but no LateLaunchHook launches them'),
-    ('train_cfg.max_epochs', 3, 'config', 'iterations, but has max_epochs'),
-    ('train_dataloader.num_workers', 0, 'config',
-     'persistent_workers is True, but there are no workers'),
-    ('train_dataloader.batch_sampler', dict(type='NoSampler'), 'run',
-     'NoSampler'),
-    ('train_dataloader.drop_lost', True, 'run', 'drop_lost'),
-    ('visualizer.vis_backends', [dict(type='NoVisBackend')], 'run',
-     'NoVisBackend'),
-    ('val_evaluator.metrics', [dict(type='NoMetric')], 'run', 'NoMetric'),
-    ('val_evaluator.dataset_prefixes', ['target', 'source'], 'run',
-     'the first for source'),
-    ('param_scheduler', [dict(type='NoLR', by_epoch=False)], 'run', 'NoLR'),
-    ('custom_hooks', [dict(type='NoHook')], 'run', 'NoHook'),
-    ('model.neck.loss_weight', 100., 'launch weights',
-     'image would dominate the detector'),
-    ('model.neck.grl_weight', 1000., 'launch weights',
-     'image would dominate the detector'),
-    ('model.backbone.init_cfg',
-     dict(type='Pretrained', checkpoint='absent.pth'), 'start',
-     'model.backbone.init_cfg names absent.pth, which does not exist'),
-    ('train_dataloader.dataset', dict(
-        _delete_=True, type='BaseDetDataset', lazy_init=True),
-     'training data', 'must be a PairedDomainDataset'),
-    ('model.neck.taps', [0, 0], 'model', 'each at most once'),
-    ('model.backbone.taps', ('blocks.3', 'blocks.4'), 'model', 'gives 2'),
-    ('model.roi_head.bbox_head.num_classes', 3, 'training data',
-     '8 classes, but num_classes of model.roi_head.bbox_head is 3'),
-    ('load_from', 'absent.pth', 'start', 'absent.pth, which does not exist'),
-    ('train_dataloader.dataset.source.ann_file', 'absent.json',
-     'training data', 'absent.json does not exist'),
-    ('val_dataloader.dataset.target.ann_file', 'absent.json', 'test data',
-     'absent.json does not exist'),
-    ('model.data_preprocessor.data_preprocessor.std', [0., 0., 0.],
-     'one step', 'not finite on the first batch'),
-])
+@pytest.mark.parametrize(
+    ('option', 'value', 'name', 'sentence'),
+    [
+        (
+            'default_hooks.late_launch.launch.instance',
+            2000,
+            'launches',
+            'instance at iteration 2000, but the run has only 2000',
+        ),
+        (
+            'default_hooks.late_launch.launch.agnostic',
+            0,
+            'launches',
+            'launches agnostic, but the model has',
+        ),
+        ('param_scheduler.0.by_epoch', True, 'schedule', 'never takes a step'),
+        ('param_scheduler.1.end', 3000, 'schedule', 'ends at 3000 iterations'),
+        (
+            'default_hooks.late_launch.by_epoch',
+            True,
+            'launches',
+            'counts epochs (by_epoch=True), but the run counts iterations',
+        ),
+        (
+            'default_hooks',
+            dict(_delete_=True),
+            'launches',
+            'but no LateLaunchHook launches them',
+        ),
+        ('train_cfg.max_epochs', 3, 'config', 'iterations, but has max_epochs'),
+        (
+            'train_dataloader.num_workers',
+            0,
+            'config',
+            'persistent_workers is True, but there are no workers',
+        ),
+        ('train_dataloader.batch_sampler', dict(type='NoSampler'), 'run', 'NoSampler'),
+        ('train_dataloader.drop_lost', True, 'run', 'drop_lost'),
+        ('visualizer.vis_backends', [dict(type='NoVisBackend')], 'run', 'NoVisBackend'),
+        ('val_evaluator.metrics', [dict(type='NoMetric')], 'run', 'NoMetric'),
+        (
+            'val_evaluator.dataset_prefixes',
+            ['target', 'source'],
+            'run',
+            'the first for source',
+        ),
+        ('param_scheduler', [dict(type='NoLR', by_epoch=False)], 'run', 'NoLR'),
+        ('custom_hooks', [dict(type='NoHook')], 'run', 'NoHook'),
+        (
+            'model.neck.loss_weight',
+            100.0,
+            'launch weights',
+            'image would dominate the detector',
+        ),
+        (
+            'model.neck.grl_weight',
+            1000.0,
+            'launch weights',
+            'image would dominate the detector',
+        ),
+        (
+            'model.backbone.init_cfg',
+            dict(type='Pretrained', checkpoint='absent.pth'),
+            'start',
+            'model.backbone.init_cfg names absent.pth, which does not exist',
+        ),
+        (
+            'train_dataloader.dataset',
+            dict(_delete_=True, type='BaseDetDataset', lazy_init=True),
+            'training data',
+            'must be a PairedDomainDataset',
+        ),
+        ('model.neck.taps', [0, 0], 'model', 'each at most once'),
+        ('model.backbone.taps', ('blocks.3', 'blocks.4'), 'model', 'gives 2'),
+        (
+            'model.roi_head.bbox_head.num_classes',
+            3,
+            'training data',
+            '8 classes, but num_classes of model.roi_head.bbox_head is 3',
+        ),
+        ('load_from', 'absent.pth', 'start', 'absent.pth, which does not exist'),
+        (
+            'train_dataloader.dataset.source.ann_file',
+            'absent.json',
+            'training data',
+            'absent.json does not exist',
+        ),
+        (
+            'val_dataloader.dataset.target.ann_file',
+            'absent.json',
+            'test data',
+            'absent.json does not exist',
+        ),
+        (
+            'model.data_preprocessor.data_preprocessor.std',
+            [0.0, 0.0, 0.0],
+            'one step',
+            'not finite on the first batch',
+        ),
+    ],
+)
 def test_what_is_wrong_is_named(cfg, option, value, name, sentence):
     cfg.merge_from_dict({option: value})
     found = findings(cfg)
@@ -132,15 +201,21 @@ def test_what_is_wrong_is_named(cfg, option, value, name, sentence):
     # What builds on it is not examined; weights may still come, and a step
     # does not depend on the schedule.
     assert found['one step'].ok is {
-        'start': True, 'schedule': True, 'launch weights': True,
-        'one step': False}.get(name)
+        'start': True,
+        'schedule': True,
+        'launch weights': True,
+        'one step': False,
+    }.get(name)
 
 
-@pytest.mark.parametrize('content', [
-    lambda whole: whole[:len(whole) // 2],
-    lambda whole: b'',
-    lambda whole: b'Log in to download this.\n',
-])
+@pytest.mark.parametrize(
+    'content',
+    [
+        lambda whole: whole[: len(whole) // 2],
+        lambda whole: b'',
+        lambda whole: b'Log in to download this.\n',
+    ],
+)
 def test_weights_that_cannot_be_loaded(cfg, tmp_path, content):
     path = tmp_path / 'start.pth'
     weights = {f'w{i}': torch.zeros(100, 50) for i in range(5)}
@@ -159,13 +234,14 @@ def test_weights_of_other_classes(cfg, tmp_path):
     classes = list(cfg.train_dataloader.dataset.source.metainfo.classes)
     state = MODELS.build(cfg.model).state_dict()
     cfg.load_from = str(path)
-    for names, ok, text in ((classes, True, f'.pth, {path}.'),
-                            (classes[::-1], False, 'in another order'),
-                            (list('abcdefgh'), True, 'other classes')):
+    for names, ok, text in (
+        (classes, True, f'.pth, {path}.'),
+        (classes[::-1], False, 'in another order'),
+        (list('abcdefgh'), True, 'other classes'),
+    ):
         torch.save(
-            dict(
-                meta=dict(dataset_meta=dict(classes=names)),
-                state_dict=state), path)
+            dict(meta=dict(dataset_meta=dict(classes=names)), state_dict=state), path
+        )
         found = finding(cfg, 'start')
         assert found.ok is ok
         assert text in ' '.join([found.text, *found.warnings])
@@ -181,24 +257,29 @@ def test_weights_without_a_network(cfg, monkeypatch, tmp_path):
     monkeypatch.setattr('mmdet_ifan.engine.checks.weights.urlopen', refuse)
     cfg.load_from = 'https://example.com/start.pth'
     cfg.model.backbone.init_cfg = dict(
-        type='Pretrained', checkpoint='https://example.com/trunk.pth')
+        type='Pretrained', checkpoint='https://example.com/trunk.pth'
+    )
     found = findings(cfg)
     assert [f.name for f in found.values() if f.ok is False] == ['start']
     for name in ('start', 'trunk'):
-        assert (f'{tmp_path}/hub/checkpoints/{name}.pth and cannot be '
-                'downloaded (no network)') in found['start'].text
+        assert (
+            f'{tmp_path}/hub/checkpoints/{name}.pth and cannot be '
+            'downloaded (no network)'
+        ) in found['start'].text
     assert found['one step'].ok
 
 
 def test_weights_on_the_disk_are_those_of_the_step(cfg, tmp_path):
     """The run that is tried starts from them, as training does."""
     model = MODELS.build(cfg.model)
-    weights = {key: torch.zeros_like(value)
-               for key, value in model.backbone.state_dict().items()}
+    weights = {
+        key: torch.zeros_like(value)
+        for key, value in model.backbone.state_dict().items()
+    }
     cfg.load_from = str(tmp_path / 'start.pth')
     torch.save(
-        dict(state_dict={f'backbone.{k}': v for k, v in weights.items()}),
-        cfg.load_from)
+        dict(state_dict={f'backbone.{k}': v for k, v in weights.items()}), cfg.load_from
+    )
     doctor = Doctor(cfg)
     assert all(finding.ok for finding in doctor.examine())
     assert not any(p.any() for p in doctor.model.backbone.parameters())
@@ -206,23 +287,28 @@ def test_weights_on_the_disk_are_those_of_the_step(cfg, tmp_path):
 
 def test_a_run_of_epochs(cfg):
     cfg.train_cfg, cfg.param_scheduler = EPOCHS, []
-    cfg.merge_from_dict({'default_hooks.late_launch': dict(
-        by_epoch=True, launch=dict(instance=1, correlation=2))})
+    cfg.merge_from_dict(
+        {
+            'default_hooks.late_launch': dict(
+                by_epoch=True, launch=dict(instance=1, correlation=2)
+            )
+        }
+    )
     found = findings(cfg)
     assert all(finding.ok for finding in found.values()), found
-    assert ('correlation at epoch 2, of 3 epochs, 18 iterations'
-            in found['launches'].text)
-    warning, = found['run'].warnings
+    assert (
+        'correlation at epoch 2, of 3 epochs, 18 iterations' in found['launches'].text
+    )
+    (warning,) = found['run'].warnings
     assert 'a checkpoint is written after each epoch' in warning
-    cfg.merge_from_dict(
-        {'default_hooks.late_launch.launch.correlation': 3})
+    cfg.merge_from_dict({'default_hooks.late_launch.launch.correlation': 3})
     assert 'has only 3 epochs' in finding(cfg, 'launches').text
 
 
 def test_a_hook_of_ones_own_beside_ours(cfg):
     cfg.custom_hooks = [
         dict(type='LateLaunchHook', launch=dict(image=0, instance=7)),
-        dict(type='EMAHook')
+        dict(type='EMAHook'),
     ]
     text = finding(cfg, 'launches').text
     assert 'image at 0, instance at 7, of 2000 iterations' in text
@@ -245,24 +331,28 @@ def test_what_may_be_meant_is_warned_of(cfg):
         test.metainfo, test.ann_file = source.metainfo, source.ann_file
     found = findings(cfg)
     assert all(finding.ok for finding in found.values()), found
-    text, = found['training data'].warnings
+    (text,) = found['training data'].warnings
     assert 'has no box of' in text and 'kiwi' in text
-    for domain, text in zip(('source', 'target'),
-                            found['test data'].warnings, strict=True):
+    for domain, text in zip(
+        ('source', 'target'), found['test data'].warnings, strict=True
+    ):
         assert f'test images of {domain} are trained on too' in text
     assert not found['run'].warnings
 
 
 def test_servers_are_not_told_of_the_trial(cfg, monkeypatch):
     cfg.visualizer.vis_backends.append(dict(type='WandbVisBackend'))
-    monkeypatch.setattr('mmdet_ifan.engine.checks.trial_run.find_spec',
-                        lambda package: None)
+    monkeypatch.setattr(
+        'mmdet_ifan.engine.checks.trial_run.find_spec', lambda package: None
+    )
     found = findings(cfg)
     assert found['run'].ok is False
     assert '"pip install wandb" installs it' in found['run'].text
     # The package is not there, so to start the backend would be an error.
-    monkeypatch.setattr('mmdet_ifan.engine.checks.trial_run.find_spec',
-                        lambda package: package == 'wandb')
+    monkeypatch.setattr(
+        'mmdet_ifan.engine.checks.trial_run.find_spec',
+        lambda package: package == 'wandb',
+    )
     assert findings(cfg)['run'].ok
 
 
@@ -275,17 +365,15 @@ def test_a_target_without_labels(cfg):
 
 
 def test_a_full_disk(cfg, monkeypatch):
-    monkeypatch.setattr(shutil, 'disk_usage',
-                        lambda path: SimpleNamespace(free=10**6))
+    monkeypatch.setattr(shutil, 'disk_usage', lambda path: SimpleNamespace(free=10**6))
     found = finding(cfg, 'disk')
     assert found.ok is False and 'make room' in found.text
 
 
 def test_command(tmp_path):
-    result = subprocess.run(
-        [sys.executable, ROOT / 'tools/doctor.py',
-         ROOT / 'configs/ifan/ifan_mini-city.py'],
-        cwd=tmp_path, capture_output=True, text=True)
+    result = run_tool(
+        'doctor.py', ROOT / 'configs/ifan/ifan_mini-city.py', cwd=tmp_path
+    )
     assert result.returncode == 1
     assert 'ok    start: from ' in result.stdout
     assert 'WRONG training data: ' in result.stdout

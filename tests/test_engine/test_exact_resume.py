@@ -3,6 +3,7 @@
 ``KILLS=20 pytest tests/test_engine/test_exact_resume.py -k random`` kills
 twenty times at random moments.
 """
+
 import json
 import os
 import random
@@ -20,6 +21,7 @@ from mmdet_ifan.mini_city import MiniCity, write_mini_city
 from mmdet_ifan.preparation import Options
 from mmdet_ifan.preparation.cityscapes import prepare_cityscapes
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 KILLS = int(os.environ.get('KILLS', '0'))
 ITERATIONS = max(16, 5 * KILLS)
@@ -46,8 +48,10 @@ custom_hooks = [
 ]
 """
 FIXED = 'launch=dict(image=0, instance=5, correlation=9)'
-PLATEAU = ("when='plateau', window=2, tolerance=0.5, "
-           'launch=dict(image=0, instance=(4, 8), correlation=(7, 12))')
+PLATEAU = (
+    "when='plateau', window=2, tolerance=0.5, "
+    'launch=dict(image=0, instance=(4, 8), correlation=(7, 12))'
+)
 #: Six epochs of a batch of four pairs and one of two.
 EPOCHS = """
 train_cfg = dict(
@@ -63,12 +67,8 @@ BY_EPOCH = 'by_epoch=True, launch=dict(image=0, instance=2, correlation=4)'
 #: Writes down what each iteration computes, and dies where KILL_AT says.
 RECORDER = """
 import json, os, pathlib, signal
-import yapf.yapflib.yapf_api
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
-
-# Pretty printing the config into each checkpoint takes seconds.
-yapf.yapflib.yapf_api.FormatCode = lambda text, **_: (text, True)
 
 PLACE, _, STEP = os.environ.get('KILL_AT', '').partition(':')
 write = pathlib.Path.write_bytes
@@ -148,8 +148,9 @@ class Folder:
         (path / 'data').symlink_to(data)
         (path / 'recorder.py').write_text(RECORDER)
         (path / 'leaf.py').write_text(
-            CONFIG.format(launch=launch, iterations=ITERATIONS) +
-            (EPOCHS if by_epoch else ''))
+            CONFIG.format(launch=launch, iterations=ITERATIONS)
+            + (EPOCHS if by_epoch else '')
+        )
         (path / 'seen.jsonl').touch()
 
     @property
@@ -167,8 +168,7 @@ class Folder:
     @property
     def result(self) -> dict:
         """The last checkpoint."""
-        return torch.load(
-            self.path / f'work/{self.last}.pth', weights_only=False)
+        return torch.load(self.path / f'work/{self.last}.pth', weights_only=False)
 
 
 @pytest.fixture(scope='module')
@@ -204,25 +204,26 @@ class Server:
 @pytest.fixture(scope='module')
 def server() -> Iterator[Server]:
     """A server that has imported what a training needs."""
-    with subprocess.Popen([sys.executable, '-c', SERVER, ROOT],
-                          stdin=subprocess.PIPE,
-                          stdout=subprocess.PIPE,
-                          env={**os.environ, 'OMP_NUM_THREADS': '1'},
-                          text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, '-c', SERVER, ROOT],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, 'OMP_NUM_THREADS': '1'},
+        text=True,
+    ) as process:
         yield Server(process)
 
 
 @pytest.fixture(scope='module')
-def uninterrupted(server: Server, data: Path,
-                  tmp_path_factory: pytest.TempPathFactory
-                  ) -> Callable[[str], Folder]:
+def uninterrupted(
+    server: Server, data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Folder]:
     """Maker of a folder where a training has run in one go."""
     folders: dict[str, Folder] = {}
 
     def train(launch: str) -> Folder:
         if launch not in folders:
-            folder = Folder(
-                tmp_path_factory.mktemp('whole') / 'run', launch, data)
+            folder = Folder(tmp_path_factory.mktemp('whole') / 'run', launch, data)
             assert server.train(folder) == 0, folder.log
             folders[launch] = folder
         return folders[launch]
@@ -234,9 +235,7 @@ def assert_varied(seen: dict[int, dict]) -> None:
     """Flips and colours vary, alignments are launched on the way."""
     launched = [len(seen[i]['launched']) for i in range(len(seen))]
     assert launched[0] == 1 and launched[-1] == 3
-    images = [
-        tuple(image) for values in seen.values() for image in values['images']
-    ]
+    images = [tuple(image) for values in seen.values() for image in values['images']]
     assert {flip for _, flip, _ in images} == {True, False}
     assert len(set(images)) > 2 * len({path for path, *_ in images})
 
@@ -267,8 +266,7 @@ def assert_equal_trainings(folder: Folder, whole: Folder) -> None:
     for iteration, values in seen:
         assert values == expected[iteration], iteration
     one, other = folder.result, whole.result
-    for key in ('state_dict', 'ema_state_dict', 'optimizer',
-                'param_schedulers'):
+    for key in ('state_dict', 'ema_state_dict', 'optimizer', 'param_schedulers'):
         assert_same(one[key], other[key])
     assert_same(one.get('late_launch'), other.get('late_launch'))
     assert_same(one['meta']['random_states'], other['meta']['random_states'])
@@ -318,7 +316,9 @@ def test_kills_in_epochs(server, uninterrupted, data, tmp_path):
     assert f'Load checkpoint from {work}/epoch_3.pth' in folder.log
     assert_equal_trainings(folder, whole)
     assert sorted(path.name for path in work.glob('*.pth')) == [
-        'epoch_5.pth', 'epoch_6.pth']
+        'epoch_5.pth',
+        'epoch_6.pth',
+    ]
 
 
 @pytest.mark.skipif(not KILLS, reason='takes minutes; give KILLS')
@@ -332,8 +332,8 @@ def test_random_kills(server, uninterrupted, data, tmp_path):
         enough = len(list(folder.seen)) + rng.randint(1, 8)
         while len(list(folder.seen)) < enough:
             os.kill(pid, 0)  # Fails if it has ended by itself.
-            time.sleep(.01)
-        time.sleep(rng.uniform(0, .5))
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 0.5))
         os.kill(pid, signal.SIGKILL)
         assert server.wait() == -signal.SIGKILL, folder.log
     assert server.train(folder) == 0, folder.log

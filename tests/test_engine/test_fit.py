@@ -1,4 +1,5 @@
 """A config whose parts do not fit fails before training, with a sentence."""
+
 from unittest.mock import Mock
 
 import pytest
@@ -14,46 +15,81 @@ SHAPES = 'shapes cannot be multiplied'
 WEIGHT = 'must be a finite number >= 0'
 LIES = {
     'ifan': [
-        ('alignments.instance.type', 'CategoryHead',
-         'alignments.instance cannot be built: CategoryHead is not in'),
-        ('alignments.instance.type', 'StandardRoIHead',
-         'alignments.instance cannot be built'),
-        ('alignments.instance.loss_wieght', 1.,
-         "unexpected keyword argument 'loss_wieght'"),
-        ('alignments.image', dict(type='GlobalDomainHead', in_channels=112),
-         'image belongs to the alignment in the neck'),
+        (
+            'alignments.instance.type',
+            'CategoryHead',
+            'alignments.instance cannot be built: CategoryHead is not in',
+        ),
+        (
+            'alignments.instance.type',
+            'StandardRoIHead',
+            'alignments.instance cannot be built',
+        ),
+        (
+            'alignments.instance.loss_wieght',
+            1.0,
+            "unexpected keyword argument 'loss_wieght'",
+        ),
+        (
+            'alignments.image',
+            dict(type='GlobalDomainHead', in_channels=112),
+            'image belongs to the alignment in the neck',
+        ),
         ('neck.taps', [0, 0], 'each at most once'),
         ('neck.taps', [4], 'each at most once'),
         ('neck.taps', [-1], 'each at most once'),
         ('neck.taps', 2, r'a list, such as \(2, \), but got 2'),
         ('backbone.taps', ('blocks.3', 'blocks.4'), 'the backbone gives 2'),
-        ('backbone.taps', ('blocks.1', 'blocks.2', 'blocks.4', 'blocks.3'),
-         'has the taps bn1, blocks.0'),
+        (
+            'backbone.taps',
+            ('blocks.1', 'blocks.2', 'blocks.4', 'blocks.3'),
+            'has the taps bn1, blocks.0',
+        ),
         ('backbone.model', 'lite0', 'has no model'),
-        ('backbone.model', 'tf_efficientnet_lite4',
-         r'backbone gives \(32, 56, 112, 160\)'),
+        (
+            'backbone.model',
+            'tf_efficientnet_lite4',
+            r'backbone gives \(32, 56, 112, 160\)',
+        ),
         ('backbone.frozen_stages', 9, 'from -1 to 5, but got 9'),
         ('neck.in_channels', (24, 40, 80, 80), 'the backbone gives'),
         ('rpn_head.in_channels', 64, f'model.rpn_head .*{CHANNELS}'),
-        ('rpn_head.anchor_generator.strides', [8],
-         r'strides is \[8\], but the feature maps have the strides \[16\]'),
-        ('roi_head.bbox_roi_extractor.featmap_strides', [8],
-         r'strides is \[8\], but the feature maps have the strides \[16\]'),
+        (
+            'rpn_head.anchor_generator.strides',
+            [8],
+            r'strides is \[8\], but the feature maps have the strides \[16\]',
+        ),
+        (
+            'roi_head.bbox_roi_extractor.featmap_strides',
+            [8],
+            r'strides is \[8\], but the feature maps have the strides \[16\]',
+        ),
         ('roi_head.bbox_head.in_channels', 64, f'model.roi_head .*{SHAPES}'),
         ('roi_head.bbox_head.roi_feat_size', 7, f'model.roi_head .*{SHAPES}'),
-        ('alignments.correlation.featmap_strides', (4, 8, 16, 32),
-         r'have the strides \[4, 8, 16, 16\]'),
-        ('alignments.correlation.featmap_strides', (4, 8, 16),
-         'a stride for each of the 4 taps'),
-        ('alignments.correlation.in_channels', (24, 40, 80, 64),
-         f'alignments.correlation .*{CHANNELS}'),
+        (
+            'alignments.correlation.featmap_strides',
+            (4, 8, 16, 32),
+            r'have the strides \[4, 8, 16, 16\]',
+        ),
+        (
+            'alignments.correlation.featmap_strides',
+            (4, 8, 16),
+            'a stride for each of the 4 taps',
+        ),
+        (
+            'alignments.correlation.in_channels',
+            (24, 40, 80, 64),
+            f'alignments.correlation .*{CHANNELS}',
+        ),
         ('alignments.correlation.margin', 0, 'margin must be positive'),
-        ('alignments.instance.in_channels', 64,
-         f'alignments.instance .*{CHANNELS}'),
-        ('alignments.instance.num_classes', 3,
-         'num_classes=3, but the box head scores 8'),
-        ('neck.tap_weights', [1.], 'one weight for each of the 4'),
-        ('neck.tap_weights', [1., 1., -1., 1.], f'tap 2 .*{WEIGHT}'),
+        ('alignments.instance.in_channels', 64, f'alignments.instance .*{CHANNELS}'),
+        (
+            'alignments.instance.num_classes',
+            3,
+            'num_classes=3, but the box head scores 8',
+        ),
+        ('neck.tap_weights', [1.0], 'one weight for each of the 4'),
+        ('neck.tap_weights', [1.0, 1.0, -1.0, 1.0], f'tap 2 .*{WEIGHT}'),
         ('neck.loss_weight', -1, WEIGHT),
         ('neck.loss_weight', float('nan'), WEIGHT),
         ('neck.loss_weight', '0.1', WEIGHT),
@@ -70,19 +106,22 @@ LIES = {
     ],
     'da-faster': [
         ('alignments.da_faster.in_channels', 64, f'da_faster .*{CHANNELS}'),
-        ('alignments.da_faster.instance_channels', 64,
-         f'alignments.da_faster .*{SHAPES}'),
+        (
+            'alignments.da_faster.instance_channels',
+            64,
+            f'alignments.da_faster .*{SHAPES}',
+        ),
     ],
-    'adda': [
-        ('alignments.adda.in_channels', 64, f'alignments.adda .*{SHAPES}'),
-    ],
+    'adda': [('alignments.adda.in_channels', 64, f'alignments.adda .*{SHAPES}')],
     'strong-weak': [
-        ('neck.type', 'HierarchicalDomainNeck',
-         'needs the context of a StrongWeakNeck'),
+        (
+            'neck.type',
+            'HierarchicalDomainNeck',
+            'needs the context of a StrongWeakNeck',
+        ),
         ('neck.local_tap', 9, 'each at most once'),
         ('roi_head.type', 'StandardRoIHead', "model.roi_head .*'context'"),
-        ('roi_head.bbox_head.context_channels', 128,
-         f'model.roi_head .*{SHAPES}'),
+        ('roi_head.bbox_head.context_channels', 128, f'model.roi_head .*{SHAPES}'),
     ],
     'ablations/auto': [
         ('launch.instance', (900, 100), 'give the earlier first'),
@@ -97,8 +136,7 @@ def load(name: str, key: str = '', value: object = None) -> Config:
     """Read a config and make it lie."""
     cfg = Config.fromfile(config_path(f'{name}_mini-city.py'))
     if key:
-        of_hook = key.split('.')[0] in ('launch', 'when', 'window',
-                                        'tolerance')
+        of_hook = key.split('.')[0] in ('launch', 'when', 'window', 'tolerance')
         place = 'default_hooks.late_launch' if of_hook else 'model'
         cfg.merge_from_dict({f'{place}.{key}': value})
     return cfg
@@ -106,15 +144,20 @@ def load(name: str, key: str = '', value: object = None) -> Config:
 
 def check(cfg: Config) -> None:
     """Do what comes before training."""
-    runner = Mock(model=MODELS.build(cfg.model), hooks=[], iter=0,
-                  max_iters=cfg.train_cfg.max_iters)
+    runner = Mock(
+        model=MODELS.build(cfg.model),
+        hooks=[],
+        iter=0,
+        max_iters=cfg.train_cfg.max_iters,
+    )
     check_fit(runner.model)
     HOOKS.build(cfg.default_hooks.late_launch).before_train(runner)
 
 
 @pytest.mark.parametrize(
     ('name', 'key', 'value', 'sentence'),
-    [(name, *lie) for name, lies in LIES.items() for lie in lies])
+    [(name, *lie) for name, lies in LIES.items() for lie in lies],
+)
 def test_a_lie_is_told(name, key, value, sentence):
     with pytest.raises((KeyError, TypeError, ValueError), match=sentence):
         check(load(name, key, value))

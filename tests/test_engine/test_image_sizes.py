@@ -1,4 +1,5 @@
 """Images that are too small for a trunk of timm."""
+
 import random
 
 import numpy as np
@@ -13,7 +14,7 @@ from mmdet_ifan.models import TappedVGG, TimmTaps
 SIZES = [(32, 48), (9, 40), (40, 20)]
 LOAD = dict(type='LoadImageFromFile')
 # What draws, on a side of 9 px as on another.
-FLIP = dict(type='RandomFlip', prob=.5)
+FLIP = dict(type='RandomFlip', prob=0.5)
 PACK = dict(type='PackDetInputs')
 
 
@@ -30,20 +31,27 @@ def make_dataset(write_coco):
     """Maker of a data set whose second image is the smallest."""
 
     def make(*transforms: dict) -> DomainCocoDataset:
-        path = write_coco('a.json', [
-            (f'{i}.png', size) for i, size in enumerate(SIZES)])
+        path = write_coco(
+            'a.json', [(f'{i}.png', size) for i, size in enumerate(SIZES)]
+        )
         return DomainCocoDataset(
-            ann_file=str(path), data_root=str(path.parent),
-            metainfo=dict(classes=('car', )),
-            pipeline=[LOAD, *transforms, FLIP, PACK])
+            ann_file=str(path),
+            data_root=str(path.parent),
+            metainfo=dict(classes=('car',)),
+            pipeline=[LOAD, *transforms, FLIP, PACK],
+        )
 
     return make
 
 
 def test_an_image_smaller_than_the_stride(model, make_dataset):
-    with pytest.raises(ValueError, match=(
+    with pytest.raises(
+        ValueError,
+        match=(
             r'1\.png has 9 x 40 px behind the pipeline, but the stride of tf_'
-            'efficientnet_lite0 is 16 px: enlarge images with Resize, or')):
+            'efficientnet_lite0 is 16 px: enlarge images with Resize, or'
+        ),
+    ):
         check_image_sizes(model, make_dataset())
 
 
@@ -55,7 +63,8 @@ def test_what_the_pipeline_enlarges_is_large_enough(model, make_dataset):
 
 
 def test_an_image_that_cannot_be_loaded_is_the_data_sets_to_name(
-        model, make_dataset, tmp_path):
+    model, make_dataset, tmp_path
+):
     dataset = make_dataset()
     (tmp_path / '1.png').unlink()
     check_image_sizes(model, dataset)

@@ -1,4 +1,5 @@
 """Interruptions from outside, done for real."""
+
 import os
 import resource
 import signal
@@ -62,11 +63,16 @@ def small_files() -> Iterator[None]:
 
 
 def test_killed_worker(work_dir):
-    with pytest.raises(RuntimeError, match=(
+    with pytest.raises(
+        RuntimeError,
+        match=(
             r'A worker that loads images was killed .*lack of memory: lower '
-            r'num_workers.*iter_2.pth is intact: --resume continues from it')):
+            r'num_workers.*iter_2.pth is intact: --resume continues from it'
+        ),
+    ):
         explain_interruption(
-            lambda: list(DataLoader(Deadly(), num_workers=1)), work_dir)
+            lambda: list(DataLoader(Deadly(), num_workers=1)), work_dir
+        )
 
 
 @pytest.fixture
@@ -74,11 +80,10 @@ def late_notice() -> Iterator[None]:
     """Torch's handler notices a killed worker a moment later."""
 
     def handler(number: int, frame: object) -> None:
-        raise RuntimeError(
-            'DataLoader worker (pid 7) is killed by signal: Killed.')
+        raise RuntimeError('DataLoader worker (pid 7) is killed by signal: Killed.')
 
     before = signal.signal(signal.SIGALRM, handler)
-    signal.setitimer(signal.ITIMER_REAL, .2)
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
     yield
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, before)
@@ -87,8 +92,8 @@ def late_notice() -> Iterator[None]:
 def test_worker_killed_while_it_hands_over_a_batch(work_dir, late_notice):
     with pytest.raises(RuntimeError, match='A worker that loads images was '):
         explain_interruption(
-            failing(ConnectionResetError(104, 'Connection reset by peer')),
-            work_dir)
+            failing(ConnectionResetError(104, 'Connection reset by peer')), work_dir
+        )
 
 
 def test_killed_worker_that_nobody_has_noticed(work_dir):
@@ -96,8 +101,10 @@ def test_killed_worker_that_nobody_has_noticed(work_dir):
     child = subprocess.Popen(['sleep', '60'])
     child.kill()
     try:
-        with pytest.raises(RuntimeError, match=(
-                rf'was killed \(DataLoader worker \(pid {child.pid}\)\), ')):
+        with pytest.raises(
+            RuntimeError,
+            match=(rf'was killed \(DataLoader worker \(pid {child.pid}\)\), '),
+        ):
             explain_interruption(failing(EOFError()), work_dir)
     finally:
         child.wait()
@@ -106,12 +113,19 @@ def test_killed_worker_that_nobody_has_noticed(work_dir):
 
 
 def test_no_room_for_a_checkpoint(work_dir, small_files):
-    with pytest.raises(RuntimeError, match=(
+    with pytest.raises(
+        RuntimeError,
+        match=(
             r'A file cannot be written \(.*\); the disk of \S+ may be full: '
-            r'make room.*iter_2.pth is intact')):
+            r'make room.*iter_2.pth is intact'
+        ),
+    ):
         explain_interruption(
             lambda: save_checkpoint(
-                dict(a=torch.ones(10**5)), f'{work_dir}/iter_4.pth'), work_dir)
+                dict(a=torch.ones(10**5)), f'{work_dir}/iter_4.pth'
+            ),
+            work_dir,
+        )
     last = torch.load(f'{work_dir}/iter_2.pth', weights_only=True)
     assert last['a'].tolist() == [1, 1, 1]
 
@@ -119,12 +133,18 @@ def test_no_room_for_a_checkpoint(work_dir, small_files):
 def test_no_checkpoint_yet(tmp_path):
     with pytest.raises(RuntimeError, match='max_keep_ckpts.$'):
         explain_interruption(
-            failing(OSError(28, 'No space left on device')), str(tmp_path))
+            failing(OSError(28, 'No space left on device')), str(tmp_path)
+        )
 
 
-@pytest.mark.parametrize('error', [
-    ValueError('a bug'), FileNotFoundError(2, 'No such file', 'a'),
-    ConnectionResetError(104, 'Connection reset by peer')])
+@pytest.mark.parametrize(
+    'error',
+    [
+        ValueError('a bug'),
+        FileNotFoundError(2, 'No such file', 'a'),
+        ConnectionResetError(104, 'Connection reset by peer'),
+    ],
+)
 def test_other_errors_pass(work_dir, error):
     with pytest.raises(type(error)) as raised:
         explain_interruption(failing(error), work_dir)
@@ -144,10 +164,12 @@ signal.pause()
 """
 
 
+@pytest.mark.slow
 def test_workers_end_with_a_killed_process(outliving):
     """Without that, one of them hung in the handing over of its batch."""
-    with subprocess.Popen([sys.executable, '-c', FULL_PIPE],
-                          stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, '-c', FULL_PIPE], stdout=subprocess.PIPE, text=True
+    ) as process:
         workers = [int(pid) for pid in process.stdout.readline().split()]
         # Until both have a batch that does not fit into the pipe.
         time.sleep(1)
@@ -158,5 +180,4 @@ def test_workers_end_with_a_killed_process(outliving):
 
 def test_what_a_worker_raises_passes(work_dir):
     with pytest.raises(RuntimeError, match='^Caught RuntimeError in Data'):
-        explain_interruption(
-            lambda: list(DataLoader(Wrong(), num_workers=1)), work_dir)
+        explain_interruption(lambda: list(DataLoader(Wrong(), num_workers=1)), work_dir)

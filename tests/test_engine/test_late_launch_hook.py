@@ -1,4 +1,5 @@
 """Gates that depend on the iteration alone, and on plateaus of losses."""
+
 import io
 import math
 from unittest.mock import Mock
@@ -9,11 +10,7 @@ from mmdet.registry import HOOKS
 from mmengine.hooks import LoggerHook
 from mmengine.logging import HistoryBuffer
 from mmengine.registry import MODEL_WRAPPERS
-from mmengine.runner import (
-    EpochBasedTrainLoop,
-    IterBasedTrainLoop,
-    get_priority,
-)
+from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, get_priority
 from torch import nn
 
 from mmdet_ifan.engine import LateLaunchHook
@@ -40,10 +37,7 @@ class Aligned(nn.Module):
     @property
     def launched(self) -> list[str]:
         """Names of what is launched."""
-        return [
-            name for name, part in self.all_alignments.items()
-            if part.launched
-        ]
+        return [name for name, part in self.all_alignments.items() if part.launched]
 
 
 @pytest.fixture
@@ -56,8 +50,7 @@ def runner() -> Mock:
     return runner
 
 
-def train(hook: LateLaunchHook, runner: Mock, start: int,
-          stop: int) -> list[list[str]]:
+def train(hook: LateLaunchHook, runner: Mock, start: int, stop: int) -> list[list[str]]:
     """Go through iterations; tell what was launched in each."""
     runner.iter = start
     hook.before_train(runner)
@@ -102,8 +95,7 @@ def test_progress_goes_from_the_launch_to_the_end(runner):
         hook.before_train_iter(runner, batch_idx=i)
         for name, part in runner.model.all_alignments.items():
             start = LAUNCH[name]
-            assert part.progress == pytest.approx(
-                max(0, i - start) / (10 - start))
+            assert part.progress == pytest.approx(max(0, i - start) / (10 - start))
 
 
 def test_progress_of_a_launch_by_epochs(runner):
@@ -114,8 +106,7 @@ def test_progress_of_a_launch_by_epochs(runner):
     for i in range(20):
         runner.iter, runner.epoch = i, i // 4
         hook.before_train_iter(runner, batch_idx=i)
-        assert runner.model.all_alignments['instance'].progress == max(
-            0, i - 12) / 8
+        assert runner.model.all_alignments['instance'].progress == max(0, i - 12) / 8
 
 
 def test_a_term_without_reversal_is_launched(runner):
@@ -125,14 +116,15 @@ def test_a_term_without_reversal_is_launched(runner):
         def loss(self, source: object, target: object) -> dict:
             return {}
 
-    runner.model.all_alignments['teacher'] = Term(loss_weight=.5)
+    runner.model.all_alignments['teacher'] = Term(loss_weight=0.5)
     hook = LateLaunchHook(dict(teacher=2))
     train(hook, runner, 0, 4)
     assert runner.model.launched == ['teacher']
-    assert any('teacher is launched (at iteration 2; now 2) with loss_weight '
-               '0.5.' in line for line in log_lines(runner))
-    logged = {call.args[0] for call in
-              runner.message_hub.update_scalar.call_args_list}
+    assert any(
+        'teacher is launched (at iteration 2; now 2) with loss_weight 0.5.' in line
+        for line in log_lines(runner)
+    )
+    logged = {call.args[0] for call in runner.message_hub.update_scalar.call_args_list}
     assert 'train/teacher/weight' in logged
     assert 'train/teacher/reversal_weight' not in logged
 
@@ -181,15 +173,24 @@ def test_resumed_run_logs_what_it_finds_launched(runner):
 
 def test_gates_and_weights_are_scalars_of_every_iteration(runner):
     instance = runner.model.all_alignments['instance']
-    instance.loss_weight, instance.reverse.weight = .5, 2.
+    instance.loss_weight, instance.reverse.weight = 0.5, 2.0
     train(LateLaunchHook(LAUNCH), runner, 2, 4)
     image, correlation = (
-        [(f'train/{name}/launched', on), (f'train/{name}/weight', .1),
-         (f'train/{name}/reversal_weight', 1.)]
-        for name, on in (('image', 1.), ('correlation', 0.)))
+        [
+            (f'train/{name}/launched', on),
+            (f'train/{name}/weight', 0.1),
+            (f'train/{name}/reversal_weight', 1.0),
+        ]
+        for name, on in (('image', 1.0), ('correlation', 0.0))
+    )
     before, after = (
-        [('train/instance/launched', on), ('train/instance/weight', .5),
-         ('train/instance/reversal_weight', 2.)] for on in (0., 1.))
+        [
+            ('train/instance/launched', on),
+            ('train/instance/weight', 0.5),
+            ('train/instance/reversal_weight', 2.0),
+        ]
+        for on in (0.0, 1.0)
+    )
     assert [
         call.args for call in runner.message_hub.update_scalar.call_args_list
     ] == image + before + correlation + image + after + correlation
@@ -205,7 +206,6 @@ def test_finds_the_alignments_of_a_wrapped_model(runner):
 
     @MODEL_WRAPPERS.register_module(force=True)
     class Wrapper(nn.Module):
-
         def __init__(self, module: nn.Module) -> None:
             super().__init__()
             self.module = module
@@ -226,18 +226,17 @@ def test_config_is_copied():
     assert hook.launch == LAUNCH
 
 
-@pytest.mark.parametrize('iteration', [-1, 3., .5, True, False, '3', None])
+@pytest.mark.parametrize('iteration', [-1, 3.0, 0.5, True, False, '3', None])
 def test_refuses_what_is_no_iteration(iteration):
-    with pytest.raises(
-            ValueError, match=f'launch of instance.*got {iteration!r}'):
+    with pytest.raises(ValueError, match=f'launch of instance.*got {iteration!r}'):
         LateLaunchHook(dict(image=0, instance=iteration))
 
 
 def test_refuses_unknown_names(runner):
     hook = LateLaunchHook(dict(image=0, instances=1, corr=2))
     with pytest.raises(
-            ValueError,
-            match='launches corr, instances.*image, instance, correlation'):
+        ValueError, match='launches corr, instances.*image, instance, correlation'
+    ):
         hook.before_train(runner)
 
 
@@ -264,8 +263,7 @@ def test_the_last_of_several_counts(runner, priority):
     first = LateLaunchHook(dict(image=0, absent=10**9), when='plateau')
     last = LateLaunchHook(dict(instance=2))
     last.priority = priority
-    runner.hooks = sorted([first, last],
-                          key=lambda hook: get_priority(hook.priority))
+    runner.hooks = sorted([first, last], key=lambda hook: get_priority(hook.priority))
     for hook in runner.hooks:
         hook.before_train(runner)
     history = []
@@ -280,7 +278,7 @@ def test_the_last_of_several_counts(runner, priority):
     for hook in runner.hooks:
         hook.before_save_checkpoint(runner, checkpoint)
     assert checkpoint == {}
-    said, = (line for line in log_lines(runner) if 'steps aside' in line)
+    (said,) = (line for line in log_lines(runner) if 'steps aside' in line)
     assert 'the last counts, which launches instance at 2' in said
     assert 'image at 0, absent at 1000000000' in said
 
@@ -296,8 +294,7 @@ def epoch_runner(runner):
     return runner
 
 
-def train_epochs(hook: LateLaunchHook, runner: Mock,
-                 start: int) -> list[list[str]]:
+def train_epochs(hook: LateLaunchHook, runner: Mock, start: int) -> list[list[str]]:
     """Go through epochs; tell what was launched in each iteration."""
     runner.epoch = start
     hook.before_train(runner)
@@ -311,25 +308,30 @@ def train_epochs(hook: LateLaunchHook, runner: Mock,
 
 @pytest.mark.parametrize('start', [0, 1, 2, 3])
 def test_launches_by_epochs(epoch_runner, start):
-    hook = LateLaunchHook(
-        dict(image=0, instance=1, correlation=3), by_epoch=True)
-    assert train_epochs(hook, epoch_runner, start) == [
-        list(NAMES[:n]) for n in [1] * 3 + [2] * 6 + [3] * 3][3 * start:]
-    assert any('correlation is launched (at epoch 3; now 3)' in line
-               for line in log_lines(epoch_runner))
+    hook = LateLaunchHook(dict(image=0, instance=1, correlation=3), by_epoch=True)
+    assert (
+        train_epochs(hook, epoch_runner, start)
+        == [list(NAMES[:n]) for n in [1] * 3 + [2] * 6 + [3] * 3][3 * start :]
+    )
+    assert any(
+        'correlation is launched (at epoch 3; now 3)' in line
+        for line in log_lines(epoch_runner)
+    )
 
 
 def test_launches_by_iterations_in_a_run_of_epochs(epoch_runner):
     hook = LateLaunchHook(LAUNCH)
-    assert train_epochs(hook, epoch_runner, 0) == [
-        expected(i) for i in range(12)]
+    assert train_epochs(hook, epoch_runner, 0) == [expected(i) for i in range(12)]
 
 
 def test_bounds_of_a_plateau_in_epochs(epoch_runner):
     """As soon as it is stable, at the latest with its epoch."""
     hook = LateLaunchHook(
         dict(image=0, instance=(1, 2), correlation=3),
-        when='plateau', window=10, by_epoch=True)
+        when='plateau',
+        window=10,
+        by_epoch=True,
+    )
     train_epochs(hook, epoch_runner, 0)
     assert hook.launched_at == dict(image=0, instance=2, correlation=3)
 
@@ -346,11 +348,16 @@ def test_refuses_epochs_that_the_run_has_not(epoch_runner):
 # Launch at a plateau
 
 BOUNDS = dict(image=0, instance=(4, 20), correlation=(6, 30))
-WATCH = dict(when='plateau', window=3, tolerance=.1)
+WATCH = dict(when='plateau', window=3, tolerance=0.1)
 
 
-def run(hook: LateLaunchHook, runner: Mock, losses: dict[str, list[float]],
-        start: int, stop: int) -> dict[str, int]:
+def run(
+    hook: LateLaunchHook,
+    runner: Mock,
+    losses: dict[str, list[float]],
+    start: int,
+    stop: int,
+) -> dict[str, int]:
     """Train through iterations whose losses are given by name."""
     for i in range(start, stop):
         runner.iter = i
@@ -372,28 +379,35 @@ def long_runner(runner):
 
 
 #: Falls for nine iterations, then rests.
-SETTLING = [10. - i for i in range(9)] + [1.] * 31
-STILL = [2.] * 40
-RESTLESS = [float(2**(i // 3)) for i in range(40)]
+SETTLING = [10.0 - i for i in range(9)] + [1.0] * 31
+STILL = [2.0] * 40
+RESTLESS = [float(2 ** (i // 3)) for i in range(40)]
 
 
-@pytest.mark.parametrize(('image', 'instance', 'launched_at'), [
-    # Windows of 3 end at 3, 6, ...: the mean of 9 to 11 is the first of rest,
-    # that of 12 to 14 the first not to differ. Instance alignment starts at
-    # 15 and is watched from there: 15 to 17 against 18 to 20.
-    (SETTLING, STILL, dict(image=0, instance=15, correlation=21)),
-    # At once, but not before its bound; 0 to 2 against 3 to 5.
-    (STILL, STILL, dict(image=0, instance=6, correlation=12)),
-    # Never stable: at the latest iteration.
-    (RESTLESS, STILL, dict(image=0, instance=20, correlation=30)),
-    # A window that is not finite is no measure for the next: stable at 9.
-    ([2., 2., math.inf, *STILL[3:]], STILL,
-     dict(image=0, instance=9, correlation=15)),
-    # All that are launched must be stable.
-    (STILL, RESTLESS, dict(image=0, instance=6, correlation=30)),
-])
-def test_next_starts_when_the_launched_are_stable(long_runner, image, instance,
-                                                  launched_at):
+@pytest.mark.parametrize(
+    ('image', 'instance', 'launched_at'),
+    [
+        # Windows of 3 end at 3, 6, ...: the mean of 9 to 11 is the first of rest,
+        # that of 12 to 14 the first not to differ. Instance alignment starts at
+        # 15 and is watched from there: 15 to 17 against 18 to 20.
+        (SETTLING, STILL, dict(image=0, instance=15, correlation=21)),
+        # At once, but not before its bound; 0 to 2 against 3 to 5.
+        (STILL, STILL, dict(image=0, instance=6, correlation=12)),
+        # Never stable: at the latest iteration.
+        (RESTLESS, STILL, dict(image=0, instance=20, correlation=30)),
+        # A window that is not finite is no measure for the next: stable at 9.
+        (
+            [2.0, 2.0, math.inf, *STILL[3:]],
+            STILL,
+            dict(image=0, instance=9, correlation=15),
+        ),
+        # All that are launched must be stable.
+        (STILL, RESTLESS, dict(image=0, instance=6, correlation=30)),
+    ],
+)
+def test_next_starts_when_the_launched_are_stable(
+    long_runner, image, instance, launched_at
+):
     hook = LateLaunchHook(BOUNDS, **WATCH)
     hook.before_train(long_runner)
     losses = dict(image=image, instance=instance, correlation=STILL)
@@ -418,7 +432,8 @@ def test_plateau_survives_a_resume(long_runner, stop):
     resumed.after_load_checkpoint(long_runner, torch.load(buffer))
     resumed.before_train(long_runner)
     assert run(resumed, long_runner, losses, stop, 40) == dict(
-        image=0, instance=15, correlation=21)
+        image=0, instance=15, correlation=21
+    )
 
 
 def test_resumed_plateau_leaves_out_what_is_no_longer_named(long_runner):
@@ -435,8 +450,7 @@ def test_resumed_plateau_leaves_out_what_is_no_longer_named(long_runner):
     resumed.after_load_checkpoint(long_runner, checkpoint)
     resumed.before_train(long_runner)
     # Two whole windows from there.
-    assert run(resumed, long_runner, losses, 17, 40) == dict(
-        image=0, correlation=23)
+    assert run(resumed, long_runner, losses, 17, 40) == dict(image=0, correlation=23)
     assert not long_runner.model.all_alignments['instance'].launched
 
 
@@ -445,20 +459,23 @@ def test_plateau_of_a_warm_start_is_not_ours(long_runner):
     hook = LateLaunchHook(BOUNDS, **WATCH)
     long_runner.iter = 0
     hook.after_load_checkpoint(
-        long_runner,
-        dict(late_launch=dict(launched_at=dict(image=0, instance=6))))
+        long_runner, dict(late_launch=dict(launched_at=dict(image=0, instance=6)))
+    )
     hook.before_train(long_runner)
     assert hook.launched_at == {}
 
 
-@pytest.mark.parametrize(('arguments', 'sentence'), [
-    (dict(launch=dict(image=(0, 5))), "give when='plateau'"),
-    (dict(launch=dict(image=(5, 0)), when='plateau'), 'the earlier first'),
-    (dict(launch=dict(image=(1, 2, 3)), when='plateau'), 'must be an iter'),
-    (dict(launch={}, when='later'), "but got 'later'"),
-    (dict(launch={}, when='plateau', window=0), 'window >= 1'),
-    (dict(launch={}, when='plateau', tolerance=0.), 'tolerance > 0'),
-])
+@pytest.mark.parametrize(
+    ('arguments', 'sentence'),
+    [
+        (dict(launch=dict(image=(0, 5))), "give when='plateau'"),
+        (dict(launch=dict(image=(5, 0)), when='plateau'), 'the earlier first'),
+        (dict(launch=dict(image=(1, 2, 3)), when='plateau'), 'must be an iter'),
+        (dict(launch={}, when='later'), "but got 'later'"),
+        (dict(launch={}, when='plateau', window=0), 'window >= 1'),
+        (dict(launch={}, when='plateau', tolerance=0.0), 'tolerance > 0'),
+    ],
+)
 def test_refuses_plateaus_that_cannot_be_meant(arguments, sentence):
     with pytest.raises(ValueError, match=sentence):
         LateLaunchHook(**arguments)
@@ -467,8 +484,9 @@ def test_refuses_plateaus_that_cannot_be_meant(arguments, sentence):
 # --- A resumed run whose config launches otherwise ---------------------------
 
 
-def resumed(runner: Mock, hook: LateLaunchHook, start: int,
-            *launched: str) -> list[str]:
+def resumed(
+    runner: Mock, hook: LateLaunchHook, start: int, *launched: str
+) -> list[str]:
     """Resume where some had been launched; what is warned of."""
     histories = {}
     for name in NAMES:
@@ -489,20 +507,19 @@ def test_nothing_is_said_where_launches_are_the_same(runner, start):
 
 def test_a_launch_that_lies_in_the_past_is_said(runner):
     """The config launches at 3 what the interrupted run had at 8."""
-    warning, = resumed(runner, LateLaunchHook(LAUNCH), 4, 'image')
-    assert ('Before iteration 4 the alignment instance is launched by this '
-            'config, but is not launched in the run of the checkpoint: '
-            in warning)
+    (warning,) = resumed(runner, LateLaunchHook(LAUNCH), 4, 'image')
+    assert (
+        'Before iteration 4 the alignment instance is launched by this '
+        'config, but is not launched in the run of the checkpoint: ' in warning
+    )
 
 
 def test_what_is_switched_off_again_is_said(runner):
     hook = LateLaunchHook(dict(image=0, instance=8))
     warnings = resumed(runner, hook, 6, *NAMES)
     assert len(warnings) == 2
-    for warning, name in zip(warnings, ('instance', 'correlation'),
-                             strict=True):
-        assert (f'the alignment {name} is not launched by this config'
-                in warning)
+    for warning, name in zip(warnings, ('instance', 'correlation'), strict=True):
+        assert f'the alignment {name} is not launched by this config' in warning
 
 
 def test_a_plateau_of_a_run_without_one_is_said(long_runner):

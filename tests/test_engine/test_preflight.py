@@ -1,4 +1,5 @@
 """A run without a part that it needs, or whose config has lost something."""
+
 import os
 import re
 from pathlib import Path
@@ -61,53 +62,77 @@ def runner(cfg: Config) -> Mock:
     """A run with all that our base config has."""
     runner = Mock(cfg=cfg, val_loop=None, _resume=False)
     runner.hooks = [
-        HOOKS.build(hook) for name, hook in cfg.default_hooks.items()
+        HOOKS.build(hook)
+        for name, hook in cfg.default_hooks.items()
         if name != 'visualization'
     ]
     runner.visualizer = SimpleNamespace(
-        _vis_backends=dict(local=Mock(spec=LocalVisBackend)))
+        _vis_backends=dict(local=Mock(spec=LocalVisBackend))
+    )
     runner.train_dataloader = DataLoader([0, 1, 2, 3, 4], batch_size=2)
     runner.train_loop = Mock(
-        spec=IterBasedTrainLoop,
-        max_iters=2000,
-        dataloader=runner.train_dataloader)
+        spec=IterBasedTrainLoop, max_iters=2000, dataloader=runner.train_dataloader
+    )
     return runner
 
 
 def count_epochs(runner: Mock, number: int) -> None:
     """Let a run count epochs."""
     runner.train_loop = Mock(
-        spec=EpochBasedTrainLoop,
-        max_epochs=number,
-        dataloader=runner.train_dataloader)
+        spec=EpochBasedTrainLoop, max_epochs=number, dataloader=runner.train_dataloader
+    )
 
 
 # Before anything is built
 
 
-@pytest.mark.parametrize(('settings', 'sentence'), [
-    (dict(custom_hooks={'0': dict(launch=dict(image=3))}),
-     'custom_hooks must be a list.*default_hooks.late_launch.launch'),
-    (dict(train_cfg=None), 'has no train_cfg, so it trains nothing'),
-    (dict(train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=3)),
-     'counts epochs, but has max_iters.*_delete_=True'),
-    (dict(train_cfg=dict(max_epochs=3)),
-     'counts iterations, but has max_epochs'),
-    (dict(train_dataloader=dict(_delete_=True, batch_size=1)),
-     "no sampler: add sampler=dict.type='PairedDomainSampler'"),
-    (dict(train_dataloader=dict(num_workers=0)),
-     'train_dataloader.persistent_workers is True, but there are no workers'),
-    (dict(val_dataloader=dict(num_workers=0)),
-     'raise val_dataloader.num_workers, or set persistent_workers=False'),
-    (dict(train_dataloader=dict(
-        num_workers=0, persistent_workers=False, prefetch_factor=4)),
-     'prefetch_factor is 4, .* set prefetch_factor=None'),
-    (dict(train_dataloader=dict(
-        batch_sampler=dict(type='AspectRatioBatchSampler'))),
-     'batch_sampler is AspectRatioBatchSampler, which sorts single images'),
-    (dict(optim_wrapper=dict(optimizer=dict(type='AdamWW'))),
-     "optimizer.type is 'AdamWW', which is not a known"),
-])
+@pytest.mark.parametrize(
+    ('settings', 'sentence'),
+    [
+        (
+            dict(custom_hooks={'0': dict(launch=dict(image=3))}),
+            'custom_hooks must be a list.*default_hooks.late_launch.launch',
+        ),
+        (dict(train_cfg=None), 'has no train_cfg, so it trains nothing'),
+        (
+            dict(train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=3)),
+            'counts epochs, but has max_iters.*_delete_=True',
+        ),
+        (dict(train_cfg=dict(max_epochs=3)), 'counts iterations, but has max_epochs'),
+        (
+            dict(train_dataloader=dict(_delete_=True, batch_size=1)),
+            "no sampler: add sampler=dict.type='PairedDomainSampler'",
+        ),
+        (
+            dict(train_dataloader=dict(num_workers=0)),
+            'train_dataloader.persistent_workers is True, but there are no workers',
+        ),
+        (
+            dict(val_dataloader=dict(num_workers=0)),
+            'raise val_dataloader.num_workers, or set persistent_workers=False',
+        ),
+        (
+            dict(
+                train_dataloader=dict(
+                    num_workers=0, persistent_workers=False, prefetch_factor=4
+                )
+            ),
+            'prefetch_factor is 4, .* set prefetch_factor=None',
+        ),
+        (
+            dict(
+                train_dataloader=dict(
+                    batch_sampler=dict(type='AspectRatioBatchSampler')
+                )
+            ),
+            'batch_sampler is AspectRatioBatchSampler, which sorts single images',
+        ),
+        (
+            dict(optim_wrapper=dict(optimizer=dict(type='AdamWW'))),
+            "optimizer.type is 'AdamWW', which is not a known",
+        ),
+    ],
+)
 def test_settings_that_contradict_each_other(cfg, settings, sentence):
     check_config(cfg)
     with pytest.raises(ValueError, match=sentence):
@@ -125,8 +150,9 @@ def test_epochs_are_told_from_iterations(cfg):
 @pytest.mark.parametrize(('drop_last', 'length'), [(False, 9), (True, 6)])
 def test_length_of_a_run(cfg, drop_last, length):
     assert length_of(cfg, 9) == (cfg.train_cfg.max_iters, 1)
-    cfg = merge(cfg, train_cfg=EPOCHS,
-                train_dataloader=dict(batch_size=4, drop_last=drop_last))
+    cfg = merge(
+        cfg, train_cfg=EPOCHS, train_dataloader=dict(batch_size=4, drop_last=drop_last)
+    )
     assert length_of(cfg, 9) == (length, 3)
 
 
@@ -161,8 +187,11 @@ def test_alignments_that_nothing_launches():
     check_launches(model, [LateLaunchHook({})])
     check_launches(Mock(all_alignments={}), [])
     check_launches(nn.Linear(1, 1), [])
-    with pytest.raises(ValueError, match='image, instance, but no LateLaunch'
-                       r'Hook .* launch=dict\(image=0, instance=0\)'):
+    with pytest.raises(
+        ValueError,
+        match='image, instance, but no LateLaunch'
+        r'Hook .* launch=dict\(image=0, instance=0\)',
+    ):
         check_launches(model, [EMAHook()])
 
 
@@ -175,15 +204,19 @@ def test_a_preprocessor_of_one_domain(tiny_cfg):
         check_preprocessor(model)
 
 
-@pytest.mark.parametrize(('prefixes', 'metrics'), [
-    (['target', 'source'], 2), (['source'], 1), (['source', 'target'], 1)])
+@pytest.mark.parametrize(
+    ('prefixes', 'metrics'),
+    [(['target', 'source'], 2), (['source'], 1), (['source', 'target'], 1)],
+)
 def test_a_domain_under_the_wrong_name(prefixes, metrics):
     dataset = Mock(spec=DomainTestDataset)
     check_evaluator(
-        MultiDatasetsEvaluator([DomainMetric(), DomainMetric()],
-                               ['source', 'target']), dataset)
+        MultiDatasetsEvaluator([DomainMetric(), DomainMetric()], ['source', 'target']),
+        dataset,
+    )
     evaluator = MultiDatasetsEvaluator(
-        [DomainMetric() for _ in range(metrics)], prefixes)
+        [DomainMetric() for _ in range(metrics)], prefixes
+    )
     with pytest.raises(ValueError, match=f'but has {metrics} and '):
         check_evaluator(evaluator, dataset)
 
@@ -204,8 +237,9 @@ def test_an_epoch_without_an_iteration(runner):
 
 def warnings(runner: Mock) -> list[str]:
     """Warnings of a run."""
-    return list(run_warnings(runner.cfg, runner.hooks, runner.train_loop,
-                             runner.visualizer))
+    return list(
+        run_warnings(runner.cfg, runner.hooks, runner.train_loop, runner.visualizer)
+    )
 
 
 def test_nothing_to_warn_of(runner):
@@ -214,29 +248,38 @@ def test_nothing_to_warn_of(runner):
 
 def warning(runner: Mock) -> str:
     """The only one."""
-    text, = warnings(runner)
+    (text,) = warnings(runner)
     return text
 
 
 def test_default_hooks_that_are_lost(runner):
     kept = ('logger', 'checkpoint', 'late_launch')
-    runner.hooks = [
-        HOOKS.build(runner.cfg.default_hooks[name]) for name in kept]
+    runner.hooks = [HOOKS.build(runner.cfg.default_hooks[name]) for name in kept]
     text = warning(runner)
     for name in ('FiniteCheckHook', 'UnreadableImagesHook'):
         assert name in text
     assert 'ResumableCheckpointHook' not in text
 
 
-@pytest.mark.parametrize(('settings', 'by_epoch', 'sentence'), [
-    (dict(by_epoch=True, interval=1), False, 'counts epochs, but train_cfg '
-     'iterations: the only checkpoint is that of the end'),
-    (dict(by_epoch=False, interval=2001), False,
-     'interval of .* is 2001 and the run has 2000 iterations'),
-    (dict(by_epoch=True, interval=4), True, 'is 4 and the run has 3 epochs'),
-])
+@pytest.mark.parametrize(
+    ('settings', 'by_epoch', 'sentence'),
+    [
+        (
+            dict(by_epoch=True, interval=1),
+            False,
+            'counts epochs, but train_cfg '
+            'iterations: the only checkpoint is that of the end',
+        ),
+        (
+            dict(by_epoch=False, interval=2001),
+            False,
+            'interval of .* is 2001 and the run has 2000 iterations',
+        ),
+        (dict(by_epoch=True, interval=4), True, 'is 4 and the run has 3 epochs'),
+    ],
+)
 def test_checkpoints_in_the_wrong_unit(runner, settings, by_epoch, sentence):
-    hook, = (h for h in runner.hooks if isinstance(h, CheckpointHook))
+    (hook,) = (h for h in runner.hooks if isinstance(h, CheckpointHook))
     hook.by_epoch, hook.interval = settings['by_epoch'], settings['interval']
     if by_epoch:
         count_epochs(runner, 3)
@@ -256,8 +299,10 @@ def test_settings_that_are_not_used(runner):
     assert 'set model.data_preprocessor.data_prep' in warning(runner)
     runner.cfg.data_preprocessor = None
     runner.cfg.vis_backends = [dict(type='TensorboardVisBackend')]
-    assert ('vis_backends of the config (TensorboardVisBackend) is not used, '
-            'but that of visualizer (LocalVisBackend)') in warning(runner)
+    assert (
+        'vis_backends of the config (TensorboardVisBackend) is not used, '
+        'but that of visualizer (LocalVisBackend)'
+    ) in warning(runner)
     runner.cfg.visualizer.vis_backends += runner.cfg.vis_backends
     assert warnings(runner) == []
 
@@ -296,20 +341,22 @@ def test_the_hook_makes_every_check(runner, detector):
     with pytest.raises(ValueError, match='must be a MultiBranchDataPre'):
         said(runner)
     detector.data_preprocessor = preprocessor
-    runner.train_loop = Mock(
-        spec=EpochBasedTrainLoop, dataloader=DataLoader([]))
+    runner.train_loop = Mock(spec=EpochBasedTrainLoop, dataloader=DataLoader([]))
     with pytest.raises(ValueError, match='has no batch'):
         said(runner)
-    runner.train_loop = Mock(spec=IterBasedTrainLoop, max_iters=2000,
-                             dataloader=runner.train_dataloader)
+    runner.train_loop = Mock(
+        spec=IterBasedTrainLoop, max_iters=2000, dataloader=runner.train_dataloader
+    )
     # A data set that validates, and one that trains.
     runner.val_loop = Mock(evaluator=Evaluator([DomainMetric()]))
     test = runner.val_dataloader.dataset = Mock(
-        spec=DomainTestDataset, metainfo=dict(classes='abcd'))
+        spec=DomainTestDataset, metainfo=dict(classes='abcd')
+    )
     with pytest.raises(ValueError, match='both domains as one'):
         said(runner)
     test = runner.val_dataloader.dataset = SimpleNamespace(
-        metainfo=dict(classes='abcd'))
+        metainfo=dict(classes='abcd')
+    )
     with pytest.raises(ValueError, match='have 4 classes'):
         said(runner)
     test.metainfo = dict(classes='abc')
@@ -321,28 +368,28 @@ def test_the_hook_makes_every_check(runner, detector):
 
 def test_the_hook_compares_the_data(runner, detector, monkeypatch):
     runner.model, runner.val_loop = detector, Mock()
-    train = Mock(spec=PairedDomainDataset, metainfo=dict(classes='abcd'),
-                 source='trained')
+    train = Mock(
+        spec=PairedDomainDataset, metainfo=dict(classes='abcd'), source='trained'
+    )
     runner.train_dataloader.__dict__['dataset'] = train
     with pytest.raises(ValueError, match='have 4 classes'):
         said(runner)
     train.metainfo = dict(classes='abc')
     test = runner.val_dataloader.dataset = Mock(
-        spec=DomainTestDataset, datasets=['source', 'target'])
+        spec=DomainTestDataset, datasets=['source', 'target']
+    )
     module = 'mmdet_ifan.engine.checks.preflight_hook.check_'
     monkeypatch.setattr(f'{module}evaluator', lambda *_: None)
-    monkeypatch.setattr(
-        f'{module}pair', lambda *pair: [f'{pair == (train, test)}'])
+    monkeypatch.setattr(f'{module}pair', lambda *pair: [f'{pair == (train, test)}'])
     seen = []
-    monkeypatch.setattr(f'{module}image_sizes',
-                        lambda model, dataset: seen.append((model, dataset)))
+    monkeypatch.setattr(
+        f'{module}image_sizes', lambda model, dataset: seen.append((model, dataset))
+    )
     assert said(runner) == ['True']
-    assert seen == [(detector, dataset)
-                    for dataset in ('trained', 'source', 'target')]
+    assert seen == [(detector, dataset) for dataset in ('trained', 'source', 'target')]
 
 
-def test_several_optimizers_keep_the_settings_of_a_checkpoint(
-        runner, detector):
+def test_several_optimizers_keep_the_settings_of_a_checkpoint(runner, detector):
     runner.model, runner._load_from, runner._resume = detector, None, True
     runner._train_loop = runner.train_loop
     runner.optim_wrapper = Mock(spec=OptimWrapperDict)
@@ -350,17 +397,15 @@ def test_several_optimizers_keep_the_settings_of_a_checkpoint(
     hook = PreflightHook()
     hook.before_run(runner)
     hook.before_train(runner)
-    several, nothing = (
-        call.args[0] for call in runner.logger.warning.call_args_list)
+    several, nothing = (call.args[0] for call in runner.logger.warning.call_args_list)
     assert 'several optimizers, the settings of the checkpoint' in several
     assert 'Nothing is left to train' in nothing
 
 
 def test_the_hook_warns(runner, detector):
     runner.model = detector
-    runner.hooks = [
-        h for h in runner.hooks if not isinstance(h, FiniteCheckHook)]
-    text, = said(runner)
+    runner.hooks = [h for h in runner.hooks if not isinstance(h, FiniteCheckHook)]
+    (text,) = said(runner)
     assert 'FiniteCheckHook' in text
 
 
@@ -386,8 +431,7 @@ def test_the_hook_looks_for_weights_in_training_alone(runner):
 def test_the_draw_ends_with_the_epoch_if_there_are_any(loop):
     sampler = Mock(spec=PairedDomainSampler)
     loader = SimpleNamespace(sampler=None, batch_sampler=Mock(sampler=sampler))
-    end_with_the_epoch(
-        Mock(train_loop=Mock(spec=loop), train_dataloader=loader))
+    end_with_the_epoch(Mock(train_loop=Mock(spec=loop), train_dataloader=loader))
     assert sampler.by_epoch == (loop is EpochBasedTrainLoop)
 
 

@@ -1,4 +1,5 @@
 """Small models that draw numbers, through mmengine's runner, cut short."""
+
 import gc
 import random
 from collections.abc import Callable, Iterator
@@ -28,8 +29,7 @@ ITERATIONS = 12
 
 def draw() -> torch.Tensor:
     """A number of each of the three generators."""
-    return torch.tensor(
-        [random.random(), np.random.random(), float(torch.rand(()))])
+    return torch.tensor([random.random(), np.random.random(), float(torch.rand(()))])
 
 
 def draw_pairs(number: int) -> list[tuple[int, int]]:
@@ -46,10 +46,7 @@ class Pairs(PairedDomainDataset):
     metainfo = None
 
     def __getitem__(self, pair: tuple[int, int]) -> dict:
-        return dict(
-            inputs=torch.tensor(pair) + draw()[:2],
-            numbers=draw(),
-            pairs=pair)
+        return dict(inputs=torch.tensor(pair) + draw()[:2], numbers=draw(), pairs=pair)
 
 
 class Numbers(Dataset):
@@ -140,18 +137,20 @@ class Stop(Hook):
 def train(tmp_path: Path) -> Callable[..., dict[int, float]]:
     """Trains, resumes where there is something, and gives the losses."""
 
-    def run(name: str,
-            stop: int | None = None,
-            num_workers: int = 0,
-            seed: int = 1,
-            batch_size: int = 3,
-            sampler: type = PairedDomainSampler,
-            val_interval: int = 5,
-            checkpoint: str | None = None,
-            hook: type = ResumableCheckpointHook,
-            max_epochs: int | None = None,
-            persistent: bool = True,
-            **kwargs) -> dict[int, float]:
+    def run(
+        name: str,
+        stop: int | None = None,
+        num_workers: int = 0,
+        seed: int = 1,
+        batch_size: int = 3,
+        sampler: type = PairedDomainSampler,
+        val_interval: int = 5,
+        checkpoint: str | None = None,
+        hook: type = ResumableCheckpointHook,
+        max_epochs: int | None = None,
+        persistent: bool = True,
+        **kwargs,
+    ) -> dict[int, float]:
         losses: dict[int, float] = {}
         pairs: list[tuple[int, int]] = []
         folder = tmp_path / name
@@ -166,19 +165,20 @@ def train(tmp_path: Path) -> Callable[..., dict[int, float]]:
                 collate_fn=dict(type=collate_with_random_state),
                 batch_size=batch_size,
                 num_workers=num_workers,
-                persistent_workers=num_workers > 0 and persistent),
+                persistent_workers=num_workers > 0 and persistent,
+            ),
             train_cfg=dict(
-                by_epoch=False,
-                max_iters=ITERATIONS,
-                val_interval=val_interval) if max_epochs is None else dict(
-                    by_epoch=True, max_epochs=max_epochs, val_interval=2),
-            optim_wrapper=dict(
-                optimizer=dict(type='SGD', lr=.1, momentum=.9)),
+                by_epoch=False, max_iters=ITERATIONS, val_interval=val_interval
+            )
+            if max_epochs is None
+            else dict(by_epoch=True, max_epochs=max_epochs, val_interval=2),
+            optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1, momentum=0.9)),
             val_dataloader=dict(
                 dataset=Numbers(),
                 sampler=dict(type='DefaultSampler', shuffle=False),
                 batch_size=1,
-                num_workers=0),
+                num_workers=0,
+            ),
             val_cfg=dict(),
             val_evaluator=dict(type=Metric),
             default_hooks=dict(
@@ -188,18 +188,20 @@ def train(tmp_path: Path) -> Callable[..., dict[int, float]]:
                 checkpoint=dict(
                     type=hook,
                     max_keep_ckpts=3,
-                    **{**dict(by_epoch=False, interval=2), **kwargs})),
+                    **{**dict(by_epoch=False, interval=2), **kwargs},
+                ),
+            ),
             custom_hooks=[Stop(losses, pairs, stop)],
             randomness=dict(seed=seed),
             resume=bool(checkpoint) or (folder / 'last_checkpoint').exists(),
-            load_from=checkpoint)
+            load_from=checkpoint,
+        )
         try:
             runner.train()
             assert stop is None
         except KeyboardInterrupt:
             pass
-        run.log = '\n'.join(
-            path.read_text() for path in folder.glob('*/*.log'))
+        run.log = '\n'.join(path.read_text() for path in folder.glob('*/*.log'))
         run.pairs = pairs
         losses['weights'] = runner.model.layer.weight.tolist()
         # Collected as garbage, they are waited for, 5 seconds each: their
@@ -212,13 +214,16 @@ def train(tmp_path: Path) -> Callable[..., dict[int, float]]:
     return run
 
 
-@pytest.mark.parametrize('options', [
-    dict(),
-    dict(num_workers=3),
-    dict(num_workers=2, save_best='figure', rule='greater'),
-    dict(sampler=OtherSampler),
-    dict(num_workers=2, sampler=OtherSampler),
-])
+@pytest.mark.parametrize(
+    'options',
+    [
+        dict(),
+        dict(num_workers=3),
+        dict(num_workers=2, save_best='figure', rule='greater'),
+        dict(sampler=OtherSampler),
+        dict(num_workers=2, sampler=OtherSampler),
+    ],
+)
 def test_resumes_as_if_nothing_had_been(train, options):
     """Stopped soon, at and between checkpoints, before a validation."""
     whole = train('whole', **options)
@@ -236,15 +241,18 @@ def test_resumes_as_if_nothing_had_been(train, options):
 EPOCHS = dict(max_epochs=6, by_epoch=True, interval=1)
 
 
-@pytest.mark.parametrize('options', [
-    dict(),
-    dict(num_workers=3),
-    dict(num_workers=3, persistent=False),
-    dict(num_workers=2, save_best='figure', rule='greater'),
-    dict(num_workers=2, sampler=FiniteSampler),
-    # Two inherited settings count iterations: after each epoch, then.
-    dict(by_epoch=False, interval=5000),
-])
+@pytest.mark.parametrize(
+    'options',
+    [
+        dict(),
+        dict(num_workers=3),
+        dict(num_workers=3, persistent=False),
+        dict(num_workers=2, save_best='figure', rule='greater'),
+        dict(num_workers=2, sampler=FiniteSampler),
+        # Two inherited settings count iterations: after each epoch, then.
+        dict(by_epoch=False, interval=5000),
+    ],
+)
 def test_resumes_epochs_as_if_nothing_had_been(train, tmp_path, options):
     """Stopped in epochs, and before a validation."""
     options = {**EPOCHS, **options}
@@ -255,12 +263,16 @@ def test_resumes_epochs_as_if_nothing_had_been(train, tmp_path, options):
     for stop in (3, 9):
         part = train('stopped', stop, **options)
         assert all(part[i] == whole[i] for i in part if i != 'weights')
-    assert sorted(path.name for path in (tmp_path / 'stopped').glob('e*.pth')
-                  ) == ['epoch_2.pth', 'epoch_3.pth', 'epoch_4.pth']
+    assert sorted(path.name for path in (tmp_path / 'stopped').glob('e*.pth')) == [
+        'epoch_2.pth',
+        'epoch_3.pth',
+        'epoch_4.pth',
+    ]
     rest = train('stopped', **options)
     assert rest == {key: whole[key] for key in [*range(8, 12), 'weights']}
     assert ('a checkpoint is written after each epoch' in train.log) == (
-        not options['by_epoch'])
+        not options['by_epoch']
+    )
 
 
 def test_epochs_with_another_batch_size(train):
@@ -298,8 +310,8 @@ def test_what_is_done_is_not_loaded_again(train, monkeypatch):
     loaded = []
     load = Pairs.__getitem__
     monkeypatch.setattr(
-        Pairs, '__getitem__',
-        lambda self, pair: loaded.append(pair) or load(self, pair))
+        Pairs, '__getitem__', lambda self, pair: loaded.append(pair) or load(self, pair)
+    )
     train('run')
     assert len(loaded) == 3 * 2
 
@@ -326,10 +338,9 @@ def test_another_number_of_workers(train):
     train('stopped', 7, num_workers=1)
     rest = train('stopped', num_workers=2)
     assert sorted(rest, key=str) == [10, 11, 6, 7, 8, 9, 'weights']
-    assert train.pairs == pairs[6 * 3:]
+    assert train.pairs == pairs[6 * 3 :]
     assert rest[7] != whole[7]
-    assert ('states of 1 processes with 1 workers each, not of 1 with 2'
-            in train.log)
+    assert 'states of 1 processes with 1 workers each, not of 1 with 2' in train.log
 
 
 @pytest.mark.parametrize('batch_sizes', [(3, 1), (1, 3)])
@@ -345,15 +356,15 @@ def test_another_batch_size(train, batch_sizes):
     assert pairs[:ITERATIONS] == whole
     assert 'an iteration has 2' in train.log
     first, second = batch_sizes
-    assert (f'The first 4 iterations had {4 * first} pairs, not {second} each'
-            in train.log)
+    assert (
+        f'The first 4 iterations had {4 * first} pairs, not {second} each' in train.log
+    )
 
 
 def test_a_checkpoint_without_states_is_named(train):
     train('run', 7, hook=CheckpointHook)
     train('run')
-    assert ('The checkpoint has no random states: this run will differ'
-            in train.log)
+    assert 'The checkpoint has no random states: this run will differ' in train.log
 
 
 def test_corrupt_checkpoints(train, tmp_path):
@@ -408,8 +419,10 @@ def test_a_disk_that_is_full(train, tmp_path, monkeypatch):
         patch.setattr(Path, 'write_bytes', full)
         with pytest.raises(DataError, match='iter_6.pth cannot be written'):
             train('full')
-    assert sorted(path.name for path in (tmp_path / 'full').glob('iter_*')
-                  ) == ['iter_2.pth', 'iter_4.pth']
+    assert sorted(path.name for path in (tmp_path / 'full').glob('iter_*')) == [
+        'iter_2.pth',
+        'iter_4.pth',
+    ]
     rest = train('full')
     assert rest == {key: whole[key] for key in [*range(4, 12), 'weights']}
 

@@ -1,6 +1,6 @@
 """A checkpoint from a stranger runs no code, one of ours loads whole."""
+
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +14,8 @@ from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
 from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 from mmengine.runner import CheckpointLoader, Runner
+from processes import run_tool
+from yapf.yapflib.yapf_api import FormatCode
 
 from mmdet_ifan.deployment import checkpoint_config, export, plain_config
 from mmdet_ifan.engine.robustness.safe_loading import (
@@ -31,7 +33,7 @@ class Evil:
     """Whoever unpickles it makes a folder."""
 
     def __init__(self, path: Path, function: Callable = os.mkdir) -> None:
-        self.call = function, (str(path), )
+        self.call = function, (str(path),)
 
     def __reduce__(self) -> tuple:
         return self.call
@@ -46,7 +48,9 @@ def cfg() -> Config:
 @pytest.fixture(scope='module')
 def text(cfg: Config) -> str:
     """Its config, as a checkpoint holds it."""
-    return cfg.pretty_text
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('yapf.yapflib.yapf_api.FormatCode', FormatCode)
+        return cfg.pretty_text
 
 
 @pytest.fixture
@@ -55,16 +59,18 @@ def write(text: str, tmp_path: Path) -> Callable[..., str]:
 
     def write(cfg_text: str | None = None, **parts: Any) -> str:
         meta = dict(
-            dataset_meta=dict(classes=('car', )), iter=1, epoch=0,
-            cfg=cfg_text or text)
+            dataset_meta=dict(classes=('car',)), iter=1, epoch=0, cfg=cfg_text or text
+        )
         history = HistoryBuffer([1.5, 2.5], [1, 1])
         content = dict(
             meta=meta,
             state_dict=dict(weight=torch.randn(3, 4)),
             message_hub=dict(
                 log_scalars={'train/loss': history},
-                runtime_info=dict(best=np.float32(.25), cfg=text),
-                resumed_keys={'train/loss': True}))
+                runtime_info=dict(best=np.float32(0.25), cfg=text),
+                resumed_keys={'train/loss': True},
+            ),
+        )
         content |= parts
         path = tmp_path / 'iter_1.pth'
         torch.save(content, path)
@@ -89,7 +95,7 @@ def test_what_a_training_writes_is_loaded_whole(write):
     assert hub['runtime_info'] == stock['message_hub']['runtime_info']
     history = hub['log_scalars']['train/loss']
     assert history.data[0].tolist() == [1.5, 2.5]
-    assert history.statistics('mean') == 2.
+    assert history.statistics('mean') == 2.0
 
 
 def into(part: str) -> Callable[[Callable, Evil], str]:
@@ -99,10 +105,11 @@ def into(part: str) -> Callable[[Callable, Evil], str]:
 
 def into_history(write: Callable, evil: Evil) -> str:
     """Hide it in a history of logged values."""
-    history = HistoryBuffer([1.], [1])
+    history = HistoryBuffer([1.0], [1])
     history.note = evil
-    return write(message_hub=dict(
-        log_scalars={'a': history}, runtime_info={}, resumed_keys={}))
+    return write(
+        message_hub=dict(log_scalars={'a': history}, runtime_info={}, resumed_keys={})
+    )
 
 
 def into_array(write: Callable, evil: Evil) -> str:
@@ -110,15 +117,27 @@ def into_array(write: Callable, evil: Evil) -> str:
     return write(optimizer=np.array([evil, None], dtype=object))
 
 
-@pytest.mark.parametrize('hide', [
-    into('state_dict'), into('meta'), into('optimizer'), into('anything'),
-    into_history, into_array])
+@pytest.mark.parametrize(
+    'hide',
+    [
+        into('state_dict'),
+        into('meta'),
+        into('optimizer'),
+        into('anything'),
+        into_history,
+        into_array,
+    ],
+)
 def test_a_malicious_pickle_does_not_run(write, tmp_path, hide):
     mark = tmp_path / 'was here'
     path = hide(write, Evil(mark))
-    with pytest.raises(UnsafeCheckpointError, match=(
+    with pytest.raises(
+        UnsafeCheckpointError,
+        match=(
             r'iter_1.pth was not loaded: .* could run code \((posix.mkdir|Can '
-            rf'only build .*ObjectDType.*)\).*set {TRUST}=1')):
+            rf'only build .*ObjectDType.*)\).*set {TRUST}=1'
+        ),
+    ):
         load(path)
     assert not mark.exists()
     # It would have run.
@@ -126,8 +145,9 @@ def test_a_malicious_pickle_does_not_run(write, tmp_path, hide):
     assert mark.is_dir()
 
 
-@pytest.mark.parametrize('way', [
-    'load_from', 'resume', 'init_detector', 'export', 'predict'])
+@pytest.mark.parametrize(
+    'way', ['load_from', 'resume', 'init_detector', 'export', 'predict']
+)
 def test_wherever_it_is_loaded(write, cfg, tiny_cfg, tmp_path, way):
     path = write(anything=Evil(tmp_path / 'was here'))
     tiny = Config(dict(model=tiny_cfg))
@@ -137,7 +157,8 @@ def test_wherever_it_is_loaded(write, cfg, tiny_cfg, tmp_path, way):
         resume=lambda: runner.resume(path),
         init_detector=lambda: init_detector(tiny, path, device='cpu'),
         export=lambda: export(cfg, path, tmp_path / 'out'),
-        predict=lambda: checkpoint_config(path))
+        predict=lambda: checkpoint_config(path),
+    )
     with pytest.raises(UnsafeCheckpointError, match='iter_1.pth was not'):
         ways[way]()
     assert not (tmp_path / 'was here').exists()
@@ -160,12 +181,16 @@ def test_what_is_no_checkpoint(tmp_path):
         load(str(tmp_path / 'a.pth'))
 
 
-@pytest.mark.parametrize('change', [
-    lambda whole: whole[:len(whole) // 2],
-    lambda whole: whole[:60_000],
-    lambda _: b'',
-    lambda _: b'hello world text',
-    lambda _: b'.'])
+@pytest.mark.parametrize(
+    'change',
+    [
+        lambda whole: whole[: len(whole) // 2],
+        lambda whole: whole[:60_000],
+        lambda _: b'',
+        lambda _: b'hello world text',
+        lambda _: b'.',
+    ],
+)
 def test_what_is_torn_or_something_else(write, change):
     path = Path(write(state_dict=dict(weight=torch.zeros(200, 200))))
     path.write_bytes(change(path.read_bytes()))
@@ -222,7 +247,7 @@ def test_config_of_a_checkpoint_is_that_of_its_training(write, cfg):
     assert found.test_dataloader == cfg.test_dataloader
 
 
-def test_config_as_mmengine_writes_what_is_no_name(write, cfg):
+def test_config_as_mmengine_writes_what_is_no_name(yapf, write, cfg):
     custom_keys = {'backbone.layer1': dict(lr_mult=0.1)}
     cfg = Config(cfg.to_dict())
     cfg.optim_wrapper.paramwise_cfg = dict(custom_keys=custom_keys)
@@ -234,14 +259,12 @@ def test_config_as_mmengine_writes_what_is_no_name(write, cfg):
     assert found.model == cfg.model
 
 
-@pytest.mark.parametrize(
-    'name', ['ifan_mini-city', 'ifan_vgg16_city2foggy'])
-def test_config_that_was_exported_needs_no_file_beside_it(
-        write, name, monkeypatch):
+@pytest.mark.parametrize('name', ['ifan_mini-city', 'ifan_vgg16_city2foggy'])
+def test_config_that_was_exported_needs_no_file_beside_it(write, name, monkeypatch):
     """What is called plain_vgg or plain_norm elsewhere is not looked at."""
     cfg = Config.fromfile(config_path(f'{name}.py'))
     plain = plain_config(cfg)
-    file, = plain.custom_imports.imports
+    (file,) = plain.custom_imports.imports
     monkeypatch.setitem(sys.modules, file, None)
     found = checkpoint_config(write(plain.pretty_text))
     backbone = cfg.model.backbone
@@ -252,29 +275,47 @@ def test_config_that_was_exported_needs_no_file_beside_it(
 def test_config_without_a_part(write, text):
     for new in ('_loader = ', 'test_dataloader = None\n_loader = '):
         path = write(text.replace('\ntest_dataloader = ', f'\n{new}'))
-        with pytest.raises(DataError, match=(
-                'The config in .*iter_1.pth has no test_dataloader: give')):
+        with pytest.raises(
+            DataError, match=('The config in .*iter_1.pth has no test_dataloader: give')
+        ):
             checkpoint_config(path)
 
 
-@pytest.mark.parametrize(('old', 'new', 'reason'), [
-    ('default_scope = ', 'import os\ndefault_scope = ',
-     r'line \d+ is not an assignment'),
-    ("default_scope = 'mmdet'", 'default_scope = str(open("MARK", "w"))',
-     'malformed node'),
-    ("default_scope = 'mmdet'", 'default_scope = dict(open("MARK", "w"))',
-     'malformed node'),
-    ("default_scope = 'mmdet'",
-     'default_scope = dict({"a": 1}, b=open("MARK", "w"))', 'malformed node'),
-    ("type='IFANDetector'", "type='os.mkdir'", "'os.mkdir' is no reg"),
-    ("type='IFANDetector'", "type='antigravity'", "'antigravity' is no r"),
-    ("'mmdet_ifan',", "'mmdet_ifan', 'antigravity',",
-     "imports 'antigravity'"),
-    ("nms=dict(iou_threshold=0.5, type='nms')",
-     "nms=dict(type='open(\"MARK\", \"w\")')", 'is no registered class'),
-    ('default_scope = ', '= ', 'invalid syntax')])
-def test_config_that_is_more_than_values(write, text, tmp_path, old, new,
-                                         reason):
+@pytest.mark.parametrize(
+    ('old', 'new', 'reason'),
+    [
+        (
+            'default_scope = ',
+            'import os\ndefault_scope = ',
+            r'line \d+ is not an assignment',
+        ),
+        (
+            "default_scope = 'mmdet'",
+            'default_scope = str(open("MARK", "w"))',
+            'malformed node',
+        ),
+        (
+            "default_scope = 'mmdet'",
+            'default_scope = dict(open("MARK", "w"))',
+            'malformed node',
+        ),
+        (
+            "default_scope = 'mmdet'",
+            'default_scope = dict({"a": 1}, b=open("MARK", "w"))',
+            'malformed node',
+        ),
+        ("type='IFANDetector'", "type='os.mkdir'", "'os.mkdir' is no reg"),
+        ("type='IFANDetector'", "type='antigravity'", "'antigravity' is no r"),
+        ("'mmdet_ifan',", "'mmdet_ifan', 'antigravity',", "imports 'antigravity'"),
+        (
+            "nms=dict(iou_threshold=0.5, type='nms')",
+            'nms=dict(type=\'open("MARK", "w")\')',
+            'is no registered class',
+        ),
+        ('default_scope = ', '= ', 'invalid syntax'),
+    ],
+)
+def test_config_that_is_more_than_values(write, text, tmp_path, old, new, reason):
     assert text.count(old) >= 1
     mark = tmp_path / 'mark'
     path = write(text.replace(old, new.replace('MARK', str(mark)), 1))
@@ -291,11 +332,9 @@ def test_checkpoint_without_a_config(write):
 
 def test_predict_refuses_it(write, tmp_path):
     path = write(anything=Evil(tmp_path / 'was here'))
-    result = subprocess.run(
-        [sys.executable, ROOT / 'tools/predict.py', tmp_path, '--weights',
-         path, '--out', 'out'],
-        cwd=tmp_path, capture_output=True, text=True)
+    result = run_tool(
+        'predict.py', tmp_path, '--weights', path, '--out', 'out', cwd=tmp_path
+    )
     assert result.returncode == 2
-    assert result.stderr.splitlines()[-1].startswith(
-        f'error: {path} was not loaded: ')
+    assert result.stderr.splitlines()[-1].startswith(f'error: {path} was not loaded: ')
     assert not (tmp_path / 'was here').exists()

@@ -1,4 +1,5 @@
 """Schedulers that do not do what they say are named before training."""
+
 from pathlib import Path
 
 import pytest
@@ -10,37 +11,79 @@ ROOT = Path(__file__).resolve().parents[2] / 'configs'
 ITERATIONS = dict(type='IterBasedTrainLoop', max_iters=100)
 EPOCHS = dict(type='EpochBasedTrainLoop', max_epochs=10)
 LATE = [
-    (dict(type='LinearLR', end=50), ITERATIONS,
-     'LinearLR counts epochs, but this run counts iterations: it never'),
-    (dict(type='MultiStepLR', milestones=[2], convert_to_iter_based=True),
-     ITERATIONS, 'without an end, so that it ends after one epoch'),
-    (dict(type='MultiStepLR', by_epoch=False, milestones=[50, 100, 200]),
-     ITERATIONS, 'milestones at 100, 200 iterations, but the run has only 100 '
-     'iterations'),
-    (dict(type='MultiStepLR', by_epoch=False, begin=60, milestones=[30, 50]),
-     ITERATIONS, 'milestones at 110 iterations'),
-    (dict(type='LinearLR', by_epoch=False, end=500), ITERATIONS,
-     'ends at 500 iterations'),
-    (dict(type='CosineAnnealingLR', by_epoch=False, begin=100), ITERATIONS,
-     'begins at 100 iterations'),
-    (dict(type='CosineAnnealingLR', by_epoch=False, begin=50, T_max=100),
-     ITERATIONS, 'has T_max=100, from 50 on'),
-    (dict(type='OneCycleLR', by_epoch=False, total_steps=101), ITERATIONS,
-     'has total_steps=101, from 0 on'),
-    (dict(type='StepLR', by_epoch=False, step_size=200), ITERATIONS,
-     'has step_size=200, from 0 on'),
-    (dict(type='MultiStepLR', milestones=[8, 11]), EPOCHS,
-     'milestones at 11 epochs, but the run has only 10 epochs'),
-    (dict(type='LinearLR', by_epoch=False, end=500), EPOCHS,
-     'ends at 500 iterations, but the run has only 40 iterations'),
+    (
+        dict(type='LinearLR', end=50),
+        ITERATIONS,
+        'LinearLR counts epochs, but this run counts iterations: it never',
+    ),
+    (
+        dict(type='MultiStepLR', milestones=[2], convert_to_iter_based=True),
+        ITERATIONS,
+        'without an end, so that it ends after one epoch',
+    ),
+    (
+        dict(type='MultiStepLR', by_epoch=False, milestones=[50, 100, 200]),
+        ITERATIONS,
+        'milestones at 100, 200 iterations, but the run has only 100 iterations',
+    ),
+    (
+        dict(type='MultiStepLR', by_epoch=False, begin=60, milestones=[30, 50]),
+        ITERATIONS,
+        'milestones at 110 iterations',
+    ),
+    (
+        dict(type='LinearLR', by_epoch=False, end=500),
+        ITERATIONS,
+        'ends at 500 iterations',
+    ),
+    (
+        dict(type='CosineAnnealingLR', by_epoch=False, begin=100),
+        ITERATIONS,
+        'begins at 100 iterations',
+    ),
+    (
+        dict(type='CosineAnnealingLR', by_epoch=False, begin=50, T_max=100),
+        ITERATIONS,
+        'has T_max=100, from 50 on',
+    ),
+    (
+        dict(type='OneCycleLR', by_epoch=False, total_steps=101),
+        ITERATIONS,
+        'has total_steps=101, from 0 on',
+    ),
+    (
+        dict(type='StepLR', by_epoch=False, step_size=200),
+        ITERATIONS,
+        'has step_size=200, from 0 on',
+    ),
+    (
+        dict(type='MultiStepLR', milestones=[8, 11]),
+        EPOCHS,
+        'milestones at 11 epochs, but the run has only 10 epochs',
+    ),
+    (
+        dict(type='LinearLR', by_epoch=False, end=500),
+        EPOCHS,
+        'ends at 500 iterations, but the run has only 40 iterations',
+    ),
 ]
 FINE = [
     (None, ITERATIONS),
     (dict(type='MultiStepLR', by_epoch=False, milestones=[99]), ITERATIONS),
-    (dict(type='MultiStepLR', end=25, milestones=[8], by_epoch=True,
-          convert_to_iter_based=True), ITERATIONS),
-    (dict(type='CosineAnnealingLR', by_epoch=False, begin=50, T_max=50,
-          end=100), ITERATIONS),
+    (
+        dict(
+            type='MultiStepLR',
+            end=25,
+            milestones=[8],
+            by_epoch=True,
+            convert_to_iter_based=True,
+        ),
+        ITERATIONS,
+    ),
+    (
+        dict(type='CosineAnnealingLR', by_epoch=False, begin=50, T_max=50, end=100),
+        ITERATIONS,
+    ),
     (dict(type='ConstantLR', by_epoch=False, end=10**9), ITERATIONS),
     (dict(type='MultiStepLR', milestones=[9]), EPOCHS),
     (dict(type='CosineAnnealingLR', convert_to_iter_based=True), EPOCHS),
@@ -49,15 +92,20 @@ FINE = [
 
 
 @pytest.mark.parametrize(('scheduler', 'train_cfg', 'words'), LATE)
-@pytest.mark.parametrize('wrap', [
-    lambda scheduler: scheduler, lambda scheduler: [FINE[1][0], scheduler],
-    lambda scheduler: dict(detector=[scheduler])])
+@pytest.mark.parametrize(
+    'wrap',
+    [
+        lambda scheduler: scheduler,
+        lambda scheduler: [FINE[1][0], scheduler],
+        lambda scheduler: dict(detector=[scheduler]),
+    ],
+)
 def test_what_is_late_is_named(scheduler, train_cfg, words, wrap):
     if train_cfg is EPOCHS:
         sentences = schedule_warnings(scheduler, train_cfg, 4)
     else:
         sentences = schedule_warnings(wrap(scheduler), train_cfg, 4)
-    sentence, = sentences
+    (sentence,) = sentences
     assert f'The scheduler {scheduler["type"]} ' in sentence
     assert words in sentence
 
@@ -79,7 +127,8 @@ def test_schedulers_of_several_optimizers_that_are_built():
 
 
 @pytest.mark.parametrize(
-    'path', sorted(ROOT.rglob('*_*-*.py')), ids=lambda path: path.stem)
+    'path', sorted(ROOT.rglob('*_*-*.py')), ids=lambda path: path.stem
+)
 def test_nothing_is_said_of_our_configs(path):
     if '_base_' in path.parts:
         return

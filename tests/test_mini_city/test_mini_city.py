@@ -32,19 +32,20 @@ from mmdet_ifan.utils import files as disk
 from mmdet_ifan.utils.errors import DataError
 
 SMALL = MiniCity(train=4, val=3, height=64, width=128, seed=5)
-THINGS = ('person', 'rider', 'car', 'truck', 'bus', 'train', 'motorcycle',
-          'bicycle')
+THINGS = ('person', 'rider', 'car', 'truck', 'bus', 'train', 'motorcycle', 'bicycle')
 REPOSITORY = Path(__file__).parents[2]
 
 
 def files_of(root):
-    return {path.relative_to(root).as_posix(): path.read_bytes()
-            for path in root.rglob('*') if path.is_file()}
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for path in root.rglob('*')
+        if path.is_file()
+    }
 
 
 def decode(content):
-    return cv2.imdecode(np.frombuffer(content, np.uint8),
-                        cv2.IMREAD_UNCHANGED)
+    return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
 
 
 def mute(message):
@@ -77,15 +78,19 @@ def test_equal_arguments_give_equal_files():
 
 def test_seed_split_and_index_each_change_the_image():
     other_seed = MiniCity(train=4, val=3, height=64, width=128, seed=6)
-    images = [city.render(split, index)[city.paths(split, index)['image']]
-              for city, split, index in (
-                  (SMALL, 'train', 0), (SMALL, 'train', 1),
-                  (SMALL, 'val', 0), (other_seed, 'train', 0))]
+    images = [
+        city.render(split, index)[city.paths(split, index)['image']]
+        for city, split, index in (
+            (SMALL, 'train', 0),
+            (SMALL, 'train', 1),
+            (SMALL, 'val', 0),
+            (other_seed, 'train', 0),
+        )
+    ]
     assert len(set(images)) == 4
 
 
-def test_files_depend_neither_on_workers_nor_on_how_many_scenes(
-        rendered, tmp_path):
+def test_files_depend_neither_on_workers_nor_on_how_many_scenes(rendered, tmp_path):
     more = MiniCity(train=6, val=3, height=64, width=128, seed=5)
     write_mini_city(tmp_path, more, workers=2, say=mute)
     one, two = files_of(rendered), files_of(tmp_path)
@@ -103,8 +108,9 @@ def test_twice_the_resolution_is_the_same_scene():
         for i, is_object in enumerate(result.instances):
             rows, columns = np.nonzero(result.index == i)
             if is_object:
-                found[i] = np.array([columns.min(), rows.min(),
-                                     columns.max() + 1, rows.max() + 1])
+                found[i] = np.array(
+                    [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+                )
         boxes.append(found)
     assert len(boxes[0]) >= 3
     for i, box in boxes[0].items():
@@ -118,8 +124,7 @@ def test_camera_projects_by_hand():
     camera = Camera(200, 100, elevation=1.5)
     # f = 1.1 * 200 = 220, principal point (100, 43).
     points = np.array([(0.0, 1.5, 7.0), (2.0, 0.5, 11.0)])
-    np.testing.assert_allclose(camera.project(points),
-                               [(100, 43), (100 + 40, 43 + 20)])
+    np.testing.assert_allclose(camera.project(points), [(100, 43), (100 + 40, 43 + 20)])
 
 
 def test_ground_depth_by_hand():
@@ -129,20 +134,27 @@ def test_ground_depth_by_hand():
     assert (depth[:43] == settings.SKY_DEPTH).all()
 
 
-@pytest.mark.parametrize('yaw, forward, left', [
-    (0.0, (5, 0, 11), (4, 0, 10)), (np.pi, (5, 0, 9), (6, 0, 10)),
-    (np.pi / 2, (6, 0, 10), (5, 0, 11))])
+@pytest.mark.parametrize(
+    'yaw, forward, left',
+    [
+        (0.0, (5, 0, 11), (4, 0, 10)),
+        (np.pi, (5, 0, 9), (6, 0, 10)),
+        (np.pi / 2, (6, 0, 10), (5, 0, 11)),
+    ],
+)
 def test_place_turns_by_yaw(yaw, forward, left):
     points = place(np.array([(1.0, 0, 0), (0, 1.0, 0)]), 5.0, 10.0, yaw)
     np.testing.assert_allclose(points, [forward, left], atol=1e-12)
 
 
 def test_cut_near_keeps_what_is_in_front():
-    triangle = np.array([(0, 0, NEAR - 1), (0, 0, NEAR + 1),
-                         (2, 0, NEAR + 1)], dtype=float)
+    triangle = np.array(
+        [(0, 0, NEAR - 1), (0, 0, NEAR + 1), (2, 0, NEAR + 1)], dtype=float
+    )
     kept = cut_near(triangle)
-    np.testing.assert_allclose(kept, [(1, 0, NEAR), (0, 0, NEAR),
-                                      (0, 0, NEAR + 1), (2, 0, NEAR + 1)])
+    np.testing.assert_allclose(
+        kept, [(1, 0, NEAR), (0, 0, NEAR), (0, 0, NEAR + 1), (2, 0, NEAR + 1)]
+    )
     assert len(cut_near(triangle - [0, 0, 5])) == 0
 
 
@@ -160,18 +172,22 @@ def test_plane_depth_is_where_the_ray_meets_the_wall():
 
 def screen(label, x, z, height=2.0, is_object=True):
     """An upright screen, x[0] to x[1] wide, facing the camera."""
-    points = np.array([(x[0], 0, z), (x[1], 0, z), (x[1], height, z),
-                       (x[0], height, z)], dtype=float)
+    points = np.array(
+        [(x[0], 0, z), (x[1], 0, z), (x[1], height, z), (x[0], height, z)], dtype=float
+    )
     face = Face(points, (10, 20, 200), np.array([0.0, 0.0, -1.0]))
     return Sprite(label, z, [Part([face])], is_object)
 
 
 def paint(*sprites):
-    light = Light(np.array([0.0, 1.0, 0.0]), 0.8, 1.0, 0.0,
-                  np.full((2, 3), 220.0))
-    scene = Scene(Camera(256, 128, 1.5), light,
-                  Street(-5.0, 5.0, 3.0, None), [],
-                  sorted(sprites, key=lambda sprite: -sprite.distance))
+    light = Light(np.array([0.0, 1.0, 0.0]), 0.8, 1.0, 0.0, np.full((2, 3), 220.0))
+    scene = Scene(
+        Camera(256, 128, 1.5),
+        light,
+        Street(-5.0, 5.0, 3.0, None),
+        [],
+        sorted(sprites, key=lambda sprite: -sprite.distance),
+    )
     return render(scene, np.random.default_rng(0))
 
 
@@ -211,17 +227,21 @@ def test_faces_that_look_away_are_not_painted():
 
 
 def test_ball_is_as_large_as_the_pinhole_says():
-    ball = Limb(np.array([0, 1.5, 10.0]), np.array([0, 1.5, 10.0]), 0.5, 0.5,
-                (200, 20, 20))
+    ball = Limb(
+        np.array([0, 1.5, 10.0]), np.array([0, 1.5, 10.0]), 0.5, 0.5, (200, 20, 20)
+    )
     result = paint(Sprite('person', 10.0, [Part([ball])], True))
     expected = np.pi * (0.5 * 28.16) ** 2
     assert (result.index == 1).sum() == pytest.approx(expected, rel=0.06)
 
 
 def test_objects_of_a_label_are_numbered_apart():
-    result = paint(screen('car', (-3, -1), 20.0), screen('bus', (-1, 1), 20.0),
-                   screen('car', (1, 3), 10.0),
-                   screen('building', (-9, 9), 30.0, is_object=False))
+    result = paint(
+        screen('car', (-3, -1), 20.0),
+        screen('bus', (-1, 1), 20.0),
+        screen('car', (1, 3), 10.0),
+        screen('building', (-9, 9), 30.0, is_object=False),
+    )
     ids = instance_ids(result)
     assert ids[56, 110] == 26000 and ids[56, 180] == 26001
     assert ids[56, 128] == 28000 and ids[56, 45] == 11
@@ -229,19 +249,24 @@ def test_objects_of_a_label_are_numbered_apart():
 
 
 def test_hidden_objects_become_static():
-    result = paint(screen('car', (-1, 1), 20.0),
-                   screen('bus', (-0.49, 2), 10.0))
+    result = paint(screen('car', (-1, 1), 20.0), screen('bus', (-0.49, 2), 10.0))
     assert result.labels == ['sky', 'static', 'bus']
     assert result.instances == [False, False, True]
     ids = set(np.unique(instance_ids(result)))
-    assert ids == {name2label['sky'].id, name2label['static'].id,
-                   name2label['bus'].id * 1000}
+    assert ids == {
+        name2label['sky'].id,
+        name2label['static'].id,
+        name2label['bus'].id * 1000,
+    }
 
 
 def test_every_category_occurs_often(drawn):
-    counts = Counter(label for scene in drawn for label, is_object in
-                     zip(scene.labels, scene.instances, strict=True)
-                     if is_object)
+    counts = Counter(
+        label
+        for scene in drawn
+        for label, is_object in zip(scene.labels, scene.instances, strict=True)
+        if is_object
+    )
     assert set(counts) == set(THINGS)
     assert min(counts.values()) >= 0.06 * sum(counts.values())
 
@@ -251,8 +276,7 @@ def test_every_rider_has_a_vehicle(drawn):
         # Also hidden ones: they are next to each other in the order.
         for i, label in enumerate(scene.labels):
             if label == 'rider':
-                assert scene.labels[i - 1] in ('bicycle', 'motorcycle',
-                                               'static')
+                assert scene.labels[i - 1] in ('bicycle', 'motorcycle', 'static')
 
 
 def test_objects_are_large_enough_to_be_found(drawn):
@@ -280,16 +304,15 @@ def test_depth_of_objects_is_in_the_asked_range(drawn):
 
 def test_fog_by_hand():
     depth = np.array([[0.0, 50.0, 100.0]])
-    np.testing.assert_allclose(transmission(depth, 0.02),
-                               [[1.0, 0.36788, 0.13534]], atol=1e-5)
+    np.testing.assert_allclose(
+        transmission(depth, 0.02), [[1.0, 0.36788, 0.13534]], atol=1e-5
+    )
     image = np.full((1, 3, 3), 100.0)
     foggy = add_fog(image, depth, 0.02, np.array([200.0, 210.0, 220.0]))
     np.testing.assert_allclose(foggy[0, 0], 100.0)
     # 100 * t + A * (1 - t)
-    np.testing.assert_allclose(foggy[0, 1], [163.212, 169.533, 175.854],
-                               atol=1e-3)
-    np.testing.assert_allclose(foggy[0, 2], [186.466, 195.113, 203.760],
-                               atol=1e-3)
+    np.testing.assert_allclose(foggy[0, 1], [163.212, 169.533, 175.854], atol=1e-3)
+    np.testing.assert_allclose(foggy[0, 2], [186.466, 195.113, 203.760], atol=1e-3)
 
 
 @pytest.mark.parametrize('beta', BETAS)
@@ -300,8 +323,11 @@ def test_foggy_files_follow_from_the_other_files(beta):
     camera = json.loads(files[paths['camera']])
     stored = decode(files[paths['disparity']]).astype(float)
     pixels = (stored - 1) / 256
-    depth = (camera['extrinsic']['baseline'] * camera['intrinsic']['fx']
-             / np.maximum(pixels, 1e-9))
+    depth = (
+        camera['extrinsic']['baseline']
+        * camera['intrinsic']['fx']
+        / np.maximum(pixels, 1e-9)
+    )
     arriving = np.exp(-beta * depth)[..., None]
     clear = decode(files[paths['image']]).astype(float)
     foggy = decode(files[paths[f'foggy_{beta}']]).astype(float)
@@ -323,8 +349,10 @@ def test_foggy_files_follow_from_the_other_files(beta):
 def test_layout(rendered):
     names = set(files_of(rendered))
     expected = {MANIFEST, 'README.txt'}
-    for split, cities, count in (('train', ('brunnhafen', 'lindmoor'), 4),
-                                 ('val', ('grauwinkel', 'tannrode'), 3)):
+    for split, cities, count in (
+        ('train', ('brunnhafen', 'lindmoor'), 4),
+        ('val', ('grauwinkel', 'tannrode'), 3),
+    ):
         for index in range(count):
             city = cities[index % 2]
             stem = f'{split}/{city}/{city}_00000{index // 2}_000019_'
@@ -333,10 +361,12 @@ def test_layout(rendered):
                 f'gtFine/{stem}gtFine_instanceIds.png',
                 f'gtFine/{stem}gtFine_polygons.json',
                 f'disparity/{stem}disparity.png',
-                f'camera/{stem}camera.json'}
+                f'camera/{stem}camera.json',
+            }
             expected |= {
                 f'leftImg8bit_foggy/{stem}leftImg8bit_foggy_beta_{beta}.png'
-                for beta in ('0.005', '0.01', '0.02', '0.05')}
+                for beta in ('0.005', '0.01', '0.02', '0.05')
+            }
     assert names == expected
 
 
@@ -370,13 +400,12 @@ def test_instances_are_numbered_as_in_cityscapes(rendered):
 def test_polygons_painted_over_one_another_give_the_labels(rendered):
     for path in (rendered / 'gtFine').rglob('*polygons.json'):
         content = json.loads(path.read_text())
-        painted = np.zeros((content['imgHeight'], content['imgWidth']),
-                           np.uint8)
+        painted = np.zeros((content['imgHeight'], content['imgWidth']), np.uint8)
         for each in content['objects']:
-            cv2.fillPoly(painted, [np.array(each['polygon'])],
-                         name2label[each['label']].id)
-        truth = cv2.imread(str(path).replace('polygons.json',
-                                             'instanceIds.png'), -1)
+            cv2.fillPoly(
+                painted, [np.array(each['polygon'])], name2label[each['label']].id
+            )
+        truth = cv2.imread(str(path).replace('polygons.json', 'instanceIds.png'), -1)
         truth = np.where(truth >= 1000, truth // 1000, truth)
         assert (painted == truth).mean() > 0.93
 
@@ -384,22 +413,33 @@ def test_polygons_painted_over_one_another_give_the_labels(rendered):
 def test_disparity_by_hand():
     depth = np.array([[10.0, 45.0]])
     # 0.209313 * 281.6 / 10 = 5.89425 px, and 1.30983 px at 45 m.
-    np.testing.assert_array_equal(disparity(depth, 281.6),
-                                  [[1509 + 1, 335 + 1]])
+    np.testing.assert_array_equal(disparity(depth, 281.6), [[1509 + 1, 335 + 1]])
     assert disparity(depth, 281.6).dtype == np.uint16
 
 
 def test_disparity_of_the_road_fits_the_camera(rendered):
     path = next((rendered / 'camera').rglob('*.json'))
     camera = json.loads(path.read_text())
-    assert set(camera['extrinsic']) == {'baseline', 'pitch', 'roll', 'x',
-                                        'y', 'yaw', 'z'}
+    assert set(camera['extrinsic']) == {
+        'baseline',
+        'pitch',
+        'roll',
+        'x',
+        'y',
+        'yaw',
+        'z',
+    }
     fx = camera['intrinsic']['fx']
     name = path.as_posix().replace('_camera.json', '_{}.png')
-    pixels = (cv2.imread(name.format('disparity').replace(
-        '/camera/', '/disparity/'), -1).astype(float) - 1) / 256
-    labels = cv2.imread(name.format('gtFine_instanceIds').replace(
-        '/camera/', '/gtFine/'), -1)
+    pixels = (
+        cv2.imread(
+            name.format('disparity').replace('/camera/', '/disparity/'), -1
+        ).astype(float)
+        - 1
+    ) / 256
+    labels = cv2.imread(
+        name.format('gtFine_instanceIds').replace('/camera/', '/gtFine/'), -1
+    )
     rows, columns = np.nonzero(labels == name2label['road'].id)
     # A road at a height -z below the camera: disparity / (v - v0) = b / z.
     ratio = pixels[rows, columns] / (rows + 0.5 - camera['intrinsic']['v0'])
@@ -422,7 +462,8 @@ def test_manifest_counts_what_is_on_disk(rendered):
             images += 1
         assert images == count
         assert manifest['splits'][split] == dict(
-            images=images, empty=empty, objects=dict(objects))
+            images=images, empty=empty, objects=dict(objects)
+        )
 
 
 def test_readme_says_it_is_a_stand_in(rendered):
@@ -459,9 +500,16 @@ def test_an_interrupted_render_is_resumed(rendered, tmp_path, monkeypatch):
         write_mini_city(tmp_path, SMALL, workers=1, say=mute)
     assert not (tmp_path / MANIFEST).exists()
     write_mini_city(tmp_path, SMALL, workers=1, say=mute)
-    assert calls == [('train', 0), ('train', 1), ('train', 2),  # Cut off.
-                     ('train', 2), ('train', 3),
-                     ('val', 0), ('val', 1), ('val', 2)]
+    assert calls == [
+        ('train', 0),
+        ('train', 1),
+        ('train', 2),  # Cut off.
+        ('train', 2),
+        ('train', 3),
+        ('val', 0),
+        ('val', 1),
+        ('val', 2),
+    ]
     assert files_of(tmp_path) == files_of(rendered)
 
 
@@ -479,8 +527,9 @@ def test_other_numbers_are_refused_unless_overwritten(tmp_path):
     second = MiniCity(train=1, val=1, height=32, width=64, seed=1)
     write_mini_city(tmp_path / 'a', first, workers=1, say=mute)
     before = files_of(tmp_path / 'a')
-    with pytest.raises(DataError, match='train 3 instead of 1, seed 0 '
-                       'instead of 1.*--overwrite'):
+    with pytest.raises(
+        DataError, match='train 3 instead of 1, seed 0 instead of 1.*--overwrite'
+    ):
         write_mini_city(tmp_path / 'a', second, workers=1, say=mute)
     assert files_of(tmp_path / 'a') == before
     stale = tmp_path / 'a/annotations/instances_train.json'
@@ -491,13 +540,11 @@ def test_other_numbers_are_refused_unless_overwritten(tmp_path):
     assert files_of(tmp_path / 'a') == files_of(tmp_path / 'b')
 
 
-def test_another_renderer_version_counts_as_other_numbers(tmp_path,
-                                                          monkeypatch):
+def test_another_renderer_version_counts_as_other_numbers(tmp_path, monkeypatch):
     city = MiniCity(train=1, val=1, height=32, width=64)
     write_mini_city(tmp_path, city, workers=1, say=mute)
     monkeypatch.setattr(settings, 'RENDERER_VERSION', 'next')
-    with pytest.raises(DataError, match='renderer_version .* instead of '
-                       'next'):
+    with pytest.raises(DataError, match='renderer_version .* instead of next'):
         write_mini_city(tmp_path, city, workers=1, say=mute)
 
 
@@ -508,19 +555,22 @@ def test_a_folder_with_other_data_is_never_touched(tmp_path, overwrite):
     precious.write_bytes(b'real')
     with pytest.raises(DataError, match='so it is not a Mini City'):
         write_mini_city(tmp_path, SMALL, 1, overwrite, say=mute)
-    assert files_of(tmp_path) == {
-        'leftImg8bit/train/aachen/aachen.png': b'real'}
+    assert files_of(tmp_path) == {'leftImg8bit/train/aachen/aachen.png': b'real'}
 
 
 # --- Bad input -------------------------------------------------------------
 
 
-@pytest.mark.parametrize('wrong, message', [
-    (dict(train=0), 'train must be at least 1, but got 0'),
-    (dict(val=-3), 'val must be at least 1, but got -3'),
-    (dict(height=8), 'height must be at least 32, but got 8'),
-    (dict(width=16), 'width must be at least 64, but got 16'),
-    (dict(seed=-1), 'seed must be at least 0, but got -1')])
+@pytest.mark.parametrize(
+    'wrong, message',
+    [
+        (dict(train=0), 'train must be at least 1, but got 0'),
+        (dict(val=-3), 'val must be at least 1, but got -3'),
+        (dict(height=8), 'height must be at least 32, but got 8'),
+        (dict(width=16), 'width must be at least 64, but got 16'),
+        (dict(seed=-1), 'seed must be at least 0, but got -1'),
+    ],
+)
 def test_numbers_without_sense_are_refused(wrong, message):
     with pytest.raises(DataError, match=message):
         MiniCity(**wrong)
@@ -556,17 +606,34 @@ def test_failed_write_leaves_the_old_file_and_no_rest(tmp_path, monkeypatch):
     assert files_of(tmp_path) == {'file.json': b'old'}
 
 
-@pytest.mark.parametrize('name, other', [('mini_city', 'mini_sim'),
-                                         ('mini_sim', 'mini_city')])
+@pytest.mark.parametrize(
+    'name, other', [('mini_city', 'mini_sim'), ('mini_sim', 'mini_city')]
+)
 def test_command_line(name, other, tmp_path, monkeypatch, capsys):
     folder = REPOSITORY / 'tools/prepare'
     monkeypatch.syspath_prepend(str(folder))
 
     def run(name, *more):
-        monkeypatch.setattr(sys, 'argv', [
-            f'{name}.py', '--out', str(tmp_path / 'mini'), '--train', '1',
-            '--val', '1', '--height', '32', '--width', '64', '--workers',
-            '1', *more])
+        monkeypatch.setattr(
+            sys,
+            'argv',
+            [
+                f'{name}.py',
+                '--out',
+                str(tmp_path / 'mini'),
+                '--train',
+                '1',
+                '--val',
+                '1',
+                '--height',
+                '32',
+                '--width',
+                '64',
+                '--workers',
+                '1',
+                *more,
+            ],
+        )
         with pytest.raises(SystemExit) as stopped:
             runpy.run_path(str(folder / f'{name}.py'), run_name='__main__')
         return stopped.value.code, capsys.readouterr()

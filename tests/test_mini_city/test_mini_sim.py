@@ -27,8 +27,11 @@ def mute(message):
 
 
 def files_of(root):
-    return {path.relative_to(root).as_posix(): path.read_bytes()
-            for path in root.rglob('*') if path.is_file()}
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for path in root.rglob('*')
+        if path.is_file()
+    }
 
 
 @pytest.fixture(scope='module')
@@ -41,18 +44,24 @@ def rendered(tmp_path_factory):
 # --- The first look stays what it was ----------------------------------------
 
 
-@pytest.mark.skipif((cv2.__version__, np.__version__) != ('4.14.0', '2.4.6'),
-                    reason='other releases may round a pixel differently')
+@pytest.mark.skipif(
+    (cv2.__version__, np.__version__) != ('4.14.0', '2.4.6'),
+    reason='other releases may round a pixel differently',
+)
 def test_mini_city_is_byte_for_byte_what_version_1_2_drew():
     assert settings.RENDERER_VERSION == '1.2'
     files = MiniCity(height=64, width=128, seed=5).render('train', 0)
     # The dense fog came later, and changed nothing.
-    dense, = (path for path in files if path.endswith('_beta_0.05.png'))
+    (dense,) = (path for path in files if path.endswith('_beta_0.05.png'))
     expected = [
-        ('e1e396ad80445756b72c881ff3dc58bbc5d0cf8041750126eb1fd985d49cb56d',
-         sorted(files.keys() - {dense})),
-        ('1041719454fefaefeab1fcfef7bd298ab0d9b04102e10e764e5d2891e1d87351',
-         sorted(files)),
+        (
+            'e1e396ad80445756b72c881ff3dc58bbc5d0cf8041750126eb1fd985d49cb56d',
+            sorted(files.keys() - {dense}),
+        ),
+        (
+            '1041719454fefaefeab1fcfef7bd298ab0d9b04102e10e764e5d2891e1d87351',
+            sorted(files),
+        ),
     ]
     for digest, paths in expected:
         content = b''.join(files[path] for path in paths)
@@ -63,13 +72,13 @@ def test_mini_city_is_byte_for_byte_what_version_1_2_drew():
 
 
 def test_tiles_by_hand():
-    tiles = Tiles(2.0, 1.0, joint=0.2, joint_depth=0.5, variation=0.0,
-                  staggered=True)
+    tiles = Tiles(2.0, 1.0, joint=0.2, joint_depth=0.5, variation=0.0, staggered=True)
     # In the lower row tiles start at 0, 2, ...; in the next at 1, 3, ...
     across = np.array([0.1, 1.0, 1.1, 1.1, 1.5])
     up = np.array([0.5, 0.1, 0.5, 1.5, 1.5])
-    np.testing.assert_array_equal(tiles.shade(across, up, np.full(5, 100.0)),
-                                  [0.5, 0.5, 1.0, 0.5, 1.0])
+    np.testing.assert_array_equal(
+        tiles.shade(across, up, np.full(5, 100.0)), [0.5, 0.5, 1.0, 0.5, 1.0]
+    )
     # The smaller side is 3 px, so half of the pattern is left; then 2 px.
     assert tiles.shade(across, up, np.full(5, 3.0))[0] == 0.75
     assert tiles.shade(across, up, np.full(5, 2.0))[0] == 1.0
@@ -92,7 +101,8 @@ def test_tone_by_hand():
     look = settings.SIM_LOOK
     factor = look.saturation
     assert look.tone((90.0, 100.0, 110.0)) == pytest.approx(
-        (100 - 10 * factor, 100, 100 + 10 * factor))
+        (100 - 10 * factor, 100, 100 + 10 * factor)
+    )
     assert look.tone((0.0, 0.0, 255.0)) == (0.0, 0.0, 255.0)
     colour = (1.1, 2.2, 3.3)
     assert settings.CITY_LOOK.tone(colour) is colour
@@ -100,29 +110,52 @@ def test_tone_by_hand():
 
 def scene_with(look, *sprites, sun=(0.0, 1.0, 0.0)):
     light = Light(np.array(sun), 0.4, 1.0, 0.0, np.full((2, 3), 220.0))
-    ground = Sprite('road', 0, [Part([flat((-80, 80), (0.8, 120.0),
-                                           (120, 120, 120))])])
-    return Scene(Camera(256, 128, 1.5), light,
-                 Street(-5.0, 5.0, 3.0, None), [ground], list(sprites),
-                 look)
+    ground = Sprite('road', 0, [Part([flat((-80, 80), (0.8, 120.0), (120, 120, 120))])])
+    return Scene(
+        Camera(256, 128, 1.5),
+        light,
+        Street(-5.0, 5.0, 3.0, None),
+        [ground],
+        list(sprites),
+        look,
+    )
 
 
 def test_shadow_falls_away_from_the_sun():
     # A post of 2 m at (0, 10); the sun is to the left, as high as far.
-    post = Sprite('person', 10.0, [Part([
-        Limb(np.array([0, up, 10.0 + side]), np.array([0, up, 10.0 + side]),
-             0.05, 0.05, (0, 0, 0))
-        for up in (0.0, 2.0) for side in (-0.3, 0.3)])], True)
+    post = Sprite(
+        'person',
+        10.0,
+        [
+            Part(
+                [
+                    Limb(
+                        np.array([0, up, 10.0 + side]),
+                        np.array([0, up, 10.0 + side]),
+                        0.05,
+                        0.05,
+                        (0, 0, 0),
+                    )
+                    for up in (0.0, 2.0)
+                    for side in (-0.3, 0.3)
+                ]
+            )
+        ],
+        True,
+    )
     sun = (-np.sqrt(0.5), np.sqrt(0.5), 0.0)
     look = settings.SIM_LOOK
 
     def ground_at(*sprites):
-        image = render(scene_with(look, *sprites, sun=sun),
-                       np.random.default_rng(0)).image
+        image = render(
+            scene_with(look, *sprites, sun=sun), np.random.default_rng(0)
+        ).image
         # f = 281.6: x = -+1 m at 10 m is 28.16 px beside the middle, the
         # ground 1.5 * 28.16 px below the horizon at 55.04.
-        return [image[97, column].astype(float).mean() for column in (
-            round(128 - 28.16), round(128 + 28.16))]
+        return [
+            image[97, column].astype(float).mean()
+            for column in (round(128 - 28.16), round(128 + 28.16))
+        ]
 
     (left, right), (_, open_ground) = ground_at(post), ground_at()
     assert left > 0.8 * open_ground
@@ -132,9 +165,11 @@ def test_shadow_falls_away_from_the_sun():
 def test_tiles_lie_still_in_the_world():
     """The joints of a wall across the street are where the pinhole says."""
     look = settings.SIM_LOOK
-    wall = Face(np.array([(-4.0, -1, 5), (4, -1, 5), (4, 4, 5),
-                          (-4, 4, 5)]), (150, 150, 150),
-                np.array([0.0, 0.0, -1.0]))
+    wall = Face(
+        np.array([(-4.0, -1, 5), (4, -1, 5), (4, 4, 5), (-4, 4, 5)]),
+        (150, 150, 150),
+        np.array([0.0, 0.0, -1.0]),
+    )
     sprite = Sprite('building', 5.0, [Part([wall])])
     image = render(scene_with(look, sprite), np.random.default_rng(0)).image
     tiles = look.tiles['building']
@@ -161,8 +196,13 @@ def looks():
             result = render(draw_scene(rng, 64, 128, look), rng)
             hsv = cv2.cvtColor(result.image, cv2.COLOR_BGR2HSV)
             saturation.append(hsv[..., 1].mean())
-            labels.update(label for label, is_object in zip(
-                result.labels, result.instances, strict=True) if is_object)
+            labels.update(
+                label
+                for label, is_object in zip(
+                    result.labels, result.instances, strict=True
+                )
+                if is_object
+            )
         figures[look is settings.SIM_LOOK] = np.mean(saturation), labels
     return figures
 
@@ -180,12 +220,14 @@ def test_layout(rendered):
     expected = {MANIFEST, 'README.txt'}
     for split, count in (('train', 3), ('val', 2)):
         stems = [f'{split}_00000{index}' for index in range(count)]
-        lines = (rendered / f'VOC2012/ImageSets/Main/{split}.txt')
+        lines = rendered / f'VOC2012/ImageSets/Main/{split}.txt'
         assert lines.read_text().split() == stems
         expected |= {lines.relative_to(rendered).as_posix()}
         for stem in stems:
-            expected |= {f'VOC2012/JPEGImages/{stem}.jpg',
-                         f'VOC2012/Annotations/{stem}.xml'}
+            expected |= {
+                f'VOC2012/JPEGImages/{stem}.jpg',
+                f'VOC2012/Annotations/{stem}.xml',
+            }
     assert set(files_of(rendered)) == expected
     readme = (rendered / 'README.txt').read_text()
     assert 'rendered stand-in, not SIM10K' in readme
@@ -194,8 +236,7 @@ def test_layout(rendered):
 
 def test_boxes_are_those_of_the_masks(rendered):
     """Oracle: the pixels of each object, one object after the other."""
-    names = dict(car='car', motorcycle='motorbike', person='person',
-                 rider='person')
+    names = dict(car='car', motorcycle='motorbike', person='person', rider='person')
     found = 0
     for split, stream, index in (('train', 2, 1), ('val', 3, 0)):
         rng = np.random.default_rng([SMALL.seed, stream, index])
@@ -205,20 +246,25 @@ def test_boxes_are_those_of_the_masks(rendered):
         for code in np.unique(ids[ids >= 1000]):
             name = names.get(id2label[code // 1000].name)
             rows, columns = np.nonzero(ids == code)
-            box = (columns.min() + 1, rows.min() + 1, columns.max() + 1,
-                   rows.max() + 1)
+            box = (columns.min() + 1, rows.min() + 1, columns.max() + 1, rows.max() + 1)
             if name and box[0] < box[2] and box[1] < box[3]:
                 expected.append((name, *map(int, box)))
         stem = f'{split}_{index:06d}'
-        root = ElementTree.parse(
-            rendered / f'VOC2012/Annotations/{stem}.xml').getroot()
-        assert [(entry.findtext('name'),
-                 *(int(entry.findtext(f'bndbox/{side}'))
-                   for side in ('xmin', 'ymin', 'xmax', 'ymax')))
-                for entry in root.iter('object')] == expected
+        root = ElementTree.parse(rendered / f'VOC2012/Annotations/{stem}.xml').getroot()
+        assert [
+            (
+                entry.findtext('name'),
+                *(
+                    int(entry.findtext(f'bndbox/{side}'))
+                    for side in ('xmin', 'ymin', 'xmax', 'ymax')
+                ),
+            )
+            for entry in root.iter('object')
+        ] == expected
         assert root.findtext('filename') == f'{stem}.jpg'
-        assert [root.findtext(f'size/{side}') for side in (
-            'width', 'height', 'depth')] == ['128', '64', '3']
+        assert [
+            root.findtext(f'size/{side}') for side in ('width', 'height', 'depth')
+        ] == ['128', '64', '3']
         image = cv2.imread(str(rendered / f'VOC2012/JPEGImages/{stem}.jpg'))
         assert image.shape == (64, 128, 3)
         error = np.abs(image.astype(float) - result.image)
@@ -235,28 +281,46 @@ def test_annotation_by_hand():
     ids[6:9, 12] = 24000  # person, one pixel wide
     ids[8:10, 8:12] = 28000  # bus
     root = annotation(ids, 'a.jpg')
-    assert [[entry.findtext(key) for key in (
-        'name', 'truncated', 'difficult', 'bndbox/xmin', 'bndbox/ymin',
-        'bndbox/xmax', 'bndbox/ymax')] for entry in root.iter('object')] == [
-            ['person', '0', '0', '2', '8', '3', '9'],
-            ['car', '0', '0', '4', '3', '9', '5'],
-            ['motorbike', '1', '0', '16', '1', '20', '2']]
+    assert [
+        [
+            entry.findtext(key)
+            for key in (
+                'name',
+                'truncated',
+                'difficult',
+                'bndbox/xmin',
+                'bndbox/ymin',
+                'bndbox/xmax',
+                'bndbox/ymax',
+            )
+        ]
+        for entry in root.iter('object')
+    ] == [
+        ['person', '0', '0', '2', '8', '3', '9'],
+        ['car', '0', '0', '4', '3', '9', '5'],
+        ['motorbike', '1', '0', '16', '1', '20', '2'],
+    ]
 
 
 def test_manifest_counts_what_is_on_disk(rendered):
     manifest = json.loads((rendered / MANIFEST).read_text())
     assert manifest['renderer_version'] == (
-        f'{settings.RENDERER_VERSION}-sim-{settings.SIM_VERSION}')
+        f'{settings.RENDERER_VERSION}-sim-{settings.SIM_VERSION}'
+    )
     for split, count in (('train', 3), ('val', 2)):
         objects, empty = Counter(), 0
         for path in rendered.glob(f'VOC2012/Annotations/{split}_*.xml'):
-            names = [entry.findtext('name') for entry in
-                     ElementTree.parse(path).iter('object')]
-            objects.update('motorcycle' if name == 'motorbike' else name
-                           for name in names)
+            names = [
+                entry.findtext('name')
+                for entry in ElementTree.parse(path).iter('object')
+            ]
+            objects.update(
+                'motorcycle' if name == 'motorbike' else name for name in names
+            )
             empty += not names
         assert manifest['splits'][split] == dict(
-            images=count, empty=empty, objects=dict(objects))
+            images=count, empty=empty, objects=dict(objects)
+        )
 
 
 def test_no_scene_is_in_two_splits_or_sets():
@@ -268,7 +332,8 @@ def test_no_scene_is_in_two_splits_or_sets():
 
 
 def test_files_depend_neither_on_workers_nor_on_an_interruption(
-        rendered, tmp_path, monkeypatch):
+    rendered, tmp_path, monkeypatch
+):
     original, calls = MiniSim.render, []
 
     def interrupted(self, split, index):
@@ -295,8 +360,7 @@ def test_sim10k_is_never_touched(tmp_path):
     for kind, name in ((MiniSim, 'Mini Sim'), (MiniCity, 'Mini City')):
         with pytest.raises(DataError, match=f'so it is not a {name}'):
             write_mini_city(tmp_path, kind(), 1, overwrite=True, say=mute)
-    assert files_of(tmp_path) == {
-        'VOC2012/JPEGImages/3384645.jpg': b'real'}
+    assert files_of(tmp_path) == {'VOC2012/JPEGImages/3384645.jpg': b'real'}
 
 
 def test_damaged_annotation_is_named(tmp_path):

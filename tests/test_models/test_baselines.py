@@ -1,4 +1,5 @@
 """The baselines of iFAN, against loops and their papers."""
+
 import copy
 import math
 
@@ -26,12 +27,16 @@ TARGET = ((32, 48), [(32, 48), (24, 16), (32, 32)])
 CHANNELS, STRIDES = (4, 6, 6), (4, 8, 16)
 
 
-def inside(tap: Tensor, batch_shape: tuple[int, int],
-           img_shape: tuple[int, int]) -> list[tuple[int, int]]:
+def inside(
+    tap: Tensor, batch_shape: tuple[int, int], img_shape: tuple[int, int]
+) -> list[tuple[int, int]]:
     """List the positions whose cell lies in the image, by hand."""
     stride = batch_shape[0] // tap.shape[-2]
-    return [(row, column) for row in range(img_shape[0] // stride)
-            for column in range(img_shape[1] // stride)]
+    return [
+        (row, column)
+        for row in range(img_shape[0] // stride)
+        for column in range(img_shape[1] // stride)
+    ]
 
 
 def cross_entropy(logit: Tensor, domain: int) -> float:
@@ -53,61 +58,75 @@ def domains(make_domain):
             img_shapes,
             batch_shape,
             taps=[
-                torch.randn(len(img_shapes), channels,
-                            batch_shape[0] // stride,
-                            batch_shape[1] // stride)
+                torch.randn(
+                    len(img_shapes),
+                    channels,
+                    batch_shape[0] // stride,
+                    batch_shape[1] // stride,
+                )
                 for channels, stride in zip(CHANNELS, STRIDES, strict=True)
             ],
-            proposals=Proposals(rois, num_per_img, None, None, None,
-                                torch.randn(count, 5)))
+            proposals=Proposals(
+                rois, num_per_img, None, None, None, torch.randn(count, 5)
+            ),
+        )
         return domain
 
     return make(*SOURCE, [3, 2]), make(*TARGET, [2, 0, 4])
 
 
 def test_global_head_classifies_mean_vectors(domains, spread):
-    head = GlobalDomainHead(6, hidden_channels=7, loss_weight=.3)
+    head = GlobalDomainHead(6, hidden_channels=7, loss_weight=0.3)
     spread(head)
-    expected = 0.
+    expected = 0.0
     for domain, (batch_shape, img_shapes), label in zip(
-            domains, (SOURCE, TARGET), (0, 1), strict=True):
+        domains, (SOURCE, TARGET), (0, 1), strict=True
+    ):
         for tap, img_shape in zip(domain.taps[-1], img_shapes, strict=True):
             positions = inside(tap, batch_shape, img_shape)
             mean = sum(tap[:, r, c] for r, c in positions) / len(positions)
-            expected += cross_entropy(head.classifier(mean),
-                                      label) / len(img_shapes)
+            expected += cross_entropy(head.classifier(mean), label) / len(img_shapes)
     losses = head.loss(*domains)
-    assert losses['loss'].item() == pytest.approx(.3 * expected, rel=1e-5)
+    assert losses['loss'].item() == pytest.approx(0.3 * expected, rel=1e-5)
 
 
 def test_da_faster_is_the_papers_three_terms(domains, spread):
     head = DAFasterHead(
-        6, 5, image_channels=7, hidden_channels=8, loss_weight=.2).eval()
+        6, 5, image_channels=7, hidden_channels=8, loss_weight=0.2
+    ).eval()
     spread(head)
-    image = instance = consistency = 0.
+    image = instance = consistency = 0.0
     for domain, (batch_shape, img_shapes), label in zip(
-            domains, (SOURCE, TARGET), (0, 1), strict=True):
+        domains, (SOURCE, TARGET), (0, 1), strict=True
+    ):
         means = []
         for tap, img_shape in zip(domain.taps[-1], img_shapes, strict=True):
             logits = [
                 head.image_classifier(tap[:, r, c].reshape(1, -1, 1, 1))
                 for r, c in inside(tap, batch_shape, img_shape)
             ]
-            image += sum(cross_entropy(x, label)
-                         for x in logits) / len(logits) / len(img_shapes)
-            means.append(
-                sum(x.sigmoid().item() for x in logits) / len(logits))
+            image += (
+                sum(cross_entropy(x, label) for x in logits)
+                / len(logits)
+                / len(img_shapes)
+            )
+            means.append(sum(x.sigmoid().item() for x in logits) / len(logits))
         vectors = domain.proposals.vectors
         for vector, roi in zip(vectors, domain.proposals.rois, strict=True):
             logit = head.instance_classifier(vector)
             instance += cross_entropy(logit, label) / len(vectors)
-            consistency += abs(means[int(roi[0])] -
-                               logit.sigmoid().item()) / len(vectors)
+            consistency += abs(means[int(roi[0])] - logit.sigmoid().item()) / len(
+                vectors
+            )
     losses = head.loss(*domains)
-    for name, expected in (('image', image), ('instance', instance),
-                           ('consistency', consistency)):
+    for name, expected in (
+        ('image', image),
+        ('instance', instance),
+        ('consistency', consistency),
+    ):
         assert losses[f'loss_{name}'].item() == pytest.approx(
-            .2 * expected, rel=1e-4), name
+            0.2 * expected, rel=1e-4
+        ), name
     for name, domain in zip(('source', 'target'), domains, strict=True):
         assert losses[f'proposals_{name}'].item() == len(domain.proposals.rois)
 
@@ -124,31 +143,31 @@ def test_da_faster_without_proposals_stays_in_the_graph(domains):
 
 
 @pytest.mark.parametrize('domain', [0, 1])
-@pytest.mark.parametrize('logit', [-4., -.3, 0., 2.])
+@pytest.mark.parametrize('logit', [-4.0, -0.3, 0.0, 2.0])
 def test_focal_loss_is_written_as_in_the_paper(logit, domain):
     prob = 1 / (1 + math.exp(-logit))
     right = prob if domain else 1 - prob
-    loss = domain_focal_loss(torch.tensor([logit]), domain, gamma=5.)
-    assert loss.item() == pytest.approx(
-        -(1 - right)**5 * math.log(right), rel=1e-4)
+    loss = domain_focal_loss(torch.tensor([logit]), domain, gamma=5.0)
+    assert loss.item() == pytest.approx(-((1 - right) ** 5) * math.log(right), rel=1e-4)
 
 
-@pytest.mark.parametrize('logit', [-80., 80.])
+@pytest.mark.parametrize('logit', [-80.0, 80.0])
 def test_focal_loss_is_finite_where_sigmoid_saturates(logit):
     x = torch.tensor([logit], requires_grad=True)
-    loss = domain_focal_loss(x, 1, gamma=5.)
+    loss = domain_focal_loss(x, 1, gamma=5.0)
     loss.backward()
     assert loss.isfinite().all()
     assert x.grad.isfinite().all()
 
 
-def test_strong_weak_is_half_least_squares_and_half_focal(
-        make_domain, spread):
+def test_strong_weak_is_half_least_squares_and_half_focal(make_domain, spread):
     """Over what shows the image: some of the 128-pixel cells are padding."""
     neck = StrongWeakNeck(CHANNELS).eval()
     spread(neck)
-    shapes = (((256, 512), [(256, 512), (128, 256)]),
-              ((256, 384), [(100, 300), (256, 384)]))
+    shapes = (
+        ((256, 512), [(256, 512), (128, 256)]),
+        ((256, 384), [(100, 300), (256, 384)]),
+    )
     domains = [
         make_domain(
             img_shapes,
@@ -156,11 +175,14 @@ def test_strong_weak_is_half_least_squares_and_half_focal(
             taps=[
                 torch.randn(2, channels, height // stride, width // stride)
                 for channels, stride in zip(CHANNELS, STRIDES, strict=True)
-            ]) for (height, width), img_shapes in shapes
+            ],
+        )
+        for (height, width), img_shapes in shapes
     ]
-    local = weak = 0.
+    local = weak = 0.0
     for domain, (batch_shape, img_shapes), label in zip(
-            domains, shapes, (0, 1), strict=True):
+        domains, shapes, (0, 1), strict=True
+    ):
         maps = neck.global_trunk(domain.taps[-1])
         assert maps.shape[2:] == (batch_shape[0] // 128, batch_shape[1] // 128)
         for i, img_shape in enumerate(img_shapes):
@@ -169,64 +191,78 @@ def test_strong_weak_is_half_least_squares_and_half_focal(
                 neck.classifiers[0](tap[:, r, c].reshape(1, -1, 1, 1)).item()
                 for r, c in inside(tap, batch_shape, img_shape)
             ]
-            local += sum((label - x)**2
-                         for x in outputs) / len(outputs) / len(img_shapes)
+            local += (
+                sum((label - x) ** 2 for x in outputs) / len(outputs) / len(img_shapes)
+            )
             height, width = (max(1, side // 128) for side in img_shape)
-            vector = sum(maps[i, :, r, c] for r in range(height)
-                         for c in range(width)) / (height * width)
+            vector = sum(
+                maps[i, :, r, c] for r in range(height) for c in range(width)
+            ) / (height * width)
             logit = neck.global_classifier(vector)
             prob = logit.sigmoid().item()
             right = prob if label else 1 - prob
-            weak -= (1 - right)**5 * math.log(right) / len(img_shapes)
+            weak -= (1 - right) ** 5 * math.log(right) / len(img_shapes)
     losses = neck.loss(*domains)
-    assert losses['loss_phi2'].item() == pytest.approx(.5 * local, rel=1e-4)
-    assert losses['loss_global'].item() == pytest.approx(.5 * weak, rel=1e-4)
+    assert losses['loss_phi2'].item() == pytest.approx(0.5 * local, rel=1e-4)
+    assert losses['loss_global'].item() == pytest.approx(0.5 * weak, rel=1e-4)
 
 
 def test_defaults_of_strong_weak_are_its_codes():
     """Except for SIM10K, where the code weighs the whole term by 0.1."""
     neck = StrongWeakNeck(CHANNELS)
-    assert (neck.loss_weight, neck.reverse.weight) == (1., 1.)
-    assert (neck.taps, neck.tap_weights, neck.gamma) == ((1, ), (.5, ), 5.)
+    assert (neck.loss_weight, neck.reverse.weight) == (1.0, 1.0)
+    assert (neck.taps, neck.tap_weights, neck.gamma) == ((1,), (0.5,), 5.0)
 
 
-@pytest.mark.parametrize(('classifier', 'layers'), [
-    (lambda: DAFasterHead(6, 5).instance_classifier,
-     [nn.Linear, nn.ReLU, nn.Dropout] * 2 + [nn.Linear]),
-    (lambda: StrongWeakNeck(CHANNELS).global_classifier,
-     [nn.Dropout, nn.Linear]),
-])
+@pytest.mark.parametrize(
+    ('classifier', 'layers'),
+    [
+        (
+            lambda: DAFasterHead(6, 5).instance_classifier,
+            [nn.Linear, nn.ReLU, nn.Dropout] * 2 + [nn.Linear],
+        ),
+        (lambda: StrongWeakNeck(CHANNELS).global_classifier, [nn.Dropout, nn.Linear]),
+    ],
+)
 def test_classifiers_of_vectors_drop_half_out(classifier, layers):
     modules = list(classifier())
     assert [type(module) for module in modules] == layers
-    assert {module.p for module in modules
-            if isinstance(module, nn.Dropout)} == {.5}
+    assert {module.p for module in modules if isinstance(module, nn.Dropout)} == {0.5}
 
 
-@pytest.mark.parametrize('scale', [.1, 10., 100.])
-def test_strong_weaks_global_term_takes_features_of_any_scale(
-        make_domain, scale):
+@pytest.mark.parametrize('scale', [0.1, 10.0, 100.0])
+def test_strong_weaks_global_term_takes_features_of_any_scale(make_domain, scale):
     """Its first convolution has no bias and is normalised over the batch."""
     neck = StrongWeakNeck(CHANNELS)
-    taps = [[torch.randn(4, channels, 512 // stride, 512 // stride).abs_()
-             for channels, stride in zip(CHANNELS, STRIDES, strict=True)]
-            for _ in range(2)]
+    taps = [
+        [
+            torch.randn(4, channels, 512 // stride, 512 // stride).abs_()
+            for channels, stride in zip(CHANNELS, STRIDES, strict=True)
+        ]
+        for _ in range(2)
+    ]
     results = []
-    for factor in (1., scale):
+    for factor in (1.0, scale):
         last = [(factor * domain[-1]).requires_grad_() for domain in taps]
         torch.manual_seed(0)  # Of the dropout.
-        losses = neck.loss(*[
-            make_domain([(512, 512)] * 4, (512, 512),
-                        taps=[*domain[:-1], tap])
-            for domain, tap in zip(taps, last, strict=True)])
+        losses = neck.loss(
+            *[
+                make_domain([(512, 512)] * 4, (512, 512), taps=[*domain[:-1], tap])
+                for domain, tap in zip(taps, last, strict=True)
+            ]
+        )
         gradients = torch.autograd.grad(losses['loss_global'], last)
-        results.append((losses['loss_global'],
-                        torch.cat([factor * g.flatten() for g in gradients])))
+        results.append(
+            (
+                losses['loss_global'],
+                torch.cat([factor * g.flatten() for g in gradients]),
+            )
+        )
     (loss, gradient), (other_loss, other_gradient) = results
     torch.testing.assert_close(other_loss, loss, rtol=5e-3, atol=0)
     assert gradient.any()
     # Up to the epsilon that is added to the variance.
-    assert (other_gradient - gradient).norm() < .2 * gradient.norm()
+    assert (other_gradient - gradient).norm() < 0.2 * gradient.norm()
 
 
 # In the detector
@@ -235,8 +271,8 @@ def test_strong_weaks_global_term_takes_features_of_any_scale(
 def da_faster(cfg: ConfigDict) -> None:
     cfg.neck = dict(type='LastTap')
     cfg.alignments = dict(
-        da_faster=dict(
-            type='DAFasterHead', in_channels=64, instance_channels=32))
+        da_faster=dict(type='DAFasterHead', in_channels=64, instance_channels=32)
+    )
 
 
 def adda(cfg: ConfigDict) -> None:
@@ -248,8 +284,7 @@ def strong_weak(cfg: ConfigDict) -> None:
     cfg.neck.type = 'StrongWeakNeck'
     cfg.alignments = dict()
     cfg.roi_head.type = 'ContextRoIHead'
-    cfg.roi_head.bbox_head.update(
-        type='ContextBBoxHead', context_channels=256)
+    cfg.roi_head.bbox_head.update(type='ContextBBoxHead', context_channels=256)
 
 
 BASELINES = dict(da_faster=da_faster, adda=adda, image=strong_weak)
@@ -260,12 +295,11 @@ def baseline(request, tiny_cfg) -> tuple[str, IFANDetector]:
     BASELINES[request.param](tiny_cfg)
     detector = MODELS.build(tiny_cfg).train()
     detector.init_weights()
-    nn.init.normal_(detector.roi_head.bbox_head.fc_cls.weight, std=.3)
+    nn.init.normal_(detector.roi_head.bbox_head.fc_cls.weight, std=0.3)
     return request.param, detector
 
 
-def test_baseline_is_the_only_alignment_and_trains_everything(
-        baseline, make_batch):
+def test_baseline_is_the_only_alignment_and_trains_everything(baseline, make_batch):
     name, detector = baseline
     assert list(detector.all_alignments) == [name]
     losses = detector.loss(*make_batch())
@@ -315,8 +349,11 @@ def test_alignment_never_waits_for_the_device(tiny_cfg, make_batch, name):
     assert 'sum' in operations.names
     # Counting booleans, reading a number, sending one.
     assert not operations.names & {
-        'nonzero', '_local_scalar_dense', 'index by torch.bool',
-        'lift_fresh'}
+        'nonzero',
+        '_local_scalar_dense',
+        'index by torch.bool',
+        'lift_fresh',
+    }
 
 
 def test_baseline_reverses_its_gradient(baseline, make_batch):
@@ -326,25 +363,23 @@ def test_baseline_reverses_its_gradient(baseline, make_batch):
     alignment.eval()
     detector.roi_head.eval()
     grads = {}
-    for weight in (0., 1., 2.):
+    for weight in (0.0, 1.0, 2.0):
         alignment.reverse.weight = weight
         detector.zero_grad()
         torch.manual_seed(3)
         losses = detector.loss(*make_batch())
-        detector.parse_losses({
-            key: loss
-            for key, loss in losses.items() if key.startswith(f'{name}/')
-        })[0].backward()
+        detector.parse_losses(
+            {key: loss for key, loss in losses.items() if key.startswith(f'{name}/')}
+        )[0].backward()
         grads[weight] = [
             None if p.grad is None else p.grad.clone()
-            for p in (detector.backbone.conv1.weight,
-                      next(alignment.parameters()))
+            for p in (detector.backbone.conv1.weight, next(alignment.parameters()))
         ]
-    assert not grads[0.][0].any()
-    assert grads[1.][0].any()
-    torch.testing.assert_close(2 * grads[1.][0], grads[2.][0])
+    assert not grads[0.0][0].any()
+    assert grads[1.0][0].any()
+    torch.testing.assert_close(2 * grads[1.0][0], grads[2.0][0])
     # The classifier's own step does not depend on the weight.
-    torch.testing.assert_close(grads[1.][1], grads[2.][1])
+    torch.testing.assert_close(grads[1.0][1], grads[2.0][1])
 
 
 def test_strong_weak_hands_context_to_the_box_head(tiny_cfg, make_batch):
@@ -364,8 +399,11 @@ def test_strong_weak_hands_context_to_the_box_head(tiny_cfg, make_batch):
         # One linear layer on both joined, as in the paper.
         joined = torch.cat([vectors, context], dim=1)
         for output, fc, extra in zip(
-                head(pooled, context), (head.fc_cls, head.fc_reg),
-                (head.context_cls, head.context_reg), strict=True):
+            head(pooled, context),
+            (head.fc_cls, head.fc_reg),
+            (head.context_cls, head.context_reg),
+            strict=True,
+        ):
             weight = torch.cat([fc.weight, extra.weight], dim=1)
             torch.testing.assert_close(output, joined @ weight.T + fc.bias)
         results = detector.predict(inputs['source'], samples['source'])
@@ -374,7 +412,7 @@ def test_strong_weak_hands_context_to_the_box_head(tiny_cfg, make_batch):
     stock_cfg.type = 'FasterRCNN'
     for key in ('neck', 'alignments', 'data_preprocessor'):
         stock_cfg.pop(key)
-    stock_cfg.backbone.out_indices = (3, )
+    stock_cfg.backbone.out_indices = (3,)
     stock: FasterRCNN = MODELS.build(stock_cfg)
     loaded = detector.load_state_dict(stock.state_dict(), strict=False)
     assert not loaded.unexpected_keys
@@ -384,8 +422,9 @@ def test_each_image_has_its_own_context(tiny_cfg, make_batch):
     """In any order of the proposals; padding is averaged in."""
     strong_weak(tiny_cfg)
     detector = MODELS.build(tiny_cfg).eval()
-    rois = torch.tensor([[1., 0, 0, 40, 40], [0., 8, 8, 60, 50],
-                         [1., 20, 10, 64, 64]])
+    rois = torch.tensor(
+        [[1.0, 0, 0, 40, 40], [0.0, 8, 8, 60, 50], [1.0, 20, 10, 64, 64]]
+    )
     with torch.no_grad():
         taps = detector.backbone(make_batch()[0]['target'])
         feats = detector.neck(taps)
@@ -393,14 +432,15 @@ def test_each_image_has_its_own_context(tiny_cfg, make_batch):
         contexts = [
             torch.cat([maps.mean(dim=(1, 2)) for maps in (local, weak)])
             for local, weak in zip(
-                hidden, detector.neck.global_trunk(taps[-1]), strict=True)
+                hidden, detector.neck.global_trunk(taps[-1]), strict=True
+            )
         ]
         assert not torch.allclose(*contexts, atol=1e-3)
         torch.testing.assert_close(feats.context, torch.stack(contexts))
         results = detector.roi_head._bbox_forward(feats, rois)
         expected = detector.roi_head.bbox_head(
-            results['bbox_feats'],
-            torch.stack([contexts[i] for i in (1, 0, 1)]))
+            results['bbox_feats'], torch.stack([contexts[i] for i in (1, 0, 1)])
+        )
     torch.testing.assert_close(results['cls_score'], expected[0])
     torch.testing.assert_close(results['bbox_pred'], expected[1])
 
@@ -424,10 +464,10 @@ def test_single_precision_changes_no_convolution(shape):
     ours, theirs = convolution(maps), plain(maps)
     assert torch.equal(ours, theirs)
     for mine, other in zip(
-            torch.autograd.grad(ours.square().sum(),
-                                (maps, convolution.weight)),
-            torch.autograd.grad(theirs.square().sum(), (maps, plain.weight)),
-            strict=True):
+        torch.autograd.grad(ours.square().sum(), (maps, convolution.weight)),
+        torch.autograd.grad(theirs.square().sum(), (maps, plain.weight)),
+        strict=True,
+    ):
         assert torch.equal(mine, other)
 
 
@@ -440,7 +480,8 @@ class Convolutions(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         weight = dict(convolution=1, convolution_backward=2).get(
-            func.overloadpacket.__name__)
+            func.overloadpacket.__name__
+        )
         if weight:
             self.seen.add((tuple(args[weight].shape[2:]), args[weight].dtype))
         return func(*args, **(kwargs or {}))
@@ -454,13 +495,15 @@ def test_trunk_convolves_in_single_precision(make_domain, dtype, mixed):
     if not mixed:
         neck.to(dtype)
     domains = [
-        make_domain([(128, 64)] * 2, (128, 64),
-                    taps=[
-                        torch.randn(2, channels, 128 // stride, 64 // stride,
-                                    dtype=dtype)
-                        for channels, stride in zip(
-                            CHANNELS, STRIDES, strict=True)
-                    ]) for _ in range(2)
+        make_domain(
+            [(128, 64)] * 2,
+            (128, 64),
+            taps=[
+                torch.randn(2, channels, 128 // stride, 64 // stride, dtype=dtype)
+                for channels, stride in zip(CHANNELS, STRIDES, strict=True)
+            ],
+        )
+        for _ in range(2)
     ]
     convolutions = Convolutions()
     with torch.autocast('cpu', dtype, enabled=mixed), convolutions:

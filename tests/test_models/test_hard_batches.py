@@ -1,4 +1,5 @@
 """Every number stays finite, however poor the batch."""
+
 import copy
 import itertools
 
@@ -27,30 +28,37 @@ ALIGNMENTS = dict(
     hierarchical=lambda: HierarchicalDomainNeck(CHANNELS),
     strong_weak=lambda: StrongWeakNeck(CHANNELS, local_tap=0),
     category_aware=lambda: CategoryAwareInstanceHead(6, NUM_CLASSES),
-    agnostic=lambda: CategoryAwareInstanceHead(
-        6, NUM_CLASSES, category_aware=False),
+    agnostic=lambda: CategoryAwareInstanceHead(6, NUM_CLASSES, category_aware=False),
     correlation=lambda: CorrelationMetricHead(
-        CHANNELS, STRIDES, embed_channels=4, roi_size=2),
+        CHANNELS, STRIDES, embed_channels=4, roi_size=2
+    ),
     da_faster=lambda: DAFasterHead(6, 5, hidden_channels=4),
-    global_domain=lambda: GlobalDomainHead(6, hidden_channels=4))
+    global_domain=lambda: GlobalDomainHead(6, hidden_channels=4),
+)
 #: Sides of an image in pixels, from less than a cell to a few cells.
 SIDES = st.integers(1, 70)
 SIZES = st.lists(st.tuples(SIDES, SIDES), min_size=1, max_size=2)
 COUNTS = st.lists(st.integers(0, 3), min_size=2, max_size=2)
 #: Scales of features: dead, tiny, usual, near overflow in half precision.
-SCALES = st.sampled_from([0., 1e-30, 1., 1e4])
+SCALES = st.sampled_from([0.0, 1e-30, 1.0, 1e4])
 # mmcv's RoIAlign pools only single, double and half precision.
-CASES = [(name, dtype) for name, dtype in itertools.product(
-    ALIGNMENTS, (torch.float32, torch.float64, torch.bfloat16))
-         if (name, dtype) != ('correlation', torch.bfloat16)]
+CASES = [
+    (name, dtype)
+    for name, dtype in itertools.product(
+        ALIGNMENTS, (torch.float32, torch.float64, torch.bfloat16)
+    )
+    if (name, dtype) != ('correlation', torch.bfloat16)
+]
 common = settings(
     deadline=None,
     derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture])
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 
 
-def finite_loss_and_gradient(alignment: nn.Module, losses: dict,
-                             leaves: list[Tensor]) -> None:
+def finite_loss_and_gradient(
+    alignment: nn.Module, losses: dict, leaves: list[Tensor]
+) -> None:
     """Check the values, their sum and the gradients of what they reach."""
     assert any('loss' in name for name in losses)
     for name, value in losses.items():
@@ -71,8 +79,8 @@ def fake_domain(make_domain, sizes, counts, labels, scale, dtype):
     ``labels`` are those of the first image's predicted objects.
     """
     batch_shape = tuple(
-        -(-max(side) // STRIDES[-1]) * STRIDES[-1]
-        for side in zip(*sizes, strict=True))
+        -(-max(side) // STRIDES[-1]) * STRIDES[-1] for side in zip(*sizes, strict=True)
+    )
     count = len(sizes)
 
     def leaf(*shape: int) -> Tensor:
@@ -86,17 +94,17 @@ def fake_domain(make_domain, sizes, counts, labels, scale, dtype):
     per_image = counts[:count]
     total = sum(per_image)
     rois = torch.zeros(total, 5)
-    rois[:, 0] = torch.repeat_interleave(
-        torch.arange(count), torch.tensor(per_image))
+    rois[:, 0] = torch.repeat_interleave(torch.arange(count), torch.tensor(per_image))
     feats = leaf(total, 6, 2, 2)
     vectors = leaf(total, 5)
     # One box is a point, another is larger than the image.
-    boxes = torch.tensor([[3., 3., 3., 3.], [-9., -9., 99., 99.],
-                          [1., 2., 9., 8.]])
+    boxes = torch.tensor(
+        [[3.0, 3.0, 3.0, 3.0], [-9.0, -9.0, 99.0, 99.0], [1.0, 2.0, 9.0, 8.0]]
+    )
     objects = [
-        InstanceData(bboxes=boxes[:len(labels)], labels=torch.tensor(labels))
-        if i == 0 else InstanceData(
-            bboxes=boxes[:0], labels=torch.zeros(0).long())
+        InstanceData(bboxes=boxes[: len(labels)], labels=torch.tensor(labels))
+        if i == 0
+        else InstanceData(bboxes=boxes[:0], labels=torch.zeros(0).long())
         for i in range(count)
     ]
     for found in objects:
@@ -105,10 +113,15 @@ def fake_domain(make_domain, sizes, counts, labels, scale, dtype):
         sizes,
         batch_shape,
         taps=taps,
-        proposals=Proposals(rois, per_image, feats,
-                            torch.randn(total, NUM_CLASSES + 1).to(dtype),
-                            torch.randn(total, 4 * NUM_CLASSES).to(dtype),
-                            vectors))
+        proposals=Proposals(
+            rois,
+            per_image,
+            feats,
+            torch.randn(total, NUM_CLASSES + 1).to(dtype),
+            torch.randn(total, 4 * NUM_CLASSES).to(dtype),
+            vectors,
+        ),
+    )
     domain.detect = lambda cfg: objects
     return domain, [*taps, feats, vectors]
 
@@ -118,11 +131,11 @@ def fake_domain(make_domain, sizes, counts, labels, scale, dtype):
 @given(
     sizes=st.tuples(SIZES, SIZES),
     counts=st.tuples(COUNTS, COUNTS),
-    labels=st.tuples(*[
-        st.lists(st.integers(0, NUM_CLASSES - 1), max_size=3)
-        for _ in range(2)
-    ]),
-    scale=SCALES)
+    labels=st.tuples(
+        *[st.lists(st.integers(0, NUM_CLASSES - 1), max_size=3) for _ in range(2)]
+    ),
+    scale=SCALES,
+)
 def test_alignment(make_domain, name, dtype, sizes, counts, labels, scale):
     alignment: BaseAlignment = ALIGNMENTS[name]().to(dtype).train()
     domains = [
@@ -130,8 +143,9 @@ def test_alignment(make_domain, name, dtype, sizes, counts, labels, scale):
         for parts in zip(sizes, counts, labels, strict=True)
     ]
     losses = alignment.loss(*(domain for domain, _ in domains))
-    finite_loss_and_gradient(alignment, losses,
-                             [x for _, leaves in domains for x in leaves])
+    finite_loss_and_gradient(
+        alignment, losses, [x for _, leaves in domains for x in leaves]
+    )
 
 
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
@@ -145,31 +159,48 @@ def test_alignment_in_mixed_precision(make_domain, spread, name, dtype):
     losses, gradients = [], []
     for enabled in (False, True):
         torch.set_rng_state(state)
-        domains, leaves = zip(*[
-            fake_domain(make_domain, [(60, 70), (64, 40)], [3, 2], labels, 1.,
-                        torch.float32) for labels in ([0, 1, 2], [1, 1, 2])
-        ], strict=True)
+        domains, leaves = zip(
+            *[
+                fake_domain(
+                    make_domain,
+                    [(60, 70), (64, 40)],
+                    [3, 2],
+                    labels,
+                    1.0,
+                    torch.float32,
+                )
+                for labels in ([0, 1, 2], [1, 1, 2])
+            ],
+            strict=True,
+        )
         for domain in domains:
             if enabled:  # As backbone and box head give them.
                 domain.taps = [tap.to(dtype) for tap in domain.taps]
                 domain.proposals.vectors = domain.proposals.vectors.to(dtype)
         with torch.autocast('cpu', dtype, enabled=enabled):
-            losses.append({
-                key: value for key, value in alignment.loss(*domains).items()
-                if 'loss' in key})
+            losses.append(
+                {
+                    key: value
+                    for key, value in alignment.loss(*domains).items()
+                    if 'loss' in key
+                }
+            )
         alignment.zero_grad()
         # The factor that a loss scaler starts with.
         (2**16 * sum(losses[-1].values())).backward()
         # The gradients of the classifiers and those of the features.
-        gradients.append([
-            torch.cat([x.grad.flatten() for x in part if x.grad is not None])
-            for part in (alignment.parameters(), (*leaves[0], *leaves[1]))])
+        gradients.append(
+            [
+                torch.cat([x.grad.flatten() for x in part if x.grad is not None])
+                for part in (alignment.parameters(), (*leaves[0], *leaves[1]))
+            ]
+        )
     assert {value.dtype for value in losses[1].values()} == {torch.float32}
-    torch.testing.assert_close(*losses[::-1], rtol=.02, atol=1e-3)
+    torch.testing.assert_close(*losses[::-1], rtol=0.02, atol=1e-3)
     for single, mixed in zip(*gradients, strict=True):
         assert mixed.isfinite().all()
         # Significands of 8 and of 11 bits.
-        tolerance = .1 if dtype == torch.bfloat16 else .02
+        tolerance = 0.1 if dtype == torch.bfloat16 else 0.02
         assert 0 < (mixed - single).norm() < tolerance * single.norm()
 
 
@@ -185,14 +216,15 @@ def detector_cfg(tiny_cfg, method: str):
     elif method == 'others':
         tiny_cfg.neck = dict(type='LastTap')
         tiny_cfg.alignments = dict(
-            adda=dict(
-                type='GlobalDomainHead', in_channels=last, hidden_channels=8),
+            adda=dict(type='GlobalDomainHead', in_channels=last, hidden_channels=8),
             da_faster=dict(
                 type='DAFasterHead',
                 in_channels=last,
                 instance_channels=32,
                 image_channels=8,
-                hidden_channels=8))
+                hidden_channels=8,
+            ),
+        )
     return tiny_cfg
 
 
@@ -201,16 +233,16 @@ def detector_cfg(tiny_cfg, method: str):
 @given(
     sizes=st.tuples(SIZES, SIZES),
     num_boxes=st.integers(0, 2),
-    sees=st.sampled_from(['nothing', 'everything', 'as initialised']))
+    sees=st.sampled_from(['nothing', 'everything', 'as initialised']),
+)
 def test_detector(tiny_cfg, make_sample, method, sizes, num_boxes, sees):
     torch.manual_seed(0)
-    detector = MODELS.build(
-        detector_cfg(copy.deepcopy(tiny_cfg), method)).train()
+    detector = MODELS.build(detector_cfg(copy.deepcopy(tiny_cfg), method)).train()
     if sees != 'as initialised':
         bias = detector.roi_head.bbox_head.fc_cls.bias
-        nn.init.constant_(bias, 0.)
+        nn.init.constant_(bias, 0.0)
         with torch.no_grad():
-            bias[-1] = 40. if sees == 'nothing' else -40.
+            bias[-1] = 40.0 if sees == 'nothing' else -40.0
     inputs, samples = {}, {}
     for branch, shapes in zip(('source', 'target'), sizes, strict=True):
         batch_shape = tuple(max(side) for side in zip(*shapes, strict=True))
@@ -219,9 +251,16 @@ def test_detector(tiny_cfg, make_sample, method, sizes, num_boxes, sees):
         for height, width in shapes:
             boxes = [[0, 0, width, height], [0, 0, width / 2, height]]
             samples[branch].append(
-                make_sample((height, width), batch_shape,
-                            *((boxes[:num_boxes], [0, 1][:num_boxes])
-                              if branch == 'source' else ())))
+                make_sample(
+                    (height, width),
+                    batch_shape,
+                    *(
+                        (boxes[:num_boxes], [0, 1][:num_boxes])
+                        if branch == 'source'
+                        else ()
+                    ),
+                )
+            )
     losses = detector.loss(inputs, samples)
     total, values = detector.parse_losses(losses)
     for name, value in values.items():
@@ -241,15 +280,15 @@ def test_detector_in_mixed_precision(tiny_cfg, make_batch, method, dtype):
     boxes = []
     for module in detector.modules():
         if isinstance(module, RoIAlign):
-            module.register_forward_pre_hook(
-                lambda _, inputs: boxes.append(inputs))
+            module.register_forward_pre_hook(lambda _, inputs: boxes.append(inputs))
     inputs, samples = make_batch()
     with torch.autocast('cpu', dtype):
         losses = detector.loss(inputs, samples)
         total, values = detector.parse_losses(losses)
     assert all(value.isfinite() for value in values.values())
-    assert all(value.dtype == torch.float32 for key, value in losses.items()
-               if '/loss' in key)
+    assert all(
+        value.dtype == torch.float32 for key, value in losses.items() if '/loss' in key
+    )
     assert {x.dtype for pair in boxes for x in pair} == {torch.float32}
     total.backward()
     for name, parameter in detector.named_parameters():

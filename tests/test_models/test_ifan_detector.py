@@ -1,4 +1,5 @@
 """The detector against mmdet's own Faster R-CNN and against the paper."""
+
 import copy
 from collections import Counter
 from collections.abc import Iterator
@@ -34,8 +35,9 @@ def launch(detector: IFANDetector, *names: str) -> None:
         alignment.launched = name in names
 
 
-def seeded_loss(detector: nn.Module, inputs: Tensor | dict,
-                samples: list | dict) -> dict:
+def seeded_loss(
+    detector: nn.Module, inputs: Tensor | dict, samples: list | dict
+) -> dict:
     """Compute the losses with the samplers' random numbers fixed."""
     torch.manual_seed(3)
     return detector.loss(inputs, samples)
@@ -48,7 +50,8 @@ def assert_same_values(ours: dict, theirs: dict) -> None:
         # The RPN's losses are lists of one level.
         value, other = (
             torch.stack(list(x)) if isinstance(x, list) else x
-            for x in (value, theirs[key]))
+            for x in (value, theirs[key])
+        )
         assert torch.equal(value, other), key
 
 
@@ -60,10 +63,10 @@ def counted_calls(detector: IFANDetector) -> Iterator[Counter]:
         backbone=detector.backbone,
         rpn=detector.rpn_head,
         extractor=detector.roi_head.bbox_roi_extractor,
-        bbox_head=detector.roi_head.bbox_head)
+        bbox_head=detector.roi_head.bbox_head,
+    )
     handles = [
-        part.register_forward_hook(
-            lambda *_, name=name: calls.update([name]))
+        part.register_forward_hook(lambda *_, name=name: calls.update([name]))
         for name, part in parts.items()
     ]
     yield calls
@@ -75,8 +78,8 @@ def counted_calls(detector: IFANDetector) -> Iterator[Counter]:
 def detector(tiny_cfg: ConfigDict) -> IFANDetector:
     detector = MODELS.build(tiny_cfg)
     # Boxes move and scores differ, so nothing is equal by chance.
-    nn.init.normal_(detector.roi_head.bbox_head.fc_cls.weight, std=.3)
-    nn.init.normal_(detector.roi_head.bbox_head.fc_reg.weight, std=.05)
+    nn.init.normal_(detector.roi_head.bbox_head.fc_cls.weight, std=0.3)
+    nn.init.normal_(detector.roi_head.bbox_head.fc_reg.weight, std=0.05)
     return detector.train()
 
 
@@ -88,7 +91,7 @@ def stock(tiny_cfg: ConfigDict) -> FasterRCNN:
     cfg.pop('neck')
     cfg.pop('alignments')
     cfg.pop('data_preprocessor')
-    cfg.backbone.out_indices = (3, )
+    cfg.backbone.out_indices = (3,)
     for part in (cfg.train_cfg.rpn, cfg.train_cfg.rcnn):
         part.assigner.type = 'MaxIoUAssigner'
     torch.manual_seed(99)
@@ -98,17 +101,16 @@ def stock(tiny_cfg: ConfigDict) -> FasterRCNN:
 # The detection loss
 
 
-@pytest.mark.parametrize('without_boxes', [(), (1, ), (0, 1)])
-def test_nothing_launched_is_stock_faster_rcnn(detector, stock, make_batch,
-                                               without_boxes):
+@pytest.mark.parametrize('without_boxes', [(), (1,), (0, 1)])
+def test_nothing_launched_is_stock_faster_rcnn(
+    detector, stock, make_batch, without_boxes
+):
     launch(detector)
     stock.load_state_dict(detector.state_dict(), strict=False)
     inputs, samples = make_batch()
     for i in without_boxes:
-        samples['source'][i].gt_instances = \
-            samples['source'][i].gt_instances[:0]
-    expected = seeded_loss(stock, inputs['source'],
-                           copy.deepcopy(samples['source']))
+        samples['source'][i].gt_instances = samples['source'][i].gt_instances[:0]
+    expected = seeded_loss(stock, inputs['source'], copy.deepcopy(samples['source']))
     losses = seeded_loss(detector, inputs, samples)
     assert_same_values(losses, expected)
     # The same gradients, too.
@@ -119,8 +121,7 @@ def test_nothing_launched_is_stock_faster_rcnn(detector, stock, make_batch,
         assert torch.equal(ours[name].grad, parameter.grad), name
 
 
-def test_detection_loss_is_the_same_whatever_is_launched(
-        detector, make_batch):
+def test_detection_loss_is_the_same_whatever_is_launched(detector, make_batch):
     launch(detector)
     alone = seeded_loss(detector, *make_batch())
     launch(detector, *NAMES)
@@ -130,8 +131,7 @@ def test_detection_loss_is_the_same_whatever_is_launched(
 
 def test_source_boxes_keep_their_categories(detector, make_batch):
     inputs, samples = make_batch()
-    before = [sample.gt_instances.labels.clone()
-              for sample in samples['source']]
+    before = [sample.gt_instances.labels.clone() for sample in samples['source']]
     seeded_loss(detector, inputs, samples)
     for sample, labels in zip(samples['source'], before, strict=True):
         assert torch.equal(sample.gt_instances.labels, labels)
@@ -142,18 +142,25 @@ def test_total_is_detection_plus_each_alignment(detector, make_batch):
     total, _ = detector.parse_losses(losses)
     parts = ['loss_rpn_cls', 'loss_rpn_bbox', 'loss_cls', 'loss_bbox']
     parts += [f'image/loss_phi{tap}' for tap in (1, 2, 3, 4)]
-    parts += ['instance/loss', 'correlation/loss_sddc',
-              'correlation/loss_ddsc']
+    parts += ['instance/loss', 'correlation/loss_sddc', 'correlation/loss_ddsc']
     expected = sum(
         sum(losses[key]) if isinstance(losses[key], list) else losses[key]
-        for key in parts)
+        for key in parts
+    )
     torch.testing.assert_close(total, expected)
-    logged = {'acc', 'instance/accuracy', 'correlation/objects_source',
-              'correlation/objects_target', 'correlation/pairs_sddc',
-              'correlation/pairs_ddsc'}
-    logged |= {f'instance/{count}_{domain}'
-               for count in ('proposals', 'objects')
-               for domain in ('source', 'target')}
+    logged = {
+        'acc',
+        'instance/accuracy',
+        'correlation/objects_source',
+        'correlation/objects_target',
+        'correlation/pairs_sddc',
+        'correlation/pairs_ddsc',
+    }
+    logged |= {
+        f'instance/{count}_{domain}'
+        for count in ('proposals', 'objects')
+        for domain in ('source', 'target')
+    }
     logged |= {f'image/accuracy_phi{tap}' for tap in (1, 2, 3, 4)}
     assert set(losses) == logged | set(parts)
 
@@ -166,10 +173,12 @@ def test_target_boxes_change_no_bit(detector, make_batch, damage):
     inputs, samples = make_batch()
     for sample in samples['target']:
         sample.gt_instances = InstanceData(
-            bboxes=torch.tensor([[2., 2, 30, 30], [20, 8, 44, 40]]),
-            labels=torch.tensor([0, 2]))
+            bboxes=torch.tensor([[2.0, 2, 30, 30], [20, 8, 44, 40]]),
+            labels=torch.tensor([0, 2]),
+        )
         sample.ignored_instances = InstanceData(
-            bboxes=torch.zeros(0, 4), labels=torch.zeros(0).long())
+            bboxes=torch.zeros(0, 4), labels=torch.zeros(0).long()
+        )
     expected = seeded_loss(detector, inputs, copy.deepcopy(samples))
     for sample in samples['target']:
         truth = sample.gt_instances
@@ -202,23 +211,29 @@ def test_target_images_do_count(detector, make_batch):
 
 def test_what_is_not_launched_is_not_called(detector, make_batch):
     launch(detector, 'instance')
-    with patch.object(detector.neck, 'loss') as image, patch.object(
-            detector.alignments['correlation'], 'loss') as correlation:
+    with (
+        patch.object(detector.neck, 'loss') as image,
+        patch.object(detector.alignments['correlation'], 'loss') as correlation,
+    ):
         losses = seeded_loss(detector, *make_batch())
     image.assert_not_called()
     correlation.assert_not_called()
     assert {key.split('/')[0] for key in losses if '/' in key} == {'instance'}
 
 
-@pytest.mark.parametrize(('names', 'expected'), [
-    ((), dict(backbone=1, rpn=1, extractor=1, bbox_head=1)),
-    (('image', ), dict(backbone=2, rpn=1, extractor=1, bbox_head=1)),
-    (('instance', ), dict(backbone=2, rpn=2, extractor=2, bbox_head=2)),
-    (('correlation', ), dict(backbone=2, rpn=2, extractor=2, bbox_head=2)),
-    (NAMES, dict(backbone=2, rpn=2, extractor=2, bbox_head=2)),
-])
+@pytest.mark.parametrize(
+    ('names', 'expected'),
+    [
+        ((), dict(backbone=1, rpn=1, extractor=1, bbox_head=1)),
+        (('image',), dict(backbone=2, rpn=1, extractor=1, bbox_head=1)),
+        (('instance',), dict(backbone=2, rpn=2, extractor=2, bbox_head=2)),
+        (('correlation',), dict(backbone=2, rpn=2, extractor=2, bbox_head=2)),
+        (NAMES, dict(backbone=2, rpn=2, extractor=2, bbox_head=2)),
+    ],
+)
 def test_each_part_runs_once_for_each_domain_that_needs_it(
-        detector, make_batch, names, expected):
+    detector, make_batch, names, expected
+):
     """Source proposals come from the detection pass, target proposals are
     shared, and nothing is computed for a term that is not launched.
     """
@@ -232,6 +247,7 @@ def test_domains_of_one_shape_share_a_backbone_pass(detector, make_batch):
     """Batches of two sizes. Losses and gradients equal those of two passes,
     up to rounding.
     """
+
     def one_by_one(backbone, *batches):
         return [backbone(batch) for batch in batches]
 
@@ -240,25 +256,33 @@ def test_domains_of_one_shape_share_a_backbone_pass(detector, make_batch):
         inputs, samples = make_batch()
         inputs['target'] = inputs['source'][:1] + 0.5
         samples['target'] = [samples['source'][0].clone()]
-        with counted_calls(detector) as calls, patch(
+        with (
+            counted_calls(detector) as calls,
+            patch(
                 'mmdet_ifan.models.detectors.ifan_detector.extract_together',
-                extract_together if together else one_by_one):
+                extract_together if together else one_by_one,
+            ),
+        ):
             losses = seeded_loss(detector, inputs, samples)
         assert calls['backbone'] == (1 if together else 2)
         detector.zero_grad()
         detector.parse_losses(losses)[0].backward()
         results.append(
-            {key: value[0] if isinstance(value, list) else value
-             for key, value in losses.items()}
-            | {name: parameter.grad.clone()
-               for name, parameter in detector.named_parameters()
-               if parameter.requires_grad})
+            {
+                key: value[0] if isinstance(value, list) else value
+                for key, value in losses.items()
+            }
+            | {
+                name: parameter.grad.clone()
+                for name, parameter in detector.named_parameters()
+                if parameter.requires_grad
+            }
+        )
     assert results[0]['correlation/pairs_sddc'] > 0
     torch.testing.assert_close(*results, rtol=1e-4, atol=1e-5)
 
 
-def test_alike_proposals_are_the_rpns_first_in_both_domains(
-        tiny_cfg, make_batch):
+def test_alike_proposals_are_the_rpns_first_in_both_domains(tiny_cfg, make_batch):
     """True boxes, which only source has, are not among them."""
     tiny_cfg.alike_proposals = True
     tiny_cfg.test_cfg.rpn.max_per_img = 7
@@ -273,16 +297,19 @@ def test_alike_proposals_are_the_rpns_first_in_both_domains(
         made.extend(proposal.bboxes.clone() for proposal in proposals)
         return losses, proposals
 
-    with patch.object(detector.rpn_head, 'loss_and_predict',
-                      spy), patch.object(
-                          detector.alignments['instance'], 'loss',
-                          return_value=NOTHING) as instance:
+    with (
+        patch.object(detector.rpn_head, 'loss_and_predict', spy),
+        patch.object(
+            detector.alignments['instance'], 'loss', return_value=NOTHING
+        ) as instance,
+    ):
         losses = seeded_loss(detector, inputs, samples)
         source, target = instance.call_args.args
         assert source.proposals.num_per_img == [7, 7]
         assert target.proposals.num_per_img == [7, 7]
-    assert torch.equal(source.proposals.rois[:, 1:],
-                       torch.cat([boxes[:7] for boxes in made]))
+    assert torch.equal(
+        source.proposals.rois[:, 1:], torch.cat([boxes[:7] for boxes in made])
+    )
     for domain in (source, target):
         assert not domain.proposals.cls_score.requires_grad
         assert domain.proposals.roi_feats.requires_grad
@@ -295,8 +322,7 @@ def test_alike_proposals_are_the_rpns_first_in_both_domains(
         torch.testing.assert_close(value, losses[name], rtol=0, atol=0)
 
 
-def test_source_proposals_are_those_of_the_detection_loss(
-        detector, make_batch):
+def test_source_proposals_are_those_of_the_detection_loss(detector, make_batch):
     launch(detector, 'instance')
     inputs, samples = make_batch()
     bbox_loss = detector.roi_head.bbox_loss
@@ -306,9 +332,12 @@ def test_source_proposals_are_those_of_the_detection_loss(
         kept.update(bbox_loss(feats, sampled), sampled=sampled)
         return kept
 
-    with patch.object(detector.roi_head, 'bbox_loss', spy), patch.object(
-            detector.alignments['instance'], 'loss',
-            return_value=NOTHING) as instance:
+    with (
+        patch.object(detector.roi_head, 'bbox_loss', spy),
+        patch.object(
+            detector.alignments['instance'], 'loss', return_value=NOTHING
+        ) as instance,
+    ):
         seeded_loss(detector, inputs, samples)
     proposals = instance.call_args.args[0].proposals
     assert proposals.roi_feats is kept['bbox_feats']
@@ -324,8 +353,8 @@ def test_vectors_are_those_that_the_box_head_scored(detector, make_batch):
     """In both domains, and with the gradient of its shared layers."""
     launch(detector, 'instance')
     with patch.object(
-            detector.alignments['instance'], 'loss',
-            return_value=NOTHING) as instance:
+        detector.alignments['instance'], 'loss', return_value=NOTHING
+    ) as instance:
         seeded_loss(detector, *make_batch())
         with counted_calls(detector) as calls:
             for domain in instance.call_args.args:
@@ -355,7 +384,8 @@ def test_everything_launched_trains_every_parameter(detector, make_batch):
 
 @pytest.mark.parametrize('name', NAMES)
 def test_alignment_reaches_backbone_reversed_but_no_detection_head(
-        detector, make_batch, name):
+    detector, make_batch, name
+):
     """Eq. 7: the heads of the detector are no discriminators."""
     launch(detector, name)
 
@@ -365,8 +395,7 @@ def test_alignment_reaches_backbone_reversed_but_no_detection_head(
         detector.zero_grad()
         detector.parse_losses(aligned)[0].backward()
         for head in (detector.rpn_head, detector.roi_head):
-            assert all(p.grad is None or not p.grad.any()
-                       for p in head.parameters())
+            assert all(p.grad is None or not p.grad.any() for p in head.parameters())
         return [p.grad.clone() for p in detector.backbone.parameters()]
 
     reversed_ = backbone_grads()
@@ -379,8 +408,7 @@ def test_alignment_reaches_backbone_reversed_but_no_detection_head(
 
 @pytest.mark.parametrize('name', NAMES)
 @pytest.mark.parametrize('branch', ['source', 'target'])
-def test_alignment_alone_reaches_both_domains(detector, make_batch, name,
-                                              branch):
+def test_alignment_alone_reaches_both_domains(detector, make_batch, name, branch):
     """Even if nothing else is launched, and whichever domain comes first."""
     launch(detector, name)
     inputs, samples = make_batch()
@@ -395,13 +423,16 @@ def test_alignment_alone_reaches_both_domains(detector, make_batch, name,
 def test_gates_may_change_under_ddp(detector, make_batch, configs, tmp_path):
     """An alignment that is not launched breaks no distributed training."""
     from mmengine.config import Config
+
     runtime = Config.fromfile(configs / '_base_/default_runtime.py')
     torch.distributed.init_process_group(
-        'gloo', init_method=f'file://{tmp_path}/store', rank=0, world_size=1)
+        'gloo', init_method=f'file://{tmp_path}/store', rank=0, world_size=1
+    )
     try:
         model = MMDistributedDataParallel(
-            detector, find_unused_parameters=runtime.find_unused_parameters)
-        for names in ((), ('image', ), NAMES, (), NAMES):
+            detector, find_unused_parameters=runtime.find_unused_parameters
+        )
+        for names in ((), ('image',), NAMES, (), NAMES):
             launch(detector, *names)
             inputs, samples = make_batch()
             losses = model(inputs, samples, mode='loss')
@@ -425,18 +456,17 @@ def test_state_dict_extends_stock(detector, stock):
 def test_checkpoints_go_either_way(detector, stock, make_batch, to_stock):
     giver, taker = (detector, stock) if to_stock else (stock, detector)
     mismatch = taker.load_state_dict(giver.state_dict(), strict=False)
-    added = (mismatch.unexpected_keys if to_stock else mismatch.missing_keys)
+    added = mismatch.unexpected_keys if to_stock else mismatch.missing_keys
     assert all(key.startswith(('neck.', 'alignments.')) for key in added)
-    assert not (mismatch.missing_keys
-                if to_stock else mismatch.unexpected_keys)
+    assert not (mismatch.missing_keys if to_stock else mismatch.unexpected_keys)
     inputs, samples = make_batch()
     results = []
     for model in (detector, stock):
         model.eval()
         with torch.no_grad():
             results.append(
-                model.predict(inputs['source'],
-                              copy.deepcopy(samples['source'])))
+                model.predict(inputs['source'], copy.deepcopy(samples['source']))
+            )
     for ours, theirs in zip(*results, strict=True):
         ours, theirs = ours.pred_instances, theirs.pred_instances
         assert len(ours) > 0
@@ -448,8 +478,10 @@ def test_prediction_touches_no_alignment(detector, make_batch):
     inputs, samples = make_batch()
     detector.eval()
     called = MagicMock()
-    for module in (*detector.neck.classifiers.modules(),
-                   *detector.alignments.modules()):
+    for module in (
+        *detector.neck.classifiers.modules(),
+        *detector.alignments.modules(),
+    ):
         module.register_forward_hook(called)
     with torch.no_grad(), counted_calls(detector) as calls:
         for mode in ('predict', 'tensor'):
@@ -473,14 +505,16 @@ def test_tensor_mode_gives_what_stock_gives(detector, stock, make_batch):
 
 
 def test_objects_of_target_are_the_detections_of_test_time(
-        detector, make_batch, tiny_cfg):
+    detector, make_batch, tiny_cfg
+):
     """Oracle: mmdet's own predict with the same proposals and settings."""
     inputs, samples = make_batch()
     domain = DomainFeatures(detector, inputs['target'], samples['target'])
     objects = domain.detect(tiny_cfg.test_cfg.rcnn)
     with torch.no_grad():
         expected = detector.predict(
-            inputs['target'], copy.deepcopy(samples['target']), rescale=False)
+            inputs['target'], copy.deepcopy(samples['target']), rescale=False
+        )
     assert sum(len(image) for image in objects) > 0
     for image, sample in zip(objects, expected, strict=True):
         for key in ('bboxes', 'scores', 'labels'):
@@ -506,33 +540,29 @@ def test_objects_obey_their_settings(detector, make_batch, tiny_cfg):
     inputs, samples = make_batch()
     domain = DomainFeatures(detector, inputs['target'], samples['target'])
     cfg = copy.deepcopy(tiny_cfg.test_cfg.rcnn)
-    cfg.update(score_thr=.3, max_per_img=2)
+    cfg.update(score_thr=0.3, max_per_img=2)
     for image in domain.detect(cfg):
         assert len(image) <= 2
-        assert (image.scores > .3).all()
+        assert (image.scores > 0.3).all()
 
 
 def test_foreground_probabilities_are_the_softmax_less_background():
-    scores = torch.tensor([[1., 2., 3.], [0., 0., 9.]], requires_grad=True)
+    scores = torch.tensor([[1.0, 2.0, 3.0], [0.0, 0.0, 9.0]], requires_grad=True)
     proposals = Proposals(None, [2], None, scores, None, None)
     expected = []
     for row in scores.tolist():
         exps = [2.718281828459045**value for value in row]
         expected.append([exp / sum(exps) for exp in exps[:2]])
-    torch.testing.assert_close(proposals.foreground_probs,
-                               torch.tensor(expected))
+    torch.testing.assert_close(proposals.foreground_probs, torch.tensor(expected))
     assert not proposals.foreground_probs.requires_grad
 
 
-def test_target_proposals_carry_gradient_only_in_their_features(
-        detector, make_batch):
+def test_target_proposals_carry_gradient_only_in_their_features(detector, make_batch):
     inputs, samples = make_batch()
-    proposals = DomainFeatures(detector, inputs['target'],
-                               samples['target']).proposals
+    proposals = DomainFeatures(detector, inputs['target'], samples['target']).proposals
     assert proposals.roi_feats.requires_grad
     assert sum(proposals.num_per_img) == len(proposals.rois) > 0
-    for constant in (proposals.rois, proposals.cls_score,
-                     proposals.bbox_pred):
+    for constant in (proposals.rois, proposals.cls_score, proposals.bbox_pred):
         assert not constant.requires_grad
 
 
@@ -549,8 +579,9 @@ def test_new_alignment_plugs_in_by_config(tiny_cfg, make_batch):
             super().__init__(**kwargs)
             self.scale = nn.Parameter(torch.ones(in_channels))
 
-        def loss(self, source: DomainFeatures,
-                 target: DomainFeatures) -> dict[str, Tensor]:
+        def loss(
+            self, source: DomainFeatures, target: DomainFeatures
+        ) -> dict[str, Tensor]:
             means = [
                 self.reverse(domain.taps[0]).mean(dim=(0, 2, 3))
                 for domain in (source, target)
@@ -558,43 +589,61 @@ def test_new_alignment_plugs_in_by_config(tiny_cfg, make_batch):
             gap = (self.scale * (means[0] - means[1])).square().sum()
             return dict(loss=self.loss_weight * gap, gap=gap.detach())
 
-    tiny_cfg.alignments = dict(
-        gap=dict(type='MeanGap', in_channels=8, loss_weight=.5))
+    tiny_cfg.alignments = dict(gap=dict(type='MeanGap', in_channels=8, loss_weight=0.5))
     detector = MODELS.build(tiny_cfg).train()
     assert list(detector.all_alignments) == ['image', 'gap']
     launch(detector, 'gap')
     losses = seeded_loss(detector, *make_batch())
-    torch.testing.assert_close(losses['gap/loss'], .5 * losses['gap/gap'])
+    torch.testing.assert_close(losses['gap/loss'], 0.5 * losses['gap/gap'])
     aligned = {k: v for k, v in losses.items() if k.startswith('gap')}
     detector.parse_losses(aligned)[0].backward()
     assert detector.backbone.conv1.weight.grad.any()
     assert detector.alignments['gap'].scale.grad.any()
 
 
-@pytest.mark.parametrize(('returned', 'error', 'sentence'), [
-    (torch.zeros(()), TypeError,
-     'must return a dict of scalar tensors, but returned a Tensor'),
-    ({}, ValueError, r'returned \[\], none of which joins the objective'),
-    (dict(gap=torch.zeros(())), ValueError,
-     r"returned \['gap'\], none of which joins the objective"),
-    (dict(NOTHING, gap=1.), TypeError,
-     'gap of CategoryAwareInstanceHead.loss must be a scalar tensor, but is '
-     'float'),
-    (dict(loss=torch.zeros(2, 3)), TypeError,
-     r'must be a scalar tensor, but is a tensor of shape \(2, 3\)'),
-    (dict(NOTHING, loss_gap=torch.zeros(())), ValueError,
-     'loss_gap of CategoryAwareInstanceHead.loss has no gradient'),
-])
-def test_refuses_what_a_term_must_not_return(detector, make_batch, returned,
-                                             error, sentence):
-    with patch.object(detector.alignments['instance'], 'loss',
-                      return_value=returned), pytest.raises(
-                          error, match=sentence):
+@pytest.mark.parametrize(
+    ('returned', 'error', 'sentence'),
+    [
+        (
+            torch.zeros(()),
+            TypeError,
+            'must return a dict of scalar tensors, but returned a Tensor',
+        ),
+        ({}, ValueError, r'returned \[\], none of which joins the objective'),
+        (
+            dict(gap=torch.zeros(())),
+            ValueError,
+            r"returned \['gap'\], none of which joins the objective",
+        ),
+        (
+            dict(NOTHING, gap=1.0),
+            TypeError,
+            'gap of CategoryAwareInstanceHead.loss must be a scalar tensor, but is '
+            'float',
+        ),
+        (
+            dict(loss=torch.zeros(2, 3)),
+            TypeError,
+            r'must be a scalar tensor, but is a tensor of shape \(2, 3\)',
+        ),
+        (
+            dict(NOTHING, loss_gap=torch.zeros(())),
+            ValueError,
+            'loss_gap of CategoryAwareInstanceHead.loss has no gradient',
+        ),
+    ],
+)
+def test_refuses_what_a_term_must_not_return(
+    detector, make_batch, returned, error, sentence
+):
+    with (
+        patch.object(detector.alignments['instance'], 'loss', return_value=returned),
+        pytest.raises(error, match=sentence),
+    ):
         detector.loss(*make_batch())
 
 
-def test_a_term_needs_no_gradient_where_none_is_recorded(
-        detector, make_batch):
+def test_a_term_needs_no_gradient_where_none_is_recorded(detector, make_batch):
     with torch.no_grad():
         assert 'instance/loss' in seeded_loss(detector, *make_batch())
 
@@ -626,8 +675,10 @@ def test_a_term_may_leave_its_widths_to_the_detector(tiny_cfg):
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[key], theirs[key]) for key in ours)
     assert torch.equal(*(detector.random for detector in detectors))
-    assert (detectors[0].alignments.correlation.featmap_strides ==
-            detectors[1].alignments.correlation.featmap_strides)
+    assert (
+        detectors[0].alignments.correlation.featmap_strides
+        == detectors[1].alignments.correlation.featmap_strides
+    )
     modes = [[m.training for m in each.modules()] for each in detectors]
     assert modes[0] == modes[1]
 
@@ -636,12 +687,13 @@ def test_classifiers_start_as_their_level_wants(tiny_cfg):
     """In a whole detector: mmengine does not look into every container."""
     detector = MODELS.build(tiny_cfg)
     detector.init_weights()
-    for name, std in (('image', None), ('instance', .01)):
+    for name, std in (('image', None), ('instance', 0.01)):
         for module in detector.all_alignments[name].modules():
             if isinstance(module, nn.Conv2d):
                 # PyTorch's own is uniform up to 1 / sqrt(channels).
                 assert module.weight.std().item() == pytest.approx(
-                    std or (3 * module.in_channels)**-.5, rel=.3), name
+                    std or (3 * module.in_channels) ** -0.5, rel=0.3
+                ), name
 
 
 def test_alignments_are_optional(tiny_cfg, make_batch):
@@ -659,24 +711,24 @@ def test_a_neck_that_is_no_term_has_no_image_level(tiny_cfg, make_batch):
     assert 'instance/loss' in losses
     assert not any(key.startswith('image/') for key in losses)
     taps = detector.backbone(make_batch()[0]['source'])
-    level, = detector.neck(taps)
+    (level,) = detector.neck(taps)
     assert level is taps[-1]
 
 
-def test_the_image_level_is_the_same_term_in_either_place(
-        tiny_cfg, make_batch):
+def test_the_image_level_is_the_same_term_in_either_place(tiny_cfg, make_batch):
     """Next to another neck, with the weights of the one in the neck."""
     in_neck = MODELS.build(tiny_cfg)
-    tiny_cfg.alignments.image = dict(
-        tiny_cfg.neck, type='HierarchicalDomainHead')
+    tiny_cfg.alignments.image = dict(tiny_cfg.neck, type='HierarchicalDomainHead')
     tiny_cfg.neck = dict(type='LastTap')
     beside = MODELS.build(tiny_cfg)
     assert list(beside.all_alignments) == list(in_neck.all_alignments)
-    beside.load_state_dict({
-        name.replace('neck.', 'alignments.image.'): value
-        for name, value in in_neck.state_dict().items()})
-    losses = [seeded_loss(detector, *make_batch())
-              for detector in (in_neck, beside)]
+    beside.load_state_dict(
+        {
+            name.replace('neck.', 'alignments.image.'): value
+            for name, value in in_neck.state_dict().items()
+        }
+    )
+    losses = [seeded_loss(detector, *make_batch()) for detector in (in_neck, beside)]
     assert losses[0].keys() == losses[1].keys()
     for name, value in losses[0].items():
         torch.testing.assert_close(value, losses[1][name], rtol=0, atol=0)
@@ -702,8 +754,9 @@ def test_refuses_what_is_no_alignment(tiny_cfg):
 
 def test_refuses_what_is_no_config(tiny_cfg):
     tiny_cfg.alignments.instance = None
-    with pytest.raises(TypeError, match='alignments.instance must be a config '
-                       'of a term, but is None'):
+    with pytest.raises(
+        TypeError, match='alignments.instance must be a config of a term, but is None'
+    ):
         MODELS.build(tiny_cfg)
 
 
@@ -716,6 +769,9 @@ def test_refuses_a_backbone_of_other_taps(tiny_cfg):
 def test_refuses_taps_of_other_channels(tiny_cfg, make_batch):
     tiny_cfg.neck.in_channels = (8, 16, 32, 48)
     detector = MODELS.build(tiny_cfg)
-    with pytest.raises(ValueError, match=r'\(8, 16, 32, 48\).*'
-                       r'\(8, 16, 32, 64\)'):
+    with pytest.raises(
+        ValueError,
+        match=r'\(8, 16, 32, 48\).*'
+        r'\(8, 16, 32, 64\)',
+    ):
         detector.loss(*make_batch())

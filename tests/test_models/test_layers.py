@@ -1,4 +1,5 @@
 """The layers that alignments share."""
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -19,13 +20,14 @@ def cubes(x: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize('dtype', DTYPES)
 def test_reversal_is_identity_forward(dtype):
     x = torch.randn(2, 3, 4, dtype=dtype)
-    assert torch.equal(GradientReversal(.7)(x), x)
+    assert torch.equal(GradientReversal(0.7)(x), x)
 
 
 @given(
     weight=st.floats(0, 8, width=16),
     values=st.lists(st.floats(-2, 2, width=16), min_size=1, max_size=6),
-    dtype=st.sampled_from(DTYPES))
+    dtype=st.sampled_from(DTYPES),
+)
 @settings(max_examples=100, deadline=None)
 def test_reversal_scales_the_plain_gradient(weight, values, dtype):
     plain = torch.tensor(values, dtype=dtype, requires_grad=True)
@@ -63,21 +65,28 @@ def test_reversal_refuses_negative_weights(weight):
 
 
 def test_reversal_shows_its_weight():
-    assert 'weight=0.25' in repr(nn.Sequential(GradientReversal(.25)))
+    assert 'weight=0.25' in repr(nn.Sequential(GradientReversal(0.25)))
 
 
 @pytest.mark.parametrize(('channels', 'outputs'), [(5, 1), (32, 8)])
 def test_classifier_is_three_pointwise_convolutions(channels, outputs):
     layers = [
-        module for module in DomainClassifier(channels, outputs).modules()
+        module
+        for module in DomainClassifier(channels, outputs).modules()
         if not list(module.children())
     ]
     assert [type(layer) for layer in layers] == [
-        nn.Conv2d, nn.ReLU, nn.Conv2d, nn.ReLU, nn.Conv2d
+        nn.Conv2d,
+        nn.ReLU,
+        nn.Conv2d,
+        nn.ReLU,
+        nn.Conv2d,
     ]
     convs = layers[::2]
     assert [(conv.in_channels, conv.out_channels) for conv in convs] == [
-        (channels, 256), (256, 128), (128, outputs)
+        (channels, 256),
+        (256, 128),
+        (128, outputs),
     ]
     for conv in convs:
         assert conv.kernel_size == conv.stride == (1, 1)
@@ -96,7 +105,8 @@ def test_classifier_equals_matrix_products_per_position(classify, spread):
             for column in range(4):
                 torch.testing.assert_close(
                     output[n, :, row, column],
-                    classify(classifier, x[n, :, row, column]))
+                    classify(classifier, x[n, :, row, column]),
+                )
 
 
 def test_classifier_hidden_widths_are_arguments():
@@ -124,30 +134,32 @@ def test_classifier_answers_in_single_precision():
     assert output.dtype == torch.float32
 
 
-@pytest.mark.parametrize(('source', 'target', 'expected'), [
-    # 2 of 3 and 1 of 2; exactly 0.5 counts as target.
-    ([.1, .6, .4], [.5, .4], 50 * (2 / 3 + 1 / 2)),
-    # The domains weigh the same, whatever their sizes.
-    ([.9], [.9] * 9, 50),
-    ([.2, .2], [.8], 100),
-    ([.8], [.2, .1], 0),
-    # A domain without positions counts as chance.
-    ([], [.8, .7], 75),
-    ([.6], [], 25),
-    ([], [], 50),
-])
+@pytest.mark.parametrize(
+    ('source', 'target', 'expected'),
+    [
+        # 2 of 3 and 1 of 2; exactly 0.5 counts as target.
+        ([0.1, 0.6, 0.4], [0.5, 0.4], 50 * (2 / 3 + 1 / 2)),
+        # The domains weigh the same, whatever their sizes.
+        ([0.9], [0.9] * 9, 50),
+        ([0.2, 0.2], [0.8], 100),
+        ([0.8], [0.2, 0.1], 0),
+        # A domain without positions counts as chance.
+        ([], [0.8, 0.7], 75),
+        ([0.6], [], 25),
+        ([], [], 50),
+    ],
+)
 def test_balanced_accuracy_by_hand(source, target, expected):
     source, target = (
-        torch.tensor(values, requires_grad=True)
-        for values in (source, target))
+        torch.tensor(values, requires_grad=True) for values in (source, target)
+    )
     accuracy = balanced_accuracy(source, target)
     assert accuracy.shape == ()
     assert not accuracy.requires_grad
     assert accuracy.item() == pytest.approx(expected, rel=1e-6)
     # The same, interleaved with values that must not count.
     if source.numel() and target.numel():
-        padded = [
-            torch.stack([x, 1 - x], dim=1).detach() for x in (source, target)]
+        padded = [torch.stack([x, 1 - x], dim=1).detach() for x in (source, target)]
         valid = [torch.zeros_like(x, dtype=torch.bool) for x in padded]
         for mask in valid:
             mask[:, 0] = True
@@ -158,7 +170,7 @@ def test_balanced_accuracy_by_hand(source, target, expected):
 @pytest.mark.parametrize('dtype', DTYPES)
 def test_mean_of_a_large_map_does_not_overflow(dtype):
     """Its sum is 320,000; float16 ends at 65,504."""
-    maps = torch.full((1, 2, 64, 100), 50., dtype=dtype)
+    maps = torch.full((1, 2, 64, 100), 50.0, dtype=dtype)
     mean = mean_of_valid(maps, torch.ones(1, 64, 100, dtype=torch.bool))
-    assert mean.tolist() == [[50., 50.]]
+    assert mean.tolist() == [[50.0, 50.0]]
     assert mean.dtype == dtype

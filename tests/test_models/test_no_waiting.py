@@ -3,6 +3,7 @@
 Operations that would wait are found without a device: those whose result the
 host reads, or whose size depends on the values.
 """
+
 import traceback
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,16 @@ from mmdet_ifan.utils.named_configs import config_path
 OURS = str(Path(mmdet_ifan.__file__).parent / 'models')
 LIBRARIES = ('/mmdet/', '/mmcv/', '/mmengine/')
 WAITING = {
-    'aten::_local_scalar_dense', 'aten::is_nonzero', 'aten::equal',
-    'aten::nonzero', 'aten::masked_select', 'aten::_unique2',
-    'aten::unique_dim', 'aten::unique_consecutive', 'aten::bincount',
-    'aten::repeat_interleave.Tensor'
+    'aten::_local_scalar_dense',
+    'aten::is_nonzero',
+    'aten::equal',
+    'aten::nonzero',
+    'aten::masked_select',
+    'aten::_unique2',
+    'aten::unique_dim',
+    'aten::unique_consecutive',
+    'aten::bincount',
+    'aten::repeat_interleave.Tensor',
 }
 INDEXING = {'aten::index', 'aten::index_put', 'aten::index_put_'}
 
@@ -36,16 +43,24 @@ class Waits(TorchDispatchMode):
         super().__init__()
         self.askers: list[str] = []
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (),
-                           kwargs: dict | None = None) -> Any:
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
         name = func._schema.name
-        waits = name in WAITING or str(func) in WAITING or (
-            name in INDEXING and any(
-                index is not None and index.dtype == torch.bool
-                for index in args[1]))
+        waits = (
+            name in WAITING
+            or str(func) in WAITING
+            or (
+                name in INDEXING
+                and any(
+                    index is not None and index.dtype == torch.bool for index in args[1]
+                )
+            )
+        )
         if waits:
             frames = [
-                frame.filename for frame in traceback.extract_stack()
+                frame.filename
+                for frame in traceback.extract_stack()
                 if frame.filename.startswith(OURS)
                 or any(library in frame.filename for library in LIBRARIES)
             ]
@@ -60,14 +75,22 @@ class Impatient(nn.Module):
         return x[x > 0] * x.sum().item()
 
 
-@pytest.mark.parametrize('name', [
-    'ifan_mini-city', 'ablations/img-ins_mini-city', 'adda_mini-city',
-    'da-faster_mini-city', 'strong-weak_mini-city'
-])
+@pytest.mark.parametrize(
+    'name',
+    [
+        'ifan_mini-city',
+        'ablations/img-ins_mini-city',
+        'adda_mini-city',
+        'da-faster_mini-city',
+        'strong-weak_mini-city',
+    ],
+)
 def test_no_alignment_waits_for_the_device(configs, name):
     # The stock detector is that of iFAN, not of Strong-Weak with its context.
-    cfgs = dict(stock=Config.fromfile(configs / 'ifan/ifan_mini-city.py'),
-                method=Config.fromfile(config_path(f'{name}.py')))
+    cfgs = dict(
+        stock=Config.fromfile(configs / 'ifan/ifan_mini-city.py'),
+        method=Config.fromfile(config_path(f'{name}.py')),
+    )
     steps = _steps(cfgs, Load((128, 256), batch=2), True)
     askers = []
     for step in (steps[STOCK], list(steps.values())[-1]):

@@ -1,4 +1,5 @@
 """A detector with a feature pyramid, and the image level as a term."""
+
 from pathlib import Path
 
 import pytest
@@ -34,8 +35,8 @@ def detector(cfg):
 def stock():
     """mmdet's own Faster R-CNN R50-FPN, for as many classes."""
     model = Config.fromfile(
-        Config._get_cfg_path(
-            'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py', '')[0]).model
+        Config._get_cfg_path('mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py', '')[0]
+    ).model
     model.backbone.init_cfg = None
     model.roi_head.bbox_head.num_classes = 8
     torch.manual_seed(1)
@@ -43,30 +44,34 @@ def stock():
 
 
 def test_every_term_reaches_the_backbone(detector, make_batch):
-    assert list(detector.all_alignments) == ['image', 'instance',
-                                             'correlation']
+    assert list(detector.all_alignments) == ['image', 'instance', 'correlation']
     losses = detector.train().parse_losses(detector.loss(*make_batch()))[1]
     # A normalisation that starts at zero must not lie behind it.
     first = detector.backbone.layer1[0].downsample[0].weight
-    for name in ('image/loss_phi1', 'image/loss_phi4', 'instance/loss',
-                 'loss_rpn_cls', 'loss_cls'):
-        gradient, = torch.autograd.grad(losses[name], first,
-                                        retain_graph=True)
+    for name in (
+        'image/loss_phi1',
+        'image/loss_phi4',
+        'instance/loss',
+        'loss_rpn_cls',
+        'loss_cls',
+    ):
+        (gradient,) = torch.autograd.grad(losses[name], first, retain_graph=True)
         assert gradient.isfinite().all() and gradient.any(), name
     # Anchors on five levels, RoIs on four, taps that are no levels.
     assert detector.neck.num_outs == 5
     strides = [
-        96 / tap.shape[-1]
-        for tap in detector.backbone(make_batch()[0]['source'])]
+        96 / tap.shape[-1] for tap in detector.backbone(make_batch()[0]['source'])
+    ]
     assert strides == [4, 8, 16, 32]
 
 
-def test_a_stock_checkpoint_is_a_start_and_the_other_way(
-        detector, stock, make_batch):
+def test_a_stock_checkpoint_is_a_start_and_the_other_way(detector, stock, make_batch):
     ours, theirs = detector.state_dict(), stock.state_dict()
     assert {name: value.shape for name, value in theirs.items()} == {
-        name: value.shape for name, value in ours.items()
-        if not name.startswith('alignments.')}
+        name: value.shape
+        for name, value in ours.items()
+        if not name.startswith('alignments.')
+    }
     before = {name: value.clone() for name, value in theirs.items()}
     missing, extra = detector.load_state_dict(theirs, strict=False)
     assert not extra
@@ -76,32 +81,50 @@ def test_a_stock_checkpoint_is_a_start_and_the_other_way(
     for model in (detector, stock):
         # The recipes differ in how many proposals are kept.
         model.rpn_head.test_cfg = detector.rpn_head.test_cfg
-        model.roi_head.test_cfg = ConfigDict(
-            detector.roi_head.test_cfg, score_thr=0.)
+        model.roi_head.test_cfg = ConfigDict(detector.roi_head.test_cfg, score_thr=0.0)
         for layer in model.roi_head.bbox_roi_extractor.roi_layers:
             layer.sampling_ratio = 2
-        results.append(model.eval().predict(
-            inputs['target'], [s.clone() for s in samples['target']],
-            rescale=False))
+        results.append(
+            model.eval().predict(
+                inputs['target'], [s.clone() for s in samples['target']], rescale=False
+            )
+        )
     for a, b in zip(*results, strict=True):
         assert len(a.pred_instances) > 0
         for key in ('bboxes', 'scores', 'labels'):
             assert torch.equal(a.pred_instances[key], b.pred_instances[key])
-    stock.load_state_dict({
-        name: value for name, value in detector.state_dict().items()
-        if not name.startswith('alignments.')})
-    assert all(torch.equal(value, before[name])
-               for name, value in stock.state_dict().items())
+    stock.load_state_dict(
+        {
+            name: value
+            for name, value in detector.state_dict().items()
+            if not name.startswith('alignments.')
+        }
+    )
+    assert all(
+        torch.equal(value, before[name]) for name, value in stock.state_dict().items()
+    )
 
 
-@pytest.mark.parametrize(('key', 'value', 'place'), [
-    ('rpn_head.anchor_generator.strides', [4, 8, 16, 32, 32],
-     r'anchor_generator.strides is .* strides \[4, 8, 16, 32, 64\]'),
-    ('roi_head.bbox_roi_extractor.featmap_strides', [8, 16, 32, 64],
-     r'featmap_strides is .* strides \[4, 8, 16, 32\]'),
-    ('alignments.correlation.featmap_strides', [4, 8, 16, 16],
-     r'correlation.featmap_strides is .* strides \[4, 8, 16, 32\]'),
-])
+@pytest.mark.parametrize(
+    ('key', 'value', 'place'),
+    [
+        (
+            'rpn_head.anchor_generator.strides',
+            [4, 8, 16, 32, 32],
+            r'anchor_generator.strides is .* strides \[4, 8, 16, 32, 64\]',
+        ),
+        (
+            'roi_head.bbox_roi_extractor.featmap_strides',
+            [8, 16, 32, 64],
+            r'featmap_strides is .* strides \[4, 8, 16, 32\]',
+        ),
+        (
+            'alignments.correlation.featmap_strides',
+            [4, 8, 16, 16],
+            r'correlation.featmap_strides is .* strides \[4, 8, 16, 32\]',
+        ),
+    ],
+)
 def test_strides_that_lie_are_told(cfg, key, value, place):
     lie = Config(dict(model=cfg))
     lie.merge_from_dict({f'model.{key}': value})

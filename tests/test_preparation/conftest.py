@@ -1,4 +1,5 @@
 """Small data sets in the common formats, written by hand."""
+
 import json
 import runpy
 import sys
@@ -32,24 +33,30 @@ def write_image() -> Callable[..., Path]:
 def write_voc(write_image) -> Callable[..., Path]:
     """Writer of a VOC image and its XML file; gives the latter's path."""
 
-    def write(base: Path,
-              name: str,
-              objects: Objects = (('cat', (3, 4, 12, 14)), ),
-              size: tuple[int, int] = (20, 30),
-              said: tuple[int, int] | None = None,
-              extra: str = '') -> Path:
+    def write(
+        base: Path,
+        name: str,
+        objects: Objects = (('cat', (3, 4, 12, 14)),),
+        size: tuple[int, int] = (20, 30),
+        said: tuple[int, int] | None = None,
+        extra: str = '',
+    ) -> Path:
         write_image(base / f'JPEGImages/{name}.jpg', *size)
         height, width = said or size
         entries = ''.join(
             f'<object><name>{label}</name>{extra}<bndbox><xmin>{x1}</xmin>'
             f'<ymin>{y1}</ymin><xmax>{x2}</xmax><ymax>{y2}</ymax></bndbox>'
-            '</object>' for label, (x1, y1, x2, y2) in objects)
+            '</object>'
+            for label, (x1, y1, x2, y2) in objects
+        )
         path = base / f'Annotations/{name}.xml'
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(
             f'<annotation><filename>old.jpg</filename><size><width>{width}'
             f'</width><height>{height}</height><depth>3</depth></size>'
-            f'{entries}</annotation>', encoding='utf-8')
+            f'{entries}</annotation>',
+            encoding='utf-8',
+        )
         return path
 
     return write
@@ -71,8 +78,7 @@ def run_tool(monkeypatch, capsys) -> Callable[..., tuple[int, str, str]]:
 
     def run(name: str, *arguments: Any) -> tuple[int, str, str]:
         monkeypatch.syspath_prepend(str(TOOLS))
-        monkeypatch.setattr(
-            sys, 'argv', [name, *map(str, arguments), '--workers', '1'])
+        monkeypatch.setattr(sys, 'argv', [name, *map(str, arguments), '--workers', '1'])
         with pytest.raises(SystemExit) as end:
             runpy.run_path(str(TOOLS / name), run_name='__main__')
         captured = capsys.readouterr()
@@ -93,7 +99,8 @@ def read() -> Callable[..., dict]:
         files = {each['id']: each['file_name'] for each in content['images']}
         for each in content['annotations']:
             found[files[each['image_id']]].append(
-                (names[each['category_id']], each['bbox'], each['iscrowd']))
+                (names[each['category_id']], each['bbox'], each['iscrowd'])
+            )
         return found
 
     return read

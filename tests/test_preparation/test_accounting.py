@@ -29,44 +29,64 @@ def test_all_is_used(tmp_path):
     # The second may be missing, as YOLO's labels may.
     account.use('a.jpg', [tmp_path / 'a.txt', tmp_path / 'b.txt'])
     assert list(account.lines()) == [
-        f'Used under {tmp_path}: images: 1; annotation files and lists: 1.']
+        f'Used under {tmp_path}: images: 1; annotation files and lists: 1.'
+    ]
 
 
 def test_what_is_left_out_and_what_is_not_looked_at(tmp_path):
-    touch(tmp_path, 'a.jpg', 'b.jpg', 'b.xml', 'c.jpg', 'x/y/z/1.jpg',
-          'x/y/2.jpg', 'x/3.JPG', 'note')
+    touch(
+        tmp_path,
+        'a.jpg',
+        'b.jpg',
+        'b.xml',
+        'c.jpg',
+        'x/y/z/1.jpg',
+        'x/y/2.jpg',
+        'x/3.JPG',
+        'note',
+    )
     account = Account(tmp_path)
     account.use('a.jpg')
     account.leave_out('damaged images', 'b.jpg', [tmp_path / 'b.xml'])
     account.leave_out('missing images', 'lost.jpg')
     account.leave_out('damaged images', 'c.jpg')
     assert list(account.lines())[1:] == [
-        'Left out: damaged images: 2 (b.jpg, c.jpg); missing images: 1 '
-        '(lost.jpg).',
+        'Left out: damaged images: 2 (b.jpg, c.jpg); missing images: 1 (lost.jpg).',
         'Not looked at: x/y/*.jpg: 2 (x/y/2.jpg, x/y/z/1.jpg); *: 1 (note); '
-        'x/*.JPG: 1 (x/3.JPG).']
+        'x/*.JPG: 1 (x/3.JPG).',
+    ]
 
 
 def test_lines_stay_short(tmp_path):
-    touch(tmp_path, *(f'{folder}/{name}.json' for folder in range(20)
-                      for name in range(9)))
+    touch(
+        tmp_path,
+        *(f'{folder}/{name}.json' for folder in range(20) for name in range(9)),
+    )
     (_, line) = Account(tmp_path).lines()
-    assert line.startswith('Not looked at: 0/*.json: 9 (0/0.json, 0/1.json, '
-                           '0/2.json and 6 more); ')
+    assert line.startswith(
+        'Not looked at: 0/*.json: 9 (0/0.json, 0/1.json, 0/2.json and 6 more); '
+    )
     assert line.endswith('; others: 108.') and len(line) < 600
 
 
 def test_what_holds_no_data_by_others_is_not_mentioned(tmp_path):
-    touch(tmp_path, 'README.txt', 'license', 'Thumbs.db', 'labels/a.cache',
-          'train.py', 'CHANGES.md')
+    touch(
+        tmp_path,
+        'README.txt',
+        'license',
+        'Thumbs.db',
+        'labels/a.cache',
+        'train.py',
+        'CHANGES.md',
+    )
     ours = tmp_path / 'annotations/instances_train.json'
     ours.parent.mkdir()
     ours.write_text(f'{{"info": {{"description": "{MARK} from voc"}}}}')
     theirs = tmp_path / 'annotations/instances_val.json'
     theirs.write_text('{"info": {"description": "COCO 2017"}}')
     assert list(Account(tmp_path).lines())[1:] == [
-        'Not looked at: annotations/*.json: 1 '
-        '(annotations/instances_val.json).']
+        'Not looked at: annotations/*.json: 1 (annotations/instances_val.json).'
+    ]
 
 
 def test_names_do_no_harm_to_the_terminal(tmp_path):

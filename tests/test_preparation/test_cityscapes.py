@@ -18,12 +18,34 @@ from mmdet_ifan.preparation.stand_in import MANIFEST
 from mmdet_ifan.utils.errors import DataError
 
 CONVERTER = Path(mmdet.__file__).parent / (
-    '.mim/tools/dataset_converters/cityscapes.py')
+    '.mim/tools/dataset_converters/cityscapes.py'
+)
 THING_IDS = (24, 25, 26, 27, 28, 31, 32, 33)
 # Road, sky, caravan and trailer (not evaluated), groups, instances.
-CODES = np.array([7, 23, 29, 30, 29001, 30000, 24, 26, 33, 24000, 24001,
-                  25000, 26000, 26007, 27000, 28000, 31000, 32000, 33000,
-                  33999])
+CODES = np.array(
+    [
+        7,
+        23,
+        29,
+        30,
+        29001,
+        30000,
+        24,
+        26,
+        33,
+        24000,
+        24001,
+        25000,
+        26000,
+        26007,
+        27000,
+        28000,
+        31000,
+        32000,
+        33000,
+        33999,
+    ]
+)
 
 
 def brute_force(instances):
@@ -33,16 +55,20 @@ def brute_force(instances):
         for x in range(instances.shape[1]):
             code = int(instances[y, x])
             x1, y1, x2, y2, area = found.get(code, (x, y, x, y, 0))
-            found[code] = (min(x1, x), min(y1, y), max(x2, x), max(y2, y),
-                           area + 1)
+            found[code] = (min(x1, x), min(y1, y), max(x2, x), max(y2, y), area + 1)
     annotations = []
     for code in sorted(found):
         label_id = code // 1000 if code >= 1000 else code
         if label_id in THING_IDS:
             x1, y1, x2, y2, area = found[code]
-            annotations.append(dict(
-                category_id=label_id, area=area, iscrowd=int(code < 1000),
-                bbox=[x1, y1, x2 - x1 + 1, y2 - y1 + 1]))
+            annotations.append(
+                dict(
+                    category_id=label_id,
+                    area=area,
+                    iscrowd=int(code < 1000),
+                    bbox=[x1, y1, x2 - x1 + 1, y2 - y1 + 1],
+                )
+            )
     return annotations
 
 
@@ -78,9 +104,10 @@ def mini_city_maps():
     maps = []
     for index in range(4):
         content = MiniCity(height=256, width=512).render('train', index)[
-            MiniCity.paths('train', index)['instances']]
+            MiniCity.paths('train', index)['instances']
+        ]
         instances = cv2.imdecode(np.frombuffer(content, np.uint8), -1)
-        instances[120:131, 40 * index:40 * index + 25] = 26
+        instances[120:131, 40 * index : 40 * index + 25] = 26
         maps.append(instances)
     assert sum(len(brute_force(each)) for each in maps) > 12
     return maps
@@ -107,17 +134,21 @@ def test_boxes_equal_a_loop_over_pixels(instances):
 @pytest.mark.parametrize('instances', MAPS)
 def test_boxes_equal_pycocotools(instances):
     for code, each in zip(
-            [code for code in np.unique(instances)
-             if (code // 1000 if code >= 1000 else code) in THING_IDS],
-            boxes_from_instances(instances), strict=True):
+        [
+            code
+            for code in np.unique(instances)
+            if (code // 1000 if code >= 1000 else code) in THING_IDS
+        ],
+        boxes_from_instances(instances),
+        strict=True,
+    ):
         mask = np.asfortranarray(instances == code, dtype=np.uint8)
         encoded = mask_utils.encode(mask)
         assert each['bbox'] == mask_utils.toBbox(encoded).tolist()
         assert each['area'] == mask_utils.area(encoded)
 
 
-@pytest.mark.skipif(not CONVERTER.exists(),
-                    reason='this mmdet comes without its tools')
+@pytest.mark.skipif(not CONVERTER.exists(), reason='this mmdet comes without its tools')
 def test_boxes_equal_the_converter_of_mmdet(tmp_path):
     spec = importlib.util.spec_from_file_location('converter', CONVERTER)
     converter = importlib.util.module_from_spec(spec)
@@ -145,11 +176,14 @@ def prepare(root, out=None, betas=None, **options):
     return prepare_cityscapes(root, options, betas).summaries
 
 
-def write_frame(root, frame, instances, betas=(0.02, )):
+def write_frame(root, frame, instances, betas=(0.02,)):
     """Write a clear image, its labels and its foggy versions."""
     image = np.zeros((*instances.shape, 3), np.uint8)
-    for kind, content in [(CLEAR, image), (LABELS, instances), *(
-            (FOGGY[beta], image) for beta in betas)]:
+    for kind, content in [
+        (CLEAR, image),
+        (LABELS, instances),
+        *((FOGGY[beta], image) for beta in betas),
+    ]:
         path = root / kind.path(frame)
         path.parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(path), content)
@@ -159,13 +193,16 @@ def write_frame(root, frame, instances, betas=(0.02, )):
 def root(tmp_path):
     """Three training images, one of them empty, and a validation image."""
     root = tmp_path / 'cityscapes'
-    maps = dict(zip('abcd', (random_instances(seed) for seed in (1, 2, 3, 4)),
-                    strict=True))
+    maps = dict(
+        zip('abcd', (random_instances(seed) for seed in (1, 2, 3, 4)), strict=True)
+    )
     maps['b'] = np.full((23, 31), 7, np.uint16)
-    for split, city, name in (('train', 'zurich', 'a'),
-                              ('train', 'aachen', 'b'),
-                              ('train', 'aachen', 'c'),
-                              ('val', 'munster', 'd')):
+    for split, city, name in (
+        ('train', 'zurich', 'a'),
+        ('train', 'aachen', 'b'),
+        ('train', 'aachen', 'c'),
+        ('val', 'munster', 'd'),
+    ):
         write_frame(root, f'{split}/{city}/{city}_{name}', maps[name])
     return root
 
@@ -175,8 +212,7 @@ def content_of(root, name):
 
 
 def files_of(root):
-    return {path: path.read_bytes() for path in root.rglob('*')
-            if path.is_file()}
+    return {path: path.read_bytes() for path in root.rglob('*') if path.is_file()}
 
 
 def test_file_of_a_split(root):
@@ -185,13 +221,22 @@ def test_file_of_a_split(root):
     assert [image['file_name'] for image in content['images']] == [
         'leftImg8bit/train/aachen/aachen_b_leftImg8bit.png',
         'leftImg8bit/train/aachen/aachen_c_leftImg8bit.png',
-        'leftImg8bit/train/zurich/zurich_a_leftImg8bit.png']
+        'leftImg8bit/train/zurich/zurich_a_leftImg8bit.png',
+    ]
     assert [image['id'] for image in content['images']] == [0, 1, 2]
-    assert all((image['height'], image['width']) == (23, 31)
-               for image in content['images'])
+    assert all(
+        (image['height'], image['width']) == (23, 31) for image in content['images']
+    )
     assert [each['name'] for each in content['categories']] == [
-        'person', 'rider', 'car', 'truck', 'bus', 'train', 'motorcycle',
-        'bicycle']
+        'person',
+        'rider',
+        'car',
+        'truck',
+        'bus',
+        'train',
+        'motorcycle',
+        'bicycle',
+    ]
     assert [each['id'] for each in content['categories']] == list(THING_IDS)
 
 
@@ -199,13 +244,14 @@ def test_annotations_belong_to_their_image(root):
     prepare(root)
     annotations = content_of(root, 'instances_train.json')['annotations']
     for image_id, seed in ((1, 3), (2, 1)):
-        mine = [{key: each[key] for key in ('category_id', 'area', 'iscrowd',
-                                            'bbox')}
-                for each in annotations if each['image_id'] == image_id]
+        mine = [
+            {key: each[key] for key in ('category_id', 'area', 'iscrowd', 'bbox')}
+            for each in annotations
+            if each['image_id'] == image_id
+        ]
         assert mine == brute_force(random_instances(seed))
     # pycocotools takes a detection matched to id 0 for a false positive.
-    assert [each['id'] for each in annotations] == list(
-        range(1, len(annotations) + 1))
+    assert [each['id'] for each in annotations] == list(range(1, len(annotations) + 1))
 
 
 def test_images_without_objects_are_kept(root):
@@ -218,8 +264,7 @@ def test_images_without_objects_are_kept(root):
 
 def test_a_split_without_any_box(tmp_path):
     for split in ('train', 'val'):
-        write_frame(tmp_path, f'{split}/{split}/x',
-                    np.full((4, 4), 7, np.uint16))
+        write_frame(tmp_path, f'{split}/{split}/x', np.full((4, 4), 7, np.uint16))
     prepare(tmp_path)
     assert content_of(tmp_path, 'instances_val.json')['annotations'] == []
 
@@ -232,7 +277,8 @@ def test_foggy_files_differ_only_in_their_images(root):
     assert foggy['images'][2] == dict(
         clear['images'][2],
         file_name='leftImg8bit_foggy/train/zurich/'
-        'zurich_a_leftImg8bit_foggy_beta_0.02.png')
+        'zurich_a_leftImg8bit_foggy_beta_0.02.png',
+    )
 
 
 def test_a_root_without_fog_gives_two_files(root):
@@ -257,9 +303,12 @@ def test_files_load_in_pycocotools(root):
 def test_files_do_not_depend_on_workers(root, tmp_path):
     prepare(root, tmp_path / 'one', workers=1)
     prepare(root, tmp_path / 'two', workers=2)
-    one, two = (sorted((path.name, content) for path, content in
-                       files_of(tmp_path / name).items())
-                for name in ('one', 'two'))
+    one, two = (
+        sorted(
+            (path.name, content) for path, content in files_of(tmp_path / name).items()
+        )
+        for name in ('one', 'two')
+    )
     assert one == two and len(one) == 4
 
 
@@ -282,8 +331,9 @@ def test_files_that_differ_are_kept_unless_overwritten(root):
     mine = root / 'annotations/instances_val.json'
     lost.unlink()
     mine.write_text('{"mine": 1}')
-    with pytest.raises(DataError, match='instances_val.json exists and '
-                       'differs: pass --overwrite'):
+    with pytest.raises(
+        DataError, match='instances_val.json exists and differs: pass --overwrite'
+    ):
         prepare(root)
     # Not even the file that could be written was.
     assert mine.read_text() == '{"mine": 1}' and not lost.exists()
@@ -294,20 +344,39 @@ def test_files_that_differ_are_kept_unless_overwritten(root):
 def test_table_of_counts(root):
     report = prepare_cityscapes(root, Options(workers=1))
     account, head, *lines = report.lines()
-    assert account == (
-        f'Used under {root}: images: 8; annotation files and lists: 4.')
+    assert account == (f'Used under {root}: images: 8; annotation files and lists: 4.')
     assert head.split() == [
-        'file', 'images', 'empty', 'person', 'rider', 'car', 'truck', 'bus',
-        'train', 'motorcycle', 'bicycle', 'boxes', 'crowds', 'state']
+        'file',
+        'images',
+        'empty',
+        'person',
+        'rider',
+        'car',
+        'truck',
+        'bus',
+        'train',
+        'motorcycle',
+        'bicycle',
+        'boxes',
+        'crowds',
+        'state',
+    ]
     for line, each in zip(lines, report.summaries, strict=True):
         content = json.loads(each.path.read_text())
         boxes = [one for one in content['annotations'] if not one['iscrowd']]
-        counts = [sum(one['category_id'] == thing for one in boxes)
-                  for thing in THING_IDS]
+        counts = [
+            sum(one['category_id'] == thing for one in boxes) for thing in THING_IDS
+        ]
         crowds = len(content['annotations']) - len(boxes)
         assert line.split() == [
-            each.path.name, str(len(content['images'])), str(each.empty),
-            *map(str, counts), str(len(boxes)), str(crowds), 'written']
+            each.path.name,
+            str(len(content['images'])),
+            str(each.empty),
+            *map(str, counts),
+            str(len(boxes)),
+            str(crowds),
+            'written',
+        ]
 
 
 def test_every_file_is_accounted_for(root):
@@ -323,7 +392,8 @@ def test_every_file_is_accounted_for(root):
         'bonn_e_gtFine_instanceIds.png); gtFine/train/*.json: 1 '
         '(gtFine/train/zurich/zurich_a_gtFine_polygons.json); '
         'leftImg8bit/test/*.png: 1 (leftImg8bit/test/bonn/'
-        'bonn_e_leftImg8bit.png).']
+        'bonn_e_leftImg8bit.png).',
+    ]
 
 
 def test_reader_that_fails_costs_its_image_alone(root, monkeypatch):
@@ -339,7 +409,8 @@ def test_reader_that_fails_costs_its_image_alone(root, monkeypatch):
     assert next(report.lines()) == (
         f'{root}/leftImg8bit/train/zurich/zurich_a_leftImg8bit.png cannot be '
         'read (ZeroDivisionError: float division by zero): its image is left '
-        'out.')
+        'out.'
+    )
 
 
 # --- Mini City and the real numbers ----------------------------------------
@@ -355,16 +426,22 @@ def mini(tmp_path):
 def test_mini_city_gives_a_file_for_each_fog_and_one_for_all(mini):
     summaries = prepare(mini, betas=[0.005, 0.01, 0.02], workers=1)
     assert [each.path.name for each in summaries[5:]] == [
-        'instances_val.json', 'instances_val_foggy_beta_0.005.json',
+        'instances_val.json',
+        'instances_val_foggy_beta_0.005.json',
         'instances_val_foggy_beta_0.01.json',
-        'instances_val_foggy_beta_0.02.json', 'instances_val_foggy_all.json']
+        'instances_val_foggy_beta_0.02.json',
+        'instances_val_foggy_all.json',
+    ]
     assert [each.images for each in summaries[5:]] == [2, 2, 2, 2, 6]
     for summary in summaries:
         content = json.loads(summary.path.read_text())
         for image in content['images']:
             assert (mini / image['file_name']).exists()
-        assert len({each['id'] for each in content['annotations']}) == len(
-            content['annotations']) > 0
+        assert (
+            len({each['id'] for each in content['annotations']})
+            == len(content['annotations'])
+            > 0
+        )
     manifest = json.loads((mini / MANIFEST).read_text())
     assert +summaries[0].boxes == manifest['splits']['train']['objects']
 
@@ -372,8 +449,7 @@ def test_mini_city_gives_a_file_for_each_fog_and_one_for_all(mini):
 def test_mini_city_with_a_lost_scene_is_noticed(mini):
     for kind in ('image', 'instances'):
         (mini / MiniCity.paths('val', 1)[kind]).unlink()
-    with pytest.raises(DataError, match='1 images in val, but its '
-                       f'{MANIFEST} says 2'):
+    with pytest.raises(DataError, match=f'1 images in val, but its {MANIFEST} says 2'):
         prepare(mini)
     assert not (mini / 'annotations').exists()
 
@@ -395,11 +471,11 @@ def test_unfinished_mini_city_is_refused(mini):
 
 def test_incomplete_cityscapes_is_refused(root, monkeypatch):
     monkeypatch.setattr(cityscapes, 'REAL_IF_MORE_THAN', 2)
-    with pytest.raises(DataError, match='leftImg8bit/train holds 3 images, '
-                       'but Cityscapes has 2975'):
+    with pytest.raises(
+        DataError, match='leftImg8bit/train holds 3 images, but Cityscapes has 2975'
+    ):
         prepare(root)
-    monkeypatch.setattr(cityscapes, 'REAL_IMAGES',
-                        dict(train=3, val=1))
+    monkeypatch.setattr(cityscapes, 'REAL_IMAGES', dict(train=3, val=1))
     assert len(prepare(root)) == 4
 
 
@@ -438,32 +514,36 @@ def invent_label(path):
     cv2.imwrite(str(path), np.full((23, 31), 45000, np.uint16))
 
 
-HARMS = pytest.mark.parametrize('harm, kind, message, files', [
-    (remove, LABELS, 'is missing', (0, 1)),
-    (empty, LABELS, NO_MAP, (0, 1)),
-    (cut, LABELS, NO_MAP, (0, 1)),
-    (replace_by_text, LABELS, NO_MAP, (0, 1)),
-    (colour, LABELS, NO_MAP, (0, 1)),
-    (invent_label, LABELS, 'label id 45', (0, 1)),
-    (shrink, LABELS, 'has 23 x 31 px, but its label file 22 x 31', (0, 1)),
-    (remove, CLEAR, 'is missing', (0, )),
-    (empty, CLEAR, NOT_WHOLE, (0, )),
-    (cut, CLEAR, NOT_WHOLE, (0, )),
-    (replace_by_text, CLEAR, NOT_WHOLE, (0, )),
-    (shrink, CLEAR, 'has 22 x 31 px, but its label file 23 x 31', (0, )),
-    (remove, FOGGY[0.02], 'is missing', (1, )),
-    (cut, FOGGY[0.02], NOT_WHOLE, (1, )),
-    (shrink, FOGGY[0.02], 'has 22 x 31 px', (1, ))])
+HARMS = pytest.mark.parametrize(
+    'harm, kind, message, files',
+    [
+        (remove, LABELS, 'is missing', (0, 1)),
+        (empty, LABELS, NO_MAP, (0, 1)),
+        (cut, LABELS, NO_MAP, (0, 1)),
+        (replace_by_text, LABELS, NO_MAP, (0, 1)),
+        (colour, LABELS, NO_MAP, (0, 1)),
+        (invent_label, LABELS, 'label id 45', (0, 1)),
+        (shrink, LABELS, 'has 23 x 31 px, but its label file 22 x 31', (0, 1)),
+        (remove, CLEAR, 'is missing', (0,)),
+        (empty, CLEAR, NOT_WHOLE, (0,)),
+        (cut, CLEAR, NOT_WHOLE, (0,)),
+        (replace_by_text, CLEAR, NOT_WHOLE, (0,)),
+        (shrink, CLEAR, 'has 22 x 31 px, but its label file 23 x 31', (0,)),
+        (remove, FOGGY[0.02], 'is missing', (1,)),
+        (cut, FOGGY[0.02], NOT_WHOLE, (1,)),
+        (shrink, FOGGY[0.02], 'has 22 x 31 px', (1,)),
+    ],
+)
 
 
 @HARMS
 @pytest.mark.parametrize('workers', [1, 2])
 def test_bad_training_files_are_left_out_and_named(
-        root, harm, kind, message, files, workers):
+    root, harm, kind, message, files, workers
+):
     harm(root / kind.path('train/aachen/aachen_c'))
     report = prepare_cityscapes(root, Options(workers=workers))
-    *sentences, total = list(report.lines())[:report.problems.counts.total()
-                                             + 1]
+    *sentences, total = list(report.lines())[: report.problems.counts.total() + 1]
     for sentence in sentences:
         assert message in sentence and 'aachen_c' in sentence
         assert sentence.endswith('left out.')
@@ -473,8 +553,9 @@ def test_bad_training_files_are_left_out_and_named(
         assert summary.images == 3 - (index in files)
     for index, name in enumerate(('', '_foggy_beta_0.02')):
         content = content_of(root, f'instances_train{name}.json')
-        assert any('aachen_c' in image['file_name']
-                   for image in content['images']) == (index not in files)
+        assert any('aachen_c' in image['file_name'] for image in content['images']) == (
+            index not in files
+        )
 
 
 @HARMS
@@ -493,9 +574,13 @@ def test_test_images_are_never_left_out(root, harm, kind, message, files):
     with pytest.raises(DataError) as error:
         prepare(root)
     first, *others = str(error.value).splitlines()
-    assert first.startswith(
-        f'instances_val{"_foggy_beta_0.02" * (0 not in files)}.json would '
-        'hold 1 of 2 images') and 'unpack' in first
+    assert (
+        first.startswith(
+            f'instances_val{"_foggy_beta_0.02" * (0 not in files)}.json would '
+            'hold 1 of 2 images'
+        )
+        and 'unpack' in first
+    )
     assert message in others[0] and 'munster_d' in others[0]
     assert not (root / 'annotations').exists()
 
@@ -505,10 +590,13 @@ def test_label_file_cut_in_the_middle(tmp_path):
     rng = np.random.default_rng(0)
     for split in ('train', 'val'):
         for name in 'ab':
-            write_frame(tmp_path, f'{split}/{split}/{name}', rng.choice(
-                CODES, (200, 300)).astype(np.uint16))
+            write_frame(
+                tmp_path,
+                f'{split}/{split}/{name}',
+                rng.choice(CODES, (200, 300)).astype(np.uint16),
+            )
     path = tmp_path / LABELS.path('train/train/b')
-    path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     report = prepare_cityscapes(tmp_path, Options(workers=1))
     assert report.problems.counts == {'damaged annotation files': 1}
     assert [each.images for each in report.summaries] == [1, 1, 2, 2]
@@ -530,13 +618,13 @@ def test_image_in_both_splits_is_only_tested(root):
     for kind in (CLEAR, LABELS, FOGGY[0.02]):
         path = root / kind.path('val/aachen/aachen_c')
         path.parent.mkdir()
-        path.write_bytes((root / kind.path('train/aachen/aachen_c'))
-                         .read_bytes())
+        path.write_bytes((root / kind.path('train/aachen/aachen_c')).read_bytes())
     report = prepare_cityscapes(root, Options(workers=1))
     assert [each.images for each in report.summaries] == [2, 2, 2, 2]
     assert next(report.lines()) == (
         'leftImg8bit/train/aachen/aachen_c_leftImg8bit.png is in val too: '
-        'kept in val only.')
+        'kept in val only.'
+    )
 
 
 def test_check_finds_what_changed(root):
@@ -561,49 +649,77 @@ def test_other_tools_do_not_take_the_files_for_data(root, run_tool):
     assert code == 2 and 'does not look like a data set' in err
 
 
-@pytest.mark.parametrize('change, message', [
-    (lambda root: root / 'nowhere', 'nowhere does not exist'),
-    (lambda root: root / CLEAR.path('train/aachen/aachen_c'),
-     'does not exist or is not a folder'),
-    (lambda root: (root / 'gtFine').rename(root / 'gt').parent,
-     'gtFine/train is missing: unpack gtFine_trainvaltest.zip'),
-    (lambda root: (root / 'leftImg8bit/val').rename(root / 'v').parent,
-     'leftImg8bit/val is missing: unpack leftImg8bit_trainvaltest.zip'),
-    (lambda root: [path.unlink() for path in root.glob(
-        'leftImg8bit/val/*/*')] and root, 'val holds no image')])
-def test_bad_roots_end_the_command_with_a_sentence(
-        root, change, message, run_tool):
-    code, out, err = run_tool('cityscapes.py', change(root), '--out',
-                              root / 'out')
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (lambda root: root / 'nowhere', 'nowhere does not exist'),
+        (
+            lambda root: root / CLEAR.path('train/aachen/aachen_c'),
+            'does not exist or is not a folder',
+        ),
+        (
+            lambda root: (root / 'gtFine').rename(root / 'gt').parent,
+            'gtFine/train is missing: unpack gtFine_trainvaltest.zip',
+        ),
+        (
+            lambda root: (root / 'leftImg8bit/val').rename(root / 'v').parent,
+            'leftImg8bit/val is missing: unpack leftImg8bit_trainvaltest.zip',
+        ),
+        (
+            lambda root: (
+                [path.unlink() for path in root.glob('leftImg8bit/val/*/*')] and root
+            ),
+            'val holds no image',
+        ),
+    ],
+)
+def test_bad_roots_end_the_command_with_a_sentence(root, change, message, run_tool):
+    code, out, err = run_tool('cityscapes.py', change(root), '--out', root / 'out')
     assert code == 2
     assert err.splitlines()[-1].startswith('error: ')
     assert message in err and 'Traceback' not in err
     assert out == '' and not (root / 'out').exists()
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (dict(betas=[0.03]), 'beta 0.03 is not a level of fog.* 0.05 and all'),
-    (dict(betas=['thick']), 'beta thick is not a level'),
-    (dict(workers=0), 'workers must be at least 1, but got 0')])
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (dict(betas=[0.03]), 'beta 0.03 is not a level of fog.* 0.05 and all'),
+        (dict(betas=['thick']), 'beta thick is not a level'),
+        (dict(workers=0), 'workers must be at least 1, but got 0'),
+    ],
+)
 def test_bad_arguments_are_refused(root, arguments, message):
     with pytest.raises(DataError, match=message):
         prepare(root, **arguments)
 
 
-@pytest.mark.parametrize('beta, files', [
-    ([], 6), (['--beta', '0.01'], 4), (['--beta', '0.005', '0.02'], 6),
-    (['--beta', 'all'], 10), (['--beta', 'all', '0.05'], 12)])
+@pytest.mark.parametrize(
+    'beta, files',
+    [
+        ([], 6),
+        (['--beta', '0.01'], 4),
+        (['--beta', '0.005', '0.02'], 6),
+        (['--beta', 'all'], 10),
+        (['--beta', 'all', '0.05'], 12),
+    ],
+)
 def test_command_line_chooses_the_fog(mini, beta, files, run_tool):
     code, out, _ = run_tool('cityscapes.py', mini, *beta)
     assert code == 0 and out.count(' written') == files
     assert len(list((mini / 'annotations').iterdir())) == files
     if not beta:
         # What the literature and what our configs adapt to.
-        assert {path.stem.partition('_foggy_')[2] for path in (
-            mini / 'annotations').iterdir()} == {'', 'beta_0.02', 'beta_0.05'}
+        assert {
+            path.stem.partition('_foggy_')[2]
+            for path in (mini / 'annotations').iterdir()
+        } == {'', 'beta_0.02', 'beta_0.05'}
     if 'all' in beta:
         # All that Foggy Cityscapes has.
-        whole = json.loads((
-            mini / 'annotations/instances_val_foggy_all.json').read_text())
-        assert {Path(image['file_name']).stem.partition('_beta_')[2]
-                for image in whole['images']} == {'0.005', '0.01', '0.02'}
+        whole = json.loads(
+            (mini / 'annotations/instances_val_foggy_all.json').read_text()
+        )
+        assert {
+            Path(image['file_name']).stem.partition('_beta_')[2]
+            for image in whole['images']
+        } == {'0.005', '0.01', '0.02'}

@@ -1,4 +1,5 @@
 """COCO files as tools export them: every box is kept or reported."""
+
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -21,22 +22,35 @@ def outline(box: list) -> list:
     return [x, y, x + w, y, x + w, y + h, x, y + h]
 
 
-def coco(names: tuple[str, str], first: int = 1, categories: Any = None,
-         **more: Any) -> dict:
+def coco(
+    names: tuple[str, str], first: int = 1, categories: Any = None, **more: Any
+) -> dict:
     """Make two images, the first with a cat and a dog; ids from `first`."""
     categories = categories or [
         dict(id=first, name='cat', supercategory=''),
-        dict(id=first + 1, name='dog', supercategory='')]
+        dict(id=first + 1, name='dog', supercategory=''),
+    ]
     ids = {each['name']: each['id'] for each in categories}
     return dict(
-        images=[dict(id=first + i, file_name=name, width=30, height=20)
-                for i, name in enumerate(names)],
+        images=[
+            dict(id=first + i, file_name=name, width=30, height=20)
+            for i, name in enumerate(names)
+        ],
         categories=categories,
         annotations=[
-            dict(id=first + i, image_id=first, category_id=ids[name],
-                 bbox=box, area=box[2] * box[3], iscrowd=0,
-                 segmentation=[], **more)
-            for i, (name, box) in enumerate([('cat', CAT), ('dog', DOG)])])
+            dict(
+                id=first + i,
+                image_id=first,
+                category_id=ids[name],
+                bbox=box,
+                area=box[2] * box[3],
+                iscrowd=0,
+                segmentation=[],
+                **more,
+            )
+            for i, (name, box) in enumerate([('cat', CAT), ('dog', DOG)])
+        ],
+    )
 
 
 @pytest.fixture
@@ -58,32 +72,42 @@ def write(tmp_path, write_image) -> Callable[[str, Any, str], Path]:
 def prepare(root: Path, **arguments: Any) -> Report:
     source, _ = open_source(root)
     assert source.FORMAT == 'coco'
-    return prepare_custom(source, Options(root / 'out/annotations', 1),
-                          **arguments)
+    return prepare_custom(source, Options(root / 'out/annotations', 1), **arguments)
 
 
 @pytest.fixture
 def boxes(read) -> Callable[..., dict]:
     """Reader of the result by the base names of the images."""
     return lambda root, split: {
-        Path(name).name: found
-        for name, found in read(root / 'out', split).items()}
+        Path(name).name: found for name, found in read(root / 'out', split).items()
+    }
 
 
 # --- Tools -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize('name', [
-    'images/{}.jpg', 'images\\{}.jpg', '{}.jpg',
-    '..\\..\\label-studio\\data\\media\\upload\\3\\{}.jpg',
-    '/data/upload/3/{}.jpg', '/data/local-files/?d=street/{}.jpg',
-    '/data/local-files/?d={}.jpg', 's3://bucket/street/{}.jpg',
-    'https://label.example.org/data/upload/3/{}.jpg'])
+@pytest.mark.parametrize(
+    'name',
+    [
+        'images/{}.jpg',
+        'images\\{}.jpg',
+        '{}.jpg',
+        '..\\..\\label-studio\\data\\media\\upload\\3\\{}.jpg',
+        '/data/upload/3/{}.jpg',
+        '/data/local-files/?d=street/{}.jpg',
+        '/data/local-files/?d={}.jpg',
+        's3://bucket/street/{}.jpg',
+        'https://label.example.org/data/upload/3/{}.jpg',
+    ],
+)
 def test_label_studio(write, boxes, name):
     """result.json and images, named by where they were imported."""
-    content = dict(coco((name.format('a'), name.format('b')), 0, ignore=0),
-                   info=dict(year=2024, version='1.0', description='',
-                             contributor='Label Studio', url=''))
+    content = dict(
+        coco((name.format('a'), name.format('b')), 0, ignore=0),
+        info=dict(
+            year=2024, version='1.0', description='', contributor='Label Studio', url=''
+        ),
+    )
     report = prepare(root := write('result.json', content, 'images/{}.jpg'))
     assert boxes(root, 'result') == TRUTH
     assert not report.problems.counts
@@ -91,15 +115,15 @@ def test_label_studio(write, boxes, name):
     assert len(report.notes) == ('images' not in name and name != '{}.jpg')
 
 
-@pytest.mark.parametrize('images', ['images/default/{}.jpg',
-                                    'images/{}.jpg'])
+@pytest.mark.parametrize('images', ['images/default/{}.jpg', 'images/{}.jpg'])
 def test_cvat(write, boxes, images):
     content = dict(
-        coco(('a.jpg', 'b.jpg'),
-             attributes=dict(occluded=False, rotation=0.0)),
+        coco(('a.jpg', 'b.jpg'), attributes=dict(occluded=False, rotation=0.0)),
         licenses=[dict(name='', id=0, url='')],
-        info=dict(contributor='', date_created='', description='', url='',
-                  version='', year=''))
+        info=dict(
+            contributor='', date_created='', description='', url='', version='', year=''
+        ),
+    )
     for each in content['images']:
         each.update(license=0, flickr_url='', coco_url='', date_captured=0)
     root = write('annotations/instances_default.json', content, images)
@@ -111,34 +135,39 @@ def test_box_that_cvat_turned(write, boxes):
     content = coco(('a.jpg', 'b.jpg'))
     for each, angle in zip(content['annotations'], (90.0, 45.0), strict=True):
         each.update(bbox=[10, 6, 8, 4], attributes=dict(rotation=angle))
-    prepare(root := write('annotations/instances_default.json', content,
-                          'images/{}.jpg'))
+    prepare(
+        root := write('annotations/instances_default.json', content, 'images/{}.jpg')
+    )
     (_, cat, _), (_, dog, _) = boxes(root, 'default')['a.jpg']
     assert cat == [12, 4, 4, 8]
-    side = 12 / 2**.5
-    assert dog == pytest.approx([14 - side / 2, 8 - side / 2, side, side],
-                                abs=1e-3)
+    side = 12 / 2**0.5
+    assert dog == pytest.approx([14 - side / 2, 8 - side / 2, side, side], abs=1e-3)
 
 
 def test_roboflow(write, boxes):
     """The super-category has id 0, no box, and may share a category's name."""
-    for split, group in (('train', 'pets'), ('valid', 'pets'),
-                         ('test', 'cat')):
+    for split, group in (('train', 'pets'), ('valid', 'pets'), ('test', 'cat')):
         content = dict(
-            coco(('a.jpg', 'b.jpg'), 0, [
-                dict(id=0, name=group, supercategory='none'),
-                dict(id=1, name='cat', supercategory=group),
-                dict(id=2, name='dog', supercategory=group)]),
+            coco(
+                ('a.jpg', 'b.jpg'),
+                0,
+                [
+                    dict(id=0, name=group, supercategory='none'),
+                    dict(id=1, name='cat', supercategory=group),
+                    dict(id=2, name='dog', supercategory=group),
+                ],
+            ),
             info=dict(year='2024', version='3', description='Roboflow.com'),
-            licenses=[dict(id=1, url='', name='CC BY 4.0')])
-        root = write(f'{split}/_annotations.coco.json', content,
-                     f'{split}/{{}}.jpg')
+            licenses=[dict(id=1, url='', name='CC BY 4.0')],
+        )
+        root = write(f'{split}/_annotations.coco.json', content, f'{split}/{{}}.jpg')
     (root / 'README.roboflow.txt').write_text('pets - v3')
     report = prepare(root)
     assert not report.problems.counts
     assert report.notes == [
         'pets has no box and only names the group that other categories '
-        'belong to: it is not kept.']
+        'belong to: it is not kept.'
+    ]
     for split in ('train', 'valid', 'test'):
         assert boxes(root, split) == TRUTH
     assert list(report.summaries[0].boxes) == ['cat', 'dog']
@@ -147,29 +176,36 @@ def test_roboflow(write, boxes):
 @pytest.mark.parametrize('separator', ['/', '\\'])
 def test_labelme(write, boxes, separator):
     """The labels begin with a background that has no box."""
-    content = coco((f'JPEGImages{separator}a.jpg',
-                    f'JPEGImages{separator}b.jpg'), 0, [
-        dict(id=0, name='_background_', supercategory=None),
-        dict(id=1, name='cat', supercategory=None),
-        dict(id=2, name='dog', supercategory=None)])
-    content.update(info=dict(description=None), licenses=[dict(id=0)],
-                   type='instances')
+    content = coco(
+        (f'JPEGImages{separator}a.jpg', f'JPEGImages{separator}b.jpg'),
+        0,
+        [
+            dict(id=0, name='_background_', supercategory=None),
+            dict(id=1, name='cat', supercategory=None),
+            dict(id=2, name='dog', supercategory=None),
+        ],
+    )
+    content.update(info=dict(description=None), licenses=[dict(id=0)], type='instances')
     for each in content['annotations']:
         each['segmentation'] = [outline(each['bbox'])]
     root = write('annotations.json', content, 'JPEGImages/{}.jpg')
     (root / 'Visualization').mkdir()
     report = prepare(root)
     assert not report.problems.counts
-    assert report.notes == [
-        'No box is of _background_: kept among the categories.']
+    assert report.notes == ['No box is of _background_: kept among the categories.']
     assert boxes(root, 'annotations') == TRUTH
 
 
 @pytest.mark.parametrize('folder', ['', 'train/'])
 def test_fiftyone(write, boxes, folder):
-    content = coco(('a.jpg', 'b.jpg'), 1, [
-        dict(id=0, name='cat', supercategory=None),
-        dict(id=1, name='dog', supercategory=None)])
+    content = coco(
+        ('a.jpg', 'b.jpg'),
+        1,
+        [
+            dict(id=0, name='cat', supercategory=None),
+            dict(id=1, name='dog', supercategory=None),
+        ],
+    )
     for each in content['images']:
         each.update(license=None, coco_url=None)
     root = write(f'{folder}labels.json', content, f'{folder}data/{{}}.jpg')
@@ -179,16 +215,22 @@ def test_fiftyone(write, boxes, folder):
 
 def test_coco_annotator(write, boxes):
     """Flags are true and false; paths are those in its container."""
-    content = coco(('a.jpg', 'b.jpg'), isbbox=True, color='#c23',
-                   metadata={}, width=30, height=20)
+    content = coco(
+        ('a.jpg', 'b.jpg'), isbbox=True, color='#c23', metadata={}, width=30, height=20
+    )
     for each in content['images']:
-        each.update(path=f'/datasets/pets/{each["file_name"]}', dataset_id=1,
-                    annotated=False, category_ids=[])
+        each.update(
+            path=f'/datasets/pets/{each["file_name"]}',
+            dataset_id=1,
+            annotated=False,
+            category_ids=[],
+        )
     for each in content['annotations']:
         each['iscrowd'] = False
     # A box that was begun and never drawn.
-    content['annotations'].append(dict(
-        content['annotations'][0], id=9, bbox=[0, 0, 0, 0], area=0))
+    content['annotations'].append(
+        dict(content['annotations'][0], id=9, bbox=[0, 0, 0, 0], area=0)
+    )
     report = prepare(root := write('pets.json', content, '{}.jpg'))
     assert report.problems.counts == {'boxes without area': 1}
     assert boxes(root, 'pets') == TRUTH
@@ -198,10 +240,10 @@ def test_via(write, boxes):
     """Image ids are text in annotations only; outlines are not nested."""
     content = coco(('a.jpg', 'b.jpg'), 0)
     for each in content['annotations']:
-        each.update(image_id=str(each['image_id']),
-                    segmentation=outline(each['bbox']))
-    assert not prepare(root := write('via_export_coco.json', content,
-                                     '{}.jpg')).problems.counts
+        each.update(image_id=str(each['image_id']), segmentation=outline(each['bbox']))
+    assert not prepare(
+        root := write('via_export_coco.json', content, '{}.jpg')
+    ).problems.counts
     assert boxes(root, 'via_export_coco') == TRUTH
 
 
@@ -209,18 +251,22 @@ def test_azure(write, boxes):
     """Boxes are fractions of the image; sizes have a decimal point."""
     content = coco(('street/a.jpg', 'street/b.jpg'))
     for each in content['images']:
-        each.update(width=30.0, height=20.0, coco_url='AmlDatastore://x',
-                    absolute_url='https://x.blob.core.windows.net/x')
+        each.update(
+            width=30.0,
+            height=20.0,
+            coco_url='AmlDatastore://x',
+            absolute_url='https://x.blob.core.windows.net/x',
+        )
     for each in content['annotations']:
         x, y, w, h = each['bbox']
-        each.update(bbox=[x / 30, y / 20, w / 30, h / 20], area=.15)
+        each.update(bbox=[x / 30, y / 20, w / 30, h / 20], area=0.15)
     report = prepare(root := write('export.json', content, 'street/{}.jpg'))
     assert boxes(root, 'export') == TRUTH
     assert report.notes == [
         f'{root}/export.json gives boxes as fractions of the image, from 0 '
-        'to 1: they are converted to px.']
-    made = json.loads(
-        (root / 'out/annotations/instances_export.json').read_text())
+        'to 1: they are converted to px.'
+    ]
+    made = json.loads((root / 'out/annotations/instances_export.json').read_text())
     assert [each['area'] for each in made['annotations']] == [90, 104.5]
 
 
@@ -228,58 +274,71 @@ def test_makesense(write, boxes):
     content = dict(coco(('a.jpg', 'b.jpg')), info=dict(description='pets'))
     for each in content['annotations']:
         del each['iscrowd']
-    assert not prepare(root := write('labels_pets_2024-03-01.json', content,
-                                     '{}.jpg')).problems.counts
+    assert not prepare(
+        root := write('labels_pets_2024-03-01.json', content, '{}.jpg')
+    ).problems.counts
     assert boxes(root, 'labels_pets_2024-03-01') == TRUTH
 
 
 def test_hit_uav(write, boxes):
     """Other keys, category ids from 0, regions instead of a segmentation."""
-    content = coco(('a.jpg', 'b.jpg'), 0, [
-        dict(id=0, name='cat', supercategory='cat'),
-        dict(id=1, name='dog', supercategory='dog'),
-        dict(id=4, name='DontCare', supercategory='DontCare')])
-    content['annotations'].append(dict(
-        id=7, image_id=1, category_id=4, bbox=[1, 1, 20, 9], area=180))
+    content = coco(
+        ('a.jpg', 'b.jpg'),
+        0,
+        [
+            dict(id=0, name='cat', supercategory='cat'),
+            dict(id=1, name='dog', supercategory='dog'),
+            dict(id=4, name='DontCare', supercategory='DontCare'),
+        ],
+    )
+    content['annotations'].append(
+        dict(id=7, image_id=1, category_id=4, bbox=[1, 1, 20, 9], area=180)
+    )
     content['annotation'] = content.pop('annotations')
     for each in content['images']:
         each['filename'] = each.pop('file_name')
-    report = prepare(root := write('annotations/train.json', content,
-                                   'JPEGImages/{}.jpg'))
+    report = prepare(
+        root := write('annotations/train.json', content, 'JPEGImages/{}.jpg')
+    )
     assert not report.problems.counts
     assert report.notes == [
         'Ignored for every category, as the name says: DontCare (1). Name it '
-        'with --classes to learn it.']
+        'with --classes to learn it.'
+    ]
     region = [1, 1, 20, 9]
     assert boxes(root, 'train') == {
         'a.jpg': TRUTH['a.jpg'],
-        'b.jpg': [('cat', region, 1), ('dog', region, 1)]}
+        'b.jpg': [('cat', region, 1), ('dog', region, 1)],
+    }
 
 
 # --- Names -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(('written', 'there'), [
-    ('C:\\Users\\me\\pets\\{}.jpg', 'images/{}.jpg'),
-    ('/home/me/pets/{}.jpg', 'images/{}.jpg'),
-    ('C:\\pets\\street\\{}.jpg', 'street/{}.jpg'),
-    ('my%20pets/{}%20%231.jpg', 'images/my pets/{} #1.jpg'),
-    ('my%20pets/{}.jpg', 'images/my%20pets/{}.jpg'),
-    ('M\u00fcnchen/{}.jpg', 'Mu\u0308nchen/{}.jpg'),
-    ('Mu\u0308nchen/{}.jpg', 'M\u00fcnchen/{}.jpg'),
-    ('{}.jpg', 'whatever they call it/{}.jpg')])
+@pytest.mark.parametrize(
+    ('written', 'there'),
+    [
+        ('C:\\Users\\me\\pets\\{}.jpg', 'images/{}.jpg'),
+        ('/home/me/pets/{}.jpg', 'images/{}.jpg'),
+        ('C:\\pets\\street\\{}.jpg', 'street/{}.jpg'),
+        ('my%20pets/{}%20%231.jpg', 'images/my pets/{} #1.jpg'),
+        ('my%20pets/{}.jpg', 'images/my%20pets/{}.jpg'),
+        ('M\u00fcnchen/{}.jpg', 'Mu\u0308nchen/{}.jpg'),
+        ('Mu\u0308nchen/{}.jpg', 'M\u00fcnchen/{}.jpg'),
+        ('{}.jpg', 'whatever they call it/{}.jpg'),
+    ],
+)
 def test_names_of_another_computer(write, read, written, there):
     content = coco((written.format('a'), written.format('b')))
-    assert not prepare(root := write('pets.json', content, there)
-                       ).problems.counts
-    assert list(read(root / 'out', 'pets')) == [
-        there.format('a'), there.format('b')]
+    assert not prepare(root := write('pets.json', content, there)).problems.counts
+    assert list(read(root / 'out', 'pets')) == [there.format('a'), there.format('b')]
 
 
 def test_names_that_are_the_same_without_their_folders(write, read):
     content = coco(('C:\\monday\\a.jpg', 'C:\\monday\\b.jpg'))
     content['images'].append(
-        dict(id=9, file_name='C:\\friday\\a.jpg', width=30, height=20))
+        dict(id=9, file_name='C:\\friday\\a.jpg', width=30, height=20)
+    )
     root = write('pets.json', content, 'images/{}.jpg')
     report = prepare(root)
     # Whose boxes are those of a.jpg?
@@ -292,9 +351,13 @@ def test_names_that_are_the_same_without_their_folders(write, read):
     (root / 'images/a.jpg').unlink()
     source, _ = open_source(root)
     assert not prepare_custom(
-        source, Options(root / 'new/annotations', 1)).problems.counts
+        source, Options(root / 'new/annotations', 1)
+    ).problems.counts
     assert list(read(root / 'new', 'pets')) == [
-        'monday/a.jpg', 'monday/b.jpg', 'friday/a.jpg']
+        'monday/a.jpg',
+        'monday/b.jpg',
+        'friday/a.jpg',
+    ]
 
 
 # --- Numbers, flags and ids in another notation ------------------------------
@@ -307,12 +370,26 @@ def one(write, **changes: Any) -> Path:
     return write('pets.json', content, '{}.jpg')
 
 
-@pytest.mark.parametrize(('key', 'value', 'ignored'), [
-    ('iscrowd', False, 0), ('iscrowd', '0', 0), ('iscrowd', None, 0),
-    ('iscrowd', 'false', 0), ('iscrowd', '', 0), ('iscrowd', 0.0, 0),
-    ('iscrowd', 'No', 0), ('iscrowd', True, 1), ('iscrowd', '1', 1),
-    ('iscrowd', 'True', 1), ('iscrowd', '1.0', 1), ('ignore', '0', 0),
-    ('ignore', 'yes', 1), ('difficult', 'false', 0), ('difficult', 1, 1)])
+@pytest.mark.parametrize(
+    ('key', 'value', 'ignored'),
+    [
+        ('iscrowd', False, 0),
+        ('iscrowd', '0', 0),
+        ('iscrowd', None, 0),
+        ('iscrowd', 'false', 0),
+        ('iscrowd', '', 0),
+        ('iscrowd', 0.0, 0),
+        ('iscrowd', 'No', 0),
+        ('iscrowd', True, 1),
+        ('iscrowd', '1', 1),
+        ('iscrowd', 'True', 1),
+        ('iscrowd', '1.0', 1),
+        ('ignore', '0', 0),
+        ('ignore', 'yes', 1),
+        ('difficult', 'false', 0),
+        ('difficult', 1, 1),
+    ],
+)
 def test_flags(write, boxes, key, value, ignored):
     root = one(write, **{key: value})
     assert not prepare(root).problems.counts
@@ -324,30 +401,51 @@ def test_flag_that_says_neither_yes_nor_no(write, boxes, value):
     root = one(write, iscrowd=value)
     report = prepare(root)
     assert report.problems.counts == {'unreadable boxes': 1}
-    assert (f"{root}/pets.json has annotation 1 whose 'iscrowd' is neither "
-            '0 nor 1 (' in next(report.lines()))
+    assert (
+        f"{root}/pets.json has annotation 1 whose 'iscrowd' is neither "
+        '0 nor 1 (' in next(report.lines())
+    )
     assert boxes(root, 'pets')['a.jpg'] == TRUTH['a.jpg'][1:]
 
 
-@pytest.mark.parametrize('changes', [
-    dict(bbox=['2', '3.0', ' 10', '9e0']), dict(area='90'), dict(area=None),
-    dict(area='about 90'), dict(image_id='1'), dict(image_id=1.0),
-    dict(category_id='1.0'), dict(id='1'), dict(id=None),
-    dict(bbox=[], segmentation=[outline(CAT)]),
-    dict(bbox=None, segmentation=[outline(CAT)[:4], outline(CAT)[4:]]),
-    dict(bbox=[0, 0, 0, 0], segmentation=[outline(CAT)]),
-    dict(bbox=None, segmentation=outline(CAT)),
-    dict(bbox=None, segmentation=[[[2, 3], [12, 3], ['12', 12.0]]])])
+@pytest.mark.parametrize(
+    'changes',
+    [
+        dict(bbox=['2', '3.0', ' 10', '9e0']),
+        dict(area='90'),
+        dict(area=None),
+        dict(area='about 90'),
+        dict(image_id='1'),
+        dict(image_id=1.0),
+        dict(category_id='1.0'),
+        dict(id='1'),
+        dict(id=None),
+        dict(bbox=[], segmentation=[outline(CAT)]),
+        dict(bbox=None, segmentation=[outline(CAT)[:4], outline(CAT)[4:]]),
+        dict(bbox=[0, 0, 0, 0], segmentation=[outline(CAT)]),
+        dict(bbox=None, segmentation=outline(CAT)),
+        dict(bbox=None, segmentation=[[[2, 3], [12, 3], ['12', 12.0]]]),
+    ],
+)
 def test_other_notations(write, boxes, changes):
     root = one(write, **changes)
     assert not prepare(root).problems.counts
     assert boxes(root, 'pets') == TRUTH
 
 
-@pytest.mark.parametrize('bbox', [
-    ['2,5', '3', '10', '9'], [2, 3, 10], [2, 3, 10, None], [[2, 3, 10, 9]],
-    dict(x=2, y=3, width=10, height=9), '2 3 10 9', [2, 3, True, 9],
-    [2, 3, float('nan'), 9]])
+@pytest.mark.parametrize(
+    'bbox',
+    [
+        ['2,5', '3', '10', '9'],
+        [2, 3, 10],
+        [2, 3, 10, None],
+        [[2, 3, 10, 9]],
+        dict(x=2, y=3, width=10, height=9),
+        '2 3 10 9',
+        [2, 3, True, 9],
+        [2, 3, float('nan'), 9],
+    ],
+)
 def test_box_that_says_nothing(write, boxes, bbox):
     """The bbox is used where it differs from that of the outline."""
     root = one(write, bbox=bbox, segmentation=[outline(CAT)])
@@ -356,20 +454,34 @@ def test_box_that_says_nothing(write, boxes, bbox):
     assert boxes(root, 'pets')['a.jpg'] == TRUTH['a.jpg'][1:]
 
 
-@pytest.mark.parametrize('segmentation', [
-    None, [], [[1, 2, 3]], [[1, 2, 3, 4]], [[2, 3, 12, 3, 'x', 12]],
-    dict(counts=[5, 6], size=[20, 30])])
+@pytest.mark.parametrize(
+    'segmentation',
+    [
+        None,
+        [],
+        [[1, 2, 3]],
+        [[1, 2, 3, 4]],
+        [[2, 3, 12, 3, 'x', 12]],
+        dict(counts=[5, 6], size=[20, 30]),
+    ],
+)
 def test_no_box_and_no_outline(write, segmentation):
     root = one(write, bbox=[], segmentation=segmentation)
     assert prepare(root).problems.counts == {'unreadable boxes': 1}
 
 
-@pytest.mark.parametrize(('size', 'problems'), [
-    (dict(width='30', height='20'), {}), (dict(width=30.0, height=20.4), {}),
-    (dict(width=0, height=0), {}), (dict(width=None), {}),
-    (dict(width='', height=''), {}),
-    (dict(width='30 px'), {'unreadable sizes': 1}),
-    (dict(width='60', height='40'), {'images of another size': 1})])
+@pytest.mark.parametrize(
+    ('size', 'problems'),
+    [
+        (dict(width='30', height='20'), {}),
+        (dict(width=30.0, height=20.4), {}),
+        (dict(width=0, height=0), {}),
+        (dict(width=None), {}),
+        (dict(width='', height=''), {}),
+        (dict(width='30 px'), {'unreadable sizes': 1}),
+        (dict(width='60', height='40'), {'images of another size': 1}),
+    ],
+)
 def test_sizes(write, boxes, size, problems):
     content = coco(('a.jpg', 'b.jpg'))
     content['images'][0].update(size)
@@ -393,13 +505,14 @@ def test_text_ids_everywhere(write, boxes):
 
 
 def test_category_that_is_a_number(write, boxes):
-    content = coco(('a.jpg', 'b.jpg'), 1, [
-        dict(id=1, name='cat'), dict(id=2, name='dog'), dict(id=3, name=7)])
+    content = coco(
+        ('a.jpg', 'b.jpg'),
+        1,
+        [dict(id=1, name='cat'), dict(id=2, name='dog'), dict(id=3, name=7)],
+    )
     prepare(root := write('pets.json', content, '{}.jpg'))
-    made = json.loads(
-        (root / 'out/annotations/instances_pets.json').read_text())
-    assert [each['name'] for each in made['categories']] == [
-        'cat', 'dog', '7']
+    made = json.loads((root / 'out/annotations/instances_pets.json').read_text())
+    assert [each['name'] for each in made['categories']] == ['cat', 'dog', '7']
 
 
 def test_an_entry_that_cannot_be_used_costs_itself_alone(write, boxes):
@@ -411,7 +524,8 @@ def test_an_entry_that_cannot_be_used_costs_itself_alone(write, boxes):
     assert report.problems.counts == {'unusable entries': 3}
     assert next(report.lines()) == (
         f"{root}/pets.json: the 'file_name' of entry 2 in its 'images' is "
-        'missing or not usable (None): left out.')
+        'missing or not usable (None): left out.'
+    )
     assert boxes(root, 'pets') == TRUTH
 
 
@@ -421,8 +535,8 @@ def test_no_annotations_at_all_is_said(write, boxes):
     report = prepare(root := write('pets.json', content, '{}.jpg'))
     assert boxes(root, 'pets') == {'a.jpg': [], 'b.jpg': []}
     assert report.notes[0] == (
-        f"{root}/pets.json has no list 'annotations': none of its images has "
-        'a box.')
+        f"{root}/pets.json has no list 'annotations': none of its images has a box."
+    )
 
 
 def test_file_with_a_byte_order_mark_or_in_utf_16(write, boxes):
@@ -438,29 +552,45 @@ def test_file_with_a_byte_order_mark_or_in_utf_16(write, boxes):
 
 
 def test_two_spellings_of_a_category_are_named(write):
-    content = coco(('a.jpg', 'b.jpg'), 1, [
-        dict(id=1, name='cat'), dict(id=2, name='dog'), dict(id=3, name='Cat'),
-        dict(id=4, name='hot dog'), dict(id=5, name='hot_dog')])
+    content = coco(
+        ('a.jpg', 'b.jpg'),
+        1,
+        [
+            dict(id=1, name='cat'),
+            dict(id=2, name='dog'),
+            dict(id=3, name='Cat'),
+            dict(id=4, name='hot dog'),
+            dict(id=5, name='hot_dog'),
+        ],
+    )
     report = prepare(write('pets.json', content, '{}.jpg'))
     assert report.notes[1:] == [
         "'cat' may be the same as 'Cat': if so, give them one name with "
         '--rename OLD=NEW.',
         "'hot_dog' may be the same as 'hot dog': if so, give them one name "
-        'with --rename OLD=NEW.']
+        'with --rename OLD=NEW.',
+    ]
 
 
 def test_group_with_a_box_is_a_category(write, boxes):
-    content = coco(('a.jpg', 'b.jpg'), 1, [
-        dict(id=1, name='cat', supercategory='dog'),
-        dict(id=2, name='dog', supercategory='none')])
+    content = coco(
+        ('a.jpg', 'b.jpg'),
+        1,
+        [
+            dict(id=1, name='cat', supercategory='dog'),
+            dict(id=2, name='dog', supercategory='none'),
+        ],
+    )
     report = prepare(root := write('pets.json', content, '{}.jpg'))
     assert boxes(root, 'pets') == TRUTH and not report.notes
 
 
 def test_group_with_a_box_in_another_split_is_one(write):
-    groups = [dict(id=1, name='cat', supercategory='pet'),
-              dict(id=2, name='dog', supercategory='pet'),
-              dict(id=3, name='pet', supercategory='none')]
+    groups = [
+        dict(id=1, name='cat', supercategory='pet'),
+        dict(id=2, name='dog', supercategory='pet'),
+        dict(id=3, name='pet', supercategory='none'),
+    ]
     write('train.json', coco(('a.jpg', 'b.jpg'), 1, groups), '{}.jpg')
     content = coco(('c.jpg', 'd.jpg'), 1, groups)
     content['annotations'][0]['category_id'] = 3
@@ -472,22 +602,26 @@ def test_group_with_a_box_in_another_split_is_one(write):
     assert not report.notes
 
 
-@pytest.mark.parametrize('name', [
-    'DontCare', "don't care", 'ignored regions', '__ignore__', 'IGNORE'])
+@pytest.mark.parametrize(
+    'name', ['DontCare', "don't care", 'ignored regions', '__ignore__', 'IGNORE']
+)
 def test_regions_are_ignored_for_every_category(write, boxes, name):
-    content = coco(('a.jpg', 'b.jpg'), 1, [
-        dict(id=1, name='cat'), dict(id=2, name='dog'), dict(id=3, name=name)])
+    content = coco(
+        ('a.jpg', 'b.jpg'),
+        1,
+        [dict(id=1, name='cat'), dict(id=2, name='dog'), dict(id=3, name=name)],
+    )
     content['annotations'][0].update(image_id=2, category_id=3)
     prepare(root := write('pets.json', content, '{}.jpg'))
     assert boxes(root, 'pets')['b.jpg'] == [('cat', CAT, 1), ('dog', CAT, 1)]
     source, _ = open_source(root)
     # Some categories, and the region as one of them.
-    prepare_custom(source, Options(root / 'out/annotations', 1, True),
-                   classes=['dog'])
+    prepare_custom(source, Options(root / 'out/annotations', 1, True), classes=['dog'])
     assert boxes(root, 'pets')['b.jpg'] == [('dog', CAT, 1)]
     source, _ = open_source(root)
-    prepare_custom(source, Options(root / 'out/annotations', 1, True),
-                   classes=['dog', name])
+    prepare_custom(
+        source, Options(root / 'out/annotations', 1, True), classes=['dog', name]
+    )
     assert boxes(root, 'pets')['b.jpg'] == [(name, CAT, 0)]
 
 
@@ -498,8 +632,9 @@ def test_any_category_can_be_made_a_region(write, boxes):
 
 
 def test_word_that_only_contains_ignore_is_a_category(write, boxes):
-    content = coco(('a.jpg', 'b.jpg'), 1, [
-        dict(id=1, name='cat'), dict(id=2, name='dog')])
+    content = coco(
+        ('a.jpg', 'b.jpg'), 1, [dict(id=1, name='cat'), dict(id=2, name='dog')]
+    )
     content['categories'][0]['name'] = 'ignored cat'
     prepare(root := write('pets.json', content, '{}.jpg'))
     assert boxes(root, 'pets')['a.jpg'][0] == ('ignored cat', CAT, 0)

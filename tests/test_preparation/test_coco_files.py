@@ -19,9 +19,15 @@ CATEGORIES = {24: 'person', 26: 'car'}
 
 
 def image(number, *boxes):
-    return LabelledImage(f'å/{number}.png', 10, 20, [
-        dict(category_id=key, bbox=[1, 2, 3, 4.5], area=13.5, iscrowd=crowd)
-        for key, crowd in boxes])
+    return LabelledImage(
+        f'å/{number}.png',
+        10,
+        20,
+        [
+            dict(category_id=key, bbox=[1, 2, 3, 4.5], area=13.5, iscrowd=crowd)
+            for key, crowd in boxes
+        ],
+    )
 
 
 TRAIN = [image(0, (26, 0), (24, 1)), image(1), image(2, (24, 0), (24, 0))]
@@ -29,8 +35,7 @@ VAL = [image(3)]
 
 
 def write(out, train=TRAIN, problems=(), names=NAMES, **options):
-    with CocoFiles(out, names, dict(CATEGORIES), 'Boxes',
-                   Options(**options)) as files:
+    with CocoFiles(out, names, dict(CATEGORIES), 'Boxes', Options(**options)) as files:
         for name, images in zip(NAMES, (train, VAL), strict=True):
             for each in images:
                 files.add(name, each)
@@ -46,16 +51,28 @@ def files_below(folder):
 def test_file_equals_one_written_at_once(tmp_path):
     write(tmp_path / 'new/folder')
     annotations = [
-        dict(category_id=key, bbox=[1, 2, 3, 4.5], area=13.5, iscrowd=crowd,
-             image_id=image_id, id=number)
+        dict(
+            category_id=key,
+            bbox=[1, 2, 3, 4.5],
+            area=13.5,
+            iscrowd=crowd,
+            image_id=image_id,
+            id=number,
+        )
         for number, (image_id, key, crowd) in enumerate(
-            [(0, 26, 0), (0, 24, 1), (2, 24, 0), (2, 24, 0)], 1)]
+            [(0, 26, 0), (0, 24, 1), (2, 24, 0), (2, 24, 0)], 1
+        )
+    ]
     expected = dict(
-        info=dict(description='Boxes'), licenses=[],
-        images=[dict(file_name=f'å/{number}.png', height=10, width=20,
-                     id=number) for number in range(3)],
+        info=dict(description='Boxes'),
+        licenses=[],
+        images=[
+            dict(file_name=f'å/{number}.png', height=10, width=20, id=number)
+            for number in range(3)
+        ],
         categories=[dict(id=24, name='person'), dict(id=26, name='car')],
-        annotations=annotations)
+        annotations=annotations,
+    )
     path = tmp_path / 'new/folder' / NAMES[0]
     assert path.read_text() == json.dumps(expected)
     # Nothing else is left.
@@ -73,8 +90,9 @@ def test_memory_does_not_grow_with_the_images(tmp_path):
     peaks = []
     for count in (100, 2000):
         tracemalloc.start()
-        with CocoFiles(tmp_path / str(count), NAMES[:1], dict(CATEGORIES), '',
-                       Options()) as files:
+        with CocoFiles(
+            tmp_path / str(count), NAMES[:1], dict(CATEGORIES), '', Options()
+        ) as files:
             for number in range(count):
                 files.add(NAMES[0], image(number, *[(26, 0)] * 10))
             files.publish()
@@ -89,17 +107,16 @@ def test_summary_counts(tmp_path):
     assert (train.images, train.empty, train.crowds) == (3, 1, 1)
     assert dict(train.boxes) == dict(person=2, car=1)
     assert list(train.boxes) == ['person', 'car']
-    assert (val.images, val.empty, dict(val.boxes)) == (
-        1, 1, dict(person=0, car=0))
+    assert (val.images, val.empty, dict(val.boxes)) == (1, 1, dict(person=0, car=0))
 
 
 def test_table(tmp_path):
     lines = list(write(tmp_path).lines())
     assert [line.split() for line in lines] == [
-        ['file', 'images', 'empty', 'person', 'car', 'boxes', 'crowds',
-         'state'],
+        ['file', 'images', 'empty', 'person', 'car', 'boxes', 'crowds', 'state'],
         ['instances_train.json', '3', '1', '2', '1', '3', '1', 'written'],
-        ['instances_val.json', '1', '1', '0', '0', '0', '0', 'written']]
+        ['instances_val.json', '1', '1', '0', '0', '0', '0', 'written'],
+    ]
     assert len(set(map(len, lines[:2]))) == 1
 
 
@@ -119,16 +136,16 @@ def test_writing_again_changes_nothing(tmp_path):
     report = write(tmp_path)
     assert [each.is_new for each in report.summaries] == [False, False]
     assert list(report.lines())[1].endswith('up to date')
-    assert stamps == [
-        path.stat().st_mtime_ns for path in files_below(tmp_path)]
+    assert stamps == [path.stat().st_mtime_ns for path in files_below(tmp_path)]
 
 
 def test_what_differs_is_kept_unless_overwritten(tmp_path):
     write(tmp_path)
     (tmp_path / NAMES[1]).unlink()
     before = (tmp_path / NAMES[0]).read_bytes()
-    with pytest.raises(DataError, match='instances_train.json exists and '
-                       'differs: pass --overwrite'):
+    with pytest.raises(
+        DataError, match='instances_train.json exists and differs: pass --overwrite'
+    ):
         write(tmp_path, TRAIN[:2])
     # Not even the file that could be written was.
     assert files_below(tmp_path) == [tmp_path / NAMES[0]]
@@ -139,21 +156,25 @@ def test_what_differs_is_kept_unless_overwritten(tmp_path):
 
 # --- Problems --------------------------------------------------------------
 
-PROBLEMS = [Problem('boxes without area', f'{number}.xml: none')
-            for number in range(13)] + [Problem('missing images', 'x: gone')]
+PROBLEMS = [
+    Problem('boxes without area', f'{number}.xml: none') for number in range(13)
+] + [Problem('missing images', 'x: gone')]
 
 
 def test_problems_are_counted_and_the_first_named(tmp_path):
     lines = list(write(tmp_path, problems=PROBLEMS).lines())
     assert lines[:10] == [f'{number}.xml: none' for number in range(10)]
     assert lines[10:13] == [
-        '... and 3 more boxes without area.', 'x: gone',
-        'Problems in the data - boxes without area: 13, missing images: 1.']
+        '... and 3 more boxes without area.',
+        'x: gone',
+        'Problems in the data - boxes without area: 13, missing images: 1.',
+    ]
 
 
 def test_strict_allows_no_problem(tmp_path):
-    with pytest.raises(DataError, match='boxes without area: 13, missing '
-                       'images: 1') as error:
+    with pytest.raises(
+        DataError, match='boxes without area: 13, missing images: 1'
+    ) as error:
         write(tmp_path, problems=PROBLEMS, strict=True)
     assert '\n9.xml: none\n... and 3 more' in str(error.value)
     assert not files_below(tmp_path)
@@ -161,8 +182,9 @@ def test_strict_allows_no_problem(tmp_path):
 
 
 def test_file_without_images_is_refused(tmp_path):
-    with pytest.raises(DataError, match='No image is left for .*instances_'
-                       'train.json(.|\n)*x: gone'):
+    with pytest.raises(
+        DataError, match='No image is left for .*instances_train.json(.|\n)*x: gone'
+    ):
         write(tmp_path, [], PROBLEMS)
     assert not files_below(tmp_path)
 
@@ -175,6 +197,7 @@ def change(function):
         content = json.loads(path.read_text())
         function(content)
         path.write_text(json.dumps(content))
+
     return apply
 
 
@@ -187,32 +210,55 @@ def forget_size(content):
 
 
 CHANGES = [
-    (Path.unlink, 'instances_train.json is missing: run the same command '
-     'without --check'),
+    (
+        Path.unlink,
+        'instances_train.json is missing: run the same command without --check',
+    ),
     (lambda path: path.write_text('[]'), 'it is not a valid COCO file'),
-    (lambda path: path.write_text(path.read_text()[:-9]),
-     'it is not a valid COCO file'),
+    (
+        lambda path: path.write_text(path.read_text()[:-9]),
+        'it is not a valid COCO file',
+    ),
     (change(forget_size), 'it is not a valid COCO file'),
-    (change(lambda content: content['images'].pop()),
-     'it is not a valid COCO file'),
-    (change(lambda content: content['images'][1].update(file_name='b')),
-     'it lacks å/1.png.'),
-    (change(lambda content: [each.update(file_name=str(each['id']))
-                             for each in content['images']]),
-     'it lacks å/0.png and 2 more'),
-    (change(lambda content: content['images'].append(
-        dict(file_name='z', height=1, width=1, id=9))),
-     'it should not list z.'),
-    (change(rename_car), 'its categories are person, bus instead of person, '
-     'car'),
-    (change(lambda content: content['images'][1].update(width=21)),
-     'the size or the boxes changed of å/1.png.'),
-    (change(lambda content: content['annotations'].pop(1)),
-     'the size or the boxes changed of å/0.png.'),
-    (change(lambda content: content['annotations'][3].update(iscrowd=1)),
-     'the size or the boxes changed of å/2.png.'),
-    (change(lambda content: content['images'].reverse()),
-     'order, ids or description are not the same')]
+    (change(lambda content: content['images'].pop()), 'it is not a valid COCO file'),
+    (
+        change(lambda content: content['images'][1].update(file_name='b')),
+        'it lacks å/1.png.',
+    ),
+    (
+        change(
+            lambda content: [
+                each.update(file_name=str(each['id'])) for each in content['images']
+            ]
+        ),
+        'it lacks å/0.png and 2 more',
+    ),
+    (
+        change(
+            lambda content: content['images'].append(
+                dict(file_name='z', height=1, width=1, id=9)
+            )
+        ),
+        'it should not list z.',
+    ),
+    (change(rename_car), 'its categories are person, bus instead of person, car'),
+    (
+        change(lambda content: content['images'][1].update(width=21)),
+        'the size or the boxes changed of å/1.png.',
+    ),
+    (
+        change(lambda content: content['annotations'].pop(1)),
+        'the size or the boxes changed of å/0.png.',
+    ),
+    (
+        change(lambda content: content['annotations'][3].update(iscrowd=1)),
+        'the size or the boxes changed of å/2.png.',
+    ),
+    (
+        change(lambda content: content['images'].reverse()),
+        'order, ids or description are not the same',
+    ),
+]
 
 
 @pytest.mark.parametrize('damage, message', CHANGES)
@@ -223,8 +269,7 @@ def test_check_says_what_differs(tmp_path, damage, message):
     with pytest.raises(DataError) as error:
         write(tmp_path, problems=PROBLEMS[-1:], check=True)
     assert message in str(error.value)
-    assert before == {
-        path: path.read_bytes() for path in files_below(tmp_path)}
+    assert before == {path: path.read_bytes() for path in files_below(tmp_path)}
 
 
 def test_check_of_what_is_right(tmp_path):
@@ -234,8 +279,7 @@ def test_check_of_what_is_right(tmp_path):
 
 
 def test_check_leaves_the_disk_of_the_data_alone(tmp_path):
-    with CocoFiles(tmp_path, NAMES, dict(CATEGORIES), '',
-                   Options(check=True)) as files:
+    with CocoFiles(tmp_path, NAMES, dict(CATEGORIES), '', Options(check=True)) as files:
         files.add(NAMES[0], TRAIN[0])
         assert list(tmp_path.iterdir()) == []
 
@@ -266,8 +310,11 @@ def test_folder_that_is_read_only(tmp_path, monkeypatch):
 
     # Root may write anywhere, so the error is raised here.
     monkeypatch.setattr(coco_files, 'TemporaryDirectory', ReadOnly)
-    with pytest.raises(DataError, match='out cannot be written .Permission '
-                       'denied.: free some space or choose another folder'):
+    with pytest.raises(
+        DataError,
+        match='out cannot be written .Permission '
+        'denied.: free some space or choose another folder',
+    ):
         write(tmp_path / 'out')
 
 
@@ -280,10 +327,10 @@ def test_folder_that_is_a_file(tmp_path):
 
 @pytest.mark.parametrize('stream', ['_main', '_side'])
 def test_full_disk(tmp_path, stream):
-    with pytest.raises(DataError, match='instances_train.json cannot be '
-                       'written .No space left'):
-        with CocoFiles(tmp_path, NAMES, dict(CATEGORIES), '',
-                       Options()) as files:
+    with pytest.raises(
+        DataError, match='instances_train.json cannot be written .No space left'
+    ):
+        with CocoFiles(tmp_path, NAMES, dict(CATEGORIES), '', Options()) as files:
             for name in NAMES:
                 setattr(files._files[name], stream, open('/dev/full', 'w'))
                 files.add(name, TRAIN[0])

@@ -12,8 +12,7 @@ from mmdet_ifan.utils.errors import DataError
 
 
 def prepare(root, *arguments, **options):
-    return prepare_custom(VocFolders(root), Options(workers=1, **options),
-                          *arguments)
+    return prepare_custom(VocFolders(root), Options(workers=1, **options), *arguments)
 
 
 # --- Categories --------------------------------------------------------------
@@ -25,22 +24,25 @@ def test_categories_asked_for_keep_their_order(voc, read):
     assert report.notes == ['Not asked for: dog (1).']
     assert list(report.lines())[0] == 'Not asked for: dog (1).'
     prepare(voc, ['cat', 'dog'], overwrite=True)
-    content = json.loads(
-        (voc / 'annotations/instances_train.json').read_text())
-    assert content['categories'] == [dict(id=1, name='cat'),
-                                     dict(id=2, name='dog')]
+    content = json.loads((voc / 'annotations/instances_train.json').read_text())
+    assert content['categories'] == [dict(id=1, name='cat'), dict(id=2, name='dog')]
 
 
 def test_category_that_never_occurs(voc):
-    with pytest.raises(DataError, match='No box is of horse, cow; the '
-                       'categories that occur are: cat, dog'):
+    with pytest.raises(
+        DataError,
+        match='No box is of horse, cow; the categories that occur are: cat, dog',
+    ):
         prepare(voc, ['horse', 'cat', 'cow'])
     assert not (voc / 'annotations').exists()
 
 
 def test_renamed_category_that_never_occurs(voc):
-    with pytest.raises(DataError, match='No box is of Cat; the categories '
-                       'that occur are: cat, dog. Correct --rename'):
+    with pytest.raises(
+        DataError,
+        match='No box is of Cat; the categories '
+        'that occur are: cat, dog. Correct --rename',
+    ):
         prepare(voc, None, dict(Cat='lion', dog='wolf'))
     assert not (voc / 'annotations').exists()
 
@@ -49,15 +51,15 @@ def test_renamed_category_need_only_be_listed(tmp_path, write_image):
     write_image(tmp_path / 'images/a.jpg')
     (tmp_path / 'labels').mkdir()
     (tmp_path / 'classes.txt').write_text('cat')
-    report = prepare_custom(YoloFolders(tmp_path), Options(workers=1),
-                            rename=dict(cat='lion'))
+    report = prepare_custom(
+        YoloFolders(tmp_path), Options(workers=1), rename=dict(cat='lion')
+    )
     assert dict(report.summaries[0].boxes) == dict(lion=0)
 
 
 def test_renamed_categories_may_become_one(voc, read):
     report = prepare(voc, ['animal'], dict(cat='animal', dog='animal'))
-    assert [boxes[0][0] for boxes in read(voc).values() if boxes] == [
-        'animal'] * 2
+    assert [boxes[0][0] for boxes in read(voc).values() if boxes] == ['animal'] * 2
     assert report.summaries[0].boxes == dict(animal=3)
 
 
@@ -77,12 +79,15 @@ def test_region_is_for_categories_that_occur_later_too(voc, read, write_voc):
     write_voc(voc, 'd', [('dog', (1, 1, 10, 20))])
     report = prepare(voc, overwrite=True)
     assert read(voc)['JPEGImages/a.jpg'] == [
-        ('cat', [2, 3, 10, 11], 1), ('dog', [2, 3, 10, 11], 1)]
+        ('cat', [2, 3, 10, 11], 1),
+        ('dog', [2, 3, 10, 11], 1),
+    ]
     assert dict(report.summaries[0].boxes) == dict(cat=1, dog=1)
     assert report.summaries[0].crowds == 2
     assert report.notes == [
         'Ignored for every category, as the name says: DontCare (1). Name it '
-        'with --classes to learn it.']
+        'with --classes to learn it.'
+    ]
 
 
 # --- Splits ------------------------------------------------------------------
@@ -91,8 +96,9 @@ def test_region_is_for_categories_that_occur_later_too(voc, read, write_voc):
 def test_the_only_split_can_be_named(voc, read):
     prepare(voc, None, None, ['test'])
     assert len(read(voc, 'test')) == 3
-    with pytest.raises(DataError, match='no splits, so --split can give it '
-                       'one name only'):
+    with pytest.raises(
+        DataError, match='no splits, so --split can give it one name only'
+    ):
         prepare(voc, None, None, ['train', 'test'])
 
 
@@ -102,8 +108,10 @@ def test_splits_can_be_chosen(voc):
         (voc / f'ImageSets/Main/{name}.txt').write_text('b\n')
     report = prepare(voc, None, None, ['val'])
     assert [each.path.stem for each in report.summaries] == ['instances_val']
-    with pytest.raises(DataError, match='There is no split test; there is '
-                       'odd, train, val. Correct --split'):
+    with pytest.raises(
+        DataError,
+        match='There is no split test; there is odd, train, val. Correct --split',
+    ):
         prepare(voc, None, None, ['test'])
 
 
@@ -118,7 +126,8 @@ def test_splits_that_were_not_asked_for_are_accounted_for(voc):
     assert report.account == [
         f'Used under {voc}: images: 1; annotation files and lists: 4.',
         'Left out: in splits that were not asked for: 1 (JPEGImages/a.jpg); '
-        'in no split: 1 (JPEGImages/c.jpg).']
+        'in no split: 1 (JPEGImages/c.jpg).',
+    ]
 
 
 def test_every_file_is_accounted_for(voc, write_image):
@@ -134,7 +143,8 @@ def test_every_file_is_accounted_for(voc, write_image):
         'images: 1 (JPEGImages/b.jpg).',
         'Not looked at: more/a/*.png: 5 (more/a/deep/0.png, '
         'more/a/deep/1.png, more/a/deep/2.png and 2 more); *.csv: 1 '
-        '(boxes.csv).']
+        '(boxes.csv).',
+    ]
     # It comes before the table; unread files are not problems.
     lines = list(report.lines())
     assert lines[3:6] == report.account and lines[6].startswith('file ')
@@ -151,8 +161,9 @@ def test_coco_files_are_accounted_for(tmp_path, voc):
     content = json.loads(made.read_text())
     content['info'] = {}
     content['images'] = content['images'][:2]
-    content['annotations'] = [each for each in content['annotations']
-                              if each['image_id'] < 2]
+    content['annotations'] = [
+        each for each in content['annotations'] if each['image_id'] < 2
+    ]
     made.write_text(json.dumps(content))
     source, _ = open_source(voc, 'coco')
     report = prepare_custom(source, Options(tmp_path / 'out', workers=1))
@@ -160,15 +171,22 @@ def test_coco_files_are_accounted_for(tmp_path, voc):
         f'Used under {voc}: images: 2; annotation files and lists: 1.',
         'Not looked at: Annotations/*.xml: 3 (Annotations/a.xml, '
         'Annotations/b.xml, Annotations/c.xml); JPEGImages/*.jpg: 1 '
-        '(JPEGImages/c.jpg).']
+        '(JPEGImages/c.jpg).',
+    ]
 
 
 @pytest.mark.parametrize('workers', [1, 2])
-@pytest.mark.parametrize('error', [
-    ZeroDivisionError('by zero'), RecursionError('deep\x1b'),
-    DataError('a.xml is nonsense')])
-def test_reader_that_fails_costs_its_image_alone(voc, read, monkeypatch,
-                                                 error, workers):
+@pytest.mark.parametrize(
+    'error',
+    [
+        ZeroDivisionError('by zero'),
+        RecursionError('deep\x1b'),
+        DataError('a.xml is nonsense'),
+    ],
+)
+def test_reader_that_fails_costs_its_image_alone(
+    voc, read, monkeypatch, error, workers
+):
     def fail(source, item, height, width):
         if item.labels.name == 'b.xml':
             raise error
@@ -180,8 +198,9 @@ def test_reader_that_fails_costs_its_image_alone(voc, read, monkeypatch,
     assert list(read(voc)) == ['JPEGImages/a.jpg', 'JPEGImages/c.jpg']
     assert report.problems.counts == {'unreadable files': 1}
     line = next(report.lines())
-    assert line.startswith(f'{voc}/Annotations/b.xml cannot be read ('
-                           f'{type(error).__name__}: ')
+    assert line.startswith(
+        f'{voc}/Annotations/b.xml cannot be read ({type(error).__name__}: '
+    )
     assert line.endswith('): its image is left out.') and '\x1b' not in line
 
 
@@ -218,9 +237,13 @@ def test_nothing_is_recognised(tmp_path, write_image):
         open_source(tmp_path)
     message = str(error.value)
     assert '\n' not in message and str(tmp_path) in message
-    for part in ('voc has Annotations/*.xml', 'yolo has images and labels',
-                 'kitti has image_2', 'coco has annotations/*.json',
-                 'A target domain for training needs none'):
+    for part in (
+        'voc has Annotations/*.xml',
+        'yolo has images and labels',
+        'kitti has image_2',
+        'coco has annotations/*.json',
+        'A target domain for training needs none',
+    ):
         assert part in message
 
 
@@ -234,8 +257,11 @@ def test_several_formats(voc, write_image):
     (voc / 'labels').mkdir()
     (voc / 'labels/a.txt').write_text('0 0.5 0.5 0.5 0.5')
     (voc / 'classes.txt').write_text('cat')
-    with pytest.raises(DataError, match='looks like voc .*Annotations.* and '
-                       'like yolo .*labels.*: say which it is with --format'):
+    with pytest.raises(
+        DataError,
+        match='looks like voc .*Annotations.* and '
+        'like yolo .*labels.*: say which it is with --format',
+    ):
         open_source(voc)
     assert open_source(voc, 'yolo')[0].FORMAT == 'yolo'
 
@@ -261,17 +287,28 @@ def test_empty_set(tmp_path):
 
 
 def test_command(voc, run_tool):
-    code, out, err = run_tool('custom.py', voc, '--rename', 'cat=lion',
-                              '--classes', 'lion')
+    code, out, err = run_tool(
+        'custom.py', voc, '--rename', 'cat=lion', '--classes', 'lion'
+    )
     assert code == 0 and 'error' not in err
     assert out.splitlines()[0] == (
-        f'{voc} has the format voc, as {voc}/Annotations/*.xml shows.')
+        f'{voc} has the format voc, as {voc}/Annotations/*.xml shows.'
+    )
     assert out.splitlines()[-1].split() == [
-        'instances_train.json', '3', '1', '2', '2', 'written']
+        'instances_train.json',
+        '3',
+        '1',
+        '2',
+        '2',
+        'written',
+    ]
     # The result loads as the source of a run.
     data = DomainCocoDataset(
-        data_root=f'{voc}/', ann_file='annotations/instances_train.json',
-        metainfo=dict(classes=('lion', )), test_mode=True)
+        data_root=f'{voc}/',
+        ann_file='annotations/instances_train.json',
+        metainfo=dict(classes=('lion',)),
+        test_mode=True,
+    )
     assert data[0]['instances'][0]['bbox'] == [2, 3, 12, 14]
     assert len(data) == 3
 
@@ -309,8 +346,7 @@ def test_interrupted_command(voc, run_tool, monkeypatch):
     code, _, err = run_tool('custom.py', voc)
     assert code == 130
     assert err.endswith('\nInterrupted: nothing was written.\n')
-    assert sorted(path.name for path in voc.iterdir()) == [
-        'Annotations', 'JPEGImages']
+    assert sorted(path.name for path in voc.iterdir()) == ['Annotations', 'JPEGImages']
 
 
 def interrupt(*_):
@@ -321,8 +357,14 @@ def interrupt(*_):
 def test_help_teaches(run_tool, name):
     code, out, _ = run_tool(name, '-h')
     assert code == 0 and 'examples:' in out and 'Exit codes: 0; 2' in out
-    for option in ('--out', '--workers', '--overwrite', '--strict',
-                   '--check', '--classes'):
+    for option in (
+        '--out',
+        '--workers',
+        '--overwrite',
+        '--strict',
+        '--check',
+        '--classes',
+    ):
         assert option in out
     assert max(map(len, out.splitlines())) <= 80
 

@@ -17,10 +17,8 @@ def test_size(image):
     assert image_size(image) == (20, 30)
 
 
-def test_no_pixel_of_a_whole_photograph_is_decoded(tmp_path, write_image,
-                                                   monkeypatch):
-    paths = [write_image(tmp_path / f'x{suffix}')
-             for suffix in ('.jpg', '.png')]
+def test_no_pixel_of_a_whole_photograph_is_decoded(tmp_path, write_image, monkeypatch):
+    paths = [write_image(tmp_path / f'x{suffix}') for suffix in ('.jpg', '.png')]
     monkeypatch.setattr(Image.Image, 'load', None)
     assert [image_size(path) for path in paths] == [(20, 30)] * 2
 
@@ -56,8 +54,7 @@ def test_missing(tmp_path):
 
 @pytest.mark.parametrize('suffix', ['.jpg', '.png', '.webp'])
 @pytest.mark.parametrize('orientation', range(1, 10))
-def test_size_is_that_of_the_image_as_it_is_loaded(tmp_path, orientation,
-                                                   suffix):
+def test_size_is_that_of_the_image_as_it_is_loaded(tmp_path, orientation, suffix):
     exif = Image.Exif()
     exif[0x0112] = orientation
     path = tmp_path / f'photograph{suffix}'

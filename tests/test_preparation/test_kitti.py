@@ -27,8 +27,7 @@ def kitti(request, tmp_path, write_image):
 
 def prepare(base, **arguments):
     root = base.parent if base.name == 'training' else base
-    report = prepare_custom(KittiFolders(root), Options(workers=1),
-                            **arguments)
+    report = prepare_custom(KittiFolders(root), Options(workers=1), **arguments)
     return root, report
 
 
@@ -37,7 +36,8 @@ def test_cars_and_regions_to_ignore(kitti, read):
     inside = 'training/' * (kitti != root)
     assert read(root) == {
         f'{inside}image_2/000000.png': [CAR, ('car', IGNORED, 1)],
-        f'{inside}image_2/000001.png': []}
+        f'{inside}image_2/000001.png': [],
+    }
     assert report.notes == ['Not asked for: person_sitting (1), van (1).']
     assert report.summaries[0].boxes == dict(car=1)
 
@@ -54,15 +54,21 @@ def test_regions_are_ignored_for_every_category(kitti, read):
     assert boxes[2:] == [('van', IGNORED, 1), ('person_sitting', IGNORED, 1)]
 
 
-@pytest.mark.parametrize('text', [
-    LABELS.replace('2.50', 'nan'), LABELS.replace('2.50', '2,50'),
-    LABELS[:-30], 'Car 0.00 0 -1.57 2.50', LABELS.replace('2.50', 'left')])
+@pytest.mark.parametrize(
+    'text',
+    [
+        LABELS.replace('2.50', 'nan'),
+        LABELS.replace('2.50', '2,50'),
+        LABELS[:-30],
+        'Car 0.00 0 -1.57 2.50',
+        LABELS.replace('2.50', 'left'),
+    ],
+)
 def test_damaged_labels(kitti, read, text):
     (kitti / 'label_2/000001.txt').write_text(text)
     root, report = prepare(kitti)
     assert report.problems.counts == {'damaged annotation files': 1}
-    assert '000001.txt is not a valid KITTI label file' in next(
-        report.lines())
+    assert '000001.txt is not a valid KITTI label file' in next(report.lines())
     assert len(read(root)) == 1
 
 
@@ -80,8 +86,8 @@ def test_images_to_test_on_are_accounted_for(kitti, write_image):
     _, report = prepare(kitti)
     assert report.account == [
         f'Used under {root}: images: 2; annotation files and lists: 2.',
-        'Not looked at: testing/image_2/*.png: 1 '
-        '(testing/image_2/000000.png).']
+        'Not looked at: testing/image_2/*.png: 1 (testing/image_2/000000.png).',
+    ]
 
 
 def test_lost_files(kitti):

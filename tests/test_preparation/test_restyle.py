@@ -13,8 +13,7 @@ from mmdet_ifan.preparation.restyle import MARKER, NewLook, restyle
 from mmdet_ifan.utils.errors import DataError
 
 TOOL = Path(__file__).parents[2] / 'tools/prepare/restyle.py'
-SAME = dict(blur=0, saturation=1, contrast=1, brightness=0, cast=(1, 1, 1),
-            noise=0)
+SAME = dict(blur=0, saturation=1, contrast=1, brightness=0, cast=(1, 1, 1), noise=0)
 NAMES = ['a.jpg', 'b.PNG', 'été/c.png']
 
 
@@ -25,37 +24,46 @@ def photos(tmp_path):
     for name in NAMES:
         path = tmp_path / 'photos' / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(rng.integers(0, 256, (12, 16, 3), np.uint8)).save(
-            path)
+        Image.fromarray(rng.integers(0, 256, (12, 16, 3), np.uint8)).save(path)
     (tmp_path / 'photos/notes.txt').write_text('mine')
     return tmp_path / 'photos'
 
 
 def read(root):
-    return {path.relative_to(root).as_posix(): path.read_bytes()
-            for path in root.rglob('*') if path.is_file()}
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for path in root.rglob('*')
+        if path.is_file()
+    }
 
 
 def run(photos, out, look=None, workers=1, **options):
     said = []
-    skipped = restyle(photos, out, look or NewLook(), workers,
-                      say=said.append, **options)
+    skipped = restyle(
+        photos, out, look or NewLook(), workers, say=said.append, **options
+    )
     return skipped, said[0]
 
 
 # --- One picture -------------------------------------------------------------
 
 
-@pytest.mark.parametrize('change, expected', [
-    (dict(), (60, 120, 240)),
-    # Grey is 140: half as far from it.
-    (dict(saturation=0.5), (100, 130, 190)),
-    (dict(contrast=0.5), (94, 124, 184)),
-    (dict(brightness=-70), (0, 50, 170)),
-    (dict(cast=(0.5, 1, 2)), (30, 120, 255)),
-    # In this order: (100, 130, 190), (114, 129, 159), -20, factors.
-    (dict(saturation=0.5, contrast=0.5, brightness=-20, cast=(2, 1, 0.5)),
-     (188, 109, 70))])
+@pytest.mark.parametrize(
+    'change, expected',
+    [
+        (dict(), (60, 120, 240)),
+        # Grey is 140: half as far from it.
+        (dict(saturation=0.5), (100, 130, 190)),
+        (dict(contrast=0.5), (94, 124, 184)),
+        (dict(brightness=-70), (0, 50, 170)),
+        (dict(cast=(0.5, 1, 2)), (30, 120, 255)),
+        # In this order: (100, 130, 190), (114, 129, 159), -20, factors.
+        (
+            dict(saturation=0.5, contrast=0.5, brightness=-20, cast=(2, 1, 0.5)),
+            (188, 109, 70),
+        ),
+    ],
+)
 def test_colours_by_hand(change, expected):
     image = np.full((5, 4, 3), (60, 120, 240), np.uint8)
     result = NewLook(**(SAME | change)).apply(image, 'a.jpg')
@@ -85,10 +93,11 @@ def test_noise_has_the_asked_strength_and_hangs_on_seed_and_name_alone():
     assert not np.array_equal(result, other.apply(image, 'a'))
 
 
-@pytest.mark.parametrize('wrong', [dict(blur=-1), dict(noise=float('nan')),
-                                   dict(seed=-1)])
+@pytest.mark.parametrize(
+    'wrong', [dict(blur=-1), dict(noise=float('nan')), dict(seed=-1)]
+)
 def test_numbers_without_sense_are_refused(wrong):
-    (name, value), = wrong.items()
+    ((name, value),) = wrong.items()
     with pytest.raises(DataError, match=f'{name} must not be .* got {value}'):
         NewLook(**wrong)
 
@@ -104,8 +113,10 @@ def test_same_names_sizes_and_formats(photos, tmp_path):
     assert set(made) == {*NAMES, MARKER}
     assert read(photos) == before
     for name in NAMES:
-        with Image.open(photos / name) as one, Image.open(
-                tmp_path / 'out' / name) as other:
+        with (
+            Image.open(photos / name) as one,
+            Image.open(tmp_path / 'out' / name) as other,
+        ):
             assert (one.size, one.format) == (other.size, other.format)
     text = made[MARKER].decode()
     assert 'artificial' in text and 'blur=2.0' in text
@@ -116,11 +127,11 @@ def test_png_is_what_apply_gives(photos, tmp_path):
     name = 'été/c.png'
     expected = NewLook().apply(np.asarray(Image.open(photos / name)), name)
     np.testing.assert_array_equal(
-        np.asarray(Image.open(tmp_path / 'out' / name)), expected)
+        np.asarray(Image.open(tmp_path / 'out' / name)), expected
+    )
 
 
-def test_copies_depend_neither_on_workers_nor_on_other_files(photos,
-                                                             tmp_path):
+def test_copies_depend_neither_on_workers_nor_on_other_files(photos, tmp_path):
     run(photos, tmp_path / 'one')
     (photos / 'a.jpg').unlink()
     run(photos, tmp_path / 'two', workers=3)
@@ -149,19 +160,22 @@ def test_an_interrupted_run_is_resumed(photos, tmp_path, monkeypatch):
         run(photos, out)
     (out / 'b.PNG.77.tmp').write_bytes(b'half')  # By a run that was killed.
     assert run(photos, out)[1].endswith(
-        '2 images made, 1 were there already, 0 skipped.')
+        '2 images made, 1 were there already, 0 skipped.'
+    )
     assert read(out) == read(tmp_path / 'whole')
 
 
 def test_a_terminated_command_ends_as_an_interrupted_one(
-        photos, tmp_path, monkeypatch, capsys):
+    photos, tmp_path, monkeypatch, capsys
+):
     def terminated(*_):
         signal.raise_signal(signal.SIGTERM)
 
     monkeypatch.syspath_prepend(str(TOOL.parent))
     monkeypatch.setattr(module, 'write_atomically', terminated)
-    monkeypatch.setattr(sys, 'argv', ['restyle.py', str(photos), '--out',
-                                      str(tmp_path / 'out')])
+    monkeypatch.setattr(
+        sys, 'argv', ['restyle.py', str(photos), '--out', str(tmp_path / 'out')]
+    )
     before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
         with pytest.raises(SystemExit, match='143'):
@@ -169,7 +183,8 @@ def test_a_terminated_command_ends_as_an_interrupted_one(
     finally:
         signal.signal(signal.SIGTERM, before)
     assert capsys.readouterr().err.endswith(
-        'Interrupted: the same command continues from here.\n')
+        'Interrupted: the same command continues from here.\n'
+    )
 
 
 def test_another_look_is_refused_unless_overwritten(photos, tmp_path):
@@ -184,8 +199,7 @@ def test_another_look_is_refused_unless_overwritten(photos, tmp_path):
     assert read(out) == read(tmp_path / 'fresh') != before
 
 
-def test_copies_of_another_folder_are_refused_unless_overwritten(photos,
-                                                                 tmp_path):
+def test_copies_of_another_folder_are_refused_unless_overwritten(photos, tmp_path):
     out, other = tmp_path / 'out', tmp_path / 'other'
     run(photos, out)
     before = read(out)
@@ -239,8 +253,7 @@ def test_a_turned_photograph_is_turned_as_training_sees_it(photos, tmp_path):
     assert Image.open(tmp_path / 'out/a.jpg').size == (12, 16)
 
 
-def test_a_damaged_tag_does_not_keep_a_photograph_from_being_turned(
-        photos, tmp_path):
+def test_a_damaged_tag_does_not_keep_a_photograph_from_being_turned(photos, tmp_path):
     exif = Image.Exif()
     exif[0x0112], exif[0x0100] = 6, 16
     block = exif.tobytes()
@@ -263,12 +276,17 @@ def deepen(path):
     Image.fromarray(np.full((4, 4), 9000, np.uint16)).save(path)
 
 
-@pytest.mark.parametrize('damage, message', [
-    (cut, 'b.PNG is not a readable image'),
-    (lambda path: path.write_text('no image'), 'b.PNG is not a readable im'),
-    (deepen, 'b.PNG has more than 8 bits')])
-def test_unreadable_images_are_named_and_skipped(photos, tmp_path, damage,
-                                                 message, capsys):
+@pytest.mark.parametrize(
+    'damage, message',
+    [
+        (cut, 'b.PNG is not a readable image'),
+        (lambda path: path.write_text('no image'), 'b.PNG is not a readable im'),
+        (deepen, 'b.PNG has more than 8 bits'),
+    ],
+)
+def test_unreadable_images_are_named_and_skipped(
+    photos, tmp_path, damage, message, capsys
+):
     damage(photos / 'b.PNG')
     skipped, said = run(photos, tmp_path / 'out')
     assert skipped == 1
@@ -284,14 +302,17 @@ def test_cut_jpeg_is_noticed(photos, tmp_path):
     assert run(photos, tmp_path / 'out')[0] == 1
 
 
-@pytest.mark.parametrize('images, out, message', [
-    ('nowhere', 'out', 'There is no image in'),
-    ('photos', 'photos', 'one is in the other'),
-    ('photos', 'photos/out', 'one is in the other'),
-    ('photos', '.', 'one is in the other'),
-    ('photos', 'taken', 'holds something else')])
-def test_folders_without_sense_are_refused(photos, tmp_path, images, out,
-                                           message):
+@pytest.mark.parametrize(
+    'images, out, message',
+    [
+        ('nowhere', 'out', 'There is no image in'),
+        ('photos', 'photos', 'one is in the other'),
+        ('photos', 'photos/out', 'one is in the other'),
+        ('photos', '.', 'one is in the other'),
+        ('photos', 'taken', 'holds something else'),
+    ],
+)
+def test_folders_without_sense_are_refused(photos, tmp_path, images, out, message):
     (tmp_path / 'taken').mkdir()
     (tmp_path / 'taken/thesis.txt').write_text('precious')
     before = read(tmp_path)
@@ -309,9 +330,11 @@ def test_command_line(photos, tmp_path, monkeypatch, capsys):
     monkeypatch.syspath_prepend(str(TOOL.parent))
 
     def call(*options):
-        monkeypatch.setattr(sys, 'argv', [
-            'restyle.py', str(photos), '--out', str(tmp_path / 'out'),
-            *options])
+        monkeypatch.setattr(
+            sys,
+            'argv',
+            ['restyle.py', str(photos), '--out', str(tmp_path / 'out'), *options],
+        )
         with pytest.raises(SystemExit) as end:
             runpy.run_path(str(TOOL), run_name='__main__')
         return end.value.code, capsys.readouterr()

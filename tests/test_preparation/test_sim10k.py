@@ -15,8 +15,9 @@ BOX = (3, 4, 12, 14)
 def root(tmp_path, write_voc, monkeypatch):
     """SIM10K as if it had two images with three cars."""
     root = tmp_path / 'sim10k'
-    write_voc(root / 'VOC2012', '3384645', [
-        ('car', BOX), ('motorbike', BOX), ('car', BOX)])
+    write_voc(
+        root / 'VOC2012', '3384645', [('car', BOX), ('motorbike', BOX), ('car', BOX)]
+    )
     write_voc(root / 'VOC2012', '3384650', [('person', BOX), ('car', BOX)])
     # A list that others added.
     lists = root / 'VOC2012/ImageSets/Main'
@@ -28,16 +29,17 @@ def root(tmp_path, write_voc, monkeypatch):
 
 
 def prepare(root, *classes, **options):
-    return prepare_sim10k(root, Options(workers=1, **options),
-                          *([list(classes)] if classes else []))
+    return prepare_sim10k(
+        root, Options(workers=1, **options), *([list(classes)] if classes else [])
+    )
 
 
 def test_cars_alone(root, read):
     report = prepare(root)
-    assert {name: [box[0] for box in boxes]
-            for name, boxes in read(root).items()} == {
+    assert {name: [box[0] for box in boxes] for name, boxes in read(root).items()} == {
         'VOC2012/JPEGImages/3384645.jpg': ['car', 'car'],
-        'VOC2012/JPEGImages/3384650.jpg': ['car']}
+        'VOC2012/JPEGImages/3384650.jpg': ['car'],
+    }
     assert report.notes == ['Not asked for: motorcycle (1), person (1).']
     assert not report.problems.counts
 
@@ -56,7 +58,7 @@ def test_archives_that_were_unpacked_without_voc2012(root, read):
 
 
 def test_file_is_the_one_that_the_configs_read(root, configs):
-    (summary, ) = prepare(root).summaries
+    (summary,) = prepare(root).summaries
     cfg = Config.fromfile(configs / '_base_/datasets/sim10k2city.py')
     source = cfg.train_dataloader.dataset.source
     assert str(summary.path.relative_to(root)) == source.ann_file
@@ -70,8 +72,9 @@ def test_published_counts_are_those_of_the_literature():
 def test_missing_archive(root, write_voc):
     (root / 'VOC2012/JPEGImages/3384645.jpg').unlink()
     (root / 'VOC2012/Annotations/3384645.xml').unlink()
-    with pytest.raises(DataError, match='SIM10K has 2 images, but .* has 1: '
-                       'unpack all of its archives'):
+    with pytest.raises(
+        DataError, match='SIM10K has 2 images, but .* has 1: unpack all of its archives'
+    ):
         prepare(root)
 
 
@@ -114,9 +117,16 @@ def stand_in(tmp_path, write_voc):
     lists.mkdir(parents=True)
     (lists / 'train.txt').write_text('a\nb\n')
     (lists / 'val.txt').write_text('c\n')
-    (root / MANIFEST).write_text(json.dumps(dict(splits=dict(
-        train=dict(images=2, empty=1, objects=dict(car=1, motorcycle=1)),
-        val=dict(images=1, empty=0, objects=dict(car=1))))))
+    (root / MANIFEST).write_text(
+        json.dumps(
+            dict(
+                splits=dict(
+                    train=dict(images=2, empty=1, objects=dict(car=1, motorcycle=1)),
+                    val=dict(images=1, empty=0, objects=dict(car=1)),
+                )
+            )
+        )
+    )
     return root
 
 
@@ -133,22 +143,37 @@ def edit(change):
         content = json.loads((root / MANIFEST).read_text())
         change(content['splits'])
         (root / MANIFEST).write_text(json.dumps(content))
+
     return apply
 
 
-@pytest.mark.parametrize('damage, message', [
-    (lambda root: (root / 'JPEGImages/b.jpg').unlink(),
-     '1 images in train, but its mini_city.json says 2'),
-    (edit(lambda splits: splits['val']['objects'].update(car=2)),
-     '1 boxes of car in val, but its mini_city.json says 2'),
-    (edit(lambda splits: splits['train'].update(empty=0)),
-     '1 images without objects in train'),
-    (edit(lambda splits: splits.pop('val')),
-     'the splits train, val, but its mini_city.json says train: remove'),
-    (lambda root: (root / MANIFEST).write_text('{'), 'is not readable'),
-    (lambda root: (root / MANIFEST).write_text('[]'), 'is not readable'),
-    (lambda root: (root / 'mini_city.unfinished.json').touch(),
-     'is not complete: run tools/prepare/mini_city.py, or')])
+@pytest.mark.parametrize(
+    'damage, message',
+    [
+        (
+            lambda root: (root / 'JPEGImages/b.jpg').unlink(),
+            '1 images in train, but its mini_city.json says 2',
+        ),
+        (
+            edit(lambda splits: splits['val']['objects'].update(car=2)),
+            '1 boxes of car in val, but its mini_city.json says 2',
+        ),
+        (
+            edit(lambda splits: splits['train'].update(empty=0)),
+            '1 images without objects in train',
+        ),
+        (
+            edit(lambda splits: splits.pop('val')),
+            'the splits train, val, but its mini_city.json says train: remove',
+        ),
+        (lambda root: (root / MANIFEST).write_text('{'), 'is not readable'),
+        (lambda root: (root / MANIFEST).write_text('[]'), 'is not readable'),
+        (
+            lambda root: (root / 'mini_city.unfinished.json').touch(),
+            'is not complete: run tools/prepare/mini_city.py, or',
+        ),
+    ],
+)
 def test_damaged_stand_in(stand_in, damage, message):
     damage(stand_in)
     with pytest.raises(DataError, match=message):
@@ -160,7 +185,13 @@ def test_command(root, run_tool):
     code, out, _ = run_tool('sim10k.py', root)
     assert code == 0
     assert out.splitlines()[-1].split() == [
-        'instances_train.json', '2', '0', '3', '3', 'written']
+        'instances_train.json',
+        '2',
+        '0',
+        '3',
+        '3',
+        'written',
+    ]
 
 
 def test_command_on_a_stand_in(stand_in, run_tool):

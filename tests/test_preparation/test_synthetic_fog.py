@@ -22,10 +22,7 @@ from mmdet_ifan.preparation.cityscapes_files import (
     SYNTHETIC_MARKER,
     find_frames,
 )
-from mmdet_ifan.preparation.fog import (
-    depth_from_disparity,
-    estimate_airlight,
-)
+from mmdet_ifan.preparation.fog import depth_from_disparity, estimate_airlight
 from mmdet_ifan.preparation.synthetic_fog import make_fog
 from mmdet_ifan.utils.errors import DataError
 
@@ -45,13 +42,13 @@ def official(tmp_path_factory):
 @pytest.fixture
 def root(official, tmp_path):
     """The same without fog."""
-    return shutil.copytree(official, tmp_path / 'root',
-                           ignore=shutil.ignore_patterns(FOGGY_FOLDER))
+    return shutil.copytree(
+        official, tmp_path / 'root', ignore=shutil.ignore_patterns(FOGGY_FOLDER)
+    )
 
 
 def make(root, *betas, **options):
-    return make_fog(root, Options(**dict(dict(workers=1), **options)),
-                    betas or (0.02, ))
+    return make_fog(root, Options(**dict(dict(workers=1), **options)), betas or (0.02,))
 
 
 def read(root, kind, frame):
@@ -59,13 +56,15 @@ def read(root, kind, frame):
 
 
 def all_frames(root):
-    return [frame for split in SPLITS
-            for frame in find_frames(root, split, CLEAR, LABELS)]
+    return [
+        frame for split in SPLITS for frame in find_frames(root, split, CLEAR, LABELS)
+    ]
 
 
 def fogs(root):
-    return {path.name: path.read_bytes()
-            for path in (root / FOGGY_FOLDER).rglob('*.png')}
+    return {
+        path.name: path.read_bytes() for path in (root / FOGGY_FOLDER).rglob('*.png')
+    }
 
 
 # --- Against the true fog ---------------------------------------------------
@@ -73,8 +72,7 @@ def fogs(root):
 
 def truth(split, index):
     """Depth and airlight of a scene."""
-    rng = np.random.default_rng(
-        [CITY.seed, settings.SPLITS.index(split), index])
+    rng = np.random.default_rng([CITY.seed, settings.SPLITS.index(split), index])
     rendered = render(draw_scene(rng, CITY.height, CITY.width), rng)
     return rendered.depth, rendered.airlight
 
@@ -91,8 +89,7 @@ def punch_holes(stored, sky):
     for y in range(len(stored)):
         columns = np.arange(width) - pixels[y]
         for x in range(width):
-            over = (np.abs(columns - columns[x]) < 0.5) & (
-                pixels[y] > pixels[y, x] + 1)
+            over = (np.abs(columns - columns[x]) < 0.5) & (pixels[y] > pixels[y, x] + 1)
             holes[y, x] |= columns[x] < 0 or over.any()
     return np.where(holes, 0, stored).astype(np.uint16), holes
 
@@ -108,7 +105,7 @@ def test_holes_are_filled_close_to_the_true_depth(official):
     hidden = holes & ~sky
     assert hidden.mean() > 0.01 and sky.mean() > 0.05
     found = depth_from_disparity(stored, baseline, focal, sky)
-    error = np.abs(np.exp(-.02 * found) - np.exp(-.02 * depth))
+    error = np.abs(np.exp(-0.02 * found) - np.exp(-0.02 * depth))
     assert error[hidden].mean() < 0.01
     assert error[sky].max() == 0
     assert error[~holes].mean() < 0.0005
@@ -120,34 +117,36 @@ def test_fog_is_close_to_the_true_one(root, official):
     errors, airlights = [], []
     for frame in all_frames(root):
         split, _, stem = frame.split('/')
-        index = sorted((path.name for path in (root / 'camera' / split).rglob(
-            '*.json')), key=lambda name: (name.split('_')[1], name)
+        index = sorted(
+            (path.name for path in (root / 'camera' / split).rglob('*.json')),
+            key=lambda name: (name.split('_')[1], name),
         ).index(f'{stem}_camera.json')
         _, airlight = truth(split, index)
         clear = read(root, CLEAR, frame)
         airlights.append(np.abs(estimate_airlight(clear) - airlight).mean())
-        difference = (read(root, FOGGY[.02], frame).astype(float)
-                      - read(official, FOGGY[.02], frame))
+        difference = read(root, FOGGY[0.02], frame).astype(float) - read(
+            official, FOGGY[0.02], frame
+        )
         errors.append(np.abs(difference).mean())
         # Doing nothing would be off by far more.
-        nothing = np.abs(clear.astype(float)
-                         - read(official, FOGGY[.02], frame)).mean()
+        nothing = np.abs(
+            clear.astype(float) - read(official, FOGGY[0.02], frame)
+        ).mean()
         assert errors[-1] < nothing
     assert np.mean(airlights) < 30 and np.mean(errors) < 13
 
 
-def test_fog_with_the_true_airlight_is_the_true_one(
-        root, official, monkeypatch):
+def test_fog_with_the_true_airlight_is_the_true_one(root, official, monkeypatch):
     """The remaining difference is the noise that Mini City adds."""
     _, airlight = truth('train', 0)
-    monkeypatch.setattr(synthetic_fog, 'estimate_airlight',
-                        lambda image: airlight)
+    monkeypatch.setattr(synthetic_fog, 'estimate_airlight', lambda image: airlight)
     make(root, 'all', 0.05)
     for beta in FOGGY:
-        difference = (read(root, FOGGY[beta], FRAME).astype(float)
-                      - read(official, FOGGY[beta], FRAME))
+        difference = read(root, FOGGY[beta], FRAME).astype(float) - read(
+            official, FOGGY[beta], FRAME
+        )
         assert abs(difference.mean()) < 0.3
-        assert difference.std() == pytest.approx(settings.FOG_NOISE, rel=.15)
+        assert difference.std() == pytest.approx(settings.FOG_NOISE, rel=0.15)
 
 
 def test_airlight_is_the_sky_and_not_a_white_car():
@@ -182,8 +181,10 @@ def test_files_do_not_depend_on_workers(root):
 def test_interrupted_run_is_resumed(root):
     assert make(root, 0.01, 0.02).written == 12
     whole = fogs(root)
-    lost, damaged = [root / FOGGY[beta].path(frame)
-                     for beta, frame in ((.01, FRAME), (.02, TESTED))]
+    lost, damaged = [
+        root / FOGGY[beta].path(frame)
+        for beta, frame in ((0.01, FRAME), (0.02, TESTED))
+    ]
     lost.unlink()
     damaged.write_bytes(damaged.read_bytes()[:-20])
     report = make(root, 0.01, 0.02)
@@ -231,19 +232,23 @@ def no_baseline(path):
     path.write_text(json.dumps(content))
 
 
-@pytest.mark.parametrize('harm, kind, message', [
-    (lambda path: path.unlink(), CLEAR, 'is missing'),
-    (lambda path: path.unlink(), LABELS, 'is missing'),
-    (cut, CLEAR, 'is not an intact image'),
-    (lambda path: path.unlink(), DISPARITY, 'is missing'),
-    (cut, DISPARITY, 'is not an intact image'),
-    (shrink, DISPARITY, 'is not a uint16 disparity of 128 x 256 px'),
-    (blank, DISPARITY, 'no measurement'),
-    (lambda path: path.unlink(), CAMERA, 'is missing or not a camera'),
-    (lambda path: path.write_text('{}'), CAMERA, 'is missing or not a camera'),
-    (no_baseline, CAMERA, 'has the baseline 0.0 m'),
-    (cut, LABELS, 'not a readable instance map'),
-    (shrink, LABELS, 'does not have the 128 x 256 px')])
+@pytest.mark.parametrize(
+    'harm, kind, message',
+    [
+        (lambda path: path.unlink(), CLEAR, 'is missing'),
+        (lambda path: path.unlink(), LABELS, 'is missing'),
+        (cut, CLEAR, 'is not an intact image'),
+        (lambda path: path.unlink(), DISPARITY, 'is missing'),
+        (cut, DISPARITY, 'is not an intact image'),
+        (shrink, DISPARITY, 'is not a uint16 disparity of 128 x 256 px'),
+        (blank, DISPARITY, 'no measurement'),
+        (lambda path: path.unlink(), CAMERA, 'is missing or not a camera'),
+        (lambda path: path.write_text('{}'), CAMERA, 'is missing or not a camera'),
+        (no_baseline, CAMERA, 'has the baseline 0.0 m'),
+        (cut, LABELS, 'not a readable instance map'),
+        (shrink, LABELS, 'does not have the 128 x 256 px'),
+    ],
+)
 def test_bad_files_are_left_out_and_named(root, harm, kind, message):
     harm(root / kind.path(FRAME))
     report = make(root)
@@ -260,18 +265,20 @@ def test_check(root):
         make(root, check=True)
     make(root)
     assert make(root, check=True).kept == 6
-    cut(root / FOGGY[.02].path(FRAME))
+    cut(root / FOGGY[0.02].path(FRAME))
     before = fogs(root)
-    with pytest.raises(DataError, match='brunnhafen_000000_000019.* is '
-                       'missing or damaged: run'):
+    with pytest.raises(
+        DataError, match='brunnhafen_000000_000019.* is missing or damaged: run'
+    ):
         make(root, check=True)
     assert fogs(root) == before
 
 
 def test_roots_without_disparity(root):
     shutil.rmtree(root / 'disparity')
-    with pytest.raises(DataError, match='disparity/train is missing: unpack '
-                       'disparity_trainvaltest.zip'):
+    with pytest.raises(
+        DataError, match='disparity/train is missing: unpack disparity_trainvaltest.zip'
+    ):
         make(root)
     assert not (root / FOGGY_FOLDER).exists()
 
@@ -279,8 +286,7 @@ def test_roots_without_disparity(root):
 def test_command(root, run_tool):
     code, out, _ = run_tool('fog.py', root, '--beta', '0.01', '0.02')
     assert code == 0
-    assert out.splitlines()[0] == ('12 foggy images written, 0 were there '
-                                   'already.')
+    assert out.splitlines()[0] == ('12 foggy images written, 0 were there already.')
     assert 'not the official Foggy Cityscapes' in out
     code, _, err = run_tool('fog.py', root, '--beta', '0.03')
     assert code == 2 and 'error: beta 0.03 is not a level' in err

@@ -17,12 +17,12 @@ def problems(report):
 def test_boxes_count_pixels_from_one_and_include_the_last(voc, read):
     report = prepare(voc)
     assert read(voc) == {
-        'JPEGImages/a.jpg': [('dog', [0, 0, 10, 20], 0),
-                             ('cat', [2, 3, 10, 11], 0)],
+        'JPEGImages/a.jpg': [('dog', [0, 0, 10, 20], 0), ('cat', [2, 3, 10, 11], 0)],
         'JPEGImages/b.jpg': [('cat', [2, 3, 10, 11], 0)],
-        'JPEGImages/c.jpg': []}
+        'JPEGImages/c.jpg': [],
+    }
     assert problems(report) == {}
-    (summary, ) = report.summaries
+    (summary,) = report.summaries
     assert (summary.images, summary.empty) == (3, 1)
     assert summary.boxes == dict(dog=1, cat=2)
 
@@ -34,10 +34,23 @@ def test_difficult_objects_are_crowds(tmp_path, write_voc, read):
     assert [boxes[0][2] for boxes in read(tmp_path).values()] == [1, 0]
 
 
-@pytest.mark.parametrize('flag, expected', [
-    ('true', 1), ('True', 1), (' 1 ', 1), ('1.0', 1), ('1e0', 1), ('yes', 1),
-    ('false', 0), ('0.0', 0), ('no', 0), ('', 0), ('None', 0),
-    ('Unspecified', 0)])
+@pytest.mark.parametrize(
+    'flag, expected',
+    [
+        ('true', 1),
+        ('True', 1),
+        (' 1 ', 1),
+        ('1.0', 1),
+        ('1e0', 1),
+        ('yes', 1),
+        ('false', 0),
+        ('0.0', 0),
+        ('no', 0),
+        ('', 0),
+        ('None', 0),
+        ('Unspecified', 0),
+    ],
+)
 def test_difficult_in_any_notation(tmp_path, write_voc, read, flag, expected):
     write_voc(tmp_path, 'a', extra=f'<difficult>{flag}</difficult>')
     assert problems(prepare(tmp_path)) == {}
@@ -49,16 +62,17 @@ def test_difficult_that_says_nothing(tmp_path, write_voc, read, flag):
     write_voc(tmp_path, 'a', extra=f'<difficult>{flag}</difficult>')
     report = prepare(tmp_path)
     assert problems(report) == {'unreadable flags': 1}
-    assert f'({flag!r} is neither yes nor no): taken as not' in next(
-        report.lines())
+    assert f'({flag!r} is neither yes nor no): taken as not' in next(report.lines())
     assert read(tmp_path)['JPEGImages/a.jpg'] == [('cat', [2, 3, 10, 11], 0)]
 
 
 def test_objects_inside_another_element(tmp_path, write_voc, read):
     path = write_voc(tmp_path, 'a')
-    path.write_text(path.read_text().replace(
-        '<object>', '<objects><object>').replace(
-        '</object>', '</object></objects>'))
+    path.write_text(
+        path.read_text()
+        .replace('<object>', '<objects><object>')
+        .replace('</object>', '</object></objects>')
+    )
     prepare(tmp_path)
     assert read(tmp_path)['JPEGImages/a.jpg'] == [('cat', [2, 3, 10, 11], 0)]
 
@@ -78,32 +92,49 @@ def test_what_is_no_number_is_named(voc, read, number):
     assert problems(report) == {'unreadable boxes': 1}
     assert next(report.lines()) == (
         f'{path} has an object without a name or readable bndbox (xmax: '
-        f'{number!r} is not a number): left out.')
+        f'{number!r} is not a number): left out.'
+    )
     assert read(voc)['JPEGImages/b.jpg'] == []
 
 
-@pytest.mark.parametrize('name, says, is_in', [
-    ('猫', 'GB2312', 'gb2312'), ('猫', 'gbk', 'gbk'),
-    # Characters beyond GB2312 that programs still declare as GB2312.
-    ('貓', 'gb2312', 'gbk'), ('猫①', 'Shift_JIS', 'cp932'),
-    ('猫', 'EUC-JP', 'euc_jp'), ('고양이', 'euc-kr', 'euc_kr'),
-    ('貓', 'Big5', 'big5'), ('кошка', 'windows-1251', 'windows-1251'),
-    ('chât', 'ISO-8859-1', 'iso-8859-1'), ('猫', 'utf-16', 'utf-16'),
-    # The declaration could not be read if it were true.
-    ('猫', 'utf-16', 'utf-8'), ('猫', 'gb2312', 'utf-8-sig'),
-    ('猫', 'GB_HOME', 'utf-8')])
+@pytest.mark.parametrize(
+    'name, says, is_in',
+    [
+        ('猫', 'GB2312', 'gb2312'),
+        ('猫', 'gbk', 'gbk'),
+        # Characters beyond GB2312 that programs still declare as GB2312.
+        ('貓', 'gb2312', 'gbk'),
+        ('猫①', 'Shift_JIS', 'cp932'),
+        ('猫', 'EUC-JP', 'euc_jp'),
+        ('고양이', 'euc-kr', 'euc_kr'),
+        ('貓', 'Big5', 'big5'),
+        ('кошка', 'windows-1251', 'windows-1251'),
+        ('chât', 'ISO-8859-1', 'iso-8859-1'),
+        ('猫', 'utf-16', 'utf-16'),
+        # The declaration could not be read if it were true.
+        ('猫', 'utf-16', 'utf-8'),
+        ('猫', 'gb2312', 'utf-8-sig'),
+        ('猫', 'GB_HOME', 'utf-8'),
+    ],
+)
 def test_encodings(voc, read, name, says, is_in):
     path = voc / 'Annotations/b.xml'
-    path.write_bytes((
-        f'<?xml version="1.0" encoding="{says}"?>' + path.read_text().replace(
-            'cat', name)).encode(is_in))
+    path.write_bytes(
+        (
+            f'<?xml version="1.0" encoding="{says}"?>'
+            + path.read_text().replace('cat', name)
+        ).encode(is_in)
+    )
     assert problems(prepare(voc)) == {}
     assert read(voc)['JPEGImages/b.jpg'] == [(name, [2, 3, 10, 11], 0)]
 
 
 def test_parts_of_an_object_are_no_objects(tmp_path, write_voc, read):
-    write_voc(tmp_path, 'a', extra='<part><name>head</name><bndbox><xmin>1'
-              '</xmin></bndbox></part>')
+    write_voc(
+        tmp_path,
+        'a',
+        extra='<part><name>head</name><bndbox><xmin>1</xmin></bndbox></part>',
+    )
     prepare(tmp_path)
     assert read(tmp_path)['JPEGImages/a.jpg'] == [('cat', [2, 3, 10, 11], 0)]
 
@@ -125,8 +156,10 @@ def test_lists_are_the_splits(voc, read):
     (lists / 'cat_train.txt').write_text('a 1\nb -1\n')
     report = prepare(voc)
     assert [each.path.name for each in report.summaries] == [
-        'instances_train.json', 'instances_val.json',
-        'instances_trainval.json']
+        'instances_train.json',
+        'instances_val.json',
+        'instances_trainval.json',
+    ]
     assert list(read(voc)) == ['JPEGImages/b.jpg', 'JPEGImages/a.jpg']
     assert list(read(voc, 'val')) == ['JPEGImages/c.jpg']
     assert len(read(voc, 'trainval')) == 3
@@ -140,20 +173,26 @@ def test_lists_without_meaning(voc):
     (lists / 'val.txt').write_text('b\nc\n')
     report = prepare(voc)
     assert [each.images for each in report.summaries] == [2, 1]
-    assert problems(report) == {'images listed twice': 1,
-                                'images in two splits': 1,
-                                'missing images': 1}
+    assert problems(report) == {
+        'images listed twice': 1,
+        'images in two splits': 1,
+        'missing images': 1,
+    }
     lines = '\n'.join(report.lines())
     assert 'JPEGImages/a.jpg is listed twice in train: kept once.' in lines
-    assert ('JPEGImages/b.jpg is listed in val too: kept in train only.'
-            in lines)
+    assert 'JPEGImages/b.jpg is listed in val too: kept in train only.' in lines
     assert 'JPEGImages/lost.jpg is missing' in lines
 
 
-@pytest.mark.parametrize('lines, names', [
-    ('b.jpg\nc.JPG\n', 'bc'), ('JPEGImages/b.jpg\n./JPEGImages/c.jpg\n', 'bc'),
-    ('/home/me/voc/JPEGImages/b.jpg\nD:\\voc\\c.jpg\n', 'bc'),
-    ('JPEGImages/b.jpg Annotations/b.xml\n', 'b')])
+@pytest.mark.parametrize(
+    'lines, names',
+    [
+        ('b.jpg\nc.JPG\n', 'bc'),
+        ('JPEGImages/b.jpg\n./JPEGImages/c.jpg\n', 'bc'),
+        ('/home/me/voc/JPEGImages/b.jpg\nD:\\voc\\c.jpg\n', 'bc'),
+        ('JPEGImages/b.jpg Annotations/b.xml\n', 'b'),
+    ],
+)
 @pytest.mark.parametrize('place', ['ImageSets/Main', 'ImageSets', '.'])
 def test_lists_of_paths(voc, read, place, lines, names):
     (voc / place).mkdir(parents=True, exist_ok=True)
@@ -161,8 +200,7 @@ def test_lists_of_paths(voc, read, place, lines, names):
     (voc / place / 'val.txt').write_text(lines)
     report = prepare(voc)
     assert list(read(voc)) == ['JPEGImages/a.jpg']
-    assert list(read(voc, 'val')) == [f'JPEGImages/{name}.jpg'
-                                      for name in names]
+    assert list(read(voc, 'val')) == [f'JPEGImages/{name}.jpg' for name in names]
     assert problems(report) == {}
 
 
@@ -171,8 +209,7 @@ def test_texts_beside_the_data_are_no_lists(voc, read):
     (voc / 'labels.txt').write_text('a\nb\n')
     report = prepare(voc)
     assert len(read(voc)) == 3
-    assert report.account[-1] == (
-        'Not looked at: *.txt: 2 (labels.txt, train.txt).')
+    assert report.account[-1] == ('Not looked at: *.txt: 2 (labels.txt, train.txt).')
 
 
 def test_images_that_no_list_names(voc, read):
@@ -184,7 +221,8 @@ def test_images_that_no_list_names(voc, read):
     assert report.account == [
         f'Used under {voc}: images: 1; annotation files and lists: 2.',
         'Left out: in no split: 2 (JPEGImages/a.jpg, JPEGImages/c.jpg); '
-        'missing images: 1 (JPEGImages/lost.jpg).']
+        'missing images: 1 (JPEGImages/lost.jpg).',
+    ]
 
 
 def test_list_of_an_export_without_splits(voc, read):
@@ -205,18 +243,23 @@ def test_years_are_one_data_set(tmp_path, write_voc, read, above):
             write_voc(base, name)
         (base / 'ImageSets/Main').mkdir(parents=True)
         (base / 'ImageSets/Main/trainval.txt').write_text(
-            'a\nc\n' if year == 'VOC2012' else 'a\n')
+            'a\nc\n' if year == 'VOC2012' else 'a\n'
+        )
     (tmp_path / above / 'VOC2007/ImageSets/Main/test.txt').write_text('b\n')
     report = prepare(tmp_path)
     start = f'{above}/' * bool(above)
     assert list(read(tmp_path, 'trainval')) == [
-        f'{start}{name}.jpg' for name in (
-            'VOC2007/JPEGImages/a', 'VOC2012/JPEGImages/a',
-            'VOC2012/JPEGImages/c')]
-    assert list(read(tmp_path, 'test')) == [
-        f'{start}VOC2007/JPEGImages/b.jpg']
-    assert report.notes == [f'{start}VOC2007, {start}VOC2012 are read as '
-                            'parts of one data set.']
+        f'{start}{name}.jpg'
+        for name in (
+            'VOC2007/JPEGImages/a',
+            'VOC2012/JPEGImages/a',
+            'VOC2012/JPEGImages/c',
+        )
+    ]
+    assert list(read(tmp_path, 'test')) == [f'{start}VOC2007/JPEGImages/b.jpg']
+    assert report.notes == [
+        f'{start}VOC2007, {start}VOC2012 are read as parts of one data set.'
+    ]
     assert problems(report) == {} and len(report.account) == 1
 
 
@@ -224,8 +267,10 @@ def test_years_without_lists(tmp_path, write_voc, read):
     for year in ('VOC2007', 'VOC2012'):
         write_voc(tmp_path / year, 'a')
     prepare(tmp_path)
-    assert list(read(tmp_path)) == ['VOC2007/JPEGImages/a.jpg',
-                                    'VOC2012/JPEGImages/a.jpg']
+    assert list(read(tmp_path)) == [
+        'VOC2007/JPEGImages/a.jpg',
+        'VOC2012/JPEGImages/a.jpg',
+    ]
 
 
 def test_folders_below_are_splits_if_all_are(tmp_path, write_voc, read):
@@ -238,8 +283,9 @@ def test_folders_below_are_splits_if_all_are(tmp_path, write_voc, read):
     assert len(read(tmp_path, 'all')) == 4
 
 
-def test_images_beside_xml_come_before_other_folders(tmp_path, write_image,
-                                                     write_voc, read):
+def test_images_beside_xml_come_before_other_folders(
+    tmp_path, write_image, write_voc, read
+):
     path = write_voc(tmp_path, 'a')
     path.rename(tmp_path / 'a.xml')
     path.parent.rmdir()
@@ -260,9 +306,14 @@ def test_xml_of_another_tool_is_not_taken_for_voc(tmp_path, write_image):
 
 
 def test_hidden_files_are_no_data(voc, read):
-    for name in ('Annotations/._a.xml', 'JPEGImages/._a.jpg',
-                 'JPEGImages/.ipynb_checkpoints/a.jpg', '.DS_Store',
-                 '__MACOSX/a.xml', 'JPEGImages/Thumbs.db'):
+    for name in (
+        'Annotations/._a.xml',
+        'JPEGImages/._a.jpg',
+        'JPEGImages/.ipynb_checkpoints/a.jpg',
+        '.DS_Store',
+        '__MACOSX/a.xml',
+        'JPEGImages/Thumbs.db',
+    ):
         (voc / name).parent.mkdir(exist_ok=True)
         (voc / name).write_bytes(b'Mac')
     report = prepare(voc)
@@ -297,7 +348,8 @@ def test_images_of_the_same_name(voc, read, write_image):
     assert problems(report) == {'images of the same name': 1}
     assert next(report.lines()) == (
         f'{voc}/JPEGImages/b.jpg and {voc}/JPEGImages/b.png have one '
-        'annotation file: the second is left out.')
+        'annotation file: the second is left out.'
+    )
     assert 'JPEGImages/b.jpg' in read(voc) and len(read(voc)) == 3
 
 
@@ -348,14 +400,15 @@ def replace(old, new):
         assert old in text
         path.write_text(text.replace(old, new))
         return path
+
     return apply
 
 
 def other_size(voc):
     path = replace('<width>30', '<width>31')(voc)
     return 'images of another size', (
-        f'{path} is for an image of 20 x 31 px, but JPEGImages/b.jpg has '
-        '20 x 30')
+        f'{path} is for an image of 20 x 31 px, but JPEGImages/b.jpg has 20 x 30'
+    )
 
 
 def size_in_words(voc):
@@ -366,7 +419,8 @@ def size_in_words(voc):
 def size_with_a_comma(voc):
     path = replace('<width>30', '<width>30,0')(voc)
     return 'damaged annotation files', (
-        f"{path} has no readable size ('30,0' is not a number)")
+        f"{path} has no readable size ('30,0' is not a number)"
+    )
 
 
 def size_between_pixels(voc):
@@ -376,35 +430,55 @@ def size_between_pixels(voc):
 
 def other_encoding(voc):
     path = voc / 'Annotations/b.xml'
-    path.write_bytes(b'<?xml version="1.0" encoding="us-ascii"?>'
-                     + path.read_bytes().replace(b'cat', b'caf\xe9'))
+    path.write_bytes(
+        b'<?xml version="1.0" encoding="us-ascii"?>'
+        + path.read_bytes().replace(b'cat', b'caf\xe9')
+    )
     return 'damaged annotation files', (
-        f'{path} is not valid XML (it declares us-ascii, but is not in it)')
+        f'{path} is not valid XML (it declares us-ascii, but is not in it)'
+    )
 
 
 def other_xml(voc):
     path = voc / 'Annotations/b.xml'
     path.write_text('<html><body>404</body></html>')
     return 'damaged annotation files', (
-        f'{path} is not a VOC file (<html> instead of <annotation>)')
+        f'{path} is not a VOC file (<html> instead of <annotation>)'
+    )
 
 
 def entity(voc):
-    path = replace('<annotation>', '<!DOCTYPE a [<!ENTITY c "cat">]>'
-                   '<annotation>')(voc)
+    path = replace('<annotation>', '<!DOCTYPE a [<!ENTITY c "cat">]><annotation>')(voc)
     return 'damaged annotation files', f'{path} is not valid XML (it has a'
 
 
 def file_entity(voc):
-    path = replace('<annotation>', '<!DOCTYPE a [<!ENTITY c SYSTEM '
-                   '"file:///etc/hostname">]><annotation>&c;')(voc)
+    path = replace(
+        '<annotation>',
+        '<!DOCTYPE a [<!ENTITY c SYSTEM "file:///etc/hostname">]><annotation>&c;',
+    )(voc)
     return 'damaged annotation files', f'{path} is not valid XML (it has a'
 
 
-@pytest.mark.parametrize('damage', [
-    cut_image, lose_image, cut_xml, empty_xml, lose_xml, folder_for_xml,
-    other_size, size_in_words, size_with_a_comma, size_between_pixels,
-    other_encoding, other_xml, entity, file_entity])
+@pytest.mark.parametrize(
+    'damage',
+    [
+        cut_image,
+        lose_image,
+        cut_xml,
+        empty_xml,
+        lose_xml,
+        folder_for_xml,
+        other_size,
+        size_in_words,
+        size_with_a_comma,
+        size_between_pixels,
+        other_encoding,
+        other_xml,
+        entity,
+        file_entity,
+    ],
+)
 def test_images_that_are_left_out(voc, read, damage):
     kind, sentence = damage(voc)
     report = prepare(voc)
@@ -413,35 +487,49 @@ def test_images_that_are_left_out(voc, read, damage):
     assert first.startswith(sentence) and first.endswith('left out.')
     assert list(read(voc)) == ['JPEGImages/a.jpg', 'JPEGImages/c.jpg']
     with pytest.raises(DataError, match=f'{kind}: 1'):
-        prepare_custom(VocFolders(voc),
-                       Options(voc / 'strict', workers=1, strict=True))
+        prepare_custom(VocFolders(voc), Options(voc / 'strict', workers=1, strict=True))
     assert not (voc / 'strict').exists()
 
 
-@pytest.mark.parametrize('old, new', [
-    ('<width>30', '<width>0'), ('<height>20</height>', ''),
-    ('<width>30</width>', ''), ('<width>30', '<width>30.0'),
-    ('<width>30', '<width> '), ('<depth>3</depth></size>', '</size>'),
-    ('<size><width>30</width><height>20</height><depth>3</depth></size>', ''),
-    ('<size><width>30</width><height>20</height><depth>3</depth></size>',
-     '<size/>')])
+@pytest.mark.parametrize(
+    'old, new',
+    [
+        ('<width>30', '<width>0'),
+        ('<height>20</height>', ''),
+        ('<width>30</width>', ''),
+        ('<width>30', '<width>30.0'),
+        ('<width>30', '<width> '),
+        ('<depth>3</depth></size>', '</size>'),
+        ('<size><width>30</width><height>20</height><depth>3</depth></size>', ''),
+        (
+            '<size><width>30</width><height>20</height><depth>3</depth></size>',
+            '<size/>',
+        ),
+    ],
+)
 def test_size_that_nobody_looked_up(voc, read, old, new):
     replace(old, new)(voc)
     assert problems(prepare(voc)) == {}
     assert read(voc)['JPEGImages/b.jpg'] == [('cat', [2, 3, 10, 11], 0)]
 
 
-@pytest.mark.parametrize('old, new, kind', [
-    ('<xmax>12', '<xmax>3', 'boxes without area'),
-    ('<xmax>12', '<xmax>2', 'boxes without area'),
-    ('<ymax>14', '<ymax>4', 'boxes without area'),
-    ('<xmin>3</xmin><ymin>4</ymin><xmax>12</xmax>',
-     '<xmin>31</xmin><ymin>4</ymin><xmax>40</xmax>',
-     'boxes outside the image'),
-    ('<xmin>3', '<xmin>three', 'unreadable boxes'),
-    ('<xmin>3</xmin>', '', 'unreadable boxes'),
-    ('<name>cat', '<name> ', 'unreadable boxes'),
-    ('<xmax>12', '<xmax>nan', 'unreadable boxes')])
+@pytest.mark.parametrize(
+    'old, new, kind',
+    [
+        ('<xmax>12', '<xmax>3', 'boxes without area'),
+        ('<xmax>12', '<xmax>2', 'boxes without area'),
+        ('<ymax>14', '<ymax>4', 'boxes without area'),
+        (
+            '<xmin>3</xmin><ymin>4</ymin><xmax>12</xmax>',
+            '<xmin>31</xmin><ymin>4</ymin><xmax>40</xmax>',
+            'boxes outside the image',
+        ),
+        ('<xmin>3', '<xmin>three', 'unreadable boxes'),
+        ('<xmin>3</xmin>', '', 'unreadable boxes'),
+        ('<name>cat', '<name> ', 'unreadable boxes'),
+        ('<xmax>12', '<xmax>nan', 'unreadable boxes'),
+    ],
+)
 def test_boxes_that_are_left_out(voc, read, old, new, kind):
     path = replace(old, new)(voc)
     report = prepare(voc)
@@ -461,8 +549,7 @@ def test_names_that_are_not_ascii(tmp_path, write_voc, read):
     root = tmp_path / 'Zürich 東京'
     write_voc(root, 'straße 猫', [('猫', (3, 4, 12, 14))])
     prepare(root)
-    assert read(root) == {
-        'JPEGImages/straße 猫.jpg': [('猫', [2, 3, 10, 11], 0)]}
+    assert read(root) == {'JPEGImages/straße 猫.jpg': [('猫', [2, 3, 10, 11], 0)]}
 
 
 def test_folder_without_images(tmp_path):

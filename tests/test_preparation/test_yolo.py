@@ -42,19 +42,23 @@ def test_splits_of_any_name(yolo, read, write_image):
 @pytest.mark.parametrize('inside', [False, True])
 def test_splits(tmp_path, write_image, read, inside):
     for name in ('train', 'valid', 'test'):
-        image, label = ((f'{name}/{kind}/a' if inside else f'{kind}/{name}/a')
-                        for kind in ('images', 'labels'))
+        image, label = (
+            (f'{name}/{kind}/a' if inside else f'{kind}/{name}/a')
+            for kind in ('images', 'labels')
+        )
         write_image(tmp_path / f'{image}.jpg')
         (tmp_path / label).parent.mkdir(parents=True)
         (tmp_path / f'{label}.txt').write_text(LINE)
     (tmp_path / 'data.yaml').write_text('nc: 2\nnames: [cat, dog]\n')
     source, shown = open_source(tmp_path)
     assert isinstance(source, YoloFolders)
-    assert shown.endswith('test/labels/*.txt' if inside else
-                          'labels/test/*.txt')
+    assert shown.endswith('test/labels/*.txt' if inside else 'labels/test/*.txt')
     report = prepare(tmp_path)
     assert [each.path.name for each in report.summaries] == [
-        'instances_train.json', 'instances_val.json', 'instances_test.json']
+        'instances_train.json',
+        'instances_val.json',
+        'instances_test.json',
+    ]
     image = 'valid/images/a.jpg' if inside else 'images/valid/a.jpg'
     assert read(tmp_path, 'val') == {image: [BOX]}
 
@@ -65,12 +69,16 @@ def test_images_of_the_same_name(yolo, read, write_image):
     assert read(yolo)['images/a.jpg'] == [BOX]
 
 
-@pytest.mark.parametrize('images, labels', [
-    ('images/a.jpg', 'labels/night'), ('images/valid/c.jpg', 'labels/vaild'),
-    ('images/train/sub/c.jpg', 'labels/train/sub'),
-    ('test/images/c.jpg', 'test')])
-def test_images_that_no_split_holds(tmp_path, write_image, read, images,
-                                    labels):
+@pytest.mark.parametrize(
+    'images, labels',
+    [
+        ('images/a.jpg', 'labels/night'),
+        ('images/valid/c.jpg', 'labels/vaild'),
+        ('images/train/sub/c.jpg', 'labels/train/sub'),
+        ('test/images/c.jpg', 'test'),
+    ],
+)
+def test_images_that_no_split_holds(tmp_path, write_image, read, images, labels):
     (tmp_path / 'classes.txt').write_text('cat\n')
     write_image(tmp_path / 'images/train/b.jpg')
     (tmp_path / 'labels/train').mkdir(parents=True)
@@ -80,7 +88,8 @@ def test_images_that_no_split_holds(tmp_path, write_image, read, images,
     assert report.problems.counts == {'images that no split holds': 1}
     assert next(report.lines()) == (
         f'{tmp_path / images} is in none of the folders that have labels '
-        f'({tmp_path}/images/train): left out.')
+        f'({tmp_path}/images/train): left out.'
+    )
     assert list(read(tmp_path)) == ['images/train/b.jpg']
 
 
@@ -88,8 +97,11 @@ def test_two_folders_for_a_split(yolo):
     for name in ('val', 'valid'):
         (yolo / 'images' / name).mkdir()
         (yolo / 'labels' / name).mkdir()
-    with pytest.raises(DataError, match='images/val and .*images/valid are '
-                       'both the split val: join them, and their labels'):
+    with pytest.raises(
+        DataError,
+        match='images/val and .*images/valid are '
+        'both the split val: join them, and their labels',
+    ):
         YoloFolders(yolo)
 
 
@@ -110,12 +122,22 @@ def say(root, splits):
     (root / 'data.yaml').write_text(f'{splits}\nnames: [cat, dog]\n')
 
 
-@pytest.mark.parametrize('line', [
-    './images/{}.jpg', 'images/{}.jpg', '/content/pets/images/{}.jpg',
-    'C:\\pets\\images\\{}.jpg', '../pets/images/{}.jpg', '{}.jpg', '{}',
-    'images/{}'])
-@pytest.mark.parametrize('path', [
-    '', 'path: .', 'path: ../pets', 'path: /content/pets'])
+@pytest.mark.parametrize(
+    'line',
+    [
+        './images/{}.jpg',
+        'images/{}.jpg',
+        '/content/pets/images/{}.jpg',
+        'C:\\pets\\images\\{}.jpg',
+        '../pets/images/{}.jpg',
+        '{}.jpg',
+        '{}',
+        'images/{}',
+    ],
+)
+@pytest.mark.parametrize(
+    'path', ['', 'path: .', 'path: ../pets', 'path: /content/pets']
+)
 def test_lists_are_splits(flat, read, line, path):
     say(flat, f'{path}\ntrain: train.txt\nval: ./val.txt')
     (flat / 'train.txt').write_text('\r\n'.join(map(line.format, 'ba')))
@@ -126,7 +148,8 @@ def test_lists_are_splits(flat, read, line, path):
     assert not report.problems.counts
     assert report.account == [
         f'Used under {flat}: images: 3; annotation files and lists: 7.',
-        'Left out: in no split: 1 (images/d.jpg).']
+        'Left out: in no split: 1 (images/d.jpg).',
+    ]
 
 
 @pytest.mark.parametrize('place', ['.', 'ImageSets', 'ImageSets/Main'])
@@ -152,13 +175,13 @@ def test_lists_in_lists(flat, read):
 def test_folders_in_lists(yolo, write_image, read):
     for name in ('p/a', 'q/b', 'r/c', 'p/deep/e'):
         write_image(yolo / f'images/{name}.jpg')
-        (yolo / f'labels/{name}.txt').parent.mkdir(parents=True,
-                                                   exist_ok=True)
+        (yolo / f'labels/{name}.txt').parent.mkdir(parents=True, exist_ok=True)
         (yolo / f'labels/{name}.txt').write_text(LINE)
     say(yolo, 'train: [images/p, images/q]\nval: images/r/')
     prepare(yolo)
-    assert read(yolo) == {f'images/{name}.jpg': [BOX]
-                          for name in ('p/a', 'p/deep/e', 'q/b')}
+    assert read(yolo) == {
+        f'images/{name}.jpg': [BOX] for name in ('p/a', 'p/deep/e', 'q/b')
+    }
     assert read(yolo, 'val') == {'images/r/c.jpg': [BOX]}
 
 
@@ -168,8 +191,8 @@ def test_splits_of_the_same_images(flat, read):
     assert len(read(flat)) == 4
     assert report.problems.counts == {'splits of the same images': 1}
     assert next(report.lines()) == (
-        f'{flat}/data.yaml gives train and val the same images: val is left '
-        'out.')
+        f'{flat}/data.yaml gives train and val the same images: val is left out.'
+    )
 
 
 def test_images_of_the_same_name_in_a_folder_named_twice(yolo, write_image):
@@ -178,7 +201,9 @@ def test_images_of_the_same_name_in_a_folder_named_twice(yolo, write_image):
     (yolo / 'train/labels').mkdir()
     say(yolo, 'train: ./train')
     assert prepare(yolo).problems.counts == {
-        'images of the same name': 1, 'images that no split holds': 2}
+        'images of the same name': 1,
+        'images that no split holds': 2,
+    }
 
 
 def test_list_that_is_missing(flat, read):
@@ -189,7 +214,9 @@ def test_list_that_is_missing(flat, read):
     assert list(read(flat)) == ['images/a.jpg']
     assert report.notes == [
         f"{flat}/data.yaml names 'val.txt' for val, which is not under "
-        f'{flat}: not used.', 'No box is of cat: kept among the categories.']
+        f'{flat}: not used.',
+        'No box is of cat: kept among the categories.',
+    ]
 
 
 def test_lists_of_other_images(flat):
@@ -204,17 +231,23 @@ def test_listed_image_that_is_missing_or_not_known(flat, write_image):
     say(flat, 'train: train.txt')
     (flat / 'train.txt').write_text('images/q.jpg\na.jpg\nb.jpg\n')
     report = prepare(flat)
-    assert report.problems.counts == {'missing images': 2,
-                                      'images that no split holds': 1}
+    assert report.problems.counts == {
+        'missing images': 2,
+        'images that no split holds': 1,
+    }
     assert next(report.lines()) == (
         f"{flat}/train.txt names 'images/q.jpg', which no image, or several, "
-        f'under {flat} can be: left out.')
+        f'under {flat} can be: left out.'
+    )
 
 
 def test_split_without_a_path(flat):
     say(flat, 'train: {images: a}')
-    with pytest.raises(DataError, match='data.yaml has no readable path for '
-                       'train: write, for example, train: images/train'):
+    with pytest.raises(
+        DataError,
+        match='data.yaml has no readable path for '
+        'train: write, for example, train: images/train',
+    ):
         YoloFolders(flat)
 
 
@@ -222,7 +255,8 @@ def test_images_outside_the_root_are_never_listed(flat, write_image):
     write_image(flat.parent / 'secret.jpg')
     say(flat, 'train: train.txt')
     (flat / 'train.txt').write_text(
-        f'../secret.jpg\n{flat.parent}/secret.jpg\nimages/a.jpg\n')
+        f'../secret.jpg\n{flat.parent}/secret.jpg\nimages/a.jpg\n'
+    )
     report = prepare(flat)
     assert report.problems.counts == {'missing images': 2}
     assert report.summaries[0].images == 1
@@ -231,10 +265,15 @@ def test_images_outside_the_root_are_never_listed(flat, write_image):
 # --- Names -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize('text', [
-    'names: [cat, dog]', 'names: {"0": cat, "1": dog}',
-    'names:\n  1: dog\n  0: cat\n',
-    '\ufeffnames:\n- cat\n- dog\n'])
+@pytest.mark.parametrize(
+    'text',
+    [
+        'names: [cat, dog]',
+        'names: {"0": cat, "1": dog}',
+        'names:\n  1: dog\n  0: cat\n',
+        '\ufeffnames:\n- cat\n- dog\n',
+    ],
+)
 def test_names_in_yaml(yolo, read, text):
     (yolo / 'classes.txt').unlink()
     (yolo / 'data.yaml').write_text(text, encoding='utf-8')
@@ -242,10 +281,19 @@ def test_names_in_yaml(yolo, read, text):
     assert read(yolo)['images/a.jpg'] == [BOX]
 
 
-@pytest.mark.parametrize('text', [
-    'nc: 2', 'names: 3', 'names: cat', 'names: []',
-    'names: {0: cat, 2: dog}', 'names: [cat', '',
-    '!!python/object/apply:os.getcwd []'])
+@pytest.mark.parametrize(
+    'text',
+    [
+        'nc: 2',
+        'names: 3',
+        'names: cat',
+        'names: []',
+        'names: {0: cat, 2: dog}',
+        'names: [cat',
+        '',
+        '!!python/object/apply:os.getcwd []',
+    ],
+)
 def test_yaml_without_names(yolo, text):
     (yolo / 'data.yaml').write_text(text)
     with pytest.raises(DataError, match='data.yaml has no readable list'):
@@ -267,8 +315,11 @@ def test_no_names_at_all(yolo):
 
 def test_yaml_in_another_encoding(yolo):
     (yolo / 'data.yaml').write_bytes('names: [猫, 狗]'.encode('gbk'))
-    with pytest.raises(DataError, match='data.yaml has no readable list of '
-                       'names, for it is not UTF-8: save it as'):
+    with pytest.raises(
+        DataError,
+        match='data.yaml has no readable list of '
+        'names, for it is not UTF-8: save it as',
+    ):
         YoloFolders(yolo)
 
 
@@ -279,8 +330,11 @@ def test_names_in_another_yaml(yolo, read):
     prepare(yolo)
     assert read(yolo)['images/a.jpg'] == [BOX]
     (yolo / 'others.yaml').write_text('names: [dog, cat]')
-    with pytest.raises(DataError, match='others.yaml and .*pets.yaml list '
-                       'other categories: call the right one data.yaml'):
+    with pytest.raises(
+        DataError,
+        match='others.yaml and .*pets.yaml list '
+        'other categories: call the right one data.yaml',
+    ):
         YoloFolders(yolo)
 
 
@@ -289,7 +343,8 @@ def test_other_names_beside_those_used(yolo):
     assert prepare(yolo).notes == [
         f'{yolo}/labels/classes.txt lists other categories than '
         f'{yolo}/classes.txt, or in another order: not used.',
-        'No box is of cat: kept among the categories.']
+        'No box is of cat: kept among the categories.',
+    ]
     assert YoloFolders(yolo).names == ['cat', 'dog']
 
 
@@ -298,20 +353,30 @@ def test_splits_of_other_names(tmp_path, write_image):
         write_image(tmp_path / f'{split}/a.jpg')
         (tmp_path / f'{split}/a.txt').write_text(LINE)
         (tmp_path / f'{split}/classes.txt').write_text(names)
-    with pytest.raises(DataError, match='train/classes.txt and .*val/'
-                       'classes.txt list other categories, or in another '
-                       'order: write the right ones into'):
+    with pytest.raises(
+        DataError,
+        match='train/classes.txt and .*val/'
+        'classes.txt list other categories, or in another '
+        'order: write the right ones into',
+    ):
         YoloFolders(tmp_path)
 
 
 # --- Lines -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize('line', [
-    '1.000000000000000000e+00 5e-01 2.5E-01 .4 0.3', '01 0.5 0.25 +0.4 0.3',
-    '1.0\t0.5\t0.25\t0.4\t0.3\r', '\ufeff1 0.5  0.25 0.4 0.3',
-    # Outlines, of any number of points.
-    '1 0.3 0.1 0.7 0.1 0.7 0.4 0.3 0.4', '1 0.3 0.1 0.7 0.3 0.4 0.4'])
+@pytest.mark.parametrize(
+    'line',
+    [
+        '1.000000000000000000e+00 5e-01 2.5E-01 .4 0.3',
+        '01 0.5 0.25 +0.4 0.3',
+        '1.0\t0.5\t0.25\t0.4\t0.3\r',
+        '\ufeff1 0.5  0.25 0.4 0.3',
+        # Outlines, of any number of points.
+        '1 0.3 0.1 0.7 0.1 0.7 0.4 0.3 0.4',
+        '1 0.3 0.1 0.7 0.3 0.4 0.4',
+    ],
+)
 def test_lines_in_any_notation(yolo, read, line):
     (yolo / 'labels/a.txt').write_text(line)
     assert not prepare(yolo).problems.counts
@@ -325,8 +390,9 @@ def test_labels_of_windows(yolo, read, encoding):
     assert read(yolo)['images/a.jpg'] == [BOX] * 2
 
 
-@pytest.mark.parametrize('shape, points', [
-    ('[2, 3]', '0.5 0.5 2 0.1 0.9 1'), ('[2, 2]', '0.5 0.5 0.1 0.9')])
+@pytest.mark.parametrize(
+    'shape, points', [('[2, 3]', '0.5 0.5 2 0.1 0.9 1'), ('[2, 2]', '0.5 0.5 0.1 0.9')]
+)
 def test_key_points_after_a_box(yolo, read, shape, points):
     say(yolo, f'kpt_shape: {shape}')
     (yolo / 'labels/a.txt').write_text(f'{LINE.strip()} {points}\n')
@@ -334,25 +400,29 @@ def test_key_points_after_a_box(yolo, read, shape, points):
     assert read(yolo)['images/a.jpg'] == [BOX]
 
 
-@pytest.mark.parametrize('line, kind', [
-    ('2 0.5 0.5 0.2 0.2', 'boxes of an unknown category'),
-    ('-1 0.5 0.5 0.2 0.2', 'boxes of an unknown category'),
-    ('1 0.5 0.5 0.2', 'unreadable boxes'),
-    ('dog 0.5 0.5 0.2 0.2', 'unreadable boxes'),
-    # With a confidence: these are detections.
-    ('1 0.5 0.5 0.2 0.2 0.9', 'unreadable boxes'),
-    # And the number of a track.
-    ('1 0.5 0.5 0.2 0.2 0.9 7', 'unreadable boxes'),
-    ('1.5 0.5 0.5 0.2 0.2', 'unreadable boxes'),
-    ('2.0 0.5 0.5 0.2 0.2', 'boxes of an unknown category'),
-    ('nan 0.5 0.5 0.2 0.2', 'unreadable boxes'),
-    ('1 0,5 0,5 0,2 0,2', 'unreadable boxes'),
-    ('1,0.5,0.5,0.2,0.2', 'unreadable boxes'),
-    ('1_0 0.5 0.5 0.2 0.2', 'unreadable boxes'),
-    ('1 0.5 0.5 inf 0.2', 'unreadable boxes'),
-    ('1 0.5 0.5 0 0.2', 'boxes without area'),
-    ('1 1.5 0.5 0.2 0.2', 'boxes outside the image'),
-    ('1 0.5 0.5 nan 0.2', 'unreadable boxes')])
+@pytest.mark.parametrize(
+    'line, kind',
+    [
+        ('2 0.5 0.5 0.2 0.2', 'boxes of an unknown category'),
+        ('-1 0.5 0.5 0.2 0.2', 'boxes of an unknown category'),
+        ('1 0.5 0.5 0.2', 'unreadable boxes'),
+        ('dog 0.5 0.5 0.2 0.2', 'unreadable boxes'),
+        # With a confidence: these are detections.
+        ('1 0.5 0.5 0.2 0.2 0.9', 'unreadable boxes'),
+        # And the number of a track.
+        ('1 0.5 0.5 0.2 0.2 0.9 7', 'unreadable boxes'),
+        ('1.5 0.5 0.5 0.2 0.2', 'unreadable boxes'),
+        ('2.0 0.5 0.5 0.2 0.2', 'boxes of an unknown category'),
+        ('nan 0.5 0.5 0.2 0.2', 'unreadable boxes'),
+        ('1 0,5 0,5 0,2 0,2', 'unreadable boxes'),
+        ('1,0.5,0.5,0.2,0.2', 'unreadable boxes'),
+        ('1_0 0.5 0.5 0.2 0.2', 'unreadable boxes'),
+        ('1 0.5 0.5 inf 0.2', 'unreadable boxes'),
+        ('1 0.5 0.5 0 0.2', 'boxes without area'),
+        ('1 1.5 0.5 0.2 0.2', 'boxes outside the image'),
+        ('1 0.5 0.5 nan 0.2', 'unreadable boxes'),
+    ],
+)
 def test_lines_that_are_left_out(yolo, read, line, kind):
     (yolo / 'labels/a.txt').write_text(f'{line}\n{LINE}')
     report = prepare(yolo)

@@ -1,4 +1,5 @@
 """The demo, whole, on a dozen scenes and a few iterations."""
+
 import json
 import math
 from pathlib import Path
@@ -35,12 +36,12 @@ def short_configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         if name == demo.RUNS['ifan']:
             text += LAUNCH
         (configs / f'{name}.py').write_text(text)
-    monkeypatch.setattr(
-        demo, 'config_path', lambda name: str(configs / name))
+    monkeypatch.setattr(demo, 'config_path', lambda name: str(configs / name))
     monkeypatch.setattr(demo, 'CITY', MiniCity(train=6, val=6))
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.slow
 def test_demo(short_configs: None) -> None:
     """One table, one picture, one file of results; the second run is free."""
     folder = Path('work_dirs/demo_seed-3')
@@ -51,11 +52,12 @@ def test_demo(short_configs: None) -> None:
             assert 0 <= results[row][f'{domain}/mAP50'] <= 100
         assert any(key.startswith('target/AP50/') for key in results[row])
     low, method, best = (
-        results[row]['target/mAP50']
-        for row in ('source_only', 'ifan', 'oracle'))
+        results[row]['target/mAP50'] for row in ('source_only', 'ifan', 'oracle')
+    )
     if best > low:
         assert results['gap_recovered'] == pytest.approx(
-            100 * (method - low) / (best - low))
+            100 * (method - low) / (best - low)
+        )
     else:
         assert math.isnan(results['gap_recovered'])
     table = (folder / 'results.md').read_text()
@@ -68,11 +70,9 @@ def test_demo(short_configs: None) -> None:
     assert 'ifan_mini-city.py' in page and 'SHA-256' in page
 
     checkpoints = {
-        path: path.stat().st_mtime_ns
-        for path in folder.rglob(f'iter_{ITERATIONS}.pth')
+        path: path.stat().st_mtime_ns for path in folder.rglob(f'iter_{ITERATIONS}.pth')
     }
     assert len(checkpoints) == 3
     assert demo.run_demo(folder, 3) == printed
-    assert all(path.stat().st_mtime_ns == time
-               for path, time in checkpoints.items())
+    assert all(path.stat().st_mtime_ns == time for path, time in checkpoints.items())
     assert 'gap recovered' in printed

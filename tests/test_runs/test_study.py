@@ -1,14 +1,16 @@
 """A whole study on a dozen scenes, and the arithmetic of its table."""
+
 import json
 import runpy
 import shutil
 import statistics
-import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import mmcv
 import pytest
+from processes import run_tool
 
 from mmdet_ifan.mini_city import MiniCity, write_mini_city
 from mmdet_ifan.preparation import Options
@@ -17,6 +19,7 @@ from mmdet_ifan.runs.study import Study, fingerprint
 from mmdet_ifan.runs.study_table import study_table
 
 ROOT = Path(__file__).resolve().parents[2]
+run_study = partial(run_tool, 'study.py')
 IFAN = ROOT / 'configs/ifan/ifan_mini-city.py'
 CONFIG = """
 _base_ = 'mmdet_ifan::{name}.py'
@@ -36,29 +39,27 @@ model = dict(neck=dict(
 """
 
 
-def metrics(target: float, source: float = 60.) -> dict[str, float]:
+def metrics(target: float, source: float = 60.0) -> dict[str, float]:
     """Give the metrics of one run."""
     return {
         'target/mAP50': target,
         'source/mAP50': source,
         'target/AP50/car': target,
-        'minutes': 3.,
-        'gib': 1.
+        'minutes': 3.0,
+        'gib': 1.0,
     }
 
 
 def test_table_pairs_the_seeds():
     runs = {
-        'source-only_x': {0: metrics(30.), 1: metrics(40.)},
-        'ifan_vgg16_city2foggy': {0: metrics(45.), 1: metrics(43.),
-                                  7: metrics(44.)},
-        'oracle_x': {0: metrics(60.), 1: metrics(70.)},
+        'source-only_x': {0: metrics(30.0), 1: metrics(40.0)},
+        'ifan_vgg16_city2foggy': {0: metrics(45.0), 1: metrics(43.0), 7: metrics(44.0)},
+        'oracle_x': {0: metrics(60.0), 1: metrics(70.0)},
         'adda_x': {},
     }
     heading, *rows = study_table(runs, ['car'])
     table = {row[0]: dict(zip(heading, row, strict=True)) for row in rows}
-    assert list(table) == ['source-only_x', 'ifan_vgg16_city2foggy',
-                           'oracle_x']
+    assert list(table) == ['source-only_x', 'ifan_vgg16_city2foggy', 'oracle_x']
     row = table['ifan_vgg16_city2foggy']
     assert row['seeds'] == '3'
     assert row['target mAP50'] == '44.0 ± 1.0'
@@ -73,10 +74,10 @@ def test_table_pairs_the_seeds():
 
 def test_table_without_gap_and_without_box():
     runs = {
-        'source-only_x': {0: metrics(40.), 1: metrics(41.)},
-        'ifan_x': {0: metrics(42.), 1: metrics(43.)},
+        'source-only_x': {0: metrics(40.0), 1: metrics(41.0)},
+        'ifan_x': {0: metrics(42.0), 1: metrics(43.0)},
         # On seed 0 there is no gap; on seed 1, 2 of 9 are recovered.
-        'oracle_x': {0: metrics(39.), 1: metrics(50.)},
+        'oracle_x': {0: metrics(39.0), 1: metrics(50.0)},
     }
     heading, *rows = study_table(runs, ['car', 'train'])
     table = {row[0]: dict(zip(heading, row, strict=True)) for row in rows}
@@ -84,7 +85,7 @@ def test_table_without_gap_and_without_box():
     assert table['ifan_x']['gain'] == '2.0 ± 0.0'
     assert {row['train'] for row in table.values()} == {'-'}
     assert table['ifan_x']['car'] == '42.5'
-    runs['oracle_x'] = {0: metrics(39.), 1: metrics(41.)}
+    runs['oracle_x'] = {0: metrics(39.0), 1: metrics(41.0)}
     heading, *rows = study_table(runs, ['car'])
     assert {row[heading.index('gap recovered')] for row in rows} == {''}
 
@@ -92,35 +93,40 @@ def test_table_without_gap_and_without_box():
 def test_pair_written_from_the_template(tmp_path):
     """Its classes are its target's; its metrics exist already."""
     config = ROOT / 'configs/template/own_pair.py'
-    finished = dict(metrics(30.), config=fingerprint(config),
-                    **{'target/AP50/cat': 25.})
-    (tmp_path / 'metrics.json').write_text(
-        json.dumps({'own_pair': {'0': finished}}))
+    finished = dict(
+        metrics(30.0), config=fingerprint(config), **{'target/AP50/cat': 25.0}
+    )
+    (tmp_path / 'metrics.json').write_text(json.dumps({'own_pair': {'0': finished}}))
     study = Study([config], [0], tmp_path)
     assert study.train() == []
     assert '| own_pair' in study.write_table()
-    row, = json.loads((tmp_path / 'table.json').read_text())
+    (row,) = json.loads((tmp_path / 'table.json').read_text())
     assert (row['cat'], row['dog']) == ('25.0', '-')
 
 
 LAUNCHES = {
-    'merged': 'default_hooks = dict(late_launch=dict(launch=dict('
-              'instance=321)))',
+    'merged': 'default_hooks = dict(late_launch=dict(launch=dict(instance=321)))',
     'fewer': 'default_hooks = dict(late_launch=dict(launch=dict('
-             '_delete_=True, image=0)))',
+    '_delete_=True, image=0)))',
     'own': "custom_hooks = [dict(type='LateLaunchHook', launch={})]",
     'watching': 'default_hooks = dict(logger=dict(interval=3))',
 }
 
 
-@pytest.mark.parametrize(('imports', 'same'), [
-    # As configs had it before patch_mmengine was a module.
-    (['mmdet_ifan'], True), (['mmdet_ifan', 'json'], False)])
+@pytest.mark.parametrize(
+    ('imports', 'same'),
+    [
+        # As configs had it before patch_mmengine was a module.
+        (['mmdet_ifan'], True),
+        (['mmdet_ifan', 'json'], False),
+    ],
+)
 def test_patches_are_no_setting_that_matters(tmp_path, imports, same):
     config = IFAN
     path = tmp_path / 'own.py'
-    path.write_text(f'_base_ = {str(config)!r}\n'
-                    f'custom_imports = dict(imports={imports!r})\n')
+    path.write_text(
+        f'_base_ = {str(config)!r}\ncustom_imports = dict(imports={imports!r})\n'
+    )
     assert (fingerprint(path) == fingerprint(config)) == same
 
 
@@ -136,15 +142,6 @@ def test_launches_are_settings_that_matter(tmp_path):
     assert len(set(prints.values())) == 4
 
 
-def run_study(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
-    """Run the tool in a folder."""
-    return subprocess.run(
-        [sys.executable, ROOT / 'tools/study.py', *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True)
-
-
 @pytest.fixture
 def pair(tmp_path: Path) -> Path:
     """A folder with tiny data and configs of two iterations."""
@@ -158,9 +155,10 @@ def pair(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_study_resumes_where_it_stopped(pair):
     arguments = ('source-only.py', 'adda.py', '--out', 'metrics')
-    first = run_study(pair, *arguments, '--processes', '2')
+    first = run_study(*arguments, '--processes', '2', cwd=pair)
     # The failed run is reported; the other has its metrics.
     assert first.returncode == 1
     assert 'adda.py' in first.stderr and 'console.log' in first.stderr
@@ -173,13 +171,12 @@ def test_study_resumes_where_it_stopped(pair):
     assert run['minutes'] > 0 and run['gib'] > 0
     assert 0 <= run['target/mAP50'] <= 100
     work = pair / 'work_dirs/metrics'
-    source_only, = work.glob('source-only_*_seed-0')
+    (source_only,) = work.glob('source-only_*_seed-0')
 
     # Once fixed, only the failed run is trained, even without checkpoints.
     shutil.rmtree(source_only)
-    (pair / 'adda.py').write_text(
-        CONFIG.format(name='adda_mini-city') + LAUNCHED)
-    second = run_study(pair, *arguments)
+    (pair / 'adda.py').write_text(CONFIG.format(name='adda_mini-city') + LAUNCHED)
+    second = run_study(*arguments, cwd=pair)
     assert second.returncode == 0, second.stderr
     assert not any(work.glob('source-only_*'))
     finished = json.loads(path.read_text())
@@ -192,10 +189,10 @@ def test_study_resumes_where_it_stopped(pair):
     assert min(mmcv.imread(str(folder / 'study.png')).shape[:2]) > 200
 
     # With --no-train, a missing seed is not trained.
-    shown = run_study(pair, *arguments, '--seeds', '0', '1', '--no-train')
+    shown = run_study(*arguments, '--seeds', '0', '1', '--no-train', cwd=pair)
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout == second.stdout
-    none = run_study(pair, *arguments, '--seeds', '1', '--no-train')
+    none = run_study(*arguments, '--seeds', '1', '--no-train', cwd=pair)
     assert none.returncode == 2
     assert 'has no metrics of these configs and seeds' in none.stderr
     assert not any(work.glob('*_seed-1'))
@@ -203,7 +200,7 @@ def test_study_resumes_where_it_stopped(pair):
     # Another config has the same name.
     with (pair / 'source-only.py').open('a') as config:
         config.write('optim_wrapper = dict(optimizer=dict(lr=1.0))\n')
-    third = run_study(pair, *arguments)
+    third = run_study(*arguments, cwd=pair)
     assert third.returncode == 2
     assert 'made with other settings of source-only.py' in third.stderr
     assert json.loads(path.read_text()) == finished
@@ -211,7 +208,7 @@ def test_study_resumes_where_it_stopped(pair):
     # Without its metrics, the run is trained again in another folder.
     del finished['source-only']
     path.write_text(json.dumps(finished))
-    fourth = run_study(pair, 'source-only.py', *arguments[2:])
+    fourth = run_study('source-only.py', *arguments[2:], cwd=pair)
     assert fourth.returncode == 0, fourth.stderr
     again = json.loads(path.read_text())
     assert again['source-only']['0']['config'] != run['config']
@@ -219,16 +216,17 @@ def test_study_resumes_where_it_stopped(pair):
     assert len(list(work.glob('source-only_*'))) == 1
 
 
-@pytest.mark.parametrize(('arguments', 'sentence'), [
-    (('absent.py', ), "there is no config 'absent.py'"),
-    ((str(IFAN), ) * 2, 'the same name'),
-    ((str(IFAN), '--jobs', '0'),
-     '--jobs must be at least 1, but is 0'),
-    ((str(IFAN), '--processes', '0'),
-     '--processes must be at least 1, but is 0'),
-])
+@pytest.mark.parametrize(
+    ('arguments', 'sentence'),
+    [
+        (('absent.py',), "there is no config 'absent.py'"),
+        ((str(IFAN),) * 2, 'the same name'),
+        ((str(IFAN), '--jobs', '0'), '--jobs must be at least 1, but is 0'),
+        ((str(IFAN), '--processes', '0'), '--processes must be at least 1, but is 0'),
+    ],
+)
 def test_refuses_what_cannot_be_meant(tmp_path, arguments, sentence):
-    result = run_study(tmp_path, *arguments, '--out', 'metrics')
+    result = run_study(*arguments, '--out', 'metrics', cwd=tmp_path)
     assert result.returncode == 2
     assert sentence in result.stderr
     assert not (tmp_path / 'metrics').exists()
@@ -242,12 +240,12 @@ def test_refuses_more_processes_than_gpus(monkeypatch, capsys):
         runpy.run_path(str(ROOT / 'tools/study.py'), run_name='__main__')
     assert capsys.readouterr().err == (
         'error: --processes 4 needs a GPU for each process, but there are 2: '
-        'lower it.\n')
+        'lower it.\n'
+    )
 
 
 def test_refuses_processes_that_cannot_share_out_a_batch(tmp_path):
-    result = run_study(tmp_path, str(IFAN),
-                       '--processes', '3', '--out', 'metrics')
+    result = run_study(str(IFAN), '--processes', '3', '--out', 'metrics', cwd=tmp_path)
     assert result.returncode == 2
     assert 'error: --processes 3 cannot share out the batch' in result.stderr
     assert 'which are of 4' in result.stderr

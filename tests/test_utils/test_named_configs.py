@@ -1,11 +1,10 @@
 """Configs anywhere can inherit from ours by name."""
-import os
-import subprocess
-import sys
+
 from pathlib import Path
 
 import pytest
 from mmengine.config import Config
+from processes import environment, run_script
 
 from mmdet_ifan.utils.named_configs import config_path
 
@@ -40,9 +39,13 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return write_leaf
 
 
-@pytest.mark.parametrize('name, path', [
-    ('ifan_vgg16_city2foggy.py', 'ifan/ifan_vgg16_city2foggy.py'),
-    ('_base_/ifan_r50-dc5_pair.py', '_base_/ifan_r50-dc5_pair.py')])
+@pytest.mark.parametrize(
+    'name, path',
+    [
+        ('ifan_vgg16_city2foggy.py', 'ifan/ifan_vgg16_city2foggy.py'),
+        ('_base_/ifan_r50-dc5_pair.py', '_base_/ifan_r50-dc5_pair.py'),
+    ],
+)
 def test_inherits_one_base(write, configs, name, path):
     cfg = Config.fromfile(write(f"_base_ = 'mmdet_ifan::{name}'"))
     assert cfg.to_dict() == Config.fromfile(configs / path).to_dict()
@@ -59,14 +62,12 @@ def test_inherits_parts(write, configs):
 
 
 def test_unknown_name(write):
-    with pytest.raises(FileNotFoundError,
-                       match=r"mmdet_ifan has no config 'gone.py'"):
+    with pytest.raises(FileNotFoundError, match=r"mmdet_ifan has no config 'gone.py'"):
         Config.fromfile(write("_base_ = 'mmdet_ifan::gone.py'"))
 
 
 def test_other_packages_are_left_to_mmengine(write):
-    cfg = Config.fromfile(
-        write("_base_ = 'mmdet::_base_/schedules/schedule_1x.py'"))
+    cfg = Config.fromfile(write("_base_ = 'mmdet::_base_/schedules/schedule_1x.py'"))
     assert cfg.train_cfg.max_epochs == 12
     with pytest.raises(AssertionError, match='does not support to load other'):
         Config.fromfile(write("_base_ = 'other::a/b.py'"))
@@ -74,16 +75,14 @@ def test_other_packages_are_left_to_mmengine(write):
 
 def test_checkout(write):
     assert config_path('ifan_mini-city.py') == str(
-        ROOT / 'configs/ifan/ifan_mini-city.py')
+        ROOT / 'configs/ifan/ifan_mini-city.py'
+    )
 
 
+@pytest.mark.slow
 def test_wheel(write, wheel):
     write("_base_ = 'mmdet_ifan::ifan_mini-city.py'")
-    result = subprocess.run(
-        [sys.executable, '-c', DETECT],
-        env={**os.environ, 'PYTHONPATH': str(wheel)},
-        capture_output=True,
-        text=True)
+    result = run_script(DETECT, cwd='.', env=environment(wheel))
     path, *keys = result.stdout.split()[-4:]
     config = 'mmdet_ifan/.mim/configs/ifan/ifan_mini-city.py'
     assert path == str(wheel / config)

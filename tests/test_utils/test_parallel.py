@@ -17,7 +17,7 @@ def square(number):
 
 def late(number):
     """The first items take longest."""
-    time.sleep(.01 * (number < CHUNK))
+    time.sleep(0.01 * (number < CHUNK))
     return number
 
 
@@ -40,7 +40,7 @@ def answer_to_sigterm(number):
 @pytest.mark.parametrize('count', [0, 1, 500])
 def test_results_are_in_order(processes, workers, count):
     found = map_in_order(square, range(count), workers, processes)
-    assert list(found) == [number ** 2 for number in range(count)]
+    assert list(found) == [number**2 for number in range(count)]
 
 
 def test_slow_first_item():
@@ -52,7 +52,7 @@ def test_little_is_done_before_it_is_asked_for():
     results = map_in_order(done.append, range(5000), 2)
     for _ in range(CHUNK + 1):
         next(results)
-    time.sleep(.2)
+    time.sleep(0.2)
     assert CHUNK < len(done) <= CHUNK * (2 * AHEAD + 2)
     results.close()
 
@@ -68,7 +68,7 @@ def test_nothing_is_begun_after_the_end():
 
     results = map_in_order(work, range(5000), 2)
     next(results)
-    threading.Timer(.5, gate.set).start()
+    threading.Timer(0.5, gate.set).start()
     # Waits for the chunks that are under way, one a worker.
     results.close()
     assert len(done) <= 3 * CHUNK
@@ -108,11 +108,14 @@ for pid in map_in_order(work, range(10**6), 2, True):
 """
 
 
+@pytest.mark.slow
 def test_workers_end_with_a_killed_process(outliving):
     """They would wait forever on a pipe that they hold open themselves."""
-    with subprocess.Popen([sys.executable, '-c', WORKING],
-                          stdout=subprocess.PIPE,
-                          stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        [sys.executable, '-c', WORKING],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
         workers = {int(process.stdout.readline()) for _ in range(6 * CHUNK)}
         process.kill()
     assert outliving(workers) == []
@@ -121,7 +124,7 @@ def test_workers_end_with_a_killed_process(outliving):
 
 def test_chunks_may_be_smaller():
     def work(number):
-        time.sleep(.1)
+        time.sleep(0.1)
         return threading.get_ident()
 
     assert len(set(map_in_order(work, range(8), 2, chunk=1))) == 2

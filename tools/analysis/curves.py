@@ -25,12 +25,13 @@ example:
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = make_parser(__doc__, EPILOG)
+    parser.add_argument('runs', nargs='+', type=Path, help='work folders')
     parser.add_argument(
-        'runs', nargs='+', type=Path, help='work folders')
+        '--out', type=Path, required=True, metavar='FILE', help='PNG to write'
+    )
     parser.add_argument(
-        '--out', type=Path, required=True, metavar='FILE', help='PNG to write')
-    parser.add_argument(
-        '--keys', nargs='+', help='scalars, such as image/accuracy_phi1')
+        '--keys', nargs='+', help='scalars, such as image/accuracy_phi1'
+    )
     return parser.parse_args()
 
 
@@ -40,6 +41,7 @@ def main() -> None:
     add_package()
 
     from mmdet_ifan.analysis.curves import plot_curves, read_scalars
+
     names = [folder.name for folder in args.runs]
     runs = {}
     for folder in args.runs:
@@ -47,8 +49,10 @@ def main() -> None:
         name = folder.name if names.count(folder.name) == 1 else str(folder)
         runs[name] = read_scalars(folder)
         if not runs[name]:
-            raise FileNotFoundError(f'{folder} is no work folder of a run: it '
-                                    'has no */vis_data/scalars.json.')
+            raise FileNotFoundError(
+                f'{folder} is no work folder of a run: it '
+                'has no */vis_data/scalars.json.'
+            )
     data = plot_curves(runs, args.out, args.keys)
     values = args.out.with_suffix('.json')
     values.write_text(json.dumps(data, indent=1) + '\n')

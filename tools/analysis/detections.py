@@ -8,13 +8,7 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from _launch import (  # noqa: E402
-    add_named_checkpoints,
-    add_package,
-    existing,
-    make_parser,
-    run,
-)
+from _launch import add_named_checkpoints, add_package, existing, make_parser, run  # noqa: E402
 
 EPILOG = """
 The columns are the true boxes and those of each detector. The rows are the
@@ -32,26 +26,29 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = make_parser(__doc__, EPILOG)
     parser.add_argument(
-        'config', type=existing('config'), help='config of all detectors')
+        'config', type=existing('config'), help='config of all detectors'
+    )
     add_named_checkpoints(parser)
     parser.add_argument(
-        '--out', type=Path, required=True, metavar='FILE', help='PNG to write')
+        '--out', type=Path, required=True, metavar='FILE', help='PNG to write'
+    )
     parser.add_argument(
         '-n',
         type=int,
         default=4,
         metavar='N',
-        help='number of images (default: %(default)s)')
+        help='number of images (default: %(default)s)',
+    )
     parser.add_argument(
         '--score-thr',
         type=float,
         default=0.5,
         metavar='S',
-        help='lowest score of a drawn box (default: %(default)s)')
+        help='lowest score of a drawn box (default: %(default)s)',
+    )
     parser.add_argument(
-        '--evenly',
-        action='store_true',
-        help='draw images at even distances')
+        '--evenly', action='store_true', help='draw images at even distances'
+    )
     return parser.parse_args()
 
 
@@ -62,9 +59,15 @@ def main() -> None:
     add_package()
 
     from mmdet_ifan.analysis.detection_figure import draw_comparison
+
     draw_comparison(
-        dict.fromkeys(checkpoints, args.config), checkpoints, args.out,
-        args.n, args.score_thr, not args.evenly)
+        dict.fromkeys(checkpoints, args.config),
+        checkpoints,
+        args.out,
+        args.n,
+        args.score_thr,
+        not args.evenly,
+    )
     print(f'The picture is {args.out}.')
 
 

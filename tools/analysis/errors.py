@@ -9,13 +9,7 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from _launch import (  # noqa: E402
-    add_config,
-    existing,
-    make_parser,
-    read_config,
-    run,
-)
+from _launch import add_config, existing, make_parser, read_config, run  # noqa: E402
 
 EPILOG = """
 Each object of the test images is found, mislocalised (a detection of its class
@@ -36,21 +30,23 @@ def parse_args() -> argparse.Namespace:
     add_config(parser, 'config of both detectors')
     checkpoint = existing('checkpoint')
     parser.add_argument(
-        'before', type=checkpoint, help='checkpoint, such as source-only')
-    parser.add_argument(
-        'after', type=checkpoint, help='checkpoint of the method')
+        'before', type=checkpoint, help='checkpoint, such as source-only'
+    )
+    parser.add_argument('after', type=checkpoint, help='checkpoint of the method')
     parser.add_argument(
         '--names',
         nargs=2,
         default=['source-only', 'iFAN'],
-        help='names of the two detectors (default: %(default)s)')
+        help='names of the two detectors (default: %(default)s)',
+    )
     parser.add_argument('--out', type=Path, required=True, metavar='DIR')
     parser.add_argument(
         '--score-thr',
         type=float,
         default=0.3,
         metavar='S',
-        help='lowest score that counts (default: %(default)s)')
+        help='lowest score that counts (default: %(default)s)',
+    )
     parser.add_argument('--device', default='cpu')
     return parser.parse_args()
 
@@ -62,27 +58,26 @@ def main() -> None:
 
     from mmdet_ifan.analysis.comparison import to_markdown
     from mmdet_ifan.analysis.detections import detect, read_truth
-    from mmdet_ifan.analysis.errors import (
-        compare_errors,
-        errors_table,
-        plot_errors,
-    )
+    from mmdet_ifan.analysis.errors import compare_errors, errors_table, plot_errors
+
     domains = {}
     for domain in ('source', 'target'):
         truths, classes = read_truth(cfg, domain)
         paths = [truth.path for truth in truths]
         before, after = (
             detect(cfg, checkpoint, paths, args.score_thr, args.device)
-            for checkpoint in (args.before, args.after))
+            for checkpoint in (args.before, args.after)
+        )
         domains[domain] = compare_errors(truths, before, after, classes)
     text = '\n'.join(
-        f'## {domain}: {" → ".join(args.names)}\n\n'
-        f'{to_markdown(errors_table(counts))}'
-        for domain, counts in domains.items())
+        f'## {domain}: {" → ".join(args.names)}\n\n{to_markdown(errors_table(counts))}'
+        for domain, counts in domains.items()
+    )
     plot_errors(domains, tuple(args.names), args.out / 'errors.png')
     (args.out / 'errors.md').write_text(text)
     (args.out / 'errors.json').write_text(
-        json.dumps(dict(names=args.names, **domains), indent=1) + '\n')
+        json.dumps(dict(names=args.names, **domains), indent=1) + '\n'
+    )
     print(f'\n{text}\nResults: {args.out}/errors.md, errors.json, errors.png')
 
 

@@ -9,13 +9,7 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from _launch import (  # noqa: E402
-    add_config,
-    add_named_checkpoints,
-    make_parser,
-    read_config,
-    run,
-)
+from _launch import add_config, add_named_checkpoints, make_parser, read_config, run  # noqa: E402
 
 EPILOG = """
 Each checkpoint gets a panel of the objects of the test images, coloured by
@@ -38,15 +32,16 @@ def parse_args() -> argparse.Namespace:
     add_config(parser, 'config of all detectors')
     add_named_checkpoints(parser)
     parser.add_argument(
-        '--out', type=Path, required=True, metavar='FILE', help='PNG to write')
+        '--out', type=Path, required=True, metavar='FILE', help='PNG to write'
+    )
     parser.add_argument(
         '--max-per-class',
         type=int,
         default=40,
         metavar='N',
-        help='most objects of a class and domain (default: %(default)s)')
-    parser.add_argument(
-        '--seed', type=int, default=0, help='seed of t-SNE')
+        help='most objects of a class and domain (default: %(default)s)',
+    )
+    parser.add_argument('--seed', type=int, default=0, help='seed of t-SNE')
     parser.add_argument('--device', default='cpu')
     return parser.parse_args()
 
@@ -56,18 +51,18 @@ def main() -> None:
     args = parse_args()
     cfg = read_config(args.config, args.cfg_options)
 
-    from mmdet_ifan.analysis.embedding import (
-        in_words,
-        plot_embedding,
-        roi_features,
-    )
+    from mmdet_ifan.analysis.embedding import in_words, plot_embedding, roi_features
+
     detectors = {
         name: roi_features(cfg, checkpoint, args.max_per_class, args.device)
         for name, checkpoint in dict(args.checkpoints).items()
     }
     measures = plot_embedding(
-        detectors, list(cfg.test_dataloader.dataset.target.metainfo.classes),
-        args.out, args.seed)
+        detectors,
+        list(cfg.test_dataloader.dataset.target.metainfo.classes),
+        args.out,
+        args.seed,
+    )
     values = args.out.with_suffix('.json')
     values.write_text(json.dumps(measures, indent=1) + '\n')
     for name, measure in measures.items():

@@ -1,4 +1,5 @@
 """Untrained detectors and random images to time."""
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,11 +15,7 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 
 from mmdet_ifan.deployment.peel_off import plain_model, plain_state
-from mmdet_ifan.models import (
-    CorrelationMetricHead,
-    DomainClassifier,
-    IFANDetector,
-)
+from mmdet_ifan.models import CorrelationMetricHead, DomainClassifier, IFANDetector
 
 from .profiling import Part
 
@@ -34,6 +31,7 @@ class Load:
         batch (int): Number of images of each domain.
         instances (int): Number of boxes of each image.
     """
+
     size: Size
     batch: int = 1
     instances: int = 8
@@ -51,26 +49,26 @@ class TrainStep:
         launched (Sequence[str]): Alignments to launch. Defaults to none.
     """
 
-    def __init__(self,
-                 detector: FasterRCNN,
-                 cfg: Config,
-                 batch: dict[str, Any],
-                 launched: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        detector: FasterRCNN,
+        cfg: Config,
+        batch: dict[str, Any],
+        launched: Sequence[str] = (),
+    ) -> None:
         self.detector = detector
         self.batch = batch
         self.launched = tuple(launched)
         optim_wrapper = cfg.optim_wrapper.to_dict()
-        optim_wrapper['optimizer']['lr'] = 0.
-        self.optim_wrapper: OptimWrapper = build_optim_wrapper(
-            detector, optim_wrapper)
+        optim_wrapper['optimizer']['lr'] = 0.0
+        self.optim_wrapper: OptimWrapper = build_optim_wrapper(detector, optim_wrapper)
         self._fill_state()
 
     def _fill_state(self) -> None:
         """Let the optimizer allocate its state, as after the first step."""
         idle = {
             id(parameter)
-            for name, alignment in getattr(
-                self.detector, 'all_alignments', {}).items()
+            for name, alignment in getattr(self.detector, 'all_alignments', {}).items()
             if name not in self.launched
             for parameter in alignment.parameters()
         }
@@ -119,14 +117,16 @@ class TrainStep:
             parts.append((alignment, 'loss', f'{name}: the rest'))
             for module in alignment.modules():
                 if isinstance(module, DomainClassifier):
-                    parts.append(
-                        (module, 'forward', f'{name}: classifiers'))
+                    parts.append((module, 'forward', f'{name}: classifiers'))
             if isinstance(alignment, CorrelationMetricHead):
-                parts += [(module, 'forward', f'{name}: RoIAlign')
-                          for module in alignment.poolers]
-                parts += [(module, 'forward', f'{name}: embedding')
-                          for module in (*alignment.fuse_convs,
-                                         alignment.embed)]
+                parts += [
+                    (module, 'forward', f'{name}: RoIAlign')
+                    for module in alignment.poolers
+                ]
+                parts += [
+                    (module, 'forward', f'{name}: embedding')
+                    for module in (*alignment.fuse_convs, alignment.embed)
+                ]
         return parts
 
 
@@ -205,8 +205,8 @@ def random_images(load: Load, num_classes: int = 1) -> dict[str, Any]:
     inputs, data_samples = [], []
     for _ in range(load.batch):
         inputs.append(
-            torch.randint(
-                256, (3, height, width), dtype=torch.uint8, generator=random))
+            torch.randint(256, (3, height, width), dtype=torch.uint8, generator=random)
+        )
         corners = torch.rand(load.instances, 2, generator=random) * 0.7
         sides = torch.rand(load.instances, 2, generator=random) * 0.2 + 0.1
         sample = DetDataSample(
@@ -214,13 +214,15 @@ def random_images(load: Load, num_classes: int = 1) -> dict[str, Any]:
                 img_id=0,
                 img_shape=load.size,
                 ori_shape=load.size,
-                scale_factor=(1., 1.)))
+                scale_factor=(1.0, 1.0),
+            )
+        )
         sample.gt_instances = InstanceData(
             bboxes=torch.cat([corners, corners + sides], dim=1) * scale,
-            labels=torch.randint(
-                num_classes, (load.instances, ), generator=random))
+            labels=torch.randint(num_classes, (load.instances,), generator=random),
+        )
         sample.ignored_instances = InstanceData(
-            bboxes=torch.zeros(0, 4), labels=torch.zeros(0).long())
+            bboxes=torch.zeros(0, 4), labels=torch.zeros(0).long()
+        )
         data_samples.append(sample)
     return dict(inputs=inputs, data_samples=data_samples)
-

@@ -1,4 +1,5 @@
 """Growth of a step's time and memory with its load and its detector."""
+
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -23,14 +24,13 @@ PLACES = {
     'height and width': 'size',
     'boxes of an image': 'instances',
     'categories': 'model.roi_head.bbox_head.num_classes',
-    'objects kept of an image':
-    'model.alignments.correlation.object_cfg.max_per_img',
+    'objects kept of an image': 'model.alignments.correlation.object_cfg.max_per_img',
 }
 
 
-def growth(cfg: Config,
-           rounds: int,
-           axes: Mapping[str, Sequence[Any]] = AXES) -> list[dict[str, Any]]:
+def growth(
+    cfg: Config, rounds: int, axes: Mapping[str, Sequence[Any]] = AXES
+) -> list[dict[str, Any]]:
     """Measure the step with everything launched while one quantity grows.
 
     Args:
@@ -62,8 +62,8 @@ def growth(cfg: Config,
                     pairs=row['parts']['correlation: the rest'],
                     **{
                         key: row[key]
-                        for key in ('seconds', 'median', 'memory',
-                                    'peak_bytes')
-                    }))
+                        for key in ('seconds', 'median', 'memory', 'peak_bytes')
+                    },
+                )
+            )
     return rows
-

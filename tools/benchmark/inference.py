@@ -1,4 +1,5 @@
 """Cost of detecting, compared with a stock Faster R-CNN."""
+
 import sys
 import tempfile
 from pathlib import Path
@@ -15,8 +16,7 @@ from .detectors import Size, TestStep, build_stock, build_untrained
 from .timing import ratios, time_in_turn
 
 
-def inference_cost(cfg: Config, size: Size,
-                   rounds: int) -> dict[str, dict[str, float]]:
+def inference_cost(cfg: Config, size: Size, rounds: int) -> dict[str, dict[str, float]]:
     """Compare iFAN's inference with stock's and with its export's.
 
     Args:
@@ -34,7 +34,10 @@ def inference_cost(cfg: Config, size: Size,
         torch.save(
             dict(
                 meta=dict(dataset_meta=dict(classes=classes_of(cfg))),
-                state_dict=ifan.state_dict()), checkpoint)
+                state_dict=ifan.state_dict(),
+            ),
+            checkpoint,
+        )
         export(cfg, str(checkpoint), out)
         # The export brings along a backbone that mmdet lacks.
         sys.path.insert(0, str(out))
@@ -42,11 +45,13 @@ def inference_cost(cfg: Config, size: Size,
             exported = init_detector(
                 Config.fromfile(out / 'config.py'),
                 str(out / 'weights.pth'),
-                device=get_device())
+                device=get_device(),
+            )
         finally:
             sys.path.remove(str(out))
     steps = dict(
         stock=TestStep(build_stock(cfg, ifan), size),
         iFAN=TestStep(ifan, size),
-        exported=TestStep(exported, size))
+        exported=TestStep(exported, size),
+    )
     return ratios(time_in_turn(steps, rounds), 'stock')

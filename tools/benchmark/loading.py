@@ -1,4 +1,5 @@
 """Cost of loading pairs, compared with as many single images."""
+
 import json
 import tempfile
 from collections.abc import Callable
@@ -20,8 +21,9 @@ from .detectors import Size
 from .timing import ratios, time_in_turn
 
 
-def loading_cost(cfg: Config, size: Size, images: int,
-                 rounds: int) -> dict[str, dict[str, float]]:
+def loading_cost(
+    cfg: Config, size: Size, images: int, rounds: int
+) -> dict[str, dict[str, float]]:
     """Measure the loading of pairs in this process, without workers.
 
     Args:
@@ -48,10 +50,8 @@ def loading_cost(cfg: Config, size: Size, images: int,
 
         def load(dataset: Dataset, sampler: Sampler) -> None:
             batches = DataLoader(
-                dataset,
-                loader.batch_size,
-                sampler=sampler,
-                collate_fn=pseudo_collate)
+                dataset, loader.batch_size, sampler=sampler, collate_fn=pseudo_collate
+            )
             for _ in islice(batches, images // loader.batch_size):
                 pass
 
@@ -61,26 +61,30 @@ def loading_cost(cfg: Config, size: Size, images: int,
 
         works: dict[str, Callable] = dict(
             singly=load_singly,
-            paired=partial(load, paired, PairedDomainSampler(paired, seed=0)))
+            paired=partial(load, paired, PairedDomainSampler(paired, seed=0)),
+        )
         return ratios(time_in_turn(works, rounds), 'singly')
 
 
-def _write_domain(folder: Path, size: Size, images: int,
-                  classes: tuple[str, ...]) -> None:
+def _write_domain(
+    folder: Path, size: Size, images: int, classes: tuple[str, ...]
+) -> None:
     """Write images that compress like photographs, and their boxes."""
     random = np.random.default_rng(0)
     height, width = size
     content: dict[str, list] = dict(
         images=[],
         annotations=[],
-        categories=[dict(id=i, name=name) for i, name in enumerate(classes)])
+        categories=[dict(id=i, name=name) for i, name in enumerate(classes)],
+    )
     for i in range(images):
         coarse = random.integers(0, 230, (height // 16, width // 16, 3))
         image = cv2.resize(coarse.astype(np.float32), (width, height))
         image += random.integers(0, 20, image.shape)
         cv2.imwrite(str(folder / f'{i}.png'), image.astype(np.uint8))
         content['images'].append(
-            dict(id=i, file_name=f'{i}.png', height=height, width=width))
+            dict(id=i, file_name=f'{i}.png', height=height, width=width)
+        )
         for j in range(8):
             content['annotations'].append(
                 dict(
@@ -89,5 +93,7 @@ def _write_domain(folder: Path, size: Size, images: int,
                     category_id=j % len(classes),
                     bbox=[j, j, width // 4, height // 4],
                     area=width * height // 16,
-                    iscrowd=0))
+                    iscrowd=0,
+                )
+            )
     (folder / 'boxes.json').write_text(json.dumps(content))

@@ -1,4 +1,5 @@
 """A profile of some work: the time of its parts, and its peak memory."""
+
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
@@ -30,12 +31,12 @@ class Profile:
         peak_bytes (int): Peak of the allocated memory, beyond that at the
             start of the work.
     """
+
     seconds: dict[str, float]
     peak_bytes: int
 
 
-def profile_parts(work: Callable[[], object],
-                  parts: Iterable[Part]) -> Profile:
+def profile_parts(work: Callable[[], object], parts: Iterable[Part]) -> Profile:
     """Profile some work, which should have run once before.
 
     Args:
@@ -57,10 +58,12 @@ def profile_parts(work: Callable[[], object],
         for owner, name, label in parts:
             stack.enter_context(
                 patch.object(
-                    owner, name,
-                    record_function(PREFIX + label)(getattr(owner, name))))
+                    owner, name, record_function(PREFIX + label)(getattr(owner, name))
+                )
+            )
         profiler = stack.enter_context(
-            profile(activities=activities, profile_memory=not cuda))
+            profile(activities=activities, profile_memory=not cuda)
+        )
         with record_function(PREFIX + OTHER):
             work()
         if cuda:
@@ -79,7 +82,8 @@ def _peak(profiler: profile) -> int:
     changes = sorted(
         (event.start_ns(), event.nbytes())
         for event in results.kineto_results.events()
-        if event.name() == '[memory]')
+        if event.name() == '[memory]'
+    )
     held = peak = 0
     for _, change in changes:
         held += change
@@ -87,8 +91,7 @@ def _peak(profiler: profile) -> int:
     return peak
 
 
-def _seconds(events: Iterable[FunctionEvent],
-             cuda: bool) -> dict[str, float]:
+def _seconds(events: Iterable[FunctionEvent], cuda: bool) -> dict[str, float]:
     """Divide the time among the parts."""
     total = 'device_time_total' if cuda else 'cpu_time_total'
     events = list(events)
@@ -96,8 +99,10 @@ def _seconds(events: Iterable[FunctionEvent],
     # without a backward pass carry the same number, so the last one counts.
     part_of = {
         event.sequence_nr: _part(event)
-        for event in events if event.sequence_nr >= 0
-        and event.scope == FORWARD and not event.name.startswith(BACKWARD)
+        for event in events
+        if event.sequence_nr >= 0
+        and event.scope == FORWARD
+        and not event.name.startswith(BACKWARD)
     }
     microseconds: Counter[str] = Counter()
     for event in events:

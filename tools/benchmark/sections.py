@@ -1,4 +1,5 @@
 """The sections that ``make bench`` measures."""
+
 import platform
 from collections.abc import Callable
 from functools import partial
@@ -35,22 +36,26 @@ def sections() -> dict[str, Callable[[], Any]]:
     plan: dict[str, Callable[[], Any]] = {'machine': machine}
     for detector, (suffix, baselines) in DETECTORS.items():
         methods = {
-            method: _config(f'{method}_{suffix}')
-            for method in ('ifan', *baselines)
+            method: _config(f'{method}_{suffix}') for method in ('ifan', *baselines)
         }
         mini = detector == 'mini'
-        for size in (SMALL, ) if mini else (SMALL, LARGE):
+        for size in (SMALL,) if mini else (SMALL, LARGE):
             place = f'{detector}/{size[1]}x{size[0]}'
             plan[f'steps/{place}'] = partial(
-                training_cost, methods, Load(size, 4 if mini else 1),
-                15 if mini else 3)
+                training_cost, methods, Load(size, 4 if mini else 1), 15 if mini else 3
+            )
             plan[f'inference/{place}'] = partial(
-                inference_cost, methods['ifan'], size,
-                41 if mini else 15 if size == SMALL else 3)
+                inference_cost,
+                methods['ifan'],
+                size,
+                41 if mini else 15 if size == SMALL else 3,
+            )
     plan['loading/256x128'] = partial(
-        loading_cost, _config('ifan_mini-city'), (128, 256), 32, 41)
+        loading_cost, _config('ifan_mini-city'), (128, 256), 32, 41
+    )
     plan['loading/2048x1024'] = partial(
-        loading_cost, _config('ifan_vgg16_city2foggy'), (1024, 2048), 8, 9)
+        loading_cost, _config('ifan_vgg16_city2foggy'), (1024, 2048), 8, 9
+    )
     plan['growth/mini'] = partial(growth, _config('ifan_mini-city'), 5)
     return plan
 
@@ -58,10 +63,14 @@ def sections() -> dict[str, Callable[[], Any]]:
 def machine() -> dict[str, str]:
     """Describe the machine."""
     return dict(
-        device=(torch.cuda.get_device_name() if torch.cuda.is_available() else
-                f'one core, {platform.machine()}'),
+        device=(
+            torch.cuda.get_device_name()
+            if torch.cuda.is_available()
+            else f'one core, {platform.machine()}'
+        ),
         capability=torch.backends.cpu.get_cpu_capability(),
-        torch=torch.__version__)
+        torch=torch.__version__,
+    )
 
 
 def _config(name: str) -> Config:

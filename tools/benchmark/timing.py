@@ -1,4 +1,5 @@
 """Timing of variants that take turns in one process: A B A B."""
+
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,15 +23,15 @@ def seconds(work: Callable[[], object]) -> float:
         seconds of CPU time of this process, which hardly depend on other
         programs but add up over threads: let torch use one thread.
     """
-    timer = (benchmark.timer if torch.cuda.is_available() else
-             time.process_time)
+    timer = benchmark.timer if torch.cuda.is_available() else time.process_time
     start = timer()
     work()
     return timer() - start
 
 
-def time_in_turn(variants: Mapping[str, Callable[[], object]],
-                 rounds: int) -> dict[str, list[float]]:
+def time_in_turn(
+    variants: Mapping[str, Callable[[], object]], rounds: int
+) -> dict[str, list[float]]:
     """Time each variant once in every round.
 
     Args:
@@ -62,10 +63,9 @@ def ratios(times: Times, base: str) -> dict[str, dict[str, float]]:
     result = {}
     for name, values in times.items():
         low, median, high = np.quantile(
-            np.divide(values, times[base]), [.25, .5, .75]).tolist()
+            np.divide(values, times[base]), [0.25, 0.5, 0.75]
+        ).tolist()
         result[name] = dict(
-            seconds=statistics.median(values),
-            median=median,
-            low=low,
-            high=high)
+            seconds=statistics.median(values), median=median, low=low, high=high
+        )
     return result

@@ -1,4 +1,5 @@
 """Cost of a training step, compared with a stock Faster R-CNN."""
+
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -20,11 +21,12 @@ from .timing import ratios, time_in_turn
 STOCK, ALONE = 'stock', 'stock, source alone'
 
 
-def training_cost(configs: Mapping[str, Config],
-                  load: Load,
-                  rounds: int,
-                  all_launched_only: bool = False
-                  ) -> dict[str, dict[str, Any]]:
+def training_cost(
+    configs: Mapping[str, Config],
+    load: Load,
+    rounds: int,
+    all_launched_only: bool = False,
+) -> dict[str, dict[str, Any]]:
     """Measure the steps of methods that share a detector.
 
     All train on the same images from the same weights. Stock Faster R-CNN has
@@ -55,34 +57,34 @@ def training_cost(configs: Mapping[str, Config],
             over_stock[name],
             alone=over_alone[name]['median'],
             peak_bytes=peak_bytes,
-            memory=peak_bytes / figures.get(STOCK, dict(
-                peak_bytes=peak_bytes))['peak_bytes'],
-            parts=profile.seconds)
+            memory=peak_bytes
+            / figures.get(STOCK, dict(peak_bytes=peak_bytes))['peak_bytes'],
+            parts=profile.seconds,
+        )
     return figures
 
 
-def _steps(configs: Mapping[str, Config], load: Load,
-           all_launched_only: bool) -> dict[str, TrainStep]:
+def _steps(
+    configs: Mapping[str, Config], load: Load, all_launched_only: bool
+) -> dict[str, TrainStep]:
     """Build the detectors, and give each the same images."""
-    detectors = {
-        method: build_untrained(cfg.model)
-        for method, cfg in configs.items()
-    }
+    detectors = {method: build_untrained(cfg.model) for method, cfg in configs.items()}
     first, *others = detectors
     for method in others:
         copy_weights(detectors[first], detectors[method])
     stock = build_stock(configs[first], detectors[first])
     images = random_images(
         replace(load, batch=2 * load.batch),
-        configs[first].model.roi_head.bbox_head.num_classes)
-    source = {key: values[:load.batch] for key, values in images.items()}
+        configs[first].model.roi_head.bbox_head.num_classes,
+    )
+    source = {key: values[: load.batch] for key, values in images.items()}
     pairs = {
-        key: dict(source=values[:load.batch], target=values[load.batch:])
+        key: dict(source=values[: load.batch], target=values[load.batch :])
         for key, values in images.items()
     }
     steps = {
         STOCK: TrainStep(stock, configs[first], images),
-        ALONE: TrainStep(stock, configs[first], source)
+        ALONE: TrainStep(stock, configs[first], source),
     }
     for method, detector in detectors.items():
         names = list(detector.all_alignments)
@@ -91,5 +93,6 @@ def _steps(configs: Mapping[str, Config], load: Load,
         for count in range(begin, len(names) + 1):
             variant = ' + '.join(names[:count]) or 'nothing'
             steps[f'{method}: {variant}'] = TrainStep(
-                detector, configs[method], pairs, names[:count])
+                detector, configs[method], pairs, names[:count]
+            )
     return steps

@@ -31,8 +31,7 @@ after Ctrl-C; 143 after kill.
 """
 
 
-def conversion_parser(description: str,
-                      epilog: str) -> argparse.ArgumentParser:
+def conversion_parser(description: str, epilog: str) -> argparse.ArgumentParser:
     """Make a parser with the options that all conversions have.
 
     Args:
@@ -44,27 +43,42 @@ def conversion_parser(description: str,
     """
     parser = make_parser(description, epilog + EPILOG)
     parser.add_argument('root', type=Path, metavar='ROOT', help='data root')
-    parser.add_argument('--out', type=Path, metavar='DIR',
-                        help='folder for the COCO files (default: '
-                        'ROOT/annotations)')
-    parser.add_argument('--workers', type=int, default=2, metavar='N',
-                        help='threads or processes; the files do not depend '
-                        'on it (default: %(default)s)')
-    parser.add_argument('--overwrite', action='store_true',
-                        help='replace files that differ')
-    parser.add_argument('--strict', action='store_true',
-                        help='fail, and write nothing, if anything in the '
-                        'data is damaged, missing, listed twice or had to be '
-                        'fixed; files that no list names or that are never '
-                        'opened do not count')
-    parser.add_argument('--check', action='store_true',
-                        help='write nothing; check whether the existing files '
-                        'are what ROOT gives now')
+    parser.add_argument(
+        '--out',
+        type=Path,
+        metavar='DIR',
+        help='folder for the COCO files (default: ROOT/annotations)',
+    )
+    parser.add_argument(
+        '--workers',
+        type=int,
+        default=2,
+        metavar='N',
+        help='threads or processes; the files do not depend '
+        'on it (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--overwrite', action='store_true', help='replace files that differ'
+    )
+    parser.add_argument(
+        '--strict',
+        action='store_true',
+        help='fail, and write nothing, if anything in the '
+        'data is damaged, missing, listed twice or had to be '
+        'fixed; files that no list names or that are never '
+        'opened do not count',
+    )
+    parser.add_argument(
+        '--check',
+        action='store_true',
+        help='write nothing; check whether the existing files are what ROOT gives now',
+    )
     return parser
 
 
-def convert(prepare: Callable[[argparse.Namespace, Options], Report],
-            args: argparse.Namespace) -> NoReturn:
+def convert(
+    prepare: Callable[[argparse.Namespace, Options], Report], args: argparse.Namespace
+) -> NoReturn:
     """Run a conversion, print its report, and exit.
 
     Args:
@@ -74,8 +88,10 @@ def convert(prepare: Callable[[argparse.Namespace, Options], Report],
 
     def work() -> None:
         from mmdet_ifan.preparation import Options
-        options = Options(args.out, args.workers, args.overwrite, args.strict,
-                          args.check)
+
+        options = Options(
+            args.out, args.workers, args.overwrite, args.strict, args.check
+        )
         print(*prepare(args, options).lines(), sep='\n')
         if args.check:
             print('Checked: the files are what ROOT gives now.')

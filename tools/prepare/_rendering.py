@@ -10,31 +10,50 @@ from mmdet_ifan.mini_city import write_mini_city
 from mmdet_ifan.mini_city.data_sets import RenderedSet
 
 
-def parse_args(kind: type[RenderedSet], out: str, description: str,
-               epilog: str) -> argparse.Namespace:
+def parse_args(
+    kind: type[RenderedSet], out: str, description: str, epilog: str
+) -> argparse.Namespace:
     """Read the command line of a command that renders `kind` to `out`."""
     parser = make_parser(description, epilog)
-    parser.add_argument('--out', type=Path, default=Path(out), metavar='DIR',
-                        help='data root to write (default: %(default)s)')
-    for name, text in (('train', 'number of training scenes'),
-                       ('val', 'number of validation scenes'),
-                       ('height', 'image height in px'),
-                       ('width', 'image width in px; the focal length '
-                        'grows with it'),
-                       ('seed', 'equal seeds give equal files')):
-        parser.add_argument(f'--{name}', type=int, metavar='N',
-                            default=getattr(kind, name),
-                            help=f'{text} (default: %(default)s)')
-    parser.add_argument('--workers', type=int, default=2, metavar='N',
-                        help='processes; the files do not depend on it '
-                        '(default: %(default)s)')
-    parser.add_argument('--overwrite', action='store_true',
-                        help=f'replace a {kind.NAME} of other settings')
+    parser.add_argument(
+        '--out',
+        type=Path,
+        default=Path(out),
+        metavar='DIR',
+        help='data root to write (default: %(default)s)',
+    )
+    for name, text in (
+        ('train', 'number of training scenes'),
+        ('val', 'number of validation scenes'),
+        ('height', 'image height in px'),
+        ('width', 'image width in px; the focal length grows with it'),
+        ('seed', 'equal seeds give equal files'),
+    ):
+        parser.add_argument(
+            f'--{name}',
+            type=int,
+            metavar='N',
+            default=getattr(kind, name),
+            help=f'{text} (default: %(default)s)',
+        )
+    parser.add_argument(
+        '--workers',
+        type=int,
+        default=2,
+        metavar='N',
+        help='processes; the files do not depend on it (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--overwrite',
+        action='store_true',
+        help=f'replace a {kind.NAME} of other settings',
+    )
     return parser.parse_args()
 
 
-def render_set(kind: type[RenderedSet], out: str, description: str,
-               epilog: str) -> NoReturn:
+def render_set(
+    kind: type[RenderedSet], out: str, description: str, epilog: str
+) -> NoReturn:
     """Render what the command line says, and exit.
 
     Args:
@@ -46,8 +65,7 @@ def render_set(kind: type[RenderedSet], out: str, description: str,
     args = parse_args(kind, out, description, epilog)
 
     def work() -> None:
-        rendered = kind(args.train, args.val, args.height, args.width,
-                        args.seed)
+        rendered = kind(args.train, args.val, args.height, args.width, args.seed)
         write_mini_city(args.out, rendered, args.workers, args.overwrite)
 
     finish(work, 'the same command continues from here')

@@ -29,17 +29,22 @@ examples:
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = conversion_parser(__doc__, EPILOG)
-    parser.add_argument('--beta', nargs='+', metavar='BETA',
-                        help='fog levels, of 0.005, 0.01, 0.02 and the dense '
-                        '0.05 of Mini City, or "all", the first three, which '
-                        'also writes one file over them (default: 0.02, and '
-                        '0.05 of Mini City, where there are foggy images)')
+    parser.add_argument(
+        '--beta',
+        nargs='+',
+        metavar='BETA',
+        help='fog levels, of 0.005, 0.01, 0.02 and the dense '
+        '0.05 of Mini City, or "all", the first three, which '
+        'also writes one file over them (default: 0.02, and '
+        '0.05 of Mini City, where there are foggy images)',
+    )
     return parser.parse_args()
 
 
 def prepare(args: argparse.Namespace, options: 'Options') -> 'Report':
     """Convert and check the counts."""
     from mmdet_ifan.preparation.cityscapes import prepare_cityscapes
+
     return prepare_cityscapes(args.root, options, args.beta)
 
 

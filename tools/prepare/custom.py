@@ -52,29 +52,43 @@ def pair(text: str) -> tuple[str, str]:
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = conversion_parser(__doc__, EPILOG)
-    parser.add_argument('--format', default='auto',
-                        choices=['auto', 'voc', 'yolo', 'kitti', 'coco'],
-                        help='format of ROOT (default: recognise it)')
-    parser.add_argument('--classes', nargs='+', metavar='NAME',
-                        help='categories to keep, by their new names '
-                        '(default: all; for KITTI car)')
-    parser.add_argument('--rename', nargs='+', type=pair, default=[],
-                        metavar='OLD=NEW', help='new names of categories; '
-                        'several may become one')
-    parser.add_argument('--split', nargs='+', metavar='NAME',
-                        help='splits to write (default: all); names the only '
-                        'one where ROOT has none (default there: train)')
+    parser.add_argument(
+        '--format',
+        default='auto',
+        choices=['auto', 'voc', 'yolo', 'kitti', 'coco'],
+        help='format of ROOT (default: recognise it)',
+    )
+    parser.add_argument(
+        '--classes',
+        nargs='+',
+        metavar='NAME',
+        help='categories to keep, by their new names (default: all; for KITTI car)',
+    )
+    parser.add_argument(
+        '--rename',
+        nargs='+',
+        type=pair,
+        default=[],
+        metavar='OLD=NEW',
+        help='new names of categories; several may become one',
+    )
+    parser.add_argument(
+        '--split',
+        nargs='+',
+        metavar='NAME',
+        help='splits to write (default: all); names the only '
+        'one where ROOT has none (default there: train)',
+    )
     return parser.parse_args()
 
 
 def prepare(args: argparse.Namespace, options: 'Options') -> 'Report':
     """Recognise the format and convert."""
     from mmdet_ifan.preparation.custom import open_source, prepare_custom
+
     source, shown = open_source(args.root, args.format)
-    print(f'{args.root} has the format {source.FORMAT}, as {shown} shows.',
-          flush=True)
-    return prepare_custom(source, options, args.classes, dict(args.rename),
-                          args.split)
+    print(f'{args.root} has the format {source.FORMAT}, as {shown} shows.', flush=True)
+    return prepare_custom(source, options, args.classes, dict(args.rename), args.split)
 
 
 if __name__ == '__main__':

@@ -28,18 +28,32 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = make_parser(__doc__, EPILOG)
     parser.add_argument('root', type=Path, metavar='ROOT', help='data root')
-    parser.add_argument('--beta', nargs='+', default=['0.02'],
-                        metavar='BETA', help='fog levels, of 0.005, 0.01, '
-                        '0.02 and 0.05, or "all", the first three, which are '
-                        'the official ones (default: 0.02)')
-    parser.add_argument('--workers', type=int, default=2, metavar='N',
-                        help='threads; the files do not depend on it '
-                        '(default: %(default)s)')
-    parser.add_argument('--strict', action='store_true',
-                        help='fail at the end if any image was left out')
-    parser.add_argument('--check', action='store_true',
-                        help='write nothing; fail if any image is missing or '
-                        'damaged')
+    parser.add_argument(
+        '--beta',
+        nargs='+',
+        default=['0.02'],
+        metavar='BETA',
+        help='fog levels, of 0.005, 0.01, '
+        '0.02 and 0.05, or "all", the first three, which are '
+        'the official ones (default: 0.02)',
+    )
+    parser.add_argument(
+        '--workers',
+        type=int,
+        default=2,
+        metavar='N',
+        help='threads; the files do not depend on it (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--strict',
+        action='store_true',
+        help='fail at the end if any image was left out',
+    )
+    parser.add_argument(
+        '--check',
+        action='store_true',
+        help='write nothing; fail if any image is missing or damaged',
+    )
     return parser.parse_args()
 
 
@@ -50,8 +64,8 @@ def main() -> None:
     def work() -> None:
         from mmdet_ifan.preparation import Options
         from mmdet_ifan.preparation.synthetic_fog import make_fog
-        options = Options(workers=args.workers, strict=args.strict,
-                          check=args.check)
+
+        options = Options(workers=args.workers, strict=args.strict, check=args.check)
         print(*make_fog(args.root, options, args.beta).lines(), sep='\n')
 
     finish(work, 'the same command continues from here')

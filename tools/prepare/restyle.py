@@ -28,32 +28,49 @@ HELP = dict(
     brightness='grey levels to add',
     cast='factors on red, green and blue',
     noise='standard deviation in grey levels',
-    seed='seed of the noise, which also depends on the file name')
+    seed='seed of the noise, which also depends on the file name',
+)
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = make_parser(__doc__, EPILOG)
-    parser.add_argument('images', type=Path, metavar='IMAGES',
-                        help='folder of images, searched with its '
-                        'sub-folders')
-    parser.add_argument('--out', type=Path, required=True, metavar='DIR',
-                        help='folder for the copies')
+    parser.add_argument(
+        'images',
+        type=Path,
+        metavar='IMAGES',
+        help='folder of images, searched with its sub-folders',
+    )
+    parser.add_argument(
+        '--out', type=Path, required=True, metavar='DIR', help='folder for the copies'
+    )
     for setting in fields(NewLook):
         default = setting.default
         parser.add_argument(
-            f'--{setting.name}', default=default, metavar='X',
+            f'--{setting.name}',
+            default=default,
+            metavar='X',
             type=int if setting.name == 'seed' else float,
             nargs=3 if setting.name == 'cast' else None,
-            help=f'{HELP[setting.name]} (default: %(default)s)')
-    parser.add_argument('--workers', type=int, default=2, metavar='N',
-                        help='threads; the copies do not depend on it '
-                        '(default: %(default)s)')
-    parser.add_argument('--strict', action='store_true',
-                        help='fail at an image that cannot be read, instead '
-                        'of skipping it')
-    parser.add_argument('--overwrite', action='store_true',
-                        help='replace the copies of another look or folder')
+            help=f'{HELP[setting.name]} (default: %(default)s)',
+        )
+    parser.add_argument(
+        '--workers',
+        type=int,
+        default=2,
+        metavar='N',
+        help='threads; the copies do not depend on it (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--strict',
+        action='store_true',
+        help='fail at an image that cannot be read, instead of skipping it',
+    )
+    parser.add_argument(
+        '--overwrite',
+        action='store_true',
+        help='replace the copies of another look or folder',
+    )
     return parser.parse_args()
 
 
@@ -62,11 +79,16 @@ def main() -> None:
     args = parse_args()
 
     def work() -> None:
-        look = NewLook(args.blur, args.saturation, args.contrast,
-                       args.brightness, tuple(args.cast), args.noise,
-                       args.seed)
-        restyle(args.images, args.out, look, args.workers, args.strict,
-                args.overwrite)
+        look = NewLook(
+            args.blur,
+            args.saturation,
+            args.contrast,
+            args.brightness,
+            tuple(args.cast),
+            args.noise,
+            args.seed,
+        )
+        restyle(args.images, args.out, look, args.workers, args.strict, args.overwrite)
 
     finish(work, 'the same command continues from here')
 

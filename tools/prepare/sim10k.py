@@ -26,16 +26,22 @@ examples:
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = conversion_parser(__doc__, EPILOG)
-    parser.add_argument('--classes', nargs='+', default=['car'],
-                        metavar='NAME', help='categories to keep, of car, '
-                        'person and motorcycle, which SIM10K calls motorbike '
-                        '(default: car, as in the literature)')
+    parser.add_argument(
+        '--classes',
+        nargs='+',
+        default=['car'],
+        metavar='NAME',
+        help='categories to keep, of car, '
+        'person and motorcycle, which SIM10K calls motorbike '
+        '(default: car, as in the literature)',
+    )
     return parser.parse_args()
 
 
 def prepare(args: argparse.Namespace, options: 'Options') -> 'Report':
     """Convert and check the counts."""
     from mmdet_ifan.preparation.sim10k import prepare_sim10k
+
     return prepare_sim10k(args.root, options, args.classes)
 
 

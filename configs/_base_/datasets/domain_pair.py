@@ -18,10 +18,12 @@ train_dataloader = dict(
         source=dict(
             type='DomainCocoDataset',
             filter_cfg=dict(filter_empty_gt=True),
-            pipeline=[load, boxes, resize, flip, pack]),
+            pipeline=[load, boxes, resize, flip, pack],
+        ),
         # No boxes: nothing ever reads a target label.
-        target=dict(
-            type='UnlabelledDataset', pipeline=[load, resize, flip, pack])))
+        target=dict(type='UnlabelledDataset', pipeline=[load, resize, flip, pack]),
+    ),
+)
 val_dataloader = dict(
     batch_size=1,
     num_workers=2,
@@ -33,12 +35,14 @@ val_dataloader = dict(
         source=dict(type='DomainCocoDataset'),
         target=dict(type='DomainCocoDataset'),
         # Boxes last: they stay those of the image as it is on the disk.
-        pipeline=[load, resize, boxes, pack]))
+        pipeline=[load, resize, boxes, pack],
+    ),
+)
 test_dataloader = val_dataloader
 
 val_evaluator = dict(
     type='MultiDatasetsEvaluator',
-    metrics=[dict(type='DomainMetric'),
-             dict(type='DomainMetric')],
-    dataset_prefixes=['source', 'target'])
+    metrics=[dict(type='DomainMetric'), dict(type='DomainMetric')],
+    dataset_prefixes=['source', 'target'],
+)
 test_evaluator = val_evaluator

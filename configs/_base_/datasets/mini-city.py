@@ -13,13 +13,19 @@ train_dataloader = dict(
         target=dict(
             data_root=data_root,
             images='annotations/instances_train_foggy_beta_0.05.json',
-            pipeline=[load, flip, pack])))
+            pipeline=[load, flip, pack],
+        ),
+    ),
+)
 val_dataloader = dict(
     batch_size=8,
     dataset=dict(
         source=dict(data_root=data_root),
         target=dict(
             data_root=data_root,
-            ann_file='annotations/instances_val_foggy_beta_0.05.json'),
-        pipeline=[load, resize, boxes, pack]))
+            ann_file='annotations/instances_val_foggy_beta_0.05.json',
+        ),
+        pipeline=[load, resize, boxes, pack],
+    ),
+)
 test_dataloader = val_dataloader

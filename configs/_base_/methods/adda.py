@@ -8,5 +8,6 @@
 #     default_hooks = _base_.launches
 method = dict(
     neck=dict(_delete_=True, type='LastTap'),
-    alignments=dict(_delete_=True, adda=dict(type='GlobalDomainHead')))
+    alignments=dict(_delete_=True, adda=dict(type='GlobalDomainHead')),
+)
 launches = dict(late_launch=dict(launch=dict(_delete_=True, adda=0)))

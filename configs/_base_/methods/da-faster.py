@@ -8,5 +8,6 @@
 #     default_hooks = _base_.launches
 method = dict(
     neck=dict(_delete_=True, type='LastTap'),
-    alignments=dict(_delete_=True, da_faster=dict(type='DAFasterHead')))
+    alignments=dict(_delete_=True, da_faster=dict(type='DAFasterHead')),
+)
 launches = dict(late_launch=dict(launch=dict(_delete_=True, da_faster=0)))

@@ -11,5 +11,7 @@ method = dict(
     alignments=dict(_delete_=True),
     roi_head=dict(
         type='ContextRoIHead',
-        bbox_head=dict(type='ContextBBoxHead', context_channels=256)))
+        bbox_head=dict(type='ContextBBoxHead', context_channels=256),
+    ),
+)
 launches = dict(late_launch=dict(launch=dict(_delete_=True, image=0)))

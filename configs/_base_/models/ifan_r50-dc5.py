@@ -7,4 +7,6 @@ model = dict(
     rpn_head=dict(in_channels=2048, feat_channels=2048),
     roi_head=dict(
         bbox_roi_extractor=dict(out_channels=2048),
-        bbox_head=dict(in_channels=2048, fc_out_channels=1024)))
+        bbox_head=dict(in_channels=2048, fc_out_channels=1024),
+    ),
+)

@@ -12,5 +12,7 @@ model = dict(
         style='pytorch',
         init_cfg=dict(
             type='Pretrained',
-            checkpoint='https://download.pytorch.org/models/'
-            'resnet50-0676ba61.pth')))
+            checkpoint='https://download.pytorch.org/models/resnet50-0676ba61.pth',
+        ),
+    )
+)

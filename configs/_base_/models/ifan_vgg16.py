@@ -2,8 +2,8 @@ _base_ = './ifan_faster-rcnn.py'
 imagenet = 'https://download.pytorch.org/models/vgg16-397923af.pth'
 model = dict(
     backbone=dict(
-        type='TappedVGG',
-        init_cfg=dict(type='VGG16Init', checkpoint=imagenet)),
+        type='TappedVGG', init_cfg=dict(type='VGG16Init', checkpoint=imagenet)
+    ),
     neck=dict(in_channels=(128, 256, 512, 512)),
     rpn_head=dict(in_channels=512, feat_channels=512),
     roi_head=dict(
@@ -15,5 +15,8 @@ model = dict(
             init_cfg=[
                 dict(type='Normal', std=0.01, override=dict(name='fc_cls')),
                 dict(type='Normal', std=0.001, override=dict(name='fc_reg')),
-                dict(type='VGG16Init', checkpoint=imagenet)
-            ])))
+                dict(type='VGG16Init', checkpoint=imagenet),
+            ],
+        ),
+    ),
+)

@@ -12,8 +12,16 @@ strong_dataloader = dict(
             dict(
                 type='RandAugment',
                 aug_num=1,
-                aug_space=[[dict(type='AutoContrast')],
-                           [dict(type='Equalize')], [dict(type='Color')],
-                           [dict(type='Contrast')], [dict(type='Brightness')],
-                           [dict(type='Sharpness')], [dict(type='Posterize')]])
-        ]))
+                aug_space=[
+                    [dict(type='AutoContrast')],
+                    [dict(type='Equalize')],
+                    [dict(type='Color')],
+                    [dict(type='Contrast')],
+                    [dict(type='Brightness')],
+                    [dict(type='Sharpness')],
+                    [dict(type='Posterize')],
+                ],
+            )
+        ]
+    )
+)

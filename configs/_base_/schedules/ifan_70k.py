@@ -7,12 +7,14 @@ val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(type='SGD', lr=0.001, momentum=0.9, weight_decay=5e-4))
+    optimizer=dict(type='SGD', lr=0.001, momentum=0.9, weight_decay=5e-4),
+)
 param_scheduler = [
     dict(type='MultiStepLR', by_epoch=False, milestones=[50000], gamma=0.1)
 ]
 default_hooks = dict(
     late_launch=dict(
-        type='LateLaunchHook',
-        launch=dict(image=0, instance=30000, correlation=50000)))
+        type='LateLaunchHook', launch=dict(image=0, instance=30000, correlation=50000)
+    )
+)
 auto_scale_lr = dict(enable=False, base_batch_size=1)

@@ -1,4 +1,5 @@
 """Compare a checkpoint with the config that uses it."""
+
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,8 +20,17 @@ PARTS = ('backbone.', 'rpn_head.', 'roi_head.')
 #: Parts of a model's config that decide what its weights compute.
 COMPUTING = ('data_preprocessor', 'backbone', 'rpn_head', 'roi_head')
 #: Settings of training, and ``out_indices``: only the last tap is used.
-TRAINING = ('frozen_stages', 'init_cfg', 'norm_eval', 'out_indices',
-            'pretrained', 'taps', 'with_cp', 'test_cfg', 'train_cfg')
+TRAINING = (
+    'frozen_stages',
+    'init_cfg',
+    'norm_eval',
+    'out_indices',
+    'pretrained',
+    'taps',
+    'with_cp',
+    'test_cfg',
+    'train_cfg',
+)
 
 
 def weights_of(loaded: dict) -> dict[str, Tensor]:
@@ -38,8 +48,9 @@ def weights_of(loaded: dict) -> dict[str, Tensor]:
     }
 
 
-def plain_state(state_dict: dict[str, Tensor],
-                with_neck: bool = False) -> dict[str, Tensor]:
+def plain_state(
+    state_dict: dict[str, Tensor], with_neck: bool = False
+) -> dict[str, Tensor]:
     """Keep a stock detector's part of a state dict.
 
     Args:
@@ -51,10 +62,7 @@ def plain_state(state_dict: dict[str, Tensor],
         dict[str, Tensor]: The weights of a ``FasterRCNN``.
     """
     parts = (*PARTS, 'neck.') if with_neck else PARTS
-    return {
-        key: value
-        for key, value in state_dict.items() if key.startswith(parts)
-    }
+    return {key: value for key, value in state_dict.items() if key.startswith(parts)}
 
 
 def classes_in(loaded: dict) -> tuple[str, ...] | None:
@@ -99,9 +107,7 @@ def classes_of_dataset(dataset: Any) -> tuple[str, ...] | None:
     return None if classes is None else tuple(map(str, classes))
 
 
-def load_fitting(model: nn.Module,
-                 checkpoint: str,
-                 cfg: Config | None = None) -> dict:
+def load_fitting(model: nn.Module, checkpoint: str, cfg: Config | None = None) -> dict:
     """Load a checkpoint; refuse one that does not fit the detector.
 
     mmengine loads the weights that fit and leaves the others random. A weight
@@ -120,8 +126,7 @@ def load_fitting(model: nn.Module,
         DataError: See :func:`check_for_test`.
     """
     loaded = load_checkpoint(checkpoint)
-    about = (None, None) if cfg is None else (
-        classes_of(cfg), cfg.model.to_dict())
+    about = (None, None) if cfg is None else (classes_of(cfg), cfg.model.to_dict())
     warn(check_for_test(model, loaded, checkpoint, *about))
     return loaded
 
@@ -132,11 +137,13 @@ def warn(sentences: Iterable[str]) -> None:
         print_log(sentence, logger='current', level=logging.WARNING)
 
 
-def check_for_test(model: nn.Module,
-                   loaded: dict,
-                   name: str,
-                   classes: Sequence[str] | None = None,
-                   settings: dict | None = None) -> list[str]:
+def check_for_test(
+    model: nn.Module,
+    loaded: dict,
+    name: str,
+    classes: Sequence[str] | None = None,
+    settings: dict | None = None,
+) -> list[str]:
     """Check a checkpoint that a detector is to be tested with.
 
     Args:
@@ -159,31 +166,37 @@ def check_for_test(model: nn.Module,
     expected, found = _shapes(model, loaded)
     unused = _unused_prefixes(model)
     wrong = sorted(
-        key for key in dict(expected.items() ^ found.items())
+        key
+        for key in dict(expected.items() ^ found.items())
         if not key.startswith(unused)
-        and (key in expected or key.startswith((*PARTS, 'neck.'))))
+        and (key in expected or key.startswith((*PARTS, 'neck.')))
+    )
     if wrong:
         raise DataError(
             f'{name} does not fit the config: {len(wrong)} weights are '
             'missing, extra or of another shape, the first of them '
-            f'{wrong[0]}. Give the config that it was trained with.')
+            f'{wrong[0]}. Give the config that it was trained with.'
+        )
     extra = found.keys() - expected.keys()
     if extra:
-        warnings.append(f'{name} also has {_layers(extra)}, which the '
-                        'config lacks and testing does not use: left out.')
+        warnings.append(
+            f'{name} also has {_layers(extra)}, which the '
+            'config lacks and testing does not use: left out.'
+        )
     missing = expected.keys() - found.keys()
     if missing:
-        warnings.append(f'{name} lacks {_layers(missing)}, which testing '
-                        'does not use.')
+        warnings.append(f'{name} lacks {_layers(missing)}, which testing does not use.')
     return warnings + differing_settings(loaded, name, settings)
 
 
-def check_for_resume(model: nn.Module,
-                     loaded: dict,
-                     name: str,
-                     classes: Sequence[str] | None = None,
-                     settings: dict | None = None,
-                     averages: bool = False) -> list[str]:
+def check_for_resume(
+    model: nn.Module,
+    loaded: dict,
+    name: str,
+    classes: Sequence[str] | None = None,
+    settings: dict | None = None,
+    averages: bool = False,
+) -> list[str]:
     """Check a checkpoint that a run is to be resumed from.
 
     Args:
@@ -205,7 +218,8 @@ def check_for_resume(model: nn.Module,
     if 'message_hub' not in loaded or 'iter' not in _meta(loaded):
         raise DataError(
             f'{name} holds no state of a run that could be resumed: give it '
-            'as load_from without --resume, to start from its weights.')
+            'as load_from without --resume, to start from its weights.'
+        )
     warnings = _check_classes(loaded, name, classes)
     expected, found = _shapes(model, loaded)
     wrong = sorted(dict(expected.items() ^ found.items()))
@@ -215,27 +229,32 @@ def check_for_resume(model: nn.Module,
             f'are missing, extra or of another shape, in {_layers(wrong)}. '
             'Give the config that it was trained with, or give it as '
             'load_from without --resume, to start another run from its '
-            'weights.')
+            'weights.'
+        )
     if 'ema_state_dict' in loaded and not averages:
         raise DataError(
             f'{name} is of a run that averages its weights, but this config '
             'has no EMAHook: training would resume with the averaged weights. '
             'Give the config its EMAHook (configs/_base_/recipes/strong.py), '
             'or give the checkpoint as load_from without --resume, to start a '
-            'run from the averaged weights.')
+            'run from the averaged weights.'
+        )
     if loaded.get('optimizer') is None:
         warnings.append(
             f'{name} has no state of an optimizer: the optimizer starts '
             'without its memory of earlier steps, and the run will differ '
-            'from an uninterrupted one.')
+            'from an uninterrupted one.'
+        )
     return warnings + differing_settings(loaded, name, settings)
 
 
-def check_for_start(model: nn.Module,
-                    loaded: dict,
-                    name: str,
-                    classes: Sequence[str] | None = None,
-                    settings: dict | None = None) -> list[str]:
+def check_for_start(
+    model: nn.Module,
+    loaded: dict,
+    name: str,
+    classes: Sequence[str] | None = None,
+    settings: dict | None = None,
+) -> list[str]:
     """Check a checkpoint whose weights a run is to start from.
 
     Args:
@@ -258,47 +277,55 @@ def check_for_start(model: nn.Module,
             f'None of the {len(found)} weights of load_from, {name}, fits the '
             'detector, which would train from scratch: give a checkpoint of '
             'a detector. Weights of a backbone alone belong in model.'
-            "backbone.init_cfg=dict(type='Pretrained', checkpoint=…).")
+            "backbone.init_cfg=dict(type='Pretrained', checkpoint=…)."
+        )
     warnings = []
     trained = classes_in(loaded)
     counts = ''
     if trained is not None and classes is not None:
         _check_order(name, trained, classes)
         if len(trained) != len(classes):
-            counts = (f' (it was trained with {len(trained)} classes, the '
-                      f'config has {len(classes)})')
+            counts = (
+                f' (it was trained with {len(trained)} classes, the '
+                f'config has {len(classes)})'
+            )
         elif trained != tuple(classes):
             pairs = name_some(
-                (f'{new} gets those of {old}' for old, new in zip(
-                    trained, classes, strict=True) if old != new), 10)
+                (
+                    f'{new} gets those of {old}'
+                    for old, new in zip(trained, classes, strict=True)
+                    if old != new
+                ),
+                10,
+            )
             warnings.append(
                 f'{name} was trained with as many, but other classes. The '
                 f'box head takes its weights by position: {pairs}. Training '
-                'has to unlearn them.')
+                'has to unlearn them.'
+            )
     reshaped = {
-        key
-        for key in expected.keys() & found.keys()
-        if expected[key] != found[key]
+        key for key in expected.keys() & found.keys() if expected[key] != found[key]
     }
     if reshaped:
-        warnings.append(f'{_layers(reshaped)} are of another shape in '
-                        f'{name}{counts}: they train from scratch.')
+        warnings.append(
+            f'{_layers(reshaped)} are of another shape in '
+            f'{name}{counts}: they train from scratch.'
+        )
     missing = expected.keys() - found.keys()
     if missing:
-        warnings.append(
-            f'{name} lacks {_layers(missing)}: they train from scratch.')
+        warnings.append(f'{name} lacks {_layers(missing)}: they train from scratch.')
     extra = found.keys() - expected.keys()
     if extra:
-        warnings.append(f'{name} also has {_layers(extra)}, which the '
-                        'config lacks: left out.')
+        warnings.append(
+            f'{name} also has {_layers(extra)}, which the config lacks: left out.'
+        )
     # A detector of which layers train from scratch is another one anyway.
     if not reshaped:
         warnings += differing_settings(loaded, name, settings)
     return warnings
 
 
-def differing_settings(loaded: dict, name: str,
-                       settings: dict | None) -> list[str]:
+def differing_settings(loaded: dict, name: str, settings: dict | None) -> list[str]:
     """Compare the detector's config with the one in the checkpoint.
 
     Weights may fit and yet compute something else, such as with another
@@ -329,14 +356,15 @@ def differing_settings(loaded: dict, name: str,
     differing = [
         f'{key} {before.get(key)} there and {now.get(key)} here'
         for key in [*before, *(now.keys() - before.keys())]
-        if before.get(key) != now.get(key)
-        and (types or not key.endswith('.type'))
+        if before.get(key) != now.get(key) and (types or not key.endswith('.type'))
     ]
     if not differing:
         return []
-    return [f'The config in {name} describes another detector whose weights '
-            f'have the same shapes: {name_some(differing)}. Give the config '
-            'that it was trained with unless this is intended.']
+    return [
+        f'The config in {name} describes another detector whose weights '
+        f'have the same shapes: {name_some(differing)}. Give the config '
+        'that it was trained with unless this is intended.'
+    ]
 
 
 def _settings(model: dict) -> Iterator[tuple[str, Any]]:
@@ -373,7 +401,8 @@ def _shapes(model: nn.Module, loaded: dict) -> tuple[dict, dict]:
     """Give the shapes of the weights, the detector's and the checkpoint's."""
     expected, found = (
         {key: getattr(value, 'shape', None) for key, value in state.items()}
-        for state in (model.state_dict(), weights_of(loaded)))
+        for state in (model.state_dict(), weights_of(loaded))
+    )
     return expected, found
 
 
@@ -381,30 +410,31 @@ def _unused_prefixes(model: nn.Module) -> tuple[str, ...]:
     """Name the parts of a detector that testing does not use."""
     neck: Any = getattr(model, 'neck', None)
     if neck and neck.state_dict() and getattr(neck, 'predicts', True):
-        return ('alignments.', )
+        return ('alignments.',)
     return 'alignments.', 'neck.'
 
 
-def _check_order(name: str, trained: Sequence[str],
-                 classes: Sequence[str]) -> None:
+def _check_order(name: str, trained: Sequence[str], classes: Sequence[str]) -> None:
     """Refuse the same classes in another order."""
     if trained != tuple(classes) and Counter(trained) == Counter(classes):
         raise DataError(
             f'{name} was trained with the classes {", ".join(trained)}, but '
             f'the config has them in another order: {", ".join(classes)}. '
             'The detector knows a class by its position: give '
-            "metainfo['classes'] the checkpoint's order.")
+            "metainfo['classes'] the checkpoint's order."
+        )
 
 
-def _check_classes(loaded: dict, name: str,
-                   classes: Sequence[str] | None) -> list[str]:
+def _check_classes(loaded: dict, name: str, classes: Sequence[str] | None) -> list[str]:
     """Refuse other classes; warn if the checkpoint names none."""
     if classes is None:
         return []
     trained = classes_in(loaded)
     if trained is None:
-        return [f'{name} does not name its classes: they are taken to be '
-                f'{", ".join(classes)}, in this order.']
+        return [
+            f'{name} does not name its classes: they are taken to be '
+            f'{", ".join(classes)}, in this order.'
+        ]
     _check_order(name, trained, classes)
     if trained != tuple(classes):
         raise DataError(
@@ -412,7 +442,8 @@ def _check_classes(loaded: dict, name: str,
             f'{name_some(trained, 20)}, but those of the config '
             f'({len(classes)}) {name_some(classes, 20)}: give '
             "metainfo['classes'] the names of the checkpoint, or take the "
-            'config that it was trained with.')
+            'config that it was trained with.'
+        )
     return []
 
 
@@ -421,8 +452,8 @@ def _layers(keys: Iterable[str]) -> str:
     names: dict[str, None] = {}
     for key in sorted(keys):
         words = key.split('.')
-        depth = dict(
-            backbone=1, neck=1, alignments=2, teacher=1,
-            student=1).get(words[0], max(len(words) - 1, 1))
+        depth = dict(backbone=1, neck=1, alignments=2, teacher=1, student=1).get(
+            words[0], max(len(words) - 1, 1)
+        )
         names['.'.join(words[:depth])] = None
     return name_some(names, 6)

@@ -1,4 +1,5 @@
 """Check what a config says before anything is built from it."""
+
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,11 +31,14 @@ def check_config(cfg: Config) -> None:
     if not isinstance(hooks, Sequence) or isinstance(hooks, str):
         raise ValueError(
             f'custom_hooks must be a list of hooks, but is {hooks!r}. '
-            'Launches are set by default_hooks.late_launch.launch.')
+            'Launches are set by default_hooks.late_launch.launch.'
+        )
     for name in ('train_cfg', 'train_dataloader', 'optim_wrapper'):
         if not cfg.get(name):
-            raise ValueError(f'The config has no {name}, so it trains '
-                             'nothing: let it inherit from one of ours.')
+            raise ValueError(
+                f'The config has no {name}, so it trains '
+                'nothing: let it inherit from one of ours.'
+            )
     train_cfg = cfg.train_cfg
     wrong = 'max_iters' if counts_epochs(train_cfg) else 'max_epochs'
     if wrong in train_cfg:
@@ -42,12 +46,14 @@ def check_config(cfg: Config) -> None:
         raise ValueError(
             f'train_cfg counts {unit}, but has {wrong}, perhaps from its base '
             'config: _delete_=True in train_cfg leaves out all of the base, '
-            'val_interval as well.')
+            'val_interval as well.'
+        )
     kind = (cfg.optim_wrapper.get('optimizer') or {}).get('type')
     if isinstance(kind, str) and OPTIMIZERS.get(kind) is None:
         raise ValueError(
             f'optim_wrapper.optimizer.type is {kind!r}, which is not a known '
-            'optimizer: correct it.')
+            'optimizer: correct it.'
+        )
     for name in ('train_dataloader', 'val_dataloader'):
         _check_loader(name, cfg.get(name) or {})
 
@@ -67,8 +73,10 @@ def check_folder(folder: str) -> Path:
     path = Path(folder).absolute()
     existing = next(p for p in (path, *path.parents) if os.path.lexists(p))
     if not existing.is_dir():
-        raise DataError(f'work_dir cannot be {folder}: {existing} is not a '
-                        'folder. Choose another one.')
+        raise DataError(
+            f'work_dir cannot be {folder}: {existing} is not a '
+            'folder. Choose another one.'
+        )
     with explain_write_errors(path), TemporaryFile(dir=existing):
         pass
     return existing
@@ -81,15 +89,18 @@ def _check_loader(name: str, loader: dict) -> None:
         raise ValueError(
             "train_dataloader has no sampler: add sampler=dict(type='Paired"
             "DomainSampler') and collate_fn=dict(type='collate_with_random_"
-            "state').")
+            "state')."
+        )
     for key, without in NEED_WORKERS.items():
         if loader.get(key) and not loader.get('num_workers'):
             raise ValueError(
                 f'{name}.{key} is {loader[key]}, but there are no workers: '
-                f'raise {name}.num_workers, or set {key}={without}.')
+                f'raise {name}.num_workers, or set {key}={without}.'
+            )
     batch_sampler = str((loader.get('batch_sampler') or {}).get('type', ''))
     if train and 'AspectRatio' in batch_sampler:
         raise ValueError(
             f'train_dataloader.batch_sampler is {batch_sampler}, which sorts '
             'single images by their shape, but training draws pairs: set '
-            'batch_sampler=None.')
+            'batch_sampler=None.'
+        )

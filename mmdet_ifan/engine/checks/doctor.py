@@ -1,4 +1,5 @@
 """Examine a config, its data and the environment before days of training."""
+
 import io
 import math
 import shutil
@@ -32,8 +33,15 @@ from .schedule import flat, schedule_warnings
 from .trial_run import KeptWarnings, first_batch
 from .weights import find_weights, initial_weights
 
-LIBRARIES = ('torch', 'mmengine', 'mmcv', 'mmdet', 'onedl-mmengine',
-             'onedl-mmcv', 'onedl-mmdetection')
+LIBRARIES = (
+    'torch',
+    'mmengine',
+    'mmcv',
+    'mmdet',
+    'onedl-mmengine',
+    'onedl-mmcv',
+    'onedl-mmdetection',
+)
 
 
 @dataclass
@@ -46,6 +54,7 @@ class Finding:
         ok (bool | None): None if it was not made.
         warnings (list[str]): Sentences on what may be intended, or not.
     """
+
     name: str
     text: str
     ok: bool | None = True
@@ -64,9 +73,9 @@ class Doctor:
         self.device = get_device()
         self.warnings = KeptWarnings()
         # Data sets warn through the logger that was made last.
-        MMLogger.get_instance(
-            f'doctor-{uuid4().hex}',
-            log_level='WARNING').handlers = [self.warnings]
+        MMLogger.get_instance(f'doctor-{uuid4().hex}', log_level='WARNING').handlers = [
+            self.warnings
+        ]
         self.model: Any = None
         #: The data sets that could be built, by ``train`` and ``val``.
         self.datasets: dict[str, Any] = {}
@@ -92,15 +101,27 @@ class Doctor:
             ('model', self.build_model, ()),
             ('start', self.start, ()),
             ('training data', self.training_data, ()),
-            ('test data', self.test_data, ('training data', )),
-            ('launches', self.launches,
-             ('config', 'model', *(['training data'] if by_epoch else []))),
-            ('schedule', self.schedule, ('config', )),
+            ('test data', self.test_data, ('training data',)),
+            (
+                'launches',
+                self.launches,
+                ('config', 'model', *(['training data'] if by_epoch else [])),
+            ),
+            ('schedule', self.schedule, ('config',)),
             ('disk', self.disk, ('config', 'model')),
-            ('run', self.try_run,
-             ('environment', 'config', 'model', 'training data', 'test data',
-              'launches')),
-            ('one step', self.one_step, ('run', )),
+            (
+                'run',
+                self.try_run,
+                (
+                    'environment',
+                    'config',
+                    'model',
+                    'training data',
+                    'test data',
+                    'launches',
+                ),
+            ),
+            ('one step', self.one_step, ('run',)),
             ('launch weights', self.launch_weights, ('start', 'one step')),
         ):
             if wrong.intersection(needed):
@@ -137,21 +158,24 @@ class Doctor:
         """Build the detector and name its alignments."""
         model = MODELS.build(self.cfg.model)
         if not hasattr(model, 'all_alignments'):
-            raise TypeError(f'{type(model).__name__} has no alignments: the '
-                            'type of the model must be IFANDetector.')
+            raise TypeError(
+                f'{type(model).__name__} has no alignments: the '
+                'type of the model must be IFANDetector.'
+            )
         check_fit(model)
         self.model = model
         parameters = sum(p.numel() for p in model.parameters())
-        return (f'{parameters / 1e6:.1f} million parameters, '
-                f'{model.roi_head.bbox_head.num_classes} classes; alignments '
-                f'{", ".join(model.all_alignments) or "none"}.')
+        return (
+            f'{parameters / 1e6:.1f} million parameters, '
+            f'{model.roi_head.bbox_head.num_classes} classes; alignments '
+            f'{", ".join(model.all_alignments) or "none"}.'
+        )
 
     def start(self) -> str:
         """Find the weights to start from; load those on the disk."""
         places = {}
         if self.model is not None:
-            places = {name: place for place, name in initial_weights(
-                self.model)}
+            places = {name: place for place, name in initial_weights(self.model)}
         if self.cfg.get('load_from') is not None:
             places[self.cfg.load_from] = 'load_from'
         texts, errors = [], []
@@ -175,9 +199,14 @@ class Doctor:
         """Compare the checkpoint to start from with the config."""
         source = dict(self.cfg.train_dataloader.dataset.source, lazy_init=True)
         self.warnings.keep(
-            *check_for_start(self.model, loaded, name,
-                             classes_of_dataset(DATASETS.build(source)),
-                             self.cfg.model.to_dict()))
+            *check_for_start(
+                self.model,
+                loaded,
+                name,
+                classes_of_dataset(DATASETS.build(source)),
+                self.cfg.model.to_dict(),
+            )
+        )
 
     def training_data(self) -> str:
         """Read both lists and count the boxes."""
@@ -185,15 +214,19 @@ class Doctor:
         if not isinstance(train, PairedDomainDataset):
             raise TypeError(
                 'train_dataloader.dataset must be a PairedDomainDataset, but '
-                f'is a {type(train).__name__}.')
+                f'is a {type(train).__name__}.'
+            )
         if self.model is not None:
             check_num_classes(self.model, train)
         self.datasets['train'] = train
         counts = train.count_boxes()
-        boxes = ', '.join(f'{counts[i]} {name}' for i, name in enumerate(
-            train.metainfo['classes']))
-        return (f'{len(train.source)} source images with {boxes}; '
-                f'{len(train.target)} target images.')
+        boxes = ', '.join(
+            f'{counts[i]} {name}' for i, name in enumerate(train.metainfo['classes'])
+        )
+        return (
+            f'{len(train.source)} source images with {boxes}; '
+            f'{len(train.target)} target images.'
+        )
 
     def test_data(self) -> str:
         """Read the test images; compare them with those of training."""
@@ -201,9 +234,11 @@ class Doctor:
             return 'none; nothing is measured while training.'
         test = DATASETS.build(self.cfg.val_dataloader.dataset)
         if not isinstance(test, DomainTestDataset):
-            raise TypeError('val_dataloader.dataset must be a '
-                            'DomainTestDataset, but is a '
-                            f'{type(test).__name__}.')
+            raise TypeError(
+                'val_dataloader.dataset must be a '
+                'DomainTestDataset, but is a '
+                f'{type(test).__name__}.'
+            )
         self.datasets['val'] = test
         self.warnings.keep(*check_pair(self.datasets['train'], test))
         source, target = test.datasets
@@ -215,15 +250,16 @@ class Doctor:
         check_launches(self.model, hooks)
         hook = launching_hook(hooks)
         by_epoch = counts_epochs(self.cfg.train_cfg)
-        iterations, epochs = length_of(
-            self.cfg, len(self.datasets.get('train', ())))
+        iterations, epochs = length_of(self.cfg, len(self.datasets.get('train', ())))
         length = f'{epochs} epochs, ' if by_epoch else ''
         if hook is None:
             return f'no hook, and no alignments; {length}{iterations} iters.'
-        hook.check(self.model.all_alignments, iterations,
-                   epochs if by_epoch else None)
-        others = (f'; of {len(hooks)} LateLaunchHooks the last counts'
-                  if len(hooks) > 1 else '')
+        hook.check(self.model.all_alignments, iterations, epochs if by_epoch else None)
+        others = (
+            f'; of {len(hooks)} LateLaunchHooks the last counts'
+            if len(hooks) > 1
+            else ''
+        )
         return f'{hook.text}, of {length}{iterations} iterations{others}.'
 
     def schedule(self) -> str:
@@ -246,19 +282,23 @@ class Doctor:
             # One that counts iterations is written after each epoch.
             by_epoch = checkpoint.get('by_epoch', True)
             made = math.ceil(
-                self.cfg.train_cfg.max_epochs / (interval if by_epoch else 1))
+                self.cfg.train_cfg.max_epochs / (interval if by_epoch else 1)
+            )
         elif interval > 0:
             made = math.ceil(self.cfg.train_cfg.max_iters / interval)
         # The oldest goes before a new one is written.
         needed = size * (made if kept < 0 else min(made, kept))
         folder = check_folder(self.cfg.work_dir)
         free = shutil.disk_usage(folder).free
-        text = (f'the checkpoints need up to {needed / 2**30:.1f} GiB, '
-                f'{folder} has {free / 2**30:.1f}')
+        text = (
+            f'the checkpoints need up to {needed / 2**30:.1f} GiB, '
+            f'{folder} has {free / 2**30:.1f}'
+        )
         if free < needed:
             raise RuntimeError(
                 f'{text}: make room, choose another work_dir, or lower '
-                'default_hooks.checkpoint.max_keep_ckpts.')
+                'default_hooks.checkpoint.max_keep_ckpts.'
+            )
         return f'{text}.'
 
     def try_run(self) -> str:
@@ -268,17 +308,19 @@ class Doctor:
         folder. Weights that would have to be downloaded are left out.
         """
         start = time.perf_counter()
-        runner, self.batch = first_batch(self.cfg, self.datasets,
-                                         self.at_hand, self.warnings)
+        runner, self.batch = first_batch(
+            self.cfg, self.datasets, self.at_hand, self.warnings
+        )
         seconds = time.perf_counter() - start
         self.model, self.optim_wrapper = runner.model, runner.optim_wrapper
-        schedules = ', '.join(
-            type(s).__name__ for s in flat(runner.param_schedulers))
+        schedules = ', '.join(type(s).__name__ for s in flat(runner.param_schedulers))
         workers = runner.train_dataloader.num_workers
-        return (f'{type(self.optim_wrapper).__name__}, '
-                f'{schedules or "no schedule"}, {len(runner.hooks)} hooks; '
-                f'{workers or "no"} workers gave the first batch '
-                f'{seconds:.1f} s after the start.')
+        return (
+            f'{type(self.optim_wrapper).__name__}, '
+            f'{schedules or "no schedule"}, {len(runner.hooks)} hooks; '
+            f'{workers or "no"} workers gave the first batch '
+            f'{seconds:.1f} s after the start.'
+        )
 
     def one_step(self) -> str:
         """Compute every loss of one batch, and its gradients."""
@@ -290,37 +332,47 @@ class Doctor:
         with self.optim_wrapper.optim_context(model):
             losses = model(**data, mode='loss')
         total, self.values = model.parse_losses(losses)
-        wrong = [name for name, value in self.values.items()
-                 if not value.isfinite().all()]
+        wrong = [
+            name for name, value in self.values.items() if not value.isfinite().all()
+        ]
         if wrong:
             raise RuntimeError(
                 f'{", ".join(wrong)} is not finite on the first batch: check '
-                'the weights that training starts from, and its images.')
+                'the weights that training starts from, and its images.'
+            )
         total.backward(retain_graph=True)
         seconds = time.perf_counter() - start
         wrong = [
-            name for name, p in model.named_parameters()
+            name
+            for name, p in model.named_parameters()
             if p.grad is not None and not p.grad.isfinite().all()
         ]
         if wrong:
-            raise RuntimeError(f'The gradient of {wrong[0]} and '
-                               f'{len(wrong) - 1} other parameters is not '
-                               'finite on the first batch.')
-        return (f'{len(self.values) - 1} finite values in the log with '
-                'everything launched, finite gradients; '
-                f'{seconds:.1f} s for the first batch on {self.device}.')
+            raise RuntimeError(
+                f'The gradient of {wrong[0]} and '
+                f'{len(wrong) - 1} other parameters is not '
+                'finite on the first batch.'
+            )
+        return (
+            f'{len(self.values) - 1} finite values in the log with '
+            'everything launched, finite gradients; '
+            f'{seconds:.1f} s for the first batch on {self.device}.'
+        )
 
     def launch_weights(self) -> str:
         """Weigh each alignment against the detection loss of that batch."""
-        weights = weigh_alignments(self.model.all_alignments, self.values,
-                                   self.model.backbone)
+        weights = weigh_alignments(
+            self.model.all_alignments, self.values, self.model.backbone
+        )
         text = 'loss (gradient in the backbone), over those of detection: ' + (
-            ', '.join(f'{name} {w}' for name, w in weights.items()) or 'none')
+            ', '.join(f'{name} {w}' for name, w in weights.items()) or 'none'
+        )
         heavy = [name for name, weight in weights.items() if weight.dominates]
         if heavy:
             raise RuntimeError(
                 f'{text}. {", ".join(heavy)} would dominate the detector from '
-                'the launch on: lower its loss_weight or grl_weight.')
+                'the launch on: lower its loss_weight or grl_weight.'
+            )
         return f'{text}.'
 
     def _finding(self, name: str, examination: Callable[[], str]) -> Finding:
@@ -342,14 +394,16 @@ def _try_operators(device: str) -> None:
         raise RuntimeError(
             f'mmcv has no compiled operators ({error}): "MMCV_WITH_OPS=1 '
             'pip install --force-reinstall --no-build-isolation --no-deps '
-            "'mmcv==2.1.0'\" builds them.") from error
-    boxes = torch.tensor([[0., 0., 4., 4.]], device=device)
+            "'mmcv==2.1.0'\" builds them."
+        ) from error
+    boxes = torch.tensor([[0.0, 0.0, 4.0, 4.0]], device=device)
     try:
         nms(boxes, boxes[:, 0], 0.5)
         RoIAlign(2)(
-            torch.zeros(1, 1, 8, 8, device=device),
-            torch.cat([boxes[:, :1], boxes], 1))
+            torch.zeros(1, 1, 8, 8, device=device), torch.cat([boxes[:, :1], boxes], 1)
+        )
     except Exception as error:  # noqa: BLE001  # Any that the build lacks.
         raise RuntimeError(
             f"mmcv's operators do not run on {device} ({error}): build mmcv "
-            'for it, or train on another device.') from error
+            'for it, or train on another device.'
+        ) from error

@@ -3,6 +3,7 @@
 A wrong width in a config shows only when something is computed. A wrong
 stride never fails: it pools at the wrong place.
 """
+
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -34,14 +35,17 @@ def check_fit(model: Any) -> None:
         source, target = (_blank(model) for _ in range(2))
         _attempt('neck', lambda: source.feats)
         _check_strides(
-            model, *([SIDE / level.shape[-1] for level in levels]
-                     for levels in (source.feats, source.taps)))
+            model,
+            *(
+                [SIDE / level.shape[-1] for level in levels]
+                for levels in (source.feats, source.taps)
+            ),
+        )
         _attempt('rpn_head', lambda: model.rpn_head(source.feats))
         _attempt('roi_head', lambda: target.proposals)
         _attempt('roi_head', lambda: model._detection_loss(source))
         for name, alignment in model.all_alignments.items():
-            place = ('neck' if alignment is model.neck else
-                     f'alignments.{name}')
+            place = 'neck' if alignment is model.neck else f'alignments.{name}'
             _attempt(place, partial(alignment.checked_loss, source, target))
     for module, mode in training.items():
         module.training = mode
@@ -50,7 +54,7 @@ def check_fit(model: Any) -> None:
 def _blank(model: Any) -> DomainFeatures:
     """Give the features of a blank image with one object."""
     device = next(model.parameters()).device
-    boxes = torch.tensor([[8., 8., 40., 40.]], device=device)
+    boxes = torch.tensor([[8.0, 8.0, 40.0, 40.0]], device=device)
     labels = torch.zeros(1, dtype=torch.long, device=device)
     size = (SIDE, SIDE)
     sample = DetDataSample(
@@ -59,16 +63,15 @@ def _blank(model: Any) -> DomainFeatures:
             ori_shape=size,
             pad_shape=size,
             batch_input_shape=size,
-            scale_factor=(1., 1.)))
+            scale_factor=(1.0, 1.0),
+        )
+    )
     sample.gt_instances = InstanceData(bboxes=boxes, labels=labels)
-    sample.ignored_instances = InstanceData(
-        bboxes=boxes[:0], labels=labels[:0])
-    return DomainFeatures(model, torch.zeros(1, 3, *size, device=device),
-                          [sample])
+    sample.ignored_instances = InstanceData(bboxes=boxes[:0], labels=labels[:0])
+    return DomainFeatures(model, torch.zeros(1, 3, *size, device=device), [sample])
 
 
-def _check_strides(model: Any, levels: list[float],
-                   taps: list[float]) -> None:
+def _check_strides(model: Any, levels: list[float], taps: list[float]) -> None:
     """Compare the strides in the config with those of the feature maps.
 
     The RPN works on all levels of the neck, the RoI head on the first ones.
@@ -76,21 +79,25 @@ def _check_strides(model: Any, levels: list[float],
     anchors = model.rpn_head.prior_generator.strides
     pooled = model.roi_head.bbox_roi_extractor.featmap_strides
     claimed = {
-        'rpn_head.anchor_generator.strides':
-        ([stride[0] for stride in anchors], levels),
-        'roi_head.bbox_roi_extractor.featmap_strides':
-        (pooled, levels[:len(pooled)]),
+        'rpn_head.anchor_generator.strides': (
+            [stride[0] for stride in anchors],
+            levels,
+        ),
+        'roi_head.bbox_roi_extractor.featmap_strides': (pooled, levels[: len(pooled)]),
     }
     for name, alignment in model.all_alignments.items():
         if hasattr(alignment, 'featmap_strides'):
             claimed[f'alignments.{name}.featmap_strides'] = (
-                alignment.featmap_strides, taps)
+                alignment.featmap_strides,
+                taps,
+            )
     for place, (found, expected) in claimed.items():
         if list(found) != expected:
             raise ValueError(
                 f'model.{place} is {list(found)}, but the feature maps have '
                 f'the strides {[int(stride) for stride in expected]}: make '
-                'them agree.')
+                'them agree.'
+            )
 
 
 def _attempt(place: str, compute: Callable[[], Any]) -> None:
@@ -102,5 +109,6 @@ def _attempt(place: str, compute: Callable[[], Any]) -> None:
         if isinstance(error, RuntimeError):
             # PyTorch's own messages do not mention the config.
             text += '. Make the widths in the config agree.'
-        raise ValueError(f'model.{place} does not fit what comes before it: '
-                         f'{text}') from error
+        raise ValueError(
+            f'model.{place} does not fit what comes before it: {text}'
+        ) from error

@@ -1,4 +1,5 @@
 """Check that a trunk of timm can take the smallest images."""
+
 from typing import Any
 
 import cv2
@@ -26,8 +27,11 @@ def check_image_sizes(model: nn.Module, dataset: BaseDetDataset) -> None:
     if not isinstance(trunk, TimmTaps):
         return
     infos = [dataset.get_data_info(i) for i in range(len(dataset))]
-    sides = {min(info['height'], info['width']): info for info in infos
-             if 'height' in info and 'width' in info}
+    sides = {
+        min(info['height'], info['width']): info
+        for info in infos
+        if 'height' in info and 'width' in info
+    }
     if not sides:
         return
     smallest = sides[min(sides)]
@@ -37,7 +41,8 @@ def check_image_sizes(model: nn.Module, dataset: BaseDetDataset) -> None:
             f'{smallest["img_path"]} has {size[0]} x {size[1]} px behind the '
             f'pipeline, but the stride of {trunk.model} is '
             f'{trunk.strides[-1]} px: enlarge images with Resize, or take '
-            'this one out.')
+            'this one out.'
+        )
 
 
 def _size_after(pipeline: Any, info: dict) -> tuple[int, int] | None:

@@ -1,4 +1,5 @@
 """Weigh each alignment against the detection loss before its launch."""
+
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -6,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 #: Weight of an alignment, in detection losses, from which it dominates.
-DOMINATES = 5.
+DOMINATES = 5.0
 
 
 @dataclass
@@ -18,6 +19,7 @@ class Weight:
         gradient (float): Norm of its gradient in the backbone over that of
             the detection losses.
     """
+
     loss: float
     gradient: float
 
@@ -30,8 +32,9 @@ class Weight:
         return f'{self.loss:.2g} ({self.gradient:.2g})'
 
 
-def weigh_alignments(names: Iterable[str], values: Mapping[str, Tensor],
-                     backbone: nn.Module) -> dict[str, Weight]:
+def weigh_alignments(
+    names: Iterable[str], values: Mapping[str, Tensor], backbone: nn.Module
+) -> dict[str, Weight]:
     """Weigh the terms of a batch and their pull on the backbone.
 
     Args:
@@ -48,18 +51,21 @@ def weigh_alignments(names: Iterable[str], values: Mapping[str, Tensor],
     for name, value in values.items():
         if 'loss' in name and name != 'loss':
             owner = name.split('/')[0] if '/' in name else ''
-            sums[owner] = sums.get(owner, 0.) + value
+            sums[owner] = sums.get(owner, 0.0) + value
     trained = [p for p in backbone.parameters() if p.requires_grad]
     pulls = {
-        name: _norm(torch.autograd.grad(
-            value, trained, retain_graph=True, allow_unused=True))
+        name: _norm(
+            torch.autograd.grad(value, trained, retain_graph=True, allow_unused=True)
+        )
         for name, value in sums.items()
     }
     # On a frozen trunk nothing pulls.
     least = torch.finfo(torch.float).tiny
     return {
-        name: Weight(float(sums[name].detach() / sums[''].detach()),
-                     pulls[name] / max(pulls[''], least))
+        name: Weight(
+            float(sums[name].detach() / sums[''].detach()),
+            pulls[name] / max(pulls[''], least),
+        )
         for name in names
     }
 
@@ -67,5 +73,5 @@ def weigh_alignments(names: Iterable[str], values: Mapping[str, Tensor],
 def _norm(gradients: tuple[Tensor | None, ...]) -> float:
     """Compute the norm of all gradients together."""
     return float(
-        sum(g.double().square().sum() for g in gradients if g is not None)
-        **.5)
+        sum(g.double().square().sum() for g in gradients if g is not None) ** 0.5
+    )

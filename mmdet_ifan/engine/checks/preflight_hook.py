@@ -1,4 +1,5 @@
 """Run every check of a run before its first iteration."""
+
 from mmdet.registry import HOOKS
 from mmengine.config import Config
 from mmengine.hooks import EMAHook, Hook
@@ -64,30 +65,34 @@ class PreflightHook(Hook):
         for place, name in dict.fromkeys(weights):
             find_weights(place, name)
         for warning in schedule_warnings(
-                runner.cfg.get('param_scheduler'),
-                runner.cfg.get('train_cfg') or {},
-                len(runner.train_dataloader)):
+            runner.cfg.get('param_scheduler'),
+            runner.cfg.get('train_cfg') or {},
+            len(runner.train_dataloader),
+        ):
             runner.logger.warning(warning)
-        if runner._resume and isinstance(runner.optim_wrapper,
-                                         OptimWrapperDict):
+        if runner._resume and isinstance(runner.optim_wrapper, OptimWrapperDict):
             runner.logger.warning(
                 'With several optimizers, the settings of the checkpoint are '
-                'used, whatever the config asks for.')
+                'used, whatever the config asks for.'
+            )
         elif runner._resume:
             self._schedule = ResumedSchedule(runner)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Compare a checkpoint with the config before it is used."""
         loops = runner._train_loop, runner._test_loop, runner._val_loop
-        loop = next(
-            (part for part in loops if isinstance(part, BaseLoop)), None)
+        loop = next((part for part in loops if isinstance(part, BaseLoop)), None)
         if loop is None:
             # Loaded by hand, for any purpose.
             return
         name = str(runner._load_from or 'The latest checkpoint')
-        about = (_detector(runner), checkpoint, name,
-                 classes_of_dataset(loop.dataloader.dataset),
-                 runner.cfg.get('model'))
+        about = (
+            _detector(runner),
+            checkpoint,
+            name,
+            classes_of_dataset(loop.dataloader.dataset),
+            runner.cfg.get('model'),
+        )
         if loop is not runner._train_loop:
             warnings = check_for_test(*about)
         elif not runner._resume:
@@ -108,19 +113,19 @@ class PreflightHook(Hook):
         check_preprocessor(model)
         check_epoch(runner.train_loop)
         warnings = list(
-            run_warnings(runner.cfg, runner.hooks, runner.train_loop,
-                         runner.visualizer))
+            run_warnings(runner.cfg, runner.hooks, runner.train_loop, runner.visualizer)
+        )
         train = runner.train_dataloader.dataset
         check_num_classes(model, train)
-        labelled = [train.source] if isinstance(
-            train, PairedDomainDataset) else []
+        labelled = [train.source] if isinstance(train, PairedDomainDataset) else []
         if runner.val_loop is not None:
             test = runner.val_dataloader.dataset
             check_evaluator(runner.val_loop.evaluator, test)
             if isinstance(test, DomainTestDataset):
                 labelled += test.datasets
-            if (isinstance(train, PairedDomainDataset)
-                    and isinstance(test, DomainTestDataset)):
+            if isinstance(train, PairedDomainDataset) and isinstance(
+                test, DomainTestDataset
+            ):
                 warnings += check_pair(train, test)
             else:
                 check_num_classes(model, test)
@@ -134,7 +139,8 @@ class PreflightHook(Hook):
             runner.logger.warning(
                 'Nothing is left to train: the checkpoint is that of '
                 f'iteration {runner.iter}, and the run has {runner.max_iters}.'
-                ' Raise train_cfg.max_iters, or max_epochs, to resume it.')
+                ' Raise train_cfg.max_iters, or max_epochs, to resume it.'
+            )
         if hasattr(model, 'all_alignments'):
             check_fit(model)
 

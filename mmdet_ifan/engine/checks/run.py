@@ -3,6 +3,7 @@
 A list in a config replaces that of its base, and ``_delete_=True`` leaves out
 a dictionary, so a config may have lost what a run cannot do without.
 """
+
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -25,7 +26,8 @@ from ..schedule.late_launch_hook import launching_hook
 USEFUL = dict(
     ResumableCheckpointHook='resume exactly',
     FiniteCheckHook='stop when losses are not finite or diverge',
-    UnreadableImagesHook='count the images that were skipped')
+    UnreadableImagesHook='count the images that were skipped',
+)
 DOMAINS = ('source', 'target')
 
 
@@ -47,7 +49,8 @@ def check_launches(model: nn.Module, hooks: Iterable[Hook]) -> None:
             'LateLaunchHook launches them, so that all would train from the '
             'first iteration. If this is intended, write default_hooks=dict('
             f"late_launch=dict(type='LateLaunchHook', launch=dict({launch})));"
-            ' give other iterations to launch them later.')
+            ' give other iterations to launch them later.'
+        )
 
 
 def check_preprocessor(model: nn.Module) -> None:
@@ -61,11 +64,13 @@ def check_preprocessor(model: nn.Module) -> None:
     """
     found = getattr(model, 'data_preprocessor', None)
     if hasattr(model, 'all_alignments') and not isinstance(
-            found, MultiBranchDataPreprocessor):
+        found, MultiBranchDataPreprocessor
+    ):
         raise ValueError(
             'model.data_preprocessor must be a MultiBranchDataPreprocessor, '
             f'but is a {type(found).__name__}: move its settings to '
-            'model.data_preprocessor.data_preprocessor.')
+            'model.data_preprocessor.data_preprocessor.'
+        )
 
 
 def check_evaluator(evaluator: Any, dataset: Dataset) -> None:
@@ -85,13 +90,15 @@ def check_evaluator(evaluator: Any, dataset: Dataset) -> None:
             'val_evaluator must be a MultiDatasetsEvaluator, but is a '
             f'{type(evaluator).__name__}, which would measure the images of '
             "both domains as one: set type='MultiDatasetsEvaluator', "
-            "dataset_prefixes=['source', 'target'] and two metrics.")
+            "dataset_prefixes=['source', 'target'] and two metrics."
+        )
     prefixes = tuple(evaluator.dataset_prefixes)
     if prefixes != DOMAINS or len(evaluator.metrics) != len(DOMAINS):
         raise ValueError(
             'val_evaluator needs two metrics, the first for source and the '
             "second for target, and dataset_prefixes=['source', 'target'], "
-            f'but has {len(evaluator.metrics)} and {list(prefixes)}.')
+            f'but has {len(evaluator.metrics)} and {list(prefixes)}.'
+        )
 
 
 def check_epoch(loop: BaseLoop) -> None:
@@ -108,11 +115,13 @@ def check_epoch(loop: BaseLoop) -> None:
         raise ValueError(
             f'An epoch of {len(loader.dataset)} source images has no batch of '
             f'{loader.batch_size}: lower train_dataloader.batch_size, or set '
-            'drop_last=False.')
+            'drop_last=False.'
+        )
 
 
-def run_warnings(cfg: Config, hooks: Sequence[Hook], loop: BaseLoop,
-                 visualizer: Visualizer) -> Iterator[str]:
+def run_warnings(
+    cfg: Config, hooks: Sequence[Hook], loop: BaseLoop, visualizer: Visualizer
+) -> Iterator[str]:
     """Name what a run lacks or ignores, but can do without.
 
     Args:
@@ -127,20 +136,30 @@ def run_warnings(cfg: Config, hooks: Sequence[Hook], loop: BaseLoop,
     yield from _lost_hooks(hooks)
     yield from _checkpoint_units(hooks, loop)
     if cfg.get('data_preprocessor') is not None:
-        yield ('data_preprocessor of the config is not used, since model has '
-               'its own: set model.data_preprocessor.data_preprocessor.')
+        yield (
+            'data_preprocessor of the config is not used, since model has '
+            'its own: set model.data_preprocessor.data_preprocessor.'
+        )
     backends = getattr(visualizer, '_vis_backends', {})
     if not any(isinstance(b, LocalVisBackend) for b in backends.values()):
-        yield ('visualizer.vis_backends has no LocalVisBackend, which writes '
-               'scalars.json: the tools for curves and studies will find '
-               "nothing. Add dict(type='LocalVisBackend').")
-    names = [[str(backend.get('type')) for backend in backends or ()]
-             for backends in (cfg.get('vis_backends'),
-                              cfg.get('visualizer', {}).get('vis_backends'))]
+        yield (
+            'visualizer.vis_backends has no LocalVisBackend, which writes '
+            'scalars.json: the tools for curves and studies will find '
+            "nothing. Add dict(type='LocalVisBackend')."
+        )
+    names = [
+        [str(backend.get('type')) for backend in backends or ()]
+        for backends in (
+            cfg.get('vis_backends'),
+            cfg.get('visualizer', {}).get('vis_backends'),
+        )
+    ]
     if not set(names[0]) <= set(names[1]):
-        yield (f'vis_backends of the config ({", ".join(names[0])}) is not '
-               f'used, but that of visualizer ({", ".join(names[1])}): set '
-               'visualizer.vis_backends.')
+        yield (
+            f'vis_backends of the config ({", ".join(names[0])}) is not '
+            f'used, but that of visualizer ({", ".join(names[1])}): set '
+            'visualizer.vis_backends.'
+        )
     yield from _collate(loop.dataloader)
 
 
@@ -149,9 +168,11 @@ def _lost_hooks(hooks: Sequence[Hook]) -> Iterator[str]:
     there = {kind.__name__ for hook in hooks for kind in type(hook).__mro__}
     lost = {name: use for name, use in USEFUL.items() if name not in there}
     if lost:
-        yield (f'default_hooks has no {", ".join(lost)}: this run does not '
-               f'{"; ".join(lost.values())}. Perhaps _delete_=True has left '
-               'out more than was intended.')
+        yield (
+            f'default_hooks has no {", ".join(lost)}: this run does not '
+            f'{"; ".join(lost.values())}. Perhaps _delete_=True has left '
+            'out more than was intended.'
+        )
 
 
 def _checkpoint_units(hooks: Sequence[Hook], loop: BaseLoop) -> Iterator[str]:
@@ -163,29 +184,39 @@ def _checkpoint_units(hooks: Sequence[Hook], loop: BaseLoop) -> Iterator[str]:
         if not isinstance(hook, CheckpointHook):
             continue
         if hook.by_epoch and not by_epoch:
-            yield ('default_hooks.checkpoint counts epochs, but train_cfg '
-                   'iterations: the only checkpoint is that of the end. Set '
-                   'by_epoch=False and an interval in iterations.')
+            yield (
+                'default_hooks.checkpoint counts epochs, but train_cfg '
+                'iterations: the only checkpoint is that of the end. Set '
+                'by_epoch=False and an interval in iterations.'
+            )
         elif by_epoch and not hook.by_epoch:
             # Ours writes after each epoch instead, and says so.
             if not isinstance(hook, ResumableCheckpointHook):
-                yield ('default_hooks.checkpoint counts iterations, but '
-                       'train_cfg epochs: a run that is resumed inside an '
-                       'epoch begins it again. Set by_epoch=True and an '
-                       'interval in epochs.')
+                yield (
+                    'default_hooks.checkpoint counts iterations, but '
+                    'train_cfg epochs: a run that is resumed inside an '
+                    'epoch begins it again. Set by_epoch=True and an '
+                    'interval in epochs.'
+                )
         elif not 0 < hook.interval <= length:
-            yield (f'The only checkpoint is that of the end, since interval '
-                   f'of default_hooks.checkpoint is {hook.interval} and the '
-                   f'run has {length} {unit}: a run that is killed starts '
-                   'again. Lower interval.')
+            yield (
+                f'The only checkpoint is that of the end, since interval '
+                f'of default_hooks.checkpoint is {hook.interval} and the '
+                f'run has {length} {unit}: a run that is killed starts '
+                'again. Lower interval.'
+            )
 
 
 def _collate(loader: DataLoader) -> Iterator[str]:
     """Warn of batches that do not carry the random states of their workers."""
     collate = getattr(loader.collate_fn, 'func', loader.collate_fn)
-    if (isinstance(loader.dataset, PairedDomainDataset) and loader.num_workers
-            and collate is not FUNCTIONS.get(
-                collate_with_random_state.__name__)):
-        yield ('train_dataloader.collate_fn is not collate_with_random_state: '
-               'a resumed run will augment its images differently from an '
-               'uninterrupted one.')
+    if (
+        isinstance(loader.dataset, PairedDomainDataset)
+        and loader.num_workers
+        and collate is not FUNCTIONS.get(collate_with_random_state.__name__)
+    ):
+        yield (
+            'train_dataloader.collate_fn is not collate_with_random_state: '
+            'a resumed run will augment its images differently from an '
+            'uninterrupted one.'
+        )

@@ -1,13 +1,14 @@
 """Find schedulers of the learning rate that do not do what they say."""
+
 from collections.abc import Iterator
 from typing import Any
 
 from mmengine.optim.scheduler.param_scheduler import INF
 
 
-def schedule_warnings(schedulers: Any,
-                      train_cfg: dict,
-                      epoch_length: int | None = None) -> list[str]:
+def schedule_warnings(
+    schedulers: Any, train_cfg: dict, epoch_length: int | None = None
+) -> list[str]:
     """Compare the schedulers of a config with the length of its run.
 
     Args:
@@ -22,8 +23,7 @@ def schedule_warnings(schedulers: Any,
         list[str]: A sentence for each scheduler that never begins, ends
         beyond the run or counts in another unit.
     """
-    iterations, epochs = (
-        train_cfg.get(key) for key in ('max_iters', 'max_epochs'))
+    iterations, epochs = (train_cfg.get(key) for key in ('max_iters', 'max_epochs'))
     if iterations is None and epochs and epoch_length:
         iterations = epochs * epoch_length
     counts_epochs = train_cfg.get('max_iters') is None
@@ -37,14 +37,20 @@ def schedule_warnings(schedulers: Any,
         if by_epoch and not counts_epochs:
             reason = ''
             if not scheduler.get('convert_to_iter_based', False):
-                reason = 'counts epochs, but this run counts iterations: it ' \
+                reason = (
+                    'counts epochs, but this run counts iterations: it '
                     'never takes a step'
+                )
             elif 'end' not in scheduler:
-                reason = 'is converted to iterations without an end, so ' \
+                reason = (
+                    'is converted to iterations without an end, so '
                     'that it ends after one epoch'
+                )
             if reason:
-                found.append(f'The scheduler {name} {reason}. Give it '
-                             'by_epoch=False, and its numbers in iterations.')
+                found.append(
+                    f'The scheduler {name} {reason}. Give it '
+                    'by_epoch=False, and its numbers in iterations.'
+                )
             # Such a run does not know how long an epoch is.
             continue
         limit = epochs if by_epoch else iterations
@@ -54,7 +60,8 @@ def schedule_warnings(schedulers: Any,
         found += [
             f'The scheduler {name} {text}, but the run has only {limit} '
             f'{unit}. Correct param_scheduler or the length of the run unless '
-            'this is intended.' for text in _beyond(scheduler, limit, unit)
+            'this is intended.'
+            for text in _beyond(scheduler, limit, unit)
         ]
     return found
 

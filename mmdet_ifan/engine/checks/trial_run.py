@@ -1,4 +1,5 @@
 """Start a run as training does, and stop it at its first batch."""
+
 import copy
 import logging
 from collections.abc import Collection
@@ -40,14 +41,17 @@ class KeptWarnings(logging.Handler):
 
     def take(self) -> list[str]:
         """Give the texts since the last time."""
-        new = list(self.texts)[self.taken:]
+        new = list(self.texts)[self.taken :]
         self.taken += len(new)
         return new
 
 
-def first_batch(cfg: Config, datasets: dict[str, Dataset],
-                at_hand: Collection[str],
-                warnings: KeptWarnings) -> tuple[Runner, Any]:
+def first_batch(
+    cfg: Config,
+    datasets: dict[str, Dataset],
+    at_hand: Collection[str],
+    warnings: KeptWarnings,
+) -> tuple[Runner, Any]:
     """Start the run of a config in a temporary folder.
 
     Everything is built with the settings of the config, the workers of the
@@ -76,11 +80,8 @@ def first_batch(cfg: Config, datasets: dict[str, Dataset],
     if cfg.get('load_from') not in at_hand:
         cfg.load_from = None
     cfg.merge_from_dict(
-        dict(
-            experiment_name=name,
-            launcher='none',
-            log_level='WARNING',
-            resume=False))
+        dict(experiment_name=name, launcher='none', log_level='WARNING', resume=False)
+    )
     cfg.setdefault('visualizer', dict(type='Visualizer')).name = name
     for part in (cfg, cfg.visualizer):
         backends = part.get('vis_backends') or []
@@ -104,8 +105,9 @@ def first_batch(cfg: Config, datasets: dict[str, Dataset],
             if isinstance(runner._train_loop, BaseLoop):
                 vars(runner.train_loop).pop('dataloader_iterator', None)
                 runner.train_dataloader._iterator = None
-    raise RuntimeError('The run has no iteration: raise max_iters or '
-                       'max_epochs of train_cfg.')
+    raise RuntimeError(
+        'The run has no iteration: raise max_iters or max_epochs of train_cfg.'
+    )
 
 
 def _is_remote(backend: dict) -> bool:
@@ -115,7 +117,8 @@ def _is_remote(backend: dict) -> bool:
     if package in REMOTE and find_spec(package) is None:
         raise ImportError(
             f'{kind} of visualizer.vis_backends needs the package {package}: '
-            f'"pip install {package}" installs it.')
+            f'"pip install {package}" installs it.'
+        )
     return package in REMOTE
 
 
@@ -133,8 +136,7 @@ class _FirstBatch(Hook):
 
     priority = 'HIGHEST'
 
-    def __init__(self, at_hand: Collection[str],
-                 warnings: logging.Handler) -> None:
+    def __init__(self, at_hand: Collection[str], warnings: logging.Handler) -> None:
         self.at_hand = at_hand
         self.warnings = warnings
         self.batch: DATA_BATCH = None
@@ -144,15 +146,15 @@ class _FirstBatch(Hook):
         runner.logger.addHandler(self.warnings)
         for module in runner.model.modules():
             cfgs = init_cfgs(module)
-            kept = [cfg for cfg in cfgs
-                    if cfg.get('checkpoint') in (None, *self.at_hand)]
+            kept = [
+                cfg for cfg in cfgs if cfg.get('checkpoint') in (None, *self.at_hand)
+            ]
             if len(kept) < len(cfgs):
                 module.init_cfg = kept
 
-    def before_train_iter(self,
-                          runner: Runner,
-                          batch_idx: int,
-                          data_batch: DATA_BATCH = None) -> None:
+    def before_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: DATA_BATCH = None
+    ) -> None:
         """Take the batch."""
         self.batch = data_batch
         raise _Ready

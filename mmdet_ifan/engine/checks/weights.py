@@ -1,4 +1,5 @@
 """Find the weights that a run starts from, before it needs them."""
+
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlparse
@@ -19,7 +20,7 @@ SHORT = {
     'mmcls://': 'get_mmcls_models',
 }
 #: Seconds within which an address must answer.
-TIMEOUT = 5.
+TIMEOUT = 5.0
 
 
 def initial_weights(model: nn.Module) -> Iterator[tuple[str, str]]:
@@ -46,8 +47,11 @@ def init_cfgs(module: nn.Module) -> list[dict]:
         module (nn.Module): The module.
     """
     cfgs = getattr(module, 'init_cfg', None) or []
-    return [cfg for cfg in (cfgs if isinstance(cfgs, list | tuple) else [cfgs])
-            if isinstance(cfg, dict)]
+    return [
+        cfg
+        for cfg in (cfgs if isinstance(cfgs, list | tuple) else [cfgs])
+        if isinstance(cfg, dict)
+    ]
 
 
 def find_weights(place: str, name: str) -> tuple[Path | None, str]:
@@ -78,13 +82,13 @@ def find_weights(place: str, name: str) -> tuple[Path | None, str]:
         if not path.is_file():
             raise FileNotFoundError(
                 f'{place} names {name}, which does not exist: train it '
-                f'first, or correct {place}.')
+                f'first, or correct {place}.'
+            )
         return path, str(name)
     url = _long(place, name)
     if url is None:
         return None, f'{name}, which is not checked'
-    path = Path(
-        torch.hub.get_dir(), 'checkpoints', Path(urlparse(url).path).name)
+    path = Path(torch.hub.get_dir(), 'checkpoints', Path(urlparse(url).path).name)
     if path.is_file():
         return path, str(path)
     try:
@@ -98,9 +102,11 @@ def find_weights(place: str, name: str) -> tuple[Path | None, str]:
         raise RuntimeError(
             f'{place} names {url}, which is not at {path} and cannot be '
             f'downloaded ({reason}). Get the file elsewhere and put it there, '
-            f'or set {setting} to its path.') from error
-    return None, (f'{url}, which training downloads'
-                  f'{f" ({size / 2**20:.0f} MiB)" if size else ""}')
+            f'or set {setting} to its path.'
+        ) from error
+    return None, (
+        f'{url}, which training downloads{f" ({size / 2**20:.0f} MiB)" if size else ""}'
+    )
 
 
 def _long(place: str, name: str) -> str | None:
@@ -117,7 +123,8 @@ def _long(place: str, name: str) -> str | None:
         if model not in urls:
             raise FileNotFoundError(
                 f'{place} names {name}, but mmengine knows no such weights: '
-                f'correct {model!r}.')
+                f'correct {model!r}.'
+            )
         # A user's own table may name files.
         return urls[model] if '://' in urls[model] else None
     return None

@@ -1,4 +1,5 @@
 """Write checkpoint files atomically; tell intact ones from corrupt ones."""
+
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -68,8 +69,7 @@ def what_is_wrong(path: Path) -> str | None:
     return None if damaged is None else f'is corrupt (at {damaged})'
 
 
-def named_and_before(named: str, template: str,
-                     folder: Path) -> Iterator[Path]:
+def named_and_before(named: str, template: str, folder: Path) -> Iterator[Path]:
     """List a checkpoint and those before it, the latest first.
 
     Args:
@@ -89,8 +89,11 @@ def named_and_before(named: str, template: str,
         digits = path.name.removeprefix(prefix).removesuffix(suffix)
         return int(digits) if digits.isdecimal() else -1
 
-    paths = sorted((path for path in folder.glob(template.format('*'))
-                    if number(path) >= 0), key=number, reverse=True)
+    paths = sorted(
+        (path for path in folder.glob(template.format('*')) if number(path) >= 0),
+        key=number,
+        reverse=True,
+    )
     if named:
         latest = folder / Path(named).name
     elif paths:
@@ -120,7 +123,8 @@ def latest_in(work_dir: str) -> str | None:
     # Only the checkpoints were copied, or a process was killed before it
     # wrote down the name of the first one.
     latest = [
-        path for template in TEMPLATES
+        path
+        for template in TEMPLATES
         for path in islice(named_and_before('', template, folder), 1)
     ]
     if not latest:

@@ -1,4 +1,5 @@
 """Notice a training step that is finite but has diverged."""
+
 from collections.abc import Mapping
 
 import numpy as np
@@ -41,19 +42,22 @@ class DivergenceCheck:
         ValueError: If an argument is out of its range.
     """
 
-    def __init__(self, max_growth: float = 100., max_ratio: float = 20.,
-                 window: int = 100) -> None:
+    def __init__(
+        self, max_growth: float = 100.0, max_ratio: float = 20.0, window: int = 100
+    ) -> None:
         if max_growth <= 1 or max_ratio <= 1 or window < LEAST_HISTORY:
             raise ValueError(
                 'A divergence check needs max_growth and max_ratio > 1 and a '
                 f'window >= {LEAST_HISTORY}, but got {max_growth}, '
-                f'{max_ratio} and {window}.')
+                f'{max_ratio} and {window}.'
+            )
         self.max_growth = max_growth
         self.max_ratio = max_ratio
         self.window = window
 
-    def find(self, hub: MessageHub, losses: Mapping[str, float],
-             grad_norm: float) -> list[str]:
+    def find(
+        self, hub: MessageHub, losses: Mapping[str, float], grad_norm: float
+    ) -> list[str]:
         """Find the values of a step that have diverged.
 
         Args:
@@ -67,10 +71,9 @@ class DivergenceCheck:
             alignment correlation is 815, 1020 times the detection loss
             (0.8)``.
         """
-        terms = {name: value for name, value in losses.items()
-                 if name != 'loss'}
+        terms = {name: value for name, value in losses.items() if name != 'loss'}
         recent = {name: self._recent(hub, name) for name in terms}
-        detection = 0.
+        detection = 0.0
         for name, value in terms.items():
             usual = recent[name]
             if '/' not in name:
@@ -81,29 +84,34 @@ class DivergenceCheck:
             usual = recent[name]
             if '/' not in name:
                 if usual is not None and value > self.max_growth * least:
-                    found.append(f'{term_name(name)} is {value:.3g}, '
-                                 f'{value / least:.0f} times the recent '
-                                 f'detection loss ({detection:.3g})')
+                    found.append(
+                        f'{term_name(name)} is {value:.3g}, '
+                        f'{value / least:.0f} times the recent '
+                        f'detection loss ({detection:.3g})'
+                    )
             elif value > self.max_ratio * least:
-                found.append(f'{term_name(name)} is {value:.3g}, '
-                             f'{value / least:.0f} times the detection loss '
-                             f'({detection:.3g}){_launch(hub, name)}')
-            elif usual is not None and value > max(self.max_growth * usual,
-                                                   least):
-                found.append(f'{term_name(name)} is {value:.3g}, where it '
-                             f'recently was {usual:.3g}{_launch(hub, name)}')
+                found.append(
+                    f'{term_name(name)} is {value:.3g}, '
+                    f'{value / least:.0f} times the detection loss '
+                    f'({detection:.3g}){_launch(hub, name)}'
+                )
+            elif usual is not None and value > max(self.max_growth * usual, least):
+                found.append(
+                    f'{term_name(name)} is {value:.3g}, where it '
+                    f'recently was {usual:.3g}{_launch(hub, name)}'
+                )
         usual = self._recent(hub, GRAD_NORM)
-        if usual is not None and grad_norm > self.max_growth * max(
-                usual, LEAST_NORM):
-            found.append(f'the norm of the gradient is {grad_norm:.3g}, where '
-                         f'it recently was {usual:.3g}')
+        if usual is not None and grad_norm > self.max_growth * max(usual, LEAST_NORM):
+            found.append(
+                f'the norm of the gradient is {grad_norm:.3g}, where '
+                f'it recently was {usual:.3g}'
+            )
         return found
 
     def _recent(self, hub: MessageHub, name: str) -> float | None:
         """Give the median of a logged value; None if there are too few."""
-        values = history(hub, f'train/{name}')[-self.window:]
-        return float(np.median(values)) if len(values) >= LEAST_HISTORY else (
-            None)
+        values = history(hub, f'train/{name}')[-self.window :]
+        return float(np.median(values)) if len(values) >= LEAST_HISTORY else (None)
 
 
 def history(hub: MessageHub, name: str) -> np.ndarray:
@@ -149,8 +157,9 @@ def term_name(term: str) -> str:
         str: Such as ``loss_phi1 of the alignment image``.
     """
     alignment, slash, loss = term.rpartition('/')
-    return f'{loss} of the alignment {alignment}' if slash else (
-        f'{loss} of the detector')
+    return (
+        f'{loss} of the alignment {alignment}' if slash else (f'{loss} of the detector')
+    )
 
 
 def _launch(hub: MessageHub, term: str) -> str:

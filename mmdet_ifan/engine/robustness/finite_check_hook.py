@@ -1,4 +1,5 @@
 """Stop numbers that are not finite or diverge before they reach weights."""
+
 import json
 import math
 from collections.abc import Mapping
@@ -66,16 +67,19 @@ class FiniteCheckHook(Hook):
     #: Share of the best below which a source mAP50 is warned of.
     FRACTION = 0.5
 
-    def __init__(self, action: str = 'stop', max_skips: int = 10,
-                 divergence: Mapping[str, Any] | None = MappingProxyType({})
-                 ) -> None:
+    def __init__(
+        self,
+        action: str = 'stop',
+        max_skips: int = 10,
+        divergence: Mapping[str, Any] | None = MappingProxyType({}),
+    ) -> None:
         if action not in ('stop', 'skip') or max_skips < 0:
             raise ValueError(
                 "FiniteCheckHook needs an action of 'stop' or 'skip' and "
-                f'max_skips >= 0, but got {action!r} and {max_skips}.')
+                f'max_skips >= 0, but got {action!r} and {max_skips}.'
+            )
         self.max_skips = max_skips if action == 'skip' else 0
-        self.divergence = (
-            None if divergence is None else DivergenceCheck(**divergence))
+        self.divergence = None if divergence is None else DivergenceCheck(**divergence)
         #: The batches since the last step of the optimizer.
         self.steps: list[Step] = []
         self.handles: list[Any] = []
@@ -84,17 +88,15 @@ class FiniteCheckHook(Hook):
         """Hook into the detector's losses and the optimizer's steps."""
         model = runner.model
         self.model = model.module if is_model_wrapper(model) else model
-        self.norms = [
-            m for m in self.model.modules() if isinstance(m, _BatchNorm)
-        ]
+        self.norms = [m for m in self.model.modules() if isinstance(m, _BatchNorm)]
         self.skipped = runner.message_hub.get_info(self.COUNT, 0)
 
-        def keep_losses(module: Any, args: Any, kwargs: dict,
-                        output: Any) -> None:
+        def keep_losses(module: Any, args: Any, kwargs: dict, output: Any) -> None:
             if kwargs.get('mode') == 'loss' and self.steps:
                 self.steps[-1].losses = {
-                    name: value.detach() for name, value in
-                    module.parse_losses(output)[1].items() if 'loss' in name
+                    name: value.detach()
+                    for name, value in module.parse_losses(output)[1].items()
+                    if 'loss' in name
                 }
 
         def before_step(optimizer: Optimizer, *_: Any) -> None:
@@ -102,7 +104,7 @@ class FiniteCheckHook(Hook):
 
         self.handles = [
             self.model.register_forward_hook(keep_losses, with_kwargs=True),
-            runner.optim_wrapper.optimizer.register_step_pre_hook(before_step)
+            runner.optim_wrapper.optimizer.register_step_pre_hook(before_step),
         ]
 
     def after_train(self, runner: Runner) -> None:
@@ -110,58 +112,67 @@ class FiniteCheckHook(Hook):
         for handle in self.handles:
             handle.remove()
 
-    def before_train_iter(self,
-                          runner: Runner,
-                          batch_idx: int,
-                          data_batch: DATA_BATCH = None) -> None:
+    def before_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: DATA_BATCH = None
+    ) -> None:
         """Remember the state before the step."""
         if not self.steps:
-            self.buffers = [(buffer, buffer.clone()) for norm in self.norms
-                            if norm.training for buffer in norm.buffers()]
+            self.buffers = [
+                (buffer, buffer.clone())
+                for norm in self.norms
+                if norm.training
+                for buffer in norm.buffers()
+            ]
         self.steps.append(Step(runner.iter, data_batch, get_random_state()))
         if self.max_skips:
-            runner.message_hub.update_scalar(f'train/{self.COUNT}',
-                                             float(self.skipped))
+            runner.message_hub.update_scalar(f'train/{self.COUNT}', float(self.skipped))
 
-    def after_train_iter(self,
-                         runner: Runner,
-                         batch_idx: int,
-                         data_batch: DATA_BATCH = None,
-                         outputs: Any = None) -> None:
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: DATA_BATCH = None,
+        outputs: Any = None,
+    ) -> None:
         """Check a step that the loss scaler has kept from the optimizer."""
         if self.steps and runner.optim_wrapper.should_update():
             self._check(runner, torch.full((), torch.inf))
 
-    def after_val_epoch(self,
-                        runner: Runner,
-                        metrics: dict[str, float] | None = None) -> None:
+    def after_val_epoch(
+        self, runner: Runner, metrics: dict[str, float] | None = None
+    ) -> None:
         """Warn of a source mAP50 that has fallen to a fraction of its best."""
         score = (metrics or {}).get('source/mAP50')
         if score is None:
             return
-        best, when = runner.message_hub.get_info(self.BEST, (-1., 0))
+        best, when = runner.message_hub.get_info(self.BEST, (-1.0, 0))
         if score > best:
             runner.message_hub.update_info(self.BEST, (score, runner.iter))
         elif score < self.FRACTION * best:
             between = [
-                f'{name} (iteration {start})' for name, start in
-                launches(runner.message_hub).items() if start >= when]
+                f'{name} (iteration {start})'
+                for name, start in launches(runner.message_hub).items()
+                if start >= when
+            ]
             runner.logger.warning(
                 f'The source mAP50 has fallen from {best:.1f} at iteration '
                 f'{when} to {score:.1f} at iteration {runner.iter}: the '
                 'detector is losing what it had learnt. Launched in between: '
                 f'{", ".join(between) or "nothing"}. Resume from a checkpoint '
                 'before it, with a lower loss_weight, grl_weight or learning '
-                'rate.')
+                'rate.'
+            )
 
     def _check(self, runner: Runner, norm: Tensor) -> None:
         """Stop or skip if a step has gone wrong in any process."""
         # Accumulated steps may differ in what is launched.
         names = [name for step in self.steps for name in step.losses]
         values = torch.stack(
-            [v.float() for step in self.steps for v in step.losses.values()])
+            [v.float() for step in self.steps for v in step.losses.values()]
+        )
         *losses, grad_norm = torch.cat(
-            [values, norm.float().to(values.device)[None]]).tolist()
+            [values, norm.float().to(values.device)[None]]
+        ).tolist()
         found = []
         if all(map(math.isfinite, (*losses, grad_norm))):
             grad_norm = _log_norm(runner, grad_norm)
@@ -172,15 +183,24 @@ class FiniteCheckHook(Hook):
                 found = self.divergence.find(
                     runner.message_hub,
                     {name: fmean(part) for name, part in parts.items()},
-                    grad_norm)
+                    grad_norm,
+                )
         flags = torch.tensor(
-            [not all(map(math.isfinite, losses)),
-             not math.isfinite(grad_norm), bool(found)], dtype=torch.float)
+            [
+                not all(map(math.isfinite, losses)),
+                not math.isfinite(grad_norm),
+                bool(found),
+            ],
+            dtype=torch.float,
+        )
         all_reduce(flags, 'max')
         losses_wrong, gradient_wrong, diverged = flags.tolist()
         scaler = getattr(runner.optim_wrapper, 'loss_scaler', None)
-        if losses_wrong or diverged or (gradient_wrong and (
-                scaler is None or scaler.get_scale() < 1)):
+        if (
+            losses_wrong
+            or diverged
+            or (gradient_wrong and (scaler is None or scaler.get_scale() < 1))
+        ):
             self._handle(runner, found)
         self.steps = []
 
@@ -194,7 +214,9 @@ class FiniteCheckHook(Hook):
             # A finite step would be finite again.
             diagnosis = (
                 dict(weights=[], inputs=[], terms=[], diverged=diverged)
-                if diverged else self._diagnose(runner, step))
+                if diverged
+                else self._diagnose(runner, step)
+            )
             if _at_fault(step, diagnosis) or len(self.steps) == 1:
                 reports.append((step, diagnosis))
         for buffer, before in self.buffers:
@@ -206,20 +228,25 @@ class FiniteCheckHook(Hook):
         texts = [self._save(runner, *report, stop=stop) for report in mine]
         text = ' '.join(t for part in all_gather_object(texts) for t in part)
         if stop:
-            after = ('' if not self.skipped else
-                     f' {self.skipped} steps had been skipped before.')
+            after = (
+                ''
+                if not self.skipped
+                else f' {self.skipped} steps had been skipped before.'
+            )
             last = latest_in(runner.work_dir)
-            kept = (f' {last} is from before it.'
-                    if last and Path(last).is_file() else '')
+            kept = (
+                f' {last} is from before it.' if last and Path(last).is_file() else ''
+            )
             raise FloatingPointError(
                 f'{text}{after} This step has changed no weight.'
                 f"{kept} default_hooks.finite_check.action='skip' skips "
-                'single ones.')
+                'single ones.'
+            )
         self.skipped += 1
         runner.message_hub.update_info(self.COUNT, self.skipped)
         runner.logger.warning(
-            f'{text} Skipped, the {self.skipped}. of at most '
-            f'{self.max_skips} steps.')
+            f'{text} Skipped, the {self.skipped}. of at most {self.max_skips} steps.'
+        )
 
     def _diagnose(self, runner: Runner, step: Step) -> dict[str, Any]:
         """Compute the step again, in the precision of training."""
@@ -230,11 +257,11 @@ class FiniteCheckHook(Hook):
             # Such as no memory left: what is known already is reported.
             return dict(weights=[], inputs=[], terms=[], error=str(error))
 
-    def _save(self, runner: Runner, step: Step, diagnosis: dict,
-              stop: bool) -> str:
+    def _save(self, runner: Runner, step: Step, diagnosis: dict, stop: bool) -> str:
         """Save a step and describe it."""
-        path = Path(runner.log_dir, 'nonfinite',
-                    f'iter_{step.iteration}_rank_{get_rank()}.json')
+        path = Path(
+            runner.log_dir, 'nonfinite', f'iter_{step.iteration}_rank_{get_rank()}.json'
+        )
         text = describe(step, diagnosis)
         record = dict(
             iteration=step.iteration,
@@ -245,11 +272,11 @@ class FiniteCheckHook(Hook):
                 name: value.item() if value.isfinite() else str(value.item())
                 for name, value in step.losses.items()
             },
-            **diagnosis)
+            **diagnosis,
+        )
         content = dict(
-            iteration=step.iteration,
-            batch=step.batch,
-            random_state=step.random_state)
+            iteration=step.iteration, batch=step.batch, random_state=step.random_state
+        )
         if stop:
             content['state_dict'] = self.model.state_dict()
         try:
@@ -268,8 +295,10 @@ def _gradient_norm(optimizer: Optimizer) -> Tensor:
     also overflows where a gradient beyond 1e19 has not done so itself.
     """
     gradients = [
-        parameter.grad for group in optimizer.param_groups
-        for parameter in group['params'] if parameter.grad is not None
+        parameter.grad
+        for group in optimizer.param_groups
+        for parameter in group['params']
+        if parameter.grad is not None
     ]
     return get_total_norm(gradients)
 
@@ -278,8 +307,7 @@ def _log_norm(runner: Runner, norm: float) -> float:
     """Log the norm of the gradient; give the one before clipping."""
     wrapper, hub = runner.optim_wrapper, runner.message_hub
     name = f'train/{GRAD_NORM}'
-    if (getattr(wrapper, 'clip_grad_kwargs', None)
-            and wrapper.grad_name == GRAD_NORM):
+    if getattr(wrapper, 'clip_grad_kwargs', None) and wrapper.grad_name == GRAD_NORM:
         # mmengine has logged it before it clipped.
         return float(hub.get_scalar(name).current())
     hub.update_scalar(name, norm)
@@ -289,6 +317,5 @@ def _log_norm(runner: Runner, norm: float) -> float:
 def _at_fault(step: Step, diagnosis: dict) -> bool:
     """Tell whether this batch made the numbers go wrong."""
     return any(
-        diagnosis.get(part) for part in
-        ('terms', 'inputs', 'weights', 'diverged')) or not all(
-            value.isfinite() for value in step.losses.values())
+        diagnosis.get(part) for part in ('terms', 'inputs', 'weights', 'diverged')
+    ) or not all(value.isfinite() for value in step.losses.values())

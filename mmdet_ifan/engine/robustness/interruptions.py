@@ -1,4 +1,5 @@
 """End a run from outside with a sentence, and with its workers."""
+
 import errno
 import os
 import os.path as osp
@@ -13,7 +14,7 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 #: Errors of a process that reads from one that has died.
 BROKEN = (ConnectionError, EOFError)
 #: Seconds within which torch notices that a worker has died.
-NOTICE = 1.
+NOTICE = 1.0
 
 
 def end_workers_with_this_process() -> None:
@@ -63,8 +64,7 @@ def explain_interruption(work: Callable[[], object], work_dir: str) -> None:
 def _killed_worker(error: Exception) -> str | None:
     """Name the worker that was killed, if one was."""
     # An error that a worker raised itself comes without a number.
-    if (isinstance(error, RuntimeError)
-            and 'DataLoader worker (pid' in str(error)):
+    if isinstance(error, RuntimeError) and 'DataLoader worker (pid' in str(error):
         return str(error)
     if not isinstance(error, BROKEN):
         return None
@@ -81,13 +81,17 @@ def _killed_worker(error: Exception) -> str | None:
 def _sentence(error: Exception, work_dir: str) -> str | None:
     """Describe the interruption; None if it is another error."""
     if isinstance(error, OSError) and error.errno in NO_ROOM:
-        return (f'A file cannot be written ({error.strerror}); the disk of '
-                f'{work_dir} may be full: make room, or lower '
-                'default_hooks.checkpoint.max_keep_ckpts.')
+        return (
+            f'A file cannot be written ({error.strerror}); the disk of '
+            f'{work_dir} may be full: make room, or lower '
+            'default_hooks.checkpoint.max_keep_ckpts.'
+        )
     worker = _killed_worker(error)
     if worker is not None:
-        return (f'A worker that loads images was killed ({worker}), most '
-                'often for lack of memory: lower num_workers of '
-                'train_dataloader and val_dataloader, or close other '
-                'programs.')
+        return (
+            f'A worker that loads images was killed ({worker}), most '
+            'often for lack of memory: lower num_workers of '
+            'train_dataloader and val_dataloader, or close other '
+            'programs.'
+        )
     return None

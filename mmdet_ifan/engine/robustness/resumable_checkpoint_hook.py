@@ -1,16 +1,12 @@
 """Save checkpoints from which a killed run resumes exactly."""
+
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mmdet.registry import HOOKS
-from mmengine.dist import (
-    all_gather_object,
-    get_rank,
-    get_world_size,
-    is_main_process,
-)
+from mmengine.dist import all_gather_object, get_rank, get_world_size, is_main_process
 from mmengine.fileio import LocalBackend
 from mmengine.hooks import CheckpointHook
 from mmengine.hooks.hook import DATA_BATCH
@@ -80,7 +76,8 @@ class ResumableCheckpointHook(CheckpointHook):
         if self.max_keep_ckpts == 1:
             raise ValueError(
                 'max_keep_ckpts=1 would remove the only checkpoint before '
-                'the next one is written: let it be 2 or more.')
+                'the next one is written: let it be 2 or more.'
+            )
         #: State of each worker after its latest batch.
         self.workers: dict[int, RandomState | None] = {}
         #: Number of pairs that all processes together have trained on.
@@ -100,18 +97,19 @@ class ResumableCheckpointHook(CheckpointHook):
             named = latest_in(runner.work_dir)
         if named is None or '://' in named:
             return
-        for path in named_and_before(named, self.filename_tmpl,
-                                     Path(runner.work_dir)):
+        for path in named_and_before(named, self.filename_tmpl, Path(runner.work_dir)):
             wrong = what_is_wrong(path)
             if wrong is None:
                 runner._load_from = str(path)
                 return
             runner.logger.warning(
-                f'Checkpoint {path} {wrong}: looking for the one before it.')
+                f'Checkpoint {path} {wrong}: looking for the one before it.'
+            )
         raise RuntimeError(
             f'Nothing to resume: neither {named or "any checkpoint"} nor one '
             f'before it in {runner.work_dir} is intact. Name another one, or '
-            'choose a new work_dir to start again.')
+            'choose a new work_dir to start again.'
+        )
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Remember the random states."""
@@ -121,15 +119,16 @@ class ResumableCheckpointHook(CheckpointHook):
         """Prepare the disk and, in a resumed run, the batches."""
         self._count_as(runner)
         super().before_train(runner)
-        if self.backend_args is None and isinstance(self.file_backend,
-                                                    LocalBackend):
+        if self.backend_args is None and isinstance(self.file_backend, LocalBackend):
             self.backend_args = dict(backend=ATOMIC)
             if is_main_process():
                 for name in remove_unfinished(
-                        Path(self.out_dir), self.filename_tmpl.format('*')):
+                    Path(self.out_dir), self.filename_tmpl.format('*')
+                ):
                     runner.logger.warning(
                         f'Removed {name}, a checkpoint that was being written '
-                        'when its process was stopped.')
+                        'when its process was stopped.'
+                    )
         # None is the state in which a worker starts.
         loader = runner.train_dataloader
         self.workers = dict.fromkeys(range(loader.num_workers))
@@ -145,7 +144,8 @@ class ResumableCheckpointHook(CheckpointHook):
         if not self._loaded:
             runner.logger.warning(
                 'The checkpoint has no random states: this run will differ '
-                'from an uninterrupted one.')
+                'from an uninterrupted one.'
+            )
             return
         state = self._loaded[get_rank() % len(self._loaded)]
         if by_epoch != state.get('by_epoch', False):
@@ -155,7 +155,8 @@ class ResumableCheckpointHook(CheckpointHook):
                 f'{units[by_epoch]}, but train_cfg counts '
                 f'{units[not by_epoch]}: resume it with the train_cfg that it '
                 'was trained with, or start from its weights only, by '
-                'load_from without resume.')
+                'load_from without resume.'
+            )
         loop = runner.train_loop
         ours = self._skip(runner, state)
         if by_epoch:
@@ -168,9 +169,9 @@ class ResumableCheckpointHook(CheckpointHook):
         else:
             runner.logger.warning(
                 f'The images of {runner.iter} iterations are loaded again, '
-                "since this run's sampler is not a PairedDomainSampler.")
-            batches = _repeat(loop.dataloader_iterator, runner.iter,
-                              state['process'])
+                "since this run's sampler is not a PairedDomainSampler."
+            )
+            batches = _repeat(loop.dataloader_iterator, runner.iter, state['process'])
         loop.dataloader_iterator = _Rest(runner.iter, batches)
 
     def before_train_epoch(self, runner: Runner) -> None:
@@ -179,17 +180,15 @@ class ResumableCheckpointHook(CheckpointHook):
             set_random_state(self._first_state)
             self._first_state = None
 
-    def before_train_iter(self,
-                          runner: Runner,
-                          batch_idx: int,
-                          data_batch: DATA_BATCH = None) -> None:
+    def before_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: DATA_BATCH = None
+    ) -> None:
         """Count the pairs; take the state of the worker that made them."""
         loader = runner.train_dataloader
         self.pairs += _pairs_of_an_iteration(loader)
         if hasattr(data_batch, 'random_state'):
             # Each epoch starts with the first worker.
-            self.workers[batch_idx % loader.num_workers] = (
-                data_batch.random_state)
+            self.workers[batch_idx % loader.num_workers] = data_batch.random_state
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Count to the end of the epoch, whose last batch may not be full."""
@@ -202,28 +201,27 @@ class ResumableCheckpointHook(CheckpointHook):
         """Remember the random state of training."""
         self._training_state = get_random_state()
 
-    def after_val_epoch(self, runner: Runner,
-                        metrics: dict[str, float]) -> None:
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float]) -> None:
         """Restore it, whatever the validation has drawn."""
         set_random_state(self._training_state)
         super().after_val_epoch(runner, metrics)
 
-    def _save_checkpoint_with_step(self, runner: Runner, step: int,
-                                   meta: dict) -> None:
+    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         """Add the random states; all processes call this."""
         state = dict(
             process=get_random_state(),
             workers=self.workers,
             pairs=self.pairs,
             by_epoch=isinstance(runner.train_loop, EpochBasedTrainLoop),
-            seed=getattr(runner.train_dataloader.sampler, 'seed', None))
+            seed=getattr(runner.train_dataloader.sampler, 'seed', None),
+        )
         super()._save_checkpoint_with_step(
-            runner, step, {**meta, self.STATES: all_gather_object(state)})
+            runner, step, {**meta, self.STATES: all_gather_object(state)}
+        )
 
     def _count_as(self, runner: Runner) -> None:
         """Count epochs if the run does, whatever the config has inherited."""
-        if self.by_epoch or not isinstance(runner.train_loop,
-                                           EpochBasedTrainLoop):
+        if self.by_epoch or not isinstance(runner.train_loop, EpochBasedTrainLoop):
             return
         self.by_epoch, self.interval = True, 1
         self.filename_tmpl = self.filename_tmpl.replace('iter', 'epoch')
@@ -231,7 +229,8 @@ class ResumableCheckpointHook(CheckpointHook):
             'default_hooks.checkpoint counts iterations, but train_cfg '
             'epochs, and a run resumes at the end of one: a checkpoint is '
             'written after each epoch. To choose, set by_epoch=True and '
-            'interval of default_hooks.checkpoint.')
+            'interval of default_hooks.checkpoint.'
+        )
 
     def _skip(self, runner: Runner, state: dict) -> bool:
         """Let the data loader start after the pairs that are done.
@@ -241,25 +240,25 @@ class ResumableCheckpointHook(CheckpointHook):
         """
         loader = runner.train_dataloader
         sampler = sampler_of(loader)
-        if (not isinstance(sampler, PairedDomainSampler)
-                or loader.batch_size is None):
+        if not isinstance(sampler, PairedDomainSampler) or loader.batch_size is None:
             return False
         each = _pairs_of_an_iteration(loader)
         self.pairs = state.get('pairs', runner.iter * each)
         sampler.seed, sampler.start = state['seed'], self.pairs
-        runner.logger.info(f'The draw continues after {self.pairs} pairs; '
-                           f'an iteration has {each}.')
+        runner.logger.info(
+            f'The draw continues after {self.pairs} pairs; an iteration has {each}.'
+        )
         if not sampler.by_epoch and self.pairs != runner.iter * each:
             runner.logger.warning(
                 f'The first {runner.iter} iterations had {self.pairs} pairs, '
                 f'not {each} each, as from now on: schedule and launches '
                 'still count iterations, and the learning rate is that of the '
-                'config.')
+                'config.'
+            )
         sampler.first_epoch = runner.epoch
         return True
 
-    def _restore_workers(self, runner: Runner, state: dict,
-                         done: int) -> None:
+    def _restore_workers(self, runner: Runner, state: dict, done: int) -> None:
         """Let each worker start with the state that it had.
 
         Args:
@@ -277,17 +276,20 @@ class ResumableCheckpointHook(CheckpointHook):
                 f'The checkpoint has random states of {before[0]} processes '
                 f'with {before[1]} workers each, not of {now[0]} with '
                 f'{now[1]}: augmentation and the sampling of proposals will '
-                'differ from those of an uninterrupted run.')
-        if (isinstance(runner.train_loop, EpochBasedTrainLoop)
-                and not loader.persistent_workers):
+                'differ from those of an uninterrupted run.'
+            )
+        if (
+            isinstance(runner.train_loop, EpochBasedTrainLoop)
+            and not loader.persistent_workers
+        ):
             # Each epoch starts new workers.
             return
         # The first batch is the first worker's, whoever's turn it is.
-        turns = [(done + i) % loader.num_workers
-                 for i in range(loader.num_workers)]
+        turns = [(done + i) % loader.num_workers for i in range(loader.num_workers)]
         states = [(turn, self.workers[turn]) for turn in turns]
-        loader.worker_init_fn = partial(start_worker_from, states,
-                                        loader.worker_init_fn)
+        loader.worker_init_fn = partial(
+            start_worker_from, states, loader.worker_init_fn
+        )
         # Persistent workers have already started, with their first states.
         loader._iterator = None
 
@@ -332,8 +334,7 @@ def _start(loader: DataLoader, state: RandomState) -> Iterator[dict]:
     yield from batches
 
 
-def _repeat(batches: Iterator[dict], done: int,
-            state: RandomState) -> Iterator[dict]:
+def _repeat(batches: Iterator[dict], done: int, state: RandomState) -> Iterator[dict]:
     """Load the batches that are done again, for their random numbers."""
     for _ in range(done):
         next(batches)

@@ -1,4 +1,5 @@
 """Give a resumed run the optimizer and schedule that its config asks for."""
+
 import copy
 from types import SimpleNamespace
 from typing import Any
@@ -10,8 +11,16 @@ from ...utils.errors import DataError
 from ...utils.text import name_some
 
 #: Attributes of a scheduler that change in a run; the config sets all others.
-COUNTED = ('_global_step', '_last_value', 'base_values', 'best',
-           'cooldown_counter', 'last_step', 'num_bad_epochs', 'verbose')
+COUNTED = (
+    '_global_step',
+    '_last_value',
+    'base_values',
+    'best',
+    'cooldown_counter',
+    'last_step',
+    'num_bad_epochs',
+    'verbose',
+)
 
 
 class ResumedSchedule:
@@ -67,7 +76,8 @@ class ResumedSchedule:
                 f'{len(self.groups)} are asked for. Give optim_wrapper the '
                 'paramwise_cfg that it was trained with, or give it as '
                 'load_from without --resume, to start another run from its '
-                'weights.')
+                'weights.'
+            )
         scheduled = {s.param_name for s in self.schedulers}
         if 'momentum' in scheduled:
             scheduled.add('betas')
@@ -83,27 +93,29 @@ class ResumedSchedule:
         """Refuse another optimizer, which would misread the state."""
         try:
             text = checkpoint['meta']['cfg']
-            before = read_values(text, ['optim_wrapper'])['optim_wrapper'][
-                'optimizer']['type']
+            before = read_values(text, ['optim_wrapper'])['optim_wrapper']['optimizer'][
+                'type'
+            ]
             now = self.cfg['optimizer']['type']
         except (KeyError, RecursionError, SyntaxError, TypeError, ValueError):
             return
         before, now = (
             str(getattr(kind, '__name__', kind)).rpartition('.')[2]
-            for kind in (before, now))
+            for kind in (before, now)
+        )
         if before != now:
             raise DataError(
                 f'{name} cannot be resumed with this config: its optimizer '
                 f'is {before}, not {now}, which cannot use its state. Give '
                 'optim_wrapper the optimizer that it was trained with, or '
                 'give it as load_from without --resume, to start another run '
-                'from its weights.')
+                'from its weights.'
+            )
 
     def _compare_schedulers(self, states: list[dict]) -> None:
         """Compare the schedulers with the states of those of a checkpoint."""
         if len(states) != len(self.schedulers):
-            self.differing.append(f'{len(states)} schedulers -> '
-                                  f'{len(self.schedulers)}')
+            self.differing.append(f'{len(states)} schedulers -> {len(self.schedulers)}')
         for before, scheduler in zip(states, self.schedulers, strict=False):
             name = type(scheduler).__name__
             now = vars(scheduler)
@@ -112,8 +124,9 @@ class ResumedSchedule:
                 continue
             for key in sorted(before):
                 if key not in COUNTED and not _same(before[key], now[key]):
-                    self.differing.append(f'{key} of {name} {before[key]} -> '
-                                          f'{now[key]}')
+                    self.differing.append(
+                        f'{key} of {name} {before[key]} -> {now[key]}'
+                    )
 
     def apply(self, runner: Runner) -> None:
         """Give a resumed run the settings of its config, if they differ.
@@ -131,7 +144,8 @@ class ResumedSchedule:
                 f'checkpoint has ({name_some(self.differing, 8)}). A '
                 'scheduler that follows a metric cannot be recomputed: '
                 'everything stays as in the checkpoint. To start another run '
-                'from its weights, give it as load_from without --resume.')
+                'from its weights, give it as load_from without --resume.'
+            )
             return
         self._replay(runner)
         for group, settings in zip(groups, self.groups, strict=True):
@@ -145,21 +159,20 @@ class ResumedSchedule:
             f'checkpoint has: {name_some(self.differing, 8)}. Those of the '
             'config are used, as if the run had had them from the start. At '
             f'iteration {runner.iter} the learning rate is '
-            f'{groups[0]["lr"]:.6g}; in the checkpoint it was {before:.6g}.')
+            f'{groups[0]["lr"]:.6g}; in the checkpoint it was {before:.6g}.'
+        )
 
     def _replay(self, runner: Runner) -> None:
         """Repeat the steps of the schedulers up to this iteration."""
         optimizer = SimpleNamespace(
-            param_groups=self.groups,
-            step=runner.optim_wrapper.step,
-            _global_step=0)
+            param_groups=self.groups, step=runner.optim_wrapper.step, _global_step=0
+        )
         for scheduler in self.schedulers:
             scheduler.optimizer = optimizer
         epochs = 0
         for iteration in range(1, runner.iter + 1):
             self._step(by_epoch=False)
-            if (epochs < runner.epoch
-                    and iteration % len(runner.train_dataloader) == 0):
+            if epochs < runner.epoch and iteration % len(runner.train_dataloader) == 0:
                 self._step(by_epoch=True)
                 epochs += 1
         # Epochs may have had another length.

@@ -7,6 +7,7 @@ switches torch's ``weights_only`` on for all that mmengine loads
 (``load_from``, resume, test, ``DetInferencer``, ``init_detector``,
 ``Pretrained``) and allows the other types that checkpoints need.
 """
+
 import errno
 import logging
 import os
@@ -53,8 +54,7 @@ def load_checkpoint(filename: str, logger: str = 'current') -> dict:
             checkpoint.
     """
     load_safely()
-    return CheckpointLoader.load_checkpoint(
-        filename, map_location='cpu', logger=logger)
+    return CheckpointLoader.load_checkpoint(filename, map_location='cpu', logger=logger)
 
 
 def load_safely() -> None:
@@ -65,24 +65,30 @@ def load_safely() -> None:
     allowed: list[Any] = [
         HistoryBuffer,
         (_statistics, 'builtins.getattr'),
-        (_OneCycle, f'{OneCycleParamScheduler.__module__}.'
-                    f'{OneCycleParamScheduler.__qualname__}'),
+        (
+            _OneCycle,
+            f'{OneCycleParamScheduler.__module__}.'
+            f'{OneCycleParamScheduler.__qualname__}',
+        ),
         np.ndarray,
         np.dtype,
         *(type(np.dtype(kind)) for kind in '?bBhHiIlLqQefd'),
         # Their names in NumPy 1 and 2.
-        *((function, f'numpy.{core}.multiarray.{name}')
-          for core in ('core', '_core') for name, function in (
-              ('scalar', np.float64(0).__reduce__()[0]),
-              ('_reconstruct', np.zeros(0).__reduce__()[0])))
+        *(
+            (function, f'numpy.{core}.multiarray.{name}')
+            for core in ('core', '_core')
+            for name, function in (
+                ('scalar', np.float64(0).__reduce__()[0]),
+                ('_reconstruct', np.zeros(0).__reduce__()[0]),
+            )
+        ),
     ]
     torch.serialization.add_safe_globals(allowed)
     if hasattr(checkpoint, '_safe_torch_load'):
         # OneDL's own list allows any getattr, and would replace ours.
         checkpoint._safe_torch_load = partial(torch.load, weights_only=False)
     if not isinstance(CheckpointLoader.load_checkpoint, _SafeLoader):
-        CheckpointLoader.load_checkpoint = _SafeLoader(
-            CheckpointLoader.load_checkpoint)
+        CheckpointLoader.load_checkpoint = _SafeLoader(CheckpointLoader.load_checkpoint)
 
 
 def _statistics(owner: Any, name: Any) -> Callable:
@@ -124,16 +130,24 @@ class _SafeLoader:
                 checkpoint.
         """
         if _is_on(TRUST):
-            print_log(f'{filename} may run code: {TRUST} is set.',
-                      logger='current', level=logging.WARNING)
+            print_log(
+                f'{filename} may run code: {TRUST} is set.',
+                logger='current',
+                level=logging.WARNING,
+            )
             return self.load(filename, *args, **kwargs)
         try:
             with _forced():
                 loaded = self.load(filename, *args, **kwargs)
         except UnpicklingError as error:
             raise UnsafeCheckpointError(_sentence(filename, error)) from error
-        except (EOFError, LookupError, OSError, RuntimeError,
-                UnicodeDecodeError) as error:
+        except (
+            EOFError,
+            LookupError,
+            OSError,
+            RuntimeError,
+            UnicodeDecodeError,
+        ) as error:
             if not _is_corrupt(error):
                 raise
             raise _corrupt(filename) from error
@@ -170,15 +184,15 @@ def _is_corrupt(error: Exception) -> bool:
     if isinstance(error, OSError):
         # torch seeks to before the start of a file that is too short.
         return error.errno == errno.EINVAL
-    return (not isinstance(error, RuntimeError)
-            or str(error).startswith(CORRUPT))
+    return not isinstance(error, RuntimeError) or str(error).startswith(CORRUPT)
 
 
 def _corrupt(filename: str) -> UnsafeCheckpointError:
     """Make the error for a corrupt file."""
     return UnsafeCheckpointError(
         f'{filename} is no intact checkpoint: it is corrupt, empty or another '
-        'kind of file. Copy it again, or take another one.')
+        'kind of file. Copy it again, or take another one.'
+    )
 
 
 def _sentence(filename: str, error: UnpicklingError) -> str:
@@ -191,4 +205,5 @@ def _sentence(filename: str, error: UnpicklingError) -> str:
         f'{filename} was not loaded: it is no checkpoint, or holds more than '
         f'weights, which could run code ({reason}). Get the weights alone '
         '(tools/export.py writes them). Only if you know and trust its maker, '
-        f'set {TRUST}=1.')
+        f'set {TRUST}=1.'
+    )

@@ -1,4 +1,5 @@
 """Count the images that training skipped."""
+
 from mmdet.registry import HOOKS
 from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
@@ -33,4 +34,5 @@ class UnreadableImagesHook(Hook):
                 runner.logger.warning(
                     f'{len(paths)} of the {len(found)} {name} images could '
                     'not be loaded in this run and were replaced by others: '
-                    f'{name_some(paths, 20)}.')
+                    f'{name_some(paths, 20)}.'
+                )

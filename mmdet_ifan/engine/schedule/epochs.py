@@ -1,4 +1,5 @@
 """Runs that count epochs: by mmengine's ``EpochBasedTrainLoop``."""
+
 import math
 from collections.abc import Iterable
 

@@ -1,4 +1,5 @@
 """Late launch of the alignments (iFAN, Training and Inference)."""
+
 from collections.abc import Iterable, Mapping
 from itertools import count
 from typing import Any
@@ -81,32 +82,36 @@ class LateLaunchHook(Hook):
     STATE = 'late_launch'
     _numbers = count()
 
-    def __init__(self,
-                 launch: Mapping[str, int | tuple[int, int]],
-                 when: str = 'iteration',
-                 window: int = 100,
-                 tolerance: float = 0.05,
-                 by_epoch: bool = False) -> None:
+    def __init__(
+        self,
+        launch: Mapping[str, int | tuple[int, int]],
+        when: str = 'iteration',
+        window: int = 100,
+        tolerance: float = 0.05,
+        by_epoch: bool = False,
+    ) -> None:
         if when not in ('iteration', 'plateau'):
-            raise ValueError("when must be 'iteration' or 'plateau', but got "
-                             f'{when!r}.')
+            raise ValueError(
+                f"when must be 'iteration' or 'plateau', but got {when!r}."
+            )
         if not isinstance(launch, Mapping):
-            raise ValueError('launch must give each alignment its iteration, '
-                             f'such as dict(image=0), but got {launch!r}.')
+            raise ValueError(
+                'launch must give each alignment its iteration, '
+                f'such as dict(image=0), but got {launch!r}.'
+            )
         self.launch = dict(launch)
         self.bounds = {
-            name: _bounds(name, value)
-            for name, value in self.launch.items()
+            name: _bounds(name, value) for name, value in self.launch.items()
         }
-        self.plateau = (
-            Plateau(window, tolerance) if when == 'plateau' else None)
+        self.plateau = Plateau(window, tolerance) if when == 'plateau' else None
         if self.plateau is None:
             for name, (earliest, latest) in self.bounds.items():
                 if earliest != latest:
                     raise ValueError(
                         f'The launch of {name} has bounds, '
                         f"{self.launch[name]}: give when='plateau', or one "
-                        'iteration.')
+                        'iteration.'
+                    )
         self.by_epoch = by_epoch
         self.unit = 'epoch' if by_epoch else 'iteration'
         #: With a plateau, when each alignment was launched.
@@ -123,13 +128,16 @@ class LateLaunchHook(Hook):
         """str: The launches in words, for a log."""
         starts = ', '.join(
             f'{name} at {"epoch " if self.by_epoch else ""}{start}'
-            for name, start in self.launch.items())
+            for name, start in self.launch.items()
+        )
         return starts or 'nothing'
 
-    def check(self,
-              alignments: Mapping[str, Any],
-              max_iters: int,
-              max_epochs: int | None = None) -> None:
+    def check(
+        self,
+        alignments: Mapping[str, Any],
+        max_iters: int,
+        max_epochs: int | None = None,
+    ) -> None:
         """Check the launches against the model and the length of the run.
 
         Args:
@@ -147,23 +155,27 @@ class LateLaunchHook(Hook):
                 f'LateLaunchHook launches {", ".join(unknown)}, but the model '
                 f'has the alignments {", ".join(alignments) or "none"}. If '
                 'the base config names it, _delete_=True in launch leaves it '
-                'out.')
+                'out.'
+            )
         for name in self.launch:
             if not alignments[name].loss_weight:
                 raise ValueError(
                     f'LateLaunchHook launches {name}, whose loss_weight is 0:'
-                    ' take it out of launch, or give it a weight.')
+                    ' take it out of launch, or give it a weight.'
+                )
         length = max_epochs if self.by_epoch else max_iters
         if length is None:
             raise ValueError(
                 'LateLaunchHook counts epochs (by_epoch=True), but the run '
                 'counts iterations: let train_cfg be an EpochBasedTrainLoop, '
-                'or give launch in iterations.')
+                'or give launch in iterations.'
+            )
         for name, (_, latest) in self.bounds.items():
             if latest >= length:
                 raise ValueError(
                     f'LateLaunchHook launches {name} at {self.unit} {latest},'
-                    f' but the run has only {length} {self.unit}s.')
+                    f' but the run has only {length} {self.unit}s.'
+                )
 
     def before_train(self, runner: Runner) -> None:
         """Step aside for another hook, or check the launches."""
@@ -172,12 +184,14 @@ class LateLaunchHook(Hook):
         if counts is not None and self.aside:
             runner.logger.info(
                 'Of several LateLaunchHooks the last counts, which launches '
-                f'{counts.text}; one that launches {self.text} steps aside.')
+                f'{counts.text}; one that launches {self.text} steps aside.'
+            )
             return
         alignments = self._alignments(runner)
         by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
-        self.check(alignments, runner.max_iters,
-                   runner.max_epochs if by_epoch else None)
+        self.check(
+            alignments, runner.max_iters, runner.max_epochs if by_epoch else None
+        )
         # A checkpoint that a run only starts from holds another run's state.
         if self.plateau is not None and self._saved and runner.iter > 0:
             self.launched_at = {
@@ -196,10 +210,9 @@ class LateLaunchHook(Hook):
         if runner.iter:
             self._compare_with_checkpoint(runner)
 
-    def before_train_iter(self,
-                          runner: Runner,
-                          batch_idx: int,
-                          data_batch: DATA_BATCH = None) -> None:
+    def before_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: DATA_BATCH = None
+    ) -> None:
         """Launch alignments; log their state and weights."""
         if self.aside:
             return
@@ -217,38 +230,41 @@ class LateLaunchHook(Hook):
             if launched and not alignment.launched:
                 runner.logger.info(
                     f'Alignment {name} is launched (at {self.unit} '
-                    f'{starts[name]}; now {now}) with {weights}.')
+                    f'{starts[name]}; now {now}) with {weights}.'
+                )
             alignment.launched = launched
-            alignment.progress = 0.
+            alignment.progress = 0.0
             if launched:
                 begin = starts[name] * (
-                    runner.max_iters / runner.max_epochs
-                    if self.by_epoch else 1)
-                alignment.progress = (runner.iter - begin) / (
-                    runner.max_iters - begin)
+                    runner.max_iters / runner.max_epochs if self.by_epoch else 1
+                )
+                alignment.progress = (runner.iter - begin) / (runner.max_iters - begin)
             for key, value in values.items():
-                runner.message_hub.update_scalar(f'train/{name}/{key}',
-                                                 float(value))
+                runner.message_hub.update_scalar(f'train/{name}/{key}', float(value))
 
-    def after_train_iter(self,
-                         runner: Runner,
-                         batch_idx: int,
-                         data_batch: DATA_BATCH = None,
-                         outputs: Mapping[str, Any] | None = None) -> None:
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: DATA_BATCH = None,
+        outputs: Mapping[str, Any] | None = None,
+    ) -> None:
         """Add the losses of launched alignments to the plateau."""
         if self.plateau is not None and outputs and not self.aside:
-            self.plateau.update({
-                key: value
-                for key, value in outputs.items() if 'loss' in key
-                and key.split('/')[0] in self.launched_at
-            })
+            self.plateau.update(
+                {
+                    key: value
+                    for key, value in outputs.items()
+                    if 'loss' in key and key.split('/')[0] in self.launched_at
+                }
+            )
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Save the state of the plateau."""
         if self.plateau is not None and not self.aside:
             checkpoint[self.STATE] = dict(
-                launched_at=dict(self.launched_at),
-                plateau=self.plateau.state_dict())
+                launched_at=dict(self.launched_at), plateau=self.plateau.state_dict()
+            )
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Remember the state of an interrupted run's plateau."""
@@ -264,9 +280,11 @@ class LateLaunchHook(Hook):
                 continue
             was = bool(logged.current())
             # As of the checkpoint's last iteration.
-            now = (name in self.launched_at if self.plateau is not None else
-                   name in self.bounds
-                   and self.bounds[name][0] < reached)
+            now = (
+                name in self.launched_at
+                if self.plateau is not None
+                else name in self.bounds and self.bounds[name][0] < reached
+            )
             if was != now:
                 words = {True: 'is launched', False: 'is not launched'}
                 runner.logger.warning(
@@ -274,7 +292,8 @@ class LateLaunchHook(Hook):
                     f'{words[now]} by this config, but {words[was]} in the '
                     'run of the checkpoint: from here on the config is '
                     'followed. Resume with the launches of that run unless '
-                    'this is intended.')
+                    'this is intended.'
+                )
 
     def _starts(self, now: int) -> dict[str, int]:
         """Give the known starts of alignments."""
@@ -301,7 +320,8 @@ class LateLaunchHook(Hook):
         if not hasattr(model, 'all_alignments'):
             raise ValueError(
                 f'LateLaunchHook needs a model with alignments, such as '
-                f'IFANDetector, but got {type(model).__name__}.')
+                f'IFANDetector, but got {type(model).__name__}.'
+            )
         return model.all_alignments
 
 
@@ -314,7 +334,8 @@ def launching_hook(hooks: Iterable[Hook]) -> LateLaunchHook | None:
     return max(
         (hook for hook in hooks if isinstance(hook, LateLaunchHook)),
         key=lambda hook: hook._number,
-        default=None)
+        default=None,
+    )
 
 
 def launching_configs(cfg: Config) -> list[dict]:
@@ -324,8 +345,10 @@ def launching_configs(cfg: Config) -> list[dict]:
         cfg (Config): The config of a run.
     """
     hooks = []
-    for hook in (*cfg.get('default_hooks', {}).values(),
-                 *(cfg.get('custom_hooks') or ())):
+    for hook in (
+        *cfg.get('default_hooks', {}).values(),
+        *(cfg.get('custom_hooks') or ()),
+    ):
         kind = hook.get('type') if hook else None
         kind = HOOKS.get(kind) if isinstance(kind, str) else kind
         if isinstance(kind, type) and issubclass(kind, LateLaunchHook):
@@ -337,13 +360,14 @@ def _bounds(name: str, value: Any) -> tuple[int, int]:
     """Read the earliest and the latest iteration of a launch."""
     pair = value if isinstance(value, (tuple, list)) else (value, value)
     if len(pair) != 2 or any(
-            not isinstance(i, int) or isinstance(i, bool) or i < 0
-            for i in pair):
+        not isinstance(i, int) or isinstance(i, bool) or i < 0 for i in pair
+    ):
         raise ValueError(
-            f'The launch of {name} must be an iteration >= 0, but got '
-            f'{value!r}.')
+            f'The launch of {name} must be an iteration >= 0, but got {value!r}.'
+        )
     if pair[0] > pair[1]:
         raise ValueError(
             f'The launch of {name} is bounded by {pair[0]} and {pair[1]}: '
-            'give the earlier first.')
+            'give the earlier first.'
+        )
     return pair[0], pair[1]

@@ -1,4 +1,5 @@
 """Detect when losses have gone stable."""
+
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -32,7 +33,8 @@ class Plateau:
         if window < 1 or tolerance <= 0:
             raise ValueError(
                 'A plateau needs a window >= 1 and a tolerance > 0, but got '
-                f'{window} and {tolerance}.')
+                f'{window} and {tolerance}.'
+            )
         self.window = window
         self.tolerance = tolerance
         self.restart()
@@ -53,22 +55,23 @@ class Plateau:
         """
         names = sorted(losses)
         if names:
-            values = torch.stack([
-                torch.as_tensor(losses[name]).detach().float()
-                for name in names
-            ])
+            values = torch.stack(
+                [torch.as_tensor(losses[name]).detach().float() for name in names]
+            )
             all_reduce(values, op='mean')
             for name, value in zip(names, values, strict=True):
-                self.sums[name] = self.sums.get(name, 0.) + value
+                self.sums[name] = self.sums.get(name, 0.0) + value
         self.count += 1
         if self.count < self.window:
             return
-        means = {name: (total / self.window).item()
-                 for name, total in self.sums.items()}
+        means = {
+            name: (total / self.window).item() for name, total in self.sums.items()
+        }
         self.stable = bool(self.means) and all(
-            math.isfinite(self.means[name]) and abs(mean - self.means[name]) <=
-            self.tolerance * abs(self.means[name])
-            for name, mean in means.items())
+            math.isfinite(self.means[name])
+            and abs(mean - self.means[name]) <= self.tolerance * abs(self.means[name])
+            for name, mean in means.items()
+        )
         self.means, self.sums, self.count = means, {}, 0
 
     def state_dict(self) -> dict[str, Any]:
@@ -77,7 +80,8 @@ class Plateau:
             sums={name: value.cpu() for name, value in self.sums.items()},
             count=self.count,
             means=self.means,
-            stable=self.stable)
+            stable=self.stable,
+        )
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume from :meth:`state_dict`."""

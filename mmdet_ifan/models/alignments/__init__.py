@@ -1,4 +1,5 @@
 """The terms that adapt a detector, one file each."""
+
 from .adaptation_term import AdaptationTerm
 from .base_alignment import BaseAlignment
 from .category_aware_instance_head import CategoryAwareInstanceHead
@@ -8,7 +9,11 @@ from .global_domain_head import GlobalDomainHead
 from .hierarchical_domain_head import HierarchicalDomainHead
 
 __all__ = [
-    'AdaptationTerm', 'BaseAlignment', 'CategoryAwareInstanceHead',
-    'CorrelationMetricHead', 'DAFasterHead', 'GlobalDomainHead',
-    'HierarchicalDomainHead'
+    'AdaptationTerm',
+    'BaseAlignment',
+    'CategoryAwareInstanceHead',
+    'CorrelationMetricHead',
+    'DAFasterHead',
+    'GlobalDomainHead',
+    'HierarchicalDomainHead',
 ]

@@ -1,4 +1,5 @@
 """The interface of every term that adapts a detector."""
+
 from abc import abstractmethod
 from typing import ClassVar
 
@@ -51,17 +52,17 @@ class AdaptationTerm(BaseModule):
     #: and the name of each in :meth:`IFANDetector.facts`.
     FROM_DETECTOR: ClassVar[dict[str, str]] = {}
 
-    def __init__(self, loss_weight: float = 1.0,
-                 init_cfg: OptMultiConfig = None) -> None:
+    def __init__(
+        self, loss_weight: float = 1.0, init_cfg: OptMultiConfig = None
+    ) -> None:
         super().__init__(init_cfg)
         check_weight(f'The loss_weight of {type(self).__name__}', loss_weight)
         self.loss_weight = loss_weight
         self.launched = True
-        self.progress = 0.
+        self.progress = 0.0
 
     @abstractmethod
-    def loss(self, source: DomainFeatures,
-             target: DomainFeatures) -> dict[str, Tensor]:
+    def loss(self, source: DomainFeatures, target: DomainFeatures) -> dict[str, Tensor]:
         """Compute the term for a batch.
 
         Args:
@@ -76,8 +77,9 @@ class AdaptationTerm(BaseModule):
             are only logged.
         """
 
-    def checked_loss(self, source: DomainFeatures,
-                     target: DomainFeatures) -> dict[str, Tensor]:
+    def checked_loss(
+        self, source: DomainFeatures, target: DomainFeatures
+    ) -> dict[str, Tensor]:
         """Compute :meth:`loss` and refuse what cannot be trained.
 
         Args:
@@ -95,22 +97,29 @@ class AdaptationTerm(BaseModule):
         losses = self.loss(source, target)
         name = f'{type(self).__name__}.loss'
         if not isinstance(losses, dict):
-            raise TypeError(f'{name} must return a dict of scalar tensors, '
-                            f'but returned a {type(losses).__name__}.')
+            raise TypeError(
+                f'{name} must return a dict of scalar tensors, '
+                f'but returned a {type(losses).__name__}.'
+            )
         if not any('loss' in key for key in losses):
             raise ValueError(
                 f'{name} returned {list(losses)}, none of which joins the '
-                'objective: name the value to minimise "loss" or "loss_...".')
+                'objective: name the value to minimise "loss" or "loss_...".'
+            )
         for key, value in losses.items():
             if not isinstance(value, Tensor) or value.dim():
-                found = (f'a tensor of shape {tuple(value.shape)}' if
-                         isinstance(value, Tensor) else type(value).__name__)
-                raise TypeError(f'{key} of {name} must be a scalar tensor, '
-                                f'but is {found}.')
-            if ('loss' in key and torch.is_grad_enabled()
-                    and not value.requires_grad):
+                found = (
+                    f'a tensor of shape {tuple(value.shape)}'
+                    if isinstance(value, Tensor)
+                    else type(value).__name__
+                )
+                raise TypeError(
+                    f'{key} of {name} must be a scalar tensor, but is {found}.'
+                )
+            if 'loss' in key and torch.is_grad_enabled() and not value.requires_grad:
                 raise ValueError(
                     f'{key} of {name} has no gradient, so it trains nothing: '
                     'compute it from features or weights that are not '
-                    'detached.')
+                    'detached.'
+                )
         return losses

@@ -1,4 +1,5 @@
 """The interface of a term that the detector learns to fool."""
+
 from mmdet.utils import OptMultiConfig
 
 from ..layers import GradientReversal
@@ -24,9 +25,11 @@ class BaseAlignment(AdaptationTerm):
         ValueError: If a weight is no finite number >= 0.
     """
 
-    def __init__(self,
-                 loss_weight: float = 0.1,
-                 grl_weight: float = 1.0,
-                 init_cfg: OptMultiConfig = None) -> None:
+    def __init__(
+        self,
+        loss_weight: float = 0.1,
+        grl_weight: float = 1.0,
+        init_cfg: OptMultiConfig = None,
+    ) -> None:
         super().__init__(loss_weight, init_cfg)
         self.reverse = GradientReversal(grl_weight)

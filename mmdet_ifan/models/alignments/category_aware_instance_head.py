@@ -1,4 +1,5 @@
 """Instance level: category-agnostic and category-aware (iFAN, Eq. 4, 5)."""
+
 from collections.abc import Sequence
 from typing import Any
 
@@ -39,28 +40,29 @@ class CategoryAwareInstanceHead(BaseAlignment):
             :class:`BaseAlignment`.
     """
 
-    FROM_DETECTOR = dict(
-        in_channels='roi_channels', num_classes='num_classes')
+    FROM_DETECTOR = dict(in_channels='roi_channels', num_classes='num_classes')
 
-    def __init__(self,
-                 in_channels: int,
-                 num_classes: int,
-                 category_aware: bool = True,
-                 hidden_channels: Sequence[int] = (256, 128),
-                 **kwargs: Any) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        num_classes: int,
+        category_aware: bool = True,
+        hidden_channels: Sequence[int] = (256, 128),
+        **kwargs: Any,
+    ) -> None:
         # The sigmoid starts near 0.5, where its slope is largest. The image
         # level keeps PyTorch's initialisation, as Strong-Weak's code does:
         # 0.01 gained nothing there.
         super().__init__(
-            init_cfg=dict(type='Normal', layer='Conv2d', std=.01), **kwargs)
+            init_cfg=dict(type='Normal', layer='Conv2d', std=0.01), **kwargs
+        )
         self.num_classes = num_classes
         self.category_aware = category_aware
         self.classifier = DomainClassifier(
-            in_channels, num_classes if category_aware else 1,
-            hidden_channels)
+            in_channels, num_classes if category_aware else 1, hidden_channels
+        )
 
-    def loss(self, source: DomainFeatures,
-             target: DomainFeatures) -> dict[str, Tensor]:
+    def loss(self, source: DomainFeatures, target: DomainFeatures) -> dict[str, Tensor]:
         """Compute Eq. 5, or Eq. 4 if not category-aware.
 
         Args:
@@ -81,17 +83,18 @@ class CategoryAwareInstanceHead(BaseAlignment):
         target_loss, target_output = self._domain_loss(target, TARGET)
         logged = dict(
             loss=self.loss_weight * (source_loss + target_loss),
-            accuracy=balanced_accuracy(source_output, target_output))
+            accuracy=balanced_accuracy(source_output, target_output),
+        )
         for name, domain in (('source', source), ('target', target)):
             proposals = domain.proposals
-            logged[f'proposals_{name}'] = source_loss.new_full(
-                (), len(proposals.rois))
+            logged[f'proposals_{name}'] = source_loss.new_full((), len(proposals.rois))
             if self.category_aware:
                 logged[f'objects_{name}'] = proposals.foreground_probs.sum()
         return logged
 
-    def _domain_loss(self, domain: DomainFeatures,
-                     label: float) -> tuple[Tensor, Tensor]:
+    def _domain_loss(
+        self, domain: DomainFeatures, label: float
+    ) -> tuple[Tensor, Tensor]:
         """Compute one domain's term, and the outputs to take accuracy of."""
         proposals = domain.proposals
         output = self.classifier(self.reverse(proposals.roi_feats))
@@ -102,7 +105,8 @@ class CategoryAwareInstanceHead(BaseAlignment):
                 raise ValueError(
                     f'{type(self).__name__} has num_classes='
                     f'{self.num_classes}, but the box head scores '
-                    f'{probs.shape[1]} classes: make them agree.')
+                    f'{probs.shape[1]} classes: make them agree.'
+                )
             error = error * probs
             best = probs.argmax(dim=1)[:, None, None, None]
             output = output.detach().take_along_dim(best, dim=1)

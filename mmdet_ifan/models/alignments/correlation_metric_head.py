@@ -1,4 +1,5 @@
 """Category correlation by metric learning (iFAN, Eq. 6)."""
+
 from collections.abc import Sequence
 from typing import Any
 
@@ -61,57 +62,64 @@ class CorrelationMetricHead(BaseAlignment):
             length, or the margin is out of range.
     """
 
-    FROM_DETECTOR = dict(
-        in_channels='tap_channels', featmap_strides='tap_strides')
+    FROM_DETECTOR = dict(in_channels='tap_channels', featmap_strides='tap_strides')
 
-    def __init__(self,
-                 in_channels: Sequence[int],
-                 featmap_strides: Sequence[int],
-                 embed_channels: int = 256,
-                 roi_size: int = 7,
-                 margin: float = 1.0,
-                 normalize: bool = True,
-                 object_cfg: ConfigType | None = None,
-                 **kwargs: Any) -> None:
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        featmap_strides: Sequence[int],
+        embed_channels: int = 256,
+        roi_size: int = 7,
+        margin: float = 1.0,
+        normalize: bool = True,
+        object_cfg: ConfigType | None = None,
+        **kwargs: Any,
+    ) -> None:
         # Without normalisation, PyTorch's initialisation puts distances far
         # above the margin, and d^2 outweighs the detection loss.
         super().__init__(
-            init_cfg=dict(type='Normal', layer=['Conv2d', 'Linear'], std=.01),
-            **kwargs)
+            init_cfg=dict(type='Normal', layer=['Conv2d', 'Linear'], std=0.01), **kwargs
+        )
         if len(in_channels) != len(featmap_strides):
             raise ValueError(
                 'CorrelationMetricHead needs a stride for each of the '
-                f'{len(in_channels)} taps, but got {len(featmap_strides)}.')
+                f'{len(in_channels)} taps, but got {len(featmap_strides)}.'
+            )
         if margin <= 0:
             raise ValueError(f'The margin must be positive, but got {margin}.')
         if normalize and margin >= 2:
             raise ValueError(
                 'Normalised embeddings are at most 2 apart, so the margin '
-                f'must be below 2, but got {margin}.')
+                f'must be below 2, but got {margin}.'
+            )
         self.margin = margin
         self.normalize = normalize
         self.featmap_strides = tuple(featmap_strides)
         self.object_cfg = ConfigDict(
-            object_cfg or dict(
-                score_thr=0.05,
-                nms=dict(type='nms', iou_threshold=0.5),
-                max_per_img=32))
+            object_cfg
+            or dict(
+                score_thr=0.05, nms=dict(type='nms', iou_threshold=0.5), max_per_img=32
+            )
+        )
         # mmcv's own RoIAlign fails on a GPU when there is no object.
         self.poolers = nn.ModuleList(
             SingleRoIExtractor(
                 dict(type='RoIAlign', output_size=roi_size, sampling_ratio=2),
                 out_channels=channels,
-                featmap_strides=[stride]) for channels, stride in zip(
-                    in_channels, featmap_strides, strict=True))
+                featmap_strides=[stride],
+            )
+            for channels, stride in zip(in_channels, featmap_strides, strict=True)
+        )
         # A bias would outweigh small features and vanish beside large ones.
         self.fuse_convs = nn.ModuleList(
             nn.Conv2d(channels, embed_channels, 1, bias=not normalize)
-            for channels in in_channels)
+            for channels in in_channels
+        )
         self.embed = nn.Linear(
-            embed_channels * roi_size**2, embed_channels, bias=not normalize)
+            embed_channels * roi_size**2, embed_channels, bias=not normalize
+        )
 
-    def loss(self, source: DomainFeatures,
-             target: DomainFeatures) -> dict[str, Tensor]:
+    def loss(self, source: DomainFeatures, target: DomainFeatures) -> dict[str, Tensor]:
         """Compute Eq. 6 over all pairs of objects in the batch.
 
         Args:
@@ -124,16 +132,19 @@ class CorrelationMetricHead(BaseAlignment):
             ``pairs_ddsc``.
         """
         (source_embeds, source_labels), (target_embeds, target_labels) = (
-            self._embed_objects(domain) for domain in (source, target))
+            self._embed_objects(domain) for domain in (source, target)
+        )
         embeds = torch.cat([source_embeds, target_embeds])
         labels = torch.cat([source_labels, target_labels])
-        is_target = torch.arange(
-            len(labels), device=labels.device) >= len(source_labels)
+        is_target = torch.arange(len(labels), device=labels.device) >= len(
+            source_labels
+        )
 
         # It needs no (N, N, C) differences, |a|^2 + |b|^2 - 2ab would cancel,
         # and its gradient is 0, not NaN, where two embeddings coincide.
         distance = torch.cdist(
-            embeds, embeds, compute_mode='donot_use_mm_for_euclid_dist')
+            embeds, embeds, compute_mode='donot_use_mm_for_euclid_dist'
+        )
         same_class = labels[:, None] == labels[None]
         same_domain = is_target[:, None] == is_target[None]
         each_pair_once = torch.ones_like(same_class).triu(diagonal=1)
@@ -148,22 +159,25 @@ class CorrelationMetricHead(BaseAlignment):
             objects_source=embeds.new_full((), len(source_labels)),
             objects_target=embeds.new_full((), len(target_labels)),
             pairs_sddc=sddc.sum().float(),
-            pairs_ddsc=ddsc.sum().float())
+            pairs_ddsc=ddsc.sum().float(),
+        )
 
-    def _embed_objects(self,
-                       domain: DomainFeatures) -> tuple[Tensor, Tensor]:
+    def _embed_objects(self, domain: DomainFeatures) -> tuple[Tensor, Tensor]:
         """Compute one domain's embeddings (K, embed_channels) and labels."""
         objects = domain.detect(self.object_cfg)
         rois = bbox2roi([image.bboxes for image in objects])
         # Boxes in half precision, the taps' under AMP, are off by pixels.
-        fused = torch.stack([
-            conv(self.reverse(pooler((tap, ), rois)))
-            for tap, pooler, conv in zip(
-                map(at_least_float, domain.taps),
-                self.poolers,
-                self.fuse_convs,
-                strict=True)
-        ]).sum(dim=0)
+        fused = torch.stack(
+            [
+                conv(self.reverse(pooler((tap,), rois)))
+                for tap, pooler, conv in zip(
+                    map(at_least_float, domain.taps),
+                    self.poolers,
+                    self.fuse_convs,
+                    strict=True,
+                )
+            ]
+        ).sum(dim=0)
         embeds = self.embed(fused.flatten(1)).float()
         if self.normalize:
             embeds = _unit(embeds)

@@ -1,4 +1,5 @@
 """DA-Faster (Chen et al., "Domain Adaptive Faster R-CNN", CVPR 2018)."""
+
 from typing import Any
 
 from mmdet.registry import MODELS
@@ -47,26 +48,34 @@ class DAFasterHead(BaseAlignment):
     """
 
     FROM_DETECTOR = dict(
-        in_channels='last_tap_channels', instance_channels='vector_channels')
+        in_channels='last_tap_channels', instance_channels='vector_channels'
+    )
 
-    def __init__(self,
-                 in_channels: int,
-                 instance_channels: int,
-                 image_channels: int = 512,
-                 hidden_channels: int = 1024,
-                 **kwargs: Any) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        instance_channels: int,
+        image_channels: int = 512,
+        hidden_channels: int = 1024,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.image_classifier = nn.Sequential(
-            nn.Conv2d(in_channels, image_channels, 1), nn.ReLU(inplace=True),
-            nn.Conv2d(image_channels, 1, 1))
+            nn.Conv2d(in_channels, image_channels, 1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(image_channels, 1, 1),
+        )
         self.instance_classifier = nn.Sequential(
             nn.Linear(instance_channels, hidden_channels),
-            nn.ReLU(inplace=True), nn.Dropout(),
+            nn.ReLU(inplace=True),
+            nn.Dropout(),
             nn.Linear(hidden_channels, hidden_channels),
-            nn.ReLU(inplace=True), nn.Dropout(), nn.Linear(hidden_channels, 1))
+            nn.ReLU(inplace=True),
+            nn.Dropout(),
+            nn.Linear(hidden_channels, 1),
+        )
 
-    def loss(self, source: DomainFeatures,
-             target: DomainFeatures) -> dict[str, Tensor]:
+    def loss(self, source: DomainFeatures, target: DomainFeatures) -> dict[str, Tensor]:
         """Compute the three terms.
 
         Args:
@@ -81,10 +90,10 @@ class DAFasterHead(BaseAlignment):
         """
         terms, image_probs, instance_probs, valids = [], [], [], []
         for domain, label in ((source, SOURCE), (target, TARGET)):
-            image = self.image_classifier(self.reverse(
-                domain.taps[-1])).squeeze(1)
+            image = self.image_classifier(self.reverse(domain.taps[-1])).squeeze(1)
             instance = self.instance_classifier(
-                self.reverse(domain.proposals.vectors)).squeeze(1)
+                self.reverse(domain.proposals.vectors)
+            ).squeeze(1)
             valid = domain.valid_positions(image)
             image_prob = image.float().sigmoid()
             instance_prob = instance.float().sigmoid()
@@ -93,21 +102,25 @@ class DAFasterHead(BaseAlignment):
             terms.append(
                 dict(
                     loss_image=mean_of_valid(
-                        domain_cross_entropy(image, label), valid).mean(),
+                        domain_cross_entropy(image, label), valid
+                    ).mean(),
                     loss_instance=_mean(domain_cross_entropy(instance, label)),
-                    loss_consistency=_mean(
-                        (image_mean - instance_prob).abs())))
+                    loss_consistency=_mean((image_mean - instance_prob).abs()),
+                )
+            )
             image_probs.append(image_prob)
             instance_probs.append(instance_prob)
             valids.append(valid)
         return dict(
-            {key: self.loss_weight * (terms[0][key] + terms[1][key])
-             for key in terms[0]},
-            accuracy_image=balanced_accuracy(
-                image_probs[0], image_probs[1], valids),
+            {
+                key: self.loss_weight * (terms[0][key] + terms[1][key])
+                for key in terms[0]
+            },
+            accuracy_image=balanced_accuracy(image_probs[0], image_probs[1], valids),
             accuracy_instance=balanced_accuracy(*instance_probs),
             proposals_source=image_prob.new_full((), len(instance_probs[0])),
-            proposals_target=image_prob.new_full((), len(instance_probs[1])))
+            proposals_target=image_prob.new_full((), len(instance_probs[1])),
+        )
 
 
 def _mean(values: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ core: a single discriminator on the last layer's features of the whole image.
 As for every method here, gradient reversal replaces its inverted labels and
 its second network.
 """
+
 from typing import Any
 
 from mmdet.registry import MODELS
@@ -36,18 +37,19 @@ class GlobalDomainHead(BaseAlignment):
 
     FROM_DETECTOR = dict(in_channels='last_tap_channels')
 
-    def __init__(self,
-                 in_channels: int,
-                 hidden_channels: int = 256,
-                 **kwargs: Any) -> None:
+    def __init__(
+        self, in_channels: int, hidden_channels: int = 256, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.classifier = nn.Sequential(
-            nn.Linear(in_channels, hidden_channels), nn.ReLU(inplace=True),
+            nn.Linear(in_channels, hidden_channels),
+            nn.ReLU(inplace=True),
             nn.Linear(hidden_channels, hidden_channels),
-            nn.ReLU(inplace=True), nn.Linear(hidden_channels, 1))
+            nn.ReLU(inplace=True),
+            nn.Linear(hidden_channels, 1),
+        )
 
-    def loss(self, source: DomainFeatures,
-             target: DomainFeatures) -> dict[str, Tensor]:
+    def loss(self, source: DomainFeatures, target: DomainFeatures) -> dict[str, Tensor]:
         """Add up the mean cross-entropies over each domain's images.
 
         Args:
@@ -66,4 +68,5 @@ class GlobalDomainHead(BaseAlignment):
             outputs.append(logits.sigmoid())
         return dict(
             loss=self.loss_weight * (terms[0] + terms[1]),
-            accuracy=balanced_accuracy(*outputs))
+            accuracy=balanced_accuracy(*outputs),
+        )

@@ -1,4 +1,5 @@
 """Image level: hierarchically nested domain classifiers (iFAN, Eq. 2, 3)."""
+
 from collections.abc import Sequence
 from typing import Any
 
@@ -45,51 +46,56 @@ class HierarchicalDomainHead(BaseAlignment):
             backbone does not have, or if ``tap_weights`` has another length
             or holds anything but finite numbers >= 0.
     """
+
     #: Whether, as a neck, it computes with its weights when the detector
     #: predicts.
     predicts = False
 
     FROM_DETECTOR = dict(in_channels='tap_channels')
 
-    def __init__(self,
-                 in_channels: Sequence[int],
-                 taps: Sequence[int] | None = None,
-                 tap_weights: Sequence[float] | None = None,
-                 hidden_channels: Sequence[int] = (256, 128),
-                 **kwargs: Any) -> None:
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        taps: Sequence[int] | None = None,
+        tap_weights: Sequence[float] | None = None,
+        hidden_channels: Sequence[int] = (256, 128),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.in_channels = tuple(in_channels)
         if isinstance(taps, int):
-            raise ValueError(
-                f'taps is a list, such as ({taps}, ), but got {taps}.')
-        self.taps = tuple(
-            range(len(self.in_channels)) if taps is None else taps)
+            raise ValueError(f'taps is a list, such as ({taps}, ), but got {taps}.')
+        self.taps = tuple(range(len(self.in_channels)) if taps is None else taps)
         if not self.taps:
             raise ValueError(
                 'taps names no tap to align. For a detector without the image '
-                "level use neck=dict(_delete_=True, type='LastTap').")
+                "level use neck=dict(_delete_=True, type='LastTap')."
+            )
         known = range(len(self.in_channels))
         if len(set(self.taps)) < len(self.taps) or any(
-                tap not in known for tap in self.taps):
+            tap not in known for tap in self.taps
+        ):
             raise ValueError(
                 f'The backbone has the taps {list(known)}, and taps names '
-                f'each at most once, but got {list(self.taps)}.')
+                f'each at most once, but got {list(self.taps)}.'
+            )
         self.tap_weights = tuple(
-            [1.0] * len(self.taps) if tap_weights is None else tap_weights)
+            [1.0] * len(self.taps) if tap_weights is None else tap_weights
+        )
         if len(self.tap_weights) != len(self.taps):
             raise ValueError(
                 'tap_weights needs one weight for each of the '
                 f'{len(self.taps)} aligned taps, but got '
-                f'{len(self.tap_weights)}.')
+                f'{len(self.tap_weights)}.'
+            )
         for tap, weight in zip(self.taps, self.tap_weights, strict=True):
             check_weight(f'The weight of tap {tap} in tap_weights', weight)
         self.classifiers = nn.ModuleList(
-            DomainClassifier(
-                self.in_channels[tap], hidden_channels=hidden_channels)
-            for tap in self.taps)
+            DomainClassifier(self.in_channels[tap], hidden_channels=hidden_channels)
+            for tap in self.taps
+        )
 
-    def loss(self, source: DomainFeatures,
-             target: DomainFeatures) -> dict[str, Tensor]:
+    def loss(self, source: DomainFeatures, target: DomainFeatures) -> dict[str, Tensor]:
         """Compute Eq. 2 for each aligned tap.
 
         Args:
@@ -102,7 +108,8 @@ class HierarchicalDomainHead(BaseAlignment):
         """
         losses: dict[str, Tensor] = {}
         for tap, weight, classifier in zip(
-                self.taps, self.tap_weights, self.classifiers, strict=True):
+            self.taps, self.tap_weights, self.classifiers, strict=True
+        ):
             terms, outputs, valids = [], [], []
             for domain, label in ((source, SOURCE), (target, TARGET)):
                 output = classifier(self.reverse(domain.taps[tap])).squeeze(1)
@@ -112,8 +119,8 @@ class HierarchicalDomainHead(BaseAlignment):
                 outputs.append(output)
                 valids.append(valid)
             name = f'phi{tap + 1}'
-            losses[f'loss_{name}'] = self.loss_weight * weight * (
-                terms[0] + terms[1])
+            losses[f'loss_{name}'] = self.loss_weight * weight * (terms[0] + terms[1])
             losses[f'accuracy_{name}'] = balanced_accuracy(
-                outputs[0], outputs[1], valids)
+                outputs[0], outputs[1], valids
+            )
         return losses

@@ -1,4 +1,5 @@
 """An assigner that keeps ignored regions out of the background."""
+
 from typing import Any
 
 from mmdet.models.task_modules import AssignResult, MaxIoUAssigner
@@ -24,15 +25,16 @@ class RegionIgnoringAssigner(MaxIoUAssigner):
             ``ignore_wrt_candidates``.
     """
 
-    def __init__(self, *args: Any, ignore_iof_thr: float = 0.5,
-                 **kwargs: Any) -> None:
+    def __init__(self, *args: Any, ignore_iof_thr: float = 0.5, **kwargs: Any) -> None:
         super().__init__(*args, ignore_iof_thr=ignore_iof_thr, **kwargs)
 
-    def assign(self,
-               pred_instances: InstanceData,
-               gt_instances: InstanceData,
-               gt_instances_ignore: InstanceData | None = None,
-               **kwargs: Any) -> AssignResult:
+    def assign(
+        self,
+        pred_instances: InstanceData,
+        gt_instances: InstanceData,
+        gt_instances_ignore: InstanceData | None = None,
+        **kwargs: Any,
+    ) -> AssignResult:
         """Assign proposals to true boxes.
 
         Args:
@@ -50,10 +52,15 @@ class RegionIgnoringAssigner(MaxIoUAssigner):
         """
         result = super().assign(pred_instances, gt_instances)
         priors = pred_instances.priors
-        if (self.ignore_iof_thr > 0 and gt_instances_ignore is not None
-                and len(gt_instances_ignore) and len(priors)):
+        if (
+            self.ignore_iof_thr > 0
+            and gt_instances_ignore is not None
+            and len(gt_instances_ignore)
+            and len(priors)
+        ):
             shares = self.iou_calculator(
-                priors, gt_instances_ignore.bboxes, mode='iof').amax(dim=1)
+                priors, gt_instances_ignore.bboxes, mode='iof'
+            ).amax(dim=1)
             background = result.gt_inds == 0
             result.gt_inds[background & (shares > self.ignore_iof_thr)] = -1
         return result

@@ -1,4 +1,5 @@
 """Backbones that give several taps."""
+
 from . import package_weights as package_weights
 from .tapped_vgg import TappedVGG
 from .timm_init import TimmInit

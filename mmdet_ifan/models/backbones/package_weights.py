@@ -1,4 +1,5 @@
 """Weights that come as a package: ``package://NAME/FILE``."""
+
 import importlib.util
 from pathlib import Path
 
@@ -26,12 +27,13 @@ def package_file(name: str) -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise FileNotFoundError(
             f'{name} is in the package {package}, which is not installed: run '
-            f'"pip install {package.replace("_", "-")}".')
+            f'"pip install {package.replace("_", "-")}".'
+        )
     path = Path(spec.submodule_search_locations[0], file)
     if not path.is_file():
         raise FileNotFoundError(
-            f'{name} is not in the installed package {package}: {path} does '
-            'not exist.')
+            f'{name} is not in the installed package {package}: {path} does not exist.'
+        )
     return path
 
 

@@ -1,4 +1,5 @@
 """VGG-16 as iFAN taps it (paper, Implementation Details)."""
+
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,25 +35,28 @@ class TappedVGG(VGG, BaseModule):
             or is not ascending.
     """
 
-    def __init__(self,
-                 depth: int = 16,
-                 out_indices: Sequence[int] = (1, 2, 3, 4),
-                 frozen_stages: int = 1,
-                 init_cfg: OptMultiConfig = None,
-                 **kwargs: Any) -> None:
+    def __init__(
+        self,
+        depth: int = 16,
+        out_indices: Sequence[int] = (1, 2, 3, 4),
+        frozen_stages: int = 1,
+        init_cfg: OptMultiConfig = None,
+        **kwargs: Any,
+    ) -> None:
         taps = list(out_indices)
-        if (not taps or taps != sorted(set(taps)) or taps[0] < 0
-                or taps[-1] > 4):
+        if not taps or taps != sorted(set(taps)) or taps[0] < 0 or taps[-1] > 4:
             raise ValueError(
                 'VGG has the stages 0 to 4, and out_indices names those to '
-                f'tap in ascending order, but got {tuple(out_indices)}.')
+                f'tap in ascending order, but got {tuple(out_indices)}.'
+            )
         VGG.__init__(
             self,
             depth,
             with_last_pool=False,
             out_indices=tuple(taps),
             frozen_stages=frozen_stages,
-            **kwargs)
+            **kwargs,
+        )
         self.init_cfg = init_cfg
         self._is_init = False
         # mmcv freezes only here; the optimizer and DDP look before training.
@@ -70,4 +74,4 @@ class TappedVGG(VGG, BaseModule):
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Compute the taps of images of shape (N, 3, H, W)."""
         taps = super().forward(x)
-        return taps if isinstance(taps, tuple) else (taps, )
+        return taps if isinstance(taps, tuple) else (taps,)

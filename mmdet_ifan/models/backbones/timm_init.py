@@ -1,4 +1,5 @@
 """Start a trunk of timm from ImageNet weights."""
+
 import re
 
 from mmengine.model import update_init_info
@@ -9,14 +10,23 @@ from torch import Tensor
 from .timm_taps import TimmTaps, import_timm
 
 #: timm's names of EfficientNet-PyTorch's layers outside the blocks.
-AROUND = dict(_conv_stem='conv_stem', _bn0='bn1', _conv_head='conv_head',
-              _bn1='bn2', _fc='classifier')
+AROUND = dict(
+    _conv_stem='conv_stem',
+    _bn0='bn1',
+    _conv_head='conv_head',
+    _bn1='bn2',
+    _fc='classifier',
+)
 #: The same inside a block that does not expand, and in one that does.
-PLAIN = dict(_depthwise_conv='conv_dw', _bn1='bn1', _project_conv='conv_pw',
-             _bn2='bn2')
-EXPANDING = dict(_expand_conv='conv_pw', _bn0='bn1',
-                 _depthwise_conv='conv_dw', _bn1='bn2',
-                 _project_conv='conv_pwl', _bn2='bn3')
+PLAIN = dict(_depthwise_conv='conv_dw', _bn1='bn1', _project_conv='conv_pw', _bn2='bn2')
+EXPANDING = dict(
+    _expand_conv='conv_pw',
+    _bn0='bn1',
+    _depthwise_conv='conv_dw',
+    _bn1='bn2',
+    _project_conv='conv_pwl',
+    _bn2='bn3',
+)
 
 
 @WEIGHT_INITIALIZERS.register_module()
@@ -48,7 +58,8 @@ class TimmInit:
             state = _pretrained(module)
         else:
             state = CheckpointLoader.load_checkpoint(
-                self.checkpoint, map_location='cpu')
+                self.checkpoint, map_location='cpu'
+            )
             state = _renamed(state.get('state_dict', state), module)
         own = module.net.state_dict()
         # Counts of batches, which fixed statistics do not need.
@@ -59,8 +70,8 @@ class TimmInit:
             for key in sorted(set(state) - set(own) - module.left_out)
         ]
         problems += [
-            f'{key} has shape {tuple(state[key].shape)} instead of '
-            f'{tuple(value.shape)}' for key, value in own.items()
+            f'{key} has shape {tuple(state[key].shape)} instead of {tuple(value.shape)}'
+            for key, value in own.items()
             if key in state and state[key].shape != value.shape
         ]
         if problems:
@@ -69,29 +80,32 @@ class TimmInit:
                 f'{self.checkpoint} does not hold weights of {module.model}: '
                 f'{"; ".join(problems[:3])}'
                 f'{f"; and {more} more" if more > 0 else ""}. Correct '
-                'init_cfg.checkpoint or model of the backbone.')
+                'init_cfg.checkpoint or model of the backbone.'
+            )
         module.net.load_state_dict(
-            {key: state[key] for key in own if key in state}, strict=False)
+            {key: state[key] for key in own if key in state}, strict=False
+        )
         if hasattr(module, '_params_init_info'):
             update_init_info(module, init_info=self._get_init_info())
 
     def _get_init_info(self) -> str:
         """Name the source for mmengine's initialisation log."""
-        return (f'{type(self).__name__}: load from '
-                f'{self.checkpoint or "timm"}')
+        return f'{type(self).__name__}: load from {self.checkpoint or "timm"}'
 
 
 def _pretrained(trunk: TimmTaps) -> dict[str, Tensor]:
     """Let timm download its weights of the whole model."""
     try:
         whole = import_timm().create_model(
-            trunk.model, pretrained=True, **trunk.model_args)
+            trunk.model, pretrained=True, **trunk.model_args
+        )
     except (OSError, RuntimeError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise RuntimeError(
             f"timm's weights of {trunk.model} are not at hand and cannot be "
             f'downloaded ({reason}): get them elsewhere and name the file in '
-            'init_cfg.checkpoint of the backbone.') from error
+            'init_cfg.checkpoint of the backbone.'
+        ) from error
     return whole.state_dict()
 
 
@@ -106,11 +120,13 @@ def _renamed(state: dict[str, Tensor], trunk: TimmTaps) -> dict[str, Tensor]:
     Returns:
         dict[str, Tensor]: The same; a key without a counterpart stays.
     """
-    blocks = sorted({
-        (int(found[1]), int(found[2]))
-        for key in {*trunk.net.state_dict(), *trunk.left_out}
-        if (found := re.match(r'blocks\.(\d+)\.(\d+)\.', key))
-    })
+    blocks = sorted(
+        {
+            (int(found[1]), int(found[2]))
+            for key in {*trunk.net.state_dict(), *trunk.left_out}
+            if (found := re.match(r'blocks\.(\d+)\.(\d+)\.', key))
+        }
+    )
     renamed = {}
     for key, value in state.items():
         layer, _, kind = key.rpartition('.')

@@ -1,4 +1,5 @@
 """Any model of timm, tapped at several depths."""
+
 import importlib
 import inspect
 import sys
@@ -17,9 +18,14 @@ from torch.nn.modules.batchnorm import _BatchNorm
 #: Side in pixels of the image that strides and channels are read from.
 SIDE = 256
 #: What timm imports of torchvision, for image pipelines that are not used.
-TORCHVISION = ('torchvision', 'torchvision.datasets', 'torchvision.ops',
-               'torchvision.ops.misc', 'torchvision.transforms',
-               'torchvision.transforms.functional')
+TORCHVISION = (
+    'torchvision',
+    'torchvision.datasets',
+    'torchvision.ops',
+    'torchvision.ops.misc',
+    'torchvision.transforms',
+    'torchvision.transforms.functional',
+)
 
 
 class _Nothing(type):
@@ -63,8 +69,7 @@ def import_timm() -> Any:
     except ModuleNotFoundError as error:
         if error.name != 'timm':
             raise
-        raise ImportError(
-            'TimmTaps needs timm: run "pip install timm".') from error
+        raise ImportError('TimmTaps needs timm: run "pip install timm".') from error
     finally:
         if missing:
             for name in TORCHVISION:
@@ -101,18 +106,21 @@ class TimmTaps(BaseModule):
             or a fixed image size, or ``taps`` is empty or out of order.
     """
 
-    def __init__(self,
-                 model: str,
-                 taps: Sequence[str],
-                 frozen_stages: int = 0,
-                 init_cfg: OptMultiConfig = None,
-                 **kwargs: Any) -> None:
+    def __init__(
+        self,
+        model: str,
+        taps: Sequence[str],
+        frozen_stages: int = 0,
+        init_cfg: OptMultiConfig = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(init_cfg)
         timm = import_timm()
         if not timm.is_model(model):
             raise ValueError(
                 f'timm {timm.__version__} has no model {model!r}: take one of '
-                'timm.list_models().')
+                'timm.list_models().'
+            )
         self.model = model
         self.model_args = kwargs
         self.taps = tuple(taps)
@@ -124,47 +132,57 @@ class TimmTaps(BaseModule):
 
     def _select_taps(self) -> None:
         """Find the taps and drop what comes after them."""
-        parameters = inspect.signature(
-            self.net.forward_intermediates).parameters
+        parameters = inspect.signature(self.net.forward_intermediates).parameters
         names = [info['module'] for info in self.net.feature_info]
         options = {}
         if 'extra_blocks' in parameters:
             # EfficientNet's relatives: also stages that keep the stride.
             options['extra_blocks'] = True
-            names = ['bn1',
-                     *(f'blocks.{i}' for i in range(len(self.net.blocks)))]
+            names = ['bn1', *(f'blocks.{i}' for i in range(len(self.net.blocks)))]
         indices = [names.index(tap) for tap in self.taps if tap in names]
-        if (not indices or len(indices) < len(self.taps)
-                or indices != sorted(set(indices))):
+        if (
+            not indices
+            or len(indices) < len(self.taps)
+            or indices != sorted(set(indices))
+        ):
             raise ValueError(
                 f'{self.model} has the taps {", ".join(names)}, and taps '
                 'names some of them in this order, but got '
-                f'{list(self.taps)}.')
+                f'{list(self.taps)}.'
+            )
         whole = set(self.net.state_dict())
         self.net.prune_intermediate_layers(
-            indices, prune_norm=True, prune_head=True, **options)
+            indices, prune_norm=True, prune_head=True, **options
+        )
         self.left_out = frozenset(whole - set(self.net.state_dict()))
         for module in self.net.modules():
             # mmdet would take it for the detector's number of categories.
             vars(module).pop('num_classes', None)
-        self._options = dict(options, indices=indices, output_fmt='NCHW',
-                             intermediates_only=True)
+        self._options = dict(
+            options, indices=indices, output_fmt='NCHW', intermediates_only=True
+        )
 
     def _freeze(self, frozen_stages: int) -> None:
         """Fix batch normalisation and the leading stages."""
         from timm.models import group_parameters
-        stages = group_parameters(
-            self.net, self.net.group_matcher(coarse=True))
+
+        stages = group_parameters(self.net, self.net.group_matcher(coarse=True))
         if not -1 <= frozen_stages < len(stages):
             raise ValueError(
                 f'frozen_stages of {self.model} with these taps is from -1 '
-                f'to {len(stages) - 1}, but got {frozen_stages}.')
-        frozen = {name for stage, found in stages.items()
-                  if stage <= frozen_stages for name in found}
+                f'to {len(stages) - 1}, but got {frozen_stages}.'
+            )
+        frozen = {
+            name
+            for stage, found in stages.items()
+            if stage <= frozen_stages
+            for name in found
+        }
         for name, parameter in self.net.named_parameters():
             parameter.requires_grad = name not in frozen
-        self._fixed = [module for module in self.net.modules()
-                       if isinstance(module, _BatchNorm)]
+        self._fixed = [
+            module for module in self.net.modules() if isinstance(module, _BatchNorm)
+        ]
         for norm in self._fixed:
             norm.requires_grad_(False)
 
@@ -174,14 +192,18 @@ class TimmTaps(BaseModule):
         self.eval()
         try:
             maps = self.net.forward_intermediates(
-                torch.zeros(1, 3, SIDE, SIDE), **self._options)
+                torch.zeros(1, 3, SIDE, SIDE), **self._options
+            )
         except AssertionError as error:
             raise ValueError(
                 f'{self.model} takes images of one size alone ({error}): '
                 'give the backbone what lets it take any, such as '
-                'dynamic_img_size=True.') from error
-        return (tuple(tap.shape[1] for tap in maps),
-                tuple(SIDE // tap.shape[-1] for tap in maps))
+                'dynamic_img_size=True.'
+            ) from error
+        return (
+            tuple(tap.shape[1] for tap in maps),
+            tuple(SIDE // tap.shape[-1] for tap in maps),
+        )
 
     def train(self, mode: bool = True) -> 'TimmTaps':
         """Set the mode; batch normalisation keeps that of testing."""
@@ -206,7 +228,8 @@ class TimmTaps(BaseModule):
             raise ValueError(
                 f'Images of {x.shape[-2]} x {x.shape[-1]} px are smaller than '
                 f'the stride of {self.model}, {self.strides[-1]} px: enlarge '
-                'them with Resize in the pipeline.')
+                'them with Resize in the pipeline.'
+            )
         # On a CPU a step takes a fifth less time in this order.
         x = x.contiguous(memory_format=torch.channels_last)
         maps = self.net.forward_intermediates(x, **self._options)

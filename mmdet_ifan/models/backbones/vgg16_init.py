@@ -1,4 +1,5 @@
 """Start a VGG detector from the ImageNet classifier."""
+
 from mmengine.registry import WEIGHT_INITIALIZERS
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
@@ -41,8 +42,7 @@ class VGG16Init:
         Raises:
             ValueError: If a key is missing, left over or of another shape.
         """
-        state = CheckpointLoader.load_checkpoint(
-            self.checkpoint, map_location='cpu')
+        state = CheckpointLoader.load_checkpoint(self.checkpoint, map_location='cpu')
         own = dict(module.named_parameters())
         if hasattr(module, 'features'):
             names = {name: name for name in own}
@@ -52,8 +52,12 @@ class VGG16Init:
         for ours, theirs in names.items():
             own[ours].data.copy_(state[theirs])
 
-    def _check(self, own: dict[str, nn.Parameter], state: dict[str, Tensor],
-               names: dict[str, str]) -> None:
+    def _check(
+        self,
+        own: dict[str, nn.Parameter],
+        state: dict[str, Tensor],
+        names: dict[str, str],
+    ) -> None:
         """Refuse a state dict that does not fit key by key."""
         part = 'features.' if names is not FULLY_CONNECTED else 'classifier.'
         used = set(names.values())
@@ -61,27 +65,26 @@ class VGG16Init:
         known = ('features.', 'classifier.')
         problems = [f'{key} is missing' for key in sorted(used - set(state))]
         problems += [
-            f'{key} is left over'
-            for key in sorted(present - used - IMAGENET_ONLY)
+            f'{key} is left over' for key in sorted(present - used - IMAGENET_ONLY)
         ]
         problems += [
-            f'{key} is left over' for key in sorted(state)
-            if not key.startswith(known)
+            f'{key} is left over' for key in sorted(state) if not key.startswith(known)
         ]
-        problems += [
-            f'the detector has no {ours}' for ours in names if ours not in own
-        ]
+        problems += [f'the detector has no {ours}' for ours in names if ours not in own]
         problems += [
             f'{theirs} has shape {tuple(state[theirs].shape)}, the '
             f'detector needs {tuple(own[ours].shape)}'
-            for ours, theirs in names.items() if theirs in state
-            and ours in own and state[theirs].shape != own[ours].shape
+            for ours, theirs in names.items()
+            if theirs in state
+            and ours in own
+            and state[theirs].shape != own[ours].shape
         ]
         if problems:
             raise ValueError(
                 f'{self.checkpoint} does not fit as VGG-16 weights: '
-                f'{"; ".join(problems)}. Use the state dict of torchvision\'s '
-                'vgg16 (vgg16-397923af.pth, without batch normalisation).')
+                f"{'; '.join(problems)}. Use the state dict of torchvision's "
+                'vgg16 (vgg16-397923af.pth, without batch normalisation).'
+            )
 
     def _get_init_info(self) -> str:
         """Name the source for mmengine's initialisation log."""

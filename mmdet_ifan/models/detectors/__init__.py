@@ -1,4 +1,5 @@
 """The detector that adapts."""
+
 from .ifan_detector import IFANDetector
 
 __all__ = ['IFANDetector']

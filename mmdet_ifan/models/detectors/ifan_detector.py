@@ -1,4 +1,5 @@
 """The domain-adaptive detector (iFAN, Eq. 7)."""
+
 from typing import Any
 
 import torch
@@ -12,12 +13,7 @@ from mmengine.model import ModuleDict
 from torch import Tensor
 
 from ..alignments import AdaptationTerm
-from ..domain_features import (
-    DomainFeatures,
-    Proposals,
-    extract_together,
-    kept_vectors,
-)
+from ..domain_features import DomainFeatures, Proposals, extract_together, kept_vectors
 from ..layers import at_least_float
 
 #: Side in pixels of the blank image that taps are measured on.
@@ -56,46 +52,52 @@ class IFANDetector(FasterRCNN):
             have, or if the backbone has not the taps that the neck expects.
     """
 
-    def __init__(self,
-                 *,
-                 neck: ConfigType,
-                 alike_proposals: bool = False,
-                 alignments: dict[str, ConfigType] | None = None,
-                 **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        neck: ConfigType,
+        alike_proposals: bool = False,
+        alignments: dict[str, ConfigType] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(neck=neck, **kwargs)
         self.alike_proposals = alike_proposals
         expected = getattr(self.neck, 'in_channels', None)
         taps = getattr(self.backbone, 'taps', None) or getattr(
-            self.backbone, 'out_indices', None)
+            self.backbone, 'out_indices', None
+        )
         if expected and taps and len(taps) != len(expected):
             raise ValueError(
                 f'The neck expects {len(expected)} taps, but the backbone '
                 f'gives {len(taps)} ({", ".join(map(str, taps))}): make them '
-                'agree.')
+                'agree.'
+            )
         # In mixed precision mmdet would round anchors and boxes as well: by
         # pixels, beyond 256 pixels in bfloat16 and 2048 in float16.
         for head in (self.rpn_head, self.roi_head.bbox_head):
             head.register_forward_hook(_predict_at_least_float)
-        self.roi_head.bbox_roi_extractor.register_forward_pre_hook(
-            _pool_at_least_float)
+        self.roi_head.bbox_roi_extractor.register_forward_pre_hook(_pool_at_least_float)
         for name in alignments or {}:
             if 'loss' in name:
                 raise ValueError(
                     f'alignments.{name} needs another name: mmengine adds up '
                     'all that has "loss" in its name, so also what the term '
-                    'only logs.')
+                    'only logs.'
+                )
         # The image level comes first, wherever a child config adds it.
-        self.alignments = ModuleDict({
-            name: self._build_alignment(name, cfg)
-            for name, cfg in sorted(
-                (alignments or {}).items(),
-                key=lambda item: item[0] != 'image')
-        })
-        if isinstance(self.neck, AdaptationTerm) and (
-                'image' in self.alignments):
+        self.alignments = ModuleDict(
+            {
+                name: self._build_alignment(name, cfg)
+                for name, cfg in sorted(
+                    (alignments or {}).items(), key=lambda item: item[0] != 'image'
+                )
+            }
+        )
+        if isinstance(self.neck, AdaptationTerm) and ('image' in self.alignments):
             raise ValueError(
                 'The name image belongs to the alignment in the neck: '
-                'give alignments.image another name.')
+                'give alignments.image another name.'
+            )
 
     def _build_alignment(self, name: str, cfg: ConfigType) -> AdaptationTerm:
         """Build a term, with what its config leaves to the detector."""
@@ -103,7 +105,8 @@ class IFANDetector(FasterRCNN):
             raise TypeError(
                 f'alignments.{name} must be a config of a term, but is '
                 f'{cfg!r}: to leave a term out, replace the whole dict by '
-                'alignments=dict(_delete_=True, ...).')
+                'alignments=dict(_delete_=True, ...).'
+            )
         kind = cfg.get('type')
         term = MODELS.get(kind) if isinstance(kind, str) else kind
         left_out = {
@@ -113,8 +116,9 @@ class IFANDetector(FasterRCNN):
         }
         if left_out:
             facts = self.facts()
-            cfg = dict(cfg, **{
-                argument: facts[fact] for argument, fact in left_out.items()})
+            cfg = dict(
+                cfg, **{argument: facts[fact] for argument, fact in left_out.items()}
+            )
         try:
             alignment = MODELS.build(cfg)
         except (KeyError, TypeError, ValueError) as error:
@@ -124,7 +128,8 @@ class IFANDetector(FasterRCNN):
         if not isinstance(alignment, AdaptationTerm):
             raise TypeError(
                 f'alignments.{name} is a {type(alignment).__name__}, which '
-                'is no AdaptationTerm: make it a subclass.')
+                'is no AdaptationTerm: make it a subclass.'
+            )
         return alignment
 
     @torch.no_grad()
@@ -150,7 +155,8 @@ class IFANDetector(FasterRCNN):
             last_tap_channels=channels[-1],
             roi_channels=self.roi_head.bbox_roi_extractor.out_channels,
             vector_channels=box_head.fc_cls.in_features,
-            num_classes=box_head.num_classes)
+            num_classes=box_head.num_classes,
+        )
 
     @property
     def all_alignments(self) -> dict[str, AdaptationTerm]:
@@ -159,8 +165,11 @@ class IFANDetector(FasterRCNN):
         image = {'image': self.neck} if in_neck else {}
         return {**image, **self.alignments}
 
-    def loss(self, multi_batch_inputs: dict[str, Tensor],
-             multi_batch_data_samples: dict[str, SampleList]) -> dict:
+    def loss(
+        self,
+        multi_batch_inputs: dict[str, Tensor],
+        multi_batch_data_samples: dict[str, SampleList],
+    ) -> dict:
         """Compute the detection loss and each launched term (iFAN, Eq. 7).
 
         Args:
@@ -178,9 +187,11 @@ class IFANDetector(FasterRCNN):
             ValueError: See :meth:`AdaptationTerm.checked_loss`.
         """
         source, target = (
-            DomainFeatures(self, multi_batch_inputs[branch],
-                           multi_batch_data_samples[branch])
-            for branch in ('source', 'target'))
+            DomainFeatures(
+                self, multi_batch_inputs[branch], multi_batch_data_samples[branch]
+            )
+            for branch in ('source', 'target')
+        )
         launched = {
             name: alignment
             for name, alignment in self.all_alignments.items()
@@ -188,18 +199,19 @@ class IFANDetector(FasterRCNN):
         }
         if launched and source.batch_shape == target.batch_shape:
             source.taps, target.taps = extract_together(
-                self.backbone, source.batch_inputs, target.batch_inputs)
+                self.backbone, source.batch_inputs, target.batch_inputs
+            )
         losses, sampled, source.proposal_boxes = self._detection_loss(source)
         if not self.alike_proposals:
             source.proposals = sampled
         for name, alignment in launched.items():
             losses.update(
-                rename_loss_dict(f'{name}/',
-                                 alignment.checked_loss(source, target)))
+                rename_loss_dict(f'{name}/', alignment.checked_loss(source, target))
+            )
         return losses
 
     def _detection_loss(
-            self, source: DomainFeatures
+        self, source: DomainFeatures
     ) -> tuple[dict, Proposals, list[Tensor]]:
         """Compute Faster R-CNN's loss.
 
@@ -210,7 +222,8 @@ class IFANDetector(FasterRCNN):
         rpn_losses, proposals = self.rpn_head.loss_and_predict(
             source.feats,
             _without_categories(source.data_samples),
-            proposal_cfg=self.train_cfg.get('rpn_proposal', self.test_cfg.rpn))
+            proposal_cfg=self.train_cfg.get('rpn_proposal', self.test_cfg.rpn),
+        )
         num = self.test_cfg.rpn.max_per_img
         rpn_boxes = [proposal.bboxes[:num] for proposal in proposals]
         sampled = self._sample_proposals(source, proposals)
@@ -218,26 +231,34 @@ class IFANDetector(FasterRCNN):
             results = self.roi_head.bbox_loss(source.feats, sampled)
         boxes = [result.priors for result in sampled]
         pooled = Proposals(
-            bbox2roi(boxes), [len(box) for box in boxes],
-            results['bbox_feats'], results['cls_score'], results['bbox_pred'],
-            *vectors)
+            bbox2roi(boxes),
+            [len(box) for box in boxes],
+            results['bbox_feats'],
+            results['cls_score'],
+            results['bbox_pred'],
+            *vectors,
+        )
         return {**rpn_losses, **results['loss_bbox']}, pooled, rpn_boxes
 
-    def _sample_proposals(self, source: DomainFeatures,
-                          proposals: InstanceList) -> list:
+    def _sample_proposals(
+        self, source: DomainFeatures, proposals: InstanceList
+    ) -> list:
         """Assign and sample proposals, as ``StandardRoIHead.loss`` does."""
         gt_instances, ignored, _ = unpack_gt_instances(source.data_samples)
         sampled = []
         for i, proposal in enumerate(proposals):
             proposal.priors = proposal.pop('bboxes')
             assigned = self.roi_head.bbox_assigner.assign(
-                proposal, gt_instances[i], ignored[i])
+                proposal, gt_instances[i], ignored[i]
+            )
             sampled.append(
                 self.roi_head.bbox_sampler.sample(
                     assigned,
                     proposal,
                     gt_instances[i],
-                    feats=[level[i][None] for level in source.feats]))
+                    feats=[level[i][None] for level in source.feats],
+                )
+            )
         return sampled
 
 

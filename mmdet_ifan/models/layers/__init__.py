@@ -1,10 +1,6 @@
 """Building blocks that alignments share."""
-from .domain_classifier import (
-    SOURCE,
-    TARGET,
-    DomainClassifier,
-    balanced_accuracy,
-)
+
+from .domain_classifier import SOURCE, TARGET, DomainClassifier, balanced_accuracy
 from .domain_losses import domain_cross_entropy, domain_focal_loss
 from .gradient_reversal import GradientReversal
 from .precision import at_least_float
@@ -12,8 +8,15 @@ from .valid_positions import mean_of_valid, valid_positions
 from .weights import check_weight
 
 __all__ = [
-    'SOURCE', 'TARGET', 'DomainClassifier', 'GradientReversal',
-    'at_least_float', 'balanced_accuracy', 'check_weight',
-    'domain_cross_entropy', 'domain_focal_loss', 'mean_of_valid',
-    'valid_positions'
+    'SOURCE',
+    'TARGET',
+    'DomainClassifier',
+    'GradientReversal',
+    'at_least_float',
+    'balanced_accuracy',
+    'check_weight',
+    'domain_cross_entropy',
+    'domain_focal_loss',
+    'mean_of_valid',
+    'valid_positions',
 ]

@@ -1,4 +1,5 @@
 """The domain classifier of iFAN's image and instance level (Eq. 2, 4, 5)."""
+
 from collections.abc import Sequence
 
 import torch
@@ -22,17 +23,18 @@ class DomainClassifier(nn.Module):
             Defaults to (256, 128).
     """
 
-    def __init__(self,
-                 in_channels: int,
-                 out_channels: int = 1,
-                 hidden_channels: Sequence[int] = (256, 128)) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int = 1,
+        hidden_channels: Sequence[int] = (256, 128),
+    ) -> None:
         super().__init__()
         widths = (in_channels, *hidden_channels)
         layers: list[nn.Module] = []
         for width, next_width in zip(widths[:-1], widths[1:], strict=True):
             layers += [nn.Conv2d(width, next_width, 1), nn.ReLU(inplace=True)]
-        self.layers = nn.Sequential(
-            *layers, nn.Conv2d(widths[-1], out_channels, 1))
+        self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], out_channels, 1))
 
     def hidden(self, x: Tensor) -> Tensor:
         """Compute the last hidden layer, (N, hidden_channels[-1], H, W)."""
@@ -51,9 +53,9 @@ class DomainClassifier(nn.Module):
         return self.layers(x).float().sigmoid()
 
 
-def balanced_accuracy(source: Tensor,
-                      target: Tensor,
-                      valid: Sequence[Tensor] | None = None) -> Tensor:
+def balanced_accuracy(
+    source: Tensor, target: Tensor, valid: Sequence[Tensor] | None = None
+) -> Tensor:
     """Average the shares of source and target outputs that are right.
 
     Args:
@@ -68,14 +70,16 @@ def balanced_accuracy(source: Tensor,
         what the detector wants. A domain without outputs counts as 50.
     """
     with torch.no_grad():
-        right = (source < .5, target >= .5)
+        right = (source < 0.5, target >= 0.5)
         if valid is not None:
             # Picking the valid ones would wait for the device.
-            shares = [(hit & mask).sum() / mask.sum()
-                      for hit, mask in zip(right, valid, strict=True)]
+            shares = [
+                (hit & mask).sum() / mask.sum()
+                for hit, mask in zip(right, valid, strict=True)
+            ]
         else:
             shares = [
-                hit.float().mean() if hit.numel() else source.new_tensor(.5)
+                hit.float().mean() if hit.numel() else source.new_tensor(0.5)
                 for hit in right
             ]
-        return 50. * (shares[0] + shares[1])
+        return 50.0 * (shares[0] + shares[1])

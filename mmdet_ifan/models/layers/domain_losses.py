@@ -1,4 +1,5 @@
 """Cross-entropies of the baselines' alignments."""
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -16,7 +17,8 @@ def domain_cross_entropy(logits: Tensor, domain: float) -> Tensor:
     """
     logits = logits.float()
     return F.binary_cross_entropy_with_logits(
-        logits, torch.full_like(logits, domain), reduction='none')
+        logits, torch.full_like(logits, domain), reduction='none'
+    )
 
 
 def domain_focal_loss(logits: Tensor, domain: float, gamma: float) -> Tensor:

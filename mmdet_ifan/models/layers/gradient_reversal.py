@@ -1,4 +1,5 @@
 """Gradient reversal (Ganin and Lempitsky, ICML 2015)."""
+
 from typing import Any
 
 from torch import Tensor, nn
@@ -8,7 +9,6 @@ from .weights import check_weight
 
 
 class _Reverse(Function):
-
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: float) -> Tensor:
         ctx.weight = weight

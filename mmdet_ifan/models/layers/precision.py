@@ -1,4 +1,5 @@
 """A cast for numbers that half precision would spoil."""
+
 import torch
 from torch import Tensor
 

@@ -1,4 +1,5 @@
 """Positions of a feature map that show the image, not padding."""
+
 from collections.abc import Sequence
 
 import torch
@@ -7,8 +8,9 @@ from torch import Tensor
 from .precision import at_least_float
 
 
-def valid_positions(output: Tensor, img_shapes: Sequence[tuple[int, int]],
-                    batch_shape: tuple[int, int]) -> Tensor:
+def valid_positions(
+    output: Tensor, img_shapes: Sequence[tuple[int, int]], batch_shape: tuple[int, int]
+) -> Tensor:
     """Mark the positions whose whole cell lies in the image.
 
     If the padded size is no multiple of the stride, the last position may
@@ -24,16 +26,25 @@ def valid_positions(output: Tensor, img_shapes: Sequence[tuple[int, int]],
     Returns:
         Tensor: Booleans of shape (N, H, W), at least one of each image true.
     """
-    bounds = [[
-        max(1, int(size * length / padded)) for size, length, padded in zip(
-            shape, output.shape[1:], batch_shape, strict=True)
-    ] for shape in img_shapes]
+    bounds = [
+        [
+            max(1, int(size * length / padded))
+            for size, length, padded in zip(
+                shape, output.shape[1:], batch_shape, strict=True
+            )
+        ]
+        for shape in img_shapes
+    ]
     # Sending the bounds to a device as a tensor would wait for it.
     in_rows, in_columns = (
-        torch.stack([
-            torch.arange(length, device=output.device) < bound[axis]
-            for bound in bounds
-        ]) for axis, length in enumerate(output.shape[1:]))
+        torch.stack(
+            [
+                torch.arange(length, device=output.device) < bound[axis]
+                for bound in bounds
+            ]
+        )
+        for axis, length in enumerate(output.shape[1:])
+    )
     return in_rows[:, :, None] & in_columns[:, None, :]
 
 

@@ -1,4 +1,5 @@
 """A check of the weights that a config gives."""
+
 import math
 from typing import Any
 
@@ -13,7 +14,9 @@ def check_weight(name: str, weight: Any) -> None:
     Raises:
         ValueError: If it is not.
     """
-    if isinstance(weight, bool) or not isinstance(
-            weight, (int, float)) or not 0 <= weight < math.inf:
-        raise ValueError(
-            f'{name} must be a finite number >= 0, but got {weight!r}.')
+    if (
+        isinstance(weight, bool)
+        or not isinstance(weight, (int, float))
+        or not 0 <= weight < math.inf
+    ):
+        raise ValueError(f'{name} must be a finite number >= 0, but got {weight!r}.')

@@ -1,4 +1,5 @@
 """Necks: they choose which maps RPN and RoI head work on."""
+
 from .hierarchical_domain_neck import HierarchicalDomainNeck
 from .last_tap import LastTap
 from .strong_weak_neck import StrongWeakNeck

@@ -1,4 +1,5 @@
 """The image level in the neck's place, as in the paper's configs."""
+
 from collections.abc import Sequence
 
 from mmdet.registry import MODELS
@@ -38,5 +39,6 @@ class HierarchicalDomainNeck(HierarchicalDomainHead):
             raise ValueError(
                 f'The neck expects taps with {self.in_channels} channels, but '
                 f'the backbone gives {channels}: make in_channels of the neck '
-                'and out_indices of the backbone agree.')
-        return (taps[-1], )
+                'and out_indices of the backbone agree.'
+            )
+        return (taps[-1],)

@@ -1,4 +1,5 @@
 """A neck for methods without an image level."""
+
 from collections.abc import Sequence
 
 from mmdet.registry import MODELS
@@ -20,4 +21,4 @@ class LastTap(BaseModule):
         Returns:
             tuple[Tensor]: The last tap.
         """
-        return (taps[-1], )
+        return (taps[-1],)

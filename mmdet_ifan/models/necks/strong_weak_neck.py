@@ -2,6 +2,7 @@
 
 "Strong-Weak Distribution Alignment for Adaptive Object Detection".
 """
+
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -29,6 +30,7 @@ class FeatsWithContext(tuple):
     Attributes:
         context (Tensor): Vectors of shape (N, C).
     """
+
     context: Tensor
 
 
@@ -43,8 +45,13 @@ class _BatchNorm(nn.BatchNorm2d):
         """Normalise maps of shape (N, C, H, W)."""
         if self.training and x.numel() == x.shape[1]:
             return nn.functional.batch_norm(
-                x, self.running_mean, self.running_var, self.weight,
-                self.bias, eps=self.eps)
+                x,
+                self.running_mean,
+                self.running_var,
+                self.weight,
+                self.bias,
+                eps=self.eps,
+            )
         return super().forward(x)
 
 
@@ -61,7 +68,8 @@ class _Conv(nn.Conv2d):
         with torch.autocast(x.device.type, enabled=False):
             # The normalisation that follows has the bias.
             maps = self._conv_forward(
-                at_least_float(x), at_least_float(self.weight), None)
+                at_least_float(x), at_least_float(self.weight), None
+            )
         return maps.to(self.weight.dtype)
 
 
@@ -92,38 +100,45 @@ class StrongWeakNeck(HierarchicalDomainNeck):
             paper's code, and ``hidden_channels`` of
             :class:`HierarchicalDomainNeck`.
     """
+
     #: Length of each classifier's context.
     CONTEXT_CHANNELS = 128
     predicts = True
 
-    def __init__(self,
-                 in_channels: Sequence[int],
-                 local_tap: int = 1,
-                 gamma: float = 5.0,
-                 loss_weight: float = 1.0,
-                 **kwargs: Any) -> None:
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        local_tap: int = 1,
+        gamma: float = 5.0,
+        loss_weight: float = 1.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(
             in_channels,
             taps=[local_tap],
             tap_weights=[0.5],
             loss_weight=loss_weight,
-            **kwargs)
+            **kwargs,
+        )
         self.gamma = gamma
-        widths = (in_channels[-1], 512, self.CONTEXT_CHANNELS,
-                  self.CONTEXT_CHANNELS)
-        self.global_trunk = nn.Sequential(*[
-            ConvModule(
-                width,
-                next_width,
-                3,
-                stride=2,
-                padding=1,
-                conv_cfg=dict(type=_Conv),
-                norm_cfg=dict(type=_BatchNorm))
-            for width, next_width in zip(widths[:-1], widths[1:], strict=True)
-        ])
+        widths = (in_channels[-1], 512, self.CONTEXT_CHANNELS, self.CONTEXT_CHANNELS)
+        self.global_trunk = nn.Sequential(
+            *[
+                ConvModule(
+                    width,
+                    next_width,
+                    3,
+                    stride=2,
+                    padding=1,
+                    conv_cfg=dict(type=_Conv),
+                    norm_cfg=dict(type=_BatchNorm),
+                )
+                for width, next_width in zip(widths[:-1], widths[1:], strict=True)
+            ]
+        )
         self.global_classifier = nn.Sequential(
-            nn.Dropout(), nn.Linear(self.CONTEXT_CHANNELS, 1))
+            nn.Dropout(), nn.Linear(self.CONTEXT_CHANNELS, 1)
+        )
 
     def forward(self, taps: Sequence[Tensor]) -> FeatsWithContext:
         """Pass on the last tap, with the context of both classifiers.
@@ -137,14 +152,15 @@ class StrongWeakNeck(HierarchicalDomainNeck):
         """
         feats = FeatsWithContext(super().forward(taps))
         local = cast(DomainClassifier, self.classifiers[0]).hidden(
-            taps[self.taps[0]].detach())
+            taps[self.taps[0]].detach()
+        )
         weak = self.global_trunk(taps[-1].detach())
-        feats.context = torch.cat([local.mean(dim=(2, 3)),
-                                   weak.mean(dim=(2, 3))], dim=1)
+        feats.context = torch.cat(
+            [local.mean(dim=(2, 3)), weak.mean(dim=(2, 3))], dim=1
+        )
         return feats
 
-    def loss(self, source: DomainFeatures,
-             target: DomainFeatures) -> dict[str, Tensor]:
+    def loss(self, source: DomainFeatures, target: DomainFeatures) -> dict[str, Tensor]:
         """Compute both alignments.
 
         Args:

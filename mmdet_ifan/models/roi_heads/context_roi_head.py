@@ -1,4 +1,5 @@
 """A RoI head that also looks at the whole image (Saito et al., CVPR 2019)."""
+
 from typing import Any
 
 from mmdet.models import Shared2FCBBoxHead, StandardRoIHead
@@ -25,7 +26,8 @@ class ContextBBoxHead(Shared2FCBBoxHead):
         super().__init__(**kwargs)
         self.context_cls, self.context_reg = (
             nn.Linear(context_channels, layer.out_features, bias=False)
-            for layer in (self.fc_cls, self.fc_reg))
+            for layer in (self.fc_cls, self.fc_reg)
+        )
         # As mmdet initialises fc_cls and fc_reg.
         nn.init.normal_(self.context_cls.weight, std=0.01)
         nn.init.normal_(self.context_reg.weight, std=0.001)
@@ -43,16 +45,17 @@ class ContextBBoxHead(Shared2FCBBoxHead):
             (K, 4 * num_classes).
         """
         cls_score, bbox_pred = super().forward(x)
-        return (cls_score + self.context_cls(context),
-                bbox_pred + self.context_reg(context))
+        return (
+            cls_score + self.context_cls(context),
+            bbox_pred + self.context_reg(context),
+        )
 
 
 @MODELS.register_module()
 class ContextRoIHead(StandardRoIHead):
     """Give :class:`ContextBBoxHead` the context that the neck computed."""
 
-    def _bbox_forward(self, x: FeatsWithContext,
-                      rois: Tensor) -> dict[str, Tensor]:
+    def _bbox_forward(self, x: FeatsWithContext, rois: Tensor) -> dict[str, Tensor]:
         """Pool, score and refine, in training and testing.
 
         Args:
@@ -68,9 +71,8 @@ class ContextRoIHead(StandardRoIHead):
         if not hasattr(x, 'context'):
             raise TypeError(
                 'A ContextRoIHead needs the context of a StrongWeakNeck: set '
-                "model.neck.type='StrongWeakNeck', or use a StandardRoIHead.")
+                "model.neck.type='StrongWeakNeck', or use a StandardRoIHead."
+            )
         bbox_feats = self.bbox_roi_extractor(x, rois)
-        cls_score, bbox_pred = self.bbox_head(bbox_feats,
-                                              x.context[rois[:, 0].long()])
-        return dict(
-            cls_score=cls_score, bbox_pred=bbox_pred, bbox_feats=bbox_feats)
+        cls_score, bbox_pred = self.bbox_head(bbox_feats, x.context[rois[:, 0].long()])
+        return dict(cls_score=cls_score, bbox_pred=bbox_pred, bbox_feats=bbox_feats)
