@@ -7,8 +7,8 @@ ABLATIONS := img-ins img-cat img-corr phi1 phi2 phi3 phi4 img-cat-200 \
 STUDY := $(VENV)/python tools/study.py --out docs/data/study_mini-city
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo report study bench tables test test-fast coverage compat lint docs \
-	clean
+.PHONY: help setup demo report study bench tables test test-fast coverage \
+	compat lint docs clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 19
