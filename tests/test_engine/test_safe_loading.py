@@ -261,7 +261,7 @@ def test_config_as_mmengine_writes_what_is_no_name(yapf, write, cfg):
 
 @pytest.mark.parametrize('name', ['ifan_mini-city', 'ifan_vgg16_city2foggy'])
 def test_config_that_was_exported_needs_no_file_beside_it(write, name, monkeypatch):
-    """What is called plain_vgg or plain_norm elsewhere is not looked at."""
+    """What is called plain_vgg or plain_timm elsewhere is not looked at."""
     cfg = Config.fromfile(config_path(f'{name}.py'))
     plain = plain_config(cfg)
     (file,) = plain.custom_imports.imports
