@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
 from processes import environment
 
 pytestmark = pytest.mark.slow
@@ -147,9 +148,9 @@ def test_train(trained):
 
 
 def test_options_reach_the_run(trained):
-    dumped = (trained / CONFIG).read_text()
-    assert 'randomness = dict(seed=3)' in dumped
-    assert "work_dir = 'work'" in dumped
+    dumped = Config.fromfile(trained / CONFIG)
+    assert dumped.randomness == dict(seed=3)
+    assert dumped.work_dir == 'work'
 
 
 def test_resume(resumed):

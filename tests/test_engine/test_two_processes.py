@@ -189,7 +189,8 @@ def assert_same_losses(left: dict, right: dict, without: str = '-') -> None:
         for step in (left, right)
     ]
     assert means[0].keys() == means[1].keys()
-    assert_close(*means, rtol=1e-5, atol=1e-6)
+    # Sums over a batch are rounded in another order, layer after layer.
+    assert_close(*means, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize(
