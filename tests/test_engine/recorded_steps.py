@@ -1,17 +1,46 @@
-"""Hooks for the configs of ``test_two_processes.py``, in every process."""
+"""Parts for the configs of ``test_two_processes.py``, in every process."""
 
 import torch
+from mmdet.models.roi_heads import SingleRoIExtractor
 from mmdet.models.task_modules import RandomSampler
-from mmdet.registry import HOOKS, TASK_UTILS
+from mmdet.registry import HOOKS, MODELS, TASK_UTILS
 from mmengine.dist import all_gather_object, get_rank, is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
+
+from mmdet_ifan.models import IFANDetector
 
 
 def unwrapped(runner):
     """The detector itself."""
     model = runner.model
     return model.module if is_model_wrapper(model) else model
+
+
+@MODELS.register_module()
+class DoubleDetector(IFANDetector):
+    """Computes all but losses and boxes in double precision.
+
+    Sums over a batch are rounded in another order than those over its images. In
+    single precision that makes proposals of almost equal scores change places.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.double()
+        for module in self.modules():
+            if module is self.backbone or isinstance(module, SingleRoIExtractor):
+                module.register_forward_pre_hook(lambda _, x: cast(x, torch.double))
+        # mmcv's NMS takes single precision alone.
+        for head in (self.rpn_head, self.roi_head.bbox_head):
+            head.register_forward_hook(lambda _, x, y: cast(y, torch.float))
+
+
+def cast(tensors, dtype):
+    """Cast the tensors in nested lists and tuples."""
+    if isinstance(tensors, torch.Tensor):
+        return tensors.to(dtype)
+    return type(tensors)(cast(each, dtype) for each in tensors)
 
 
 @TASK_UTILS.register_module()
