@@ -13,6 +13,7 @@ from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 
 from ...models import DomainFeatures
+from ...models.layers import evaluating
 
 #: Side of the images in pixels; every stride divides it.
 SIDE = 64
@@ -29,9 +30,7 @@ def check_fit(model: Any) -> None:
     Raises:
         ValueError: If a part does not fit; the message names it.
     """
-    training = {module: module.training for module in model.modules()}
-    model.eval()
-    with torch.random.fork_rng():
+    with evaluating(model), torch.random.fork_rng():
         source, target = (_blank(model) for _ in range(2))
         _attempt('neck', lambda: source.feats)
         _check_strides(
@@ -47,8 +46,6 @@ def check_fit(model: Any) -> None:
         for name, alignment in model.all_alignments.items():
             place = 'neck' if alignment is model.neck else f'alignments.{name}'
             _attempt(place, partial(alignment.checked_loss, source, target))
-    for module, mode in training.items():
-        module.training = mode
 
 
 def _blank(model: Any) -> DomainFeatures:

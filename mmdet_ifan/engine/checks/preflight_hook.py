@@ -117,15 +117,15 @@ class PreflightHook(Hook):
         )
         train = runner.train_dataloader.dataset
         check_num_classes(model, train)
-        labelled = [train.source] if isinstance(train, PairedDomainDataset) else []
+        is_pair = isinstance(train, PairedDomainDataset)
+        labelled = [train.source] if is_pair else []
         if runner.val_loop is not None:
             test = runner.val_dataloader.dataset
             check_evaluator(runner.val_loop.evaluator, test)
-            if isinstance(test, DomainTestDataset):
+            tests_pair = isinstance(test, DomainTestDataset)
+            if tests_pair:
                 labelled += test.datasets
-            if isinstance(train, PairedDomainDataset) and isinstance(
-                test, DomainTestDataset
-            ):
+            if is_pair and tests_pair:
                 warnings += check_pair(train, test)
             else:
                 check_num_classes(model, test)

@@ -1,5 +1,7 @@
 """The domain-adaptive detector (iFAN, Eq. 7)."""
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
@@ -14,7 +16,7 @@ from torch import Tensor
 
 from ..alignments import AdaptationTerm
 from ..domain_features import DomainFeatures, Proposals, extract_together, kept_vectors
-from ..layers import at_least_float
+from ..layers import at_least_float, evaluating
 
 #: Side in pixels of the blank image that taps are measured on.
 SIDE = 64
@@ -84,10 +86,12 @@ class IFANDetector(FasterRCNN):
                     'all that has "loss" in its name, so also what the term '
                     'only logs.'
                 )
+        # Measured once, and only if a term leaves something out.
+        facts = cache(self.facts)
         # The image level comes first, wherever a child config adds it.
         self.alignments = ModuleDict(
             {
-                name: self._build_alignment(name, cfg)
+                name: self._build_alignment(name, cfg, facts)
                 for name, cfg in sorted(
                     (alignments or {}).items(), key=lambda item: item[0] != 'image'
                 )
@@ -99,7 +103,9 @@ class IFANDetector(FasterRCNN):
                 'give alignments.image another name.'
             )
 
-    def _build_alignment(self, name: str, cfg: ConfigType) -> AdaptationTerm:
+    def _build_alignment(
+        self, name: str, cfg: ConfigType, facts: Callable[[], dict[str, Any]]
+    ) -> AdaptationTerm:
         """Build a term, with what its config leaves to the detector."""
         if not isinstance(cfg, dict):
             raise TypeError(
@@ -115,9 +121,8 @@ class IFANDetector(FasterRCNN):
             if cfg.get(argument) is None
         }
         if left_out:
-            facts = self.facts()
             cfg = dict(
-                cfg, **{argument: facts[fact] for argument, fact in left_out.items()}
+                cfg, **{argument: facts()[fact] for argument, fact in left_out.items()}
             )
         try:
             alignment = MODELS.build(cfg)
@@ -142,12 +147,9 @@ class IFANDetector(FasterRCNN):
             ``vector_channels``, what the box head scores; ``num_classes``.
         """
         box_head = self.roi_head.bbox_head
-        modes = {module: module.training for module in self.modules()}
-        self.backbone.eval()
         device = next(self.backbone.parameters()).device
-        taps = self.backbone(torch.zeros(1, 3, SIDE, SIDE, device=device))
-        for module, mode in modes.items():
-            module.training = mode
+        with evaluating(self.backbone):
+            taps = self.backbone(torch.zeros(1, 3, SIDE, SIDE, device=device))
         channels = tuple(tap.shape[1] for tap in taps)
         return dict(
             tap_channels=channels,

@@ -2,6 +2,7 @@
 
 from .domain_classifier import SOURCE, TARGET, DomainClassifier, balanced_accuracy
 from .domain_losses import domain_cross_entropy, domain_focal_loss
+from .evaluating import evaluating
 from .gradient_reversal import GradientReversal
 from .precision import at_least_float
 from .valid_positions import mean_of_valid, valid_positions
@@ -17,6 +18,7 @@ __all__ = [
     'check_weight',
     'domain_cross_entropy',
     'domain_focal_loss',
+    'evaluating',
     'mean_of_valid',
     'valid_positions',
 ]
