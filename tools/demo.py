@@ -34,11 +34,10 @@ def main() -> None:
     default = 'demo' if args.seed == 0 else f'demo_seed-{args.seed}'
     folder = args.work_dir or Path('work_dirs') / default
     start = time.time()
-    table = run_demo(folder, args.seed)
+    tables = run_demo(folder, args.seed)
     print(
-        f'\n{table}\nThe demo took {(time.time() - start) / 60:.0f} minutes.'
-        f' Results: {folder}/results.json, results.md, detections.png; all '
-        f'in one page: {folder}/report.html'
+        f'\n{tables}\nThe demo took {(time.time() - start) / 60:.0f} minutes.'
+        f' All results in one page: {folder}/report.html'
     )
 
 

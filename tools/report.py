@@ -1,8 +1,7 @@
 """Write the HTML page of a finished demo again.
 
-The demo writes the page at its end. Written again, the page also has the
-pictures that tools/analysis has put into the folder since: errors.png and
-features.png.
+The demo writes the page at its end. Written again, the page has the pictures
+that are in the folder now, such as those that tools/analysis has put there.
 """
 
 from pathlib import Path
@@ -28,7 +27,7 @@ def main() -> None:
         )
     add_package()
 
-    from mmdet_ifan.runs.demo import write_page
+    from mmdet_ifan.runs.demo_page import write_page
 
     print(f'The page is {write_page(folder)}.')
 

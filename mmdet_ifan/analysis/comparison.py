@@ -1,5 +1,6 @@
 """A method compared with source-only and oracle: gain, gap recovered."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 #: Metrics of one run by the evaluator's names, in percent.
@@ -27,33 +28,57 @@ def gap_recovered(source_only: float, method: float, oracle: float) -> float:
     return 100 * (method - source_only) / (oracle - source_only)
 
 
-def comparison_table(
-    runs: Mapping[str, Metrics], classes: Sequence[str]
+def summary_table(
+    runs: Mapping[str, Metrics], source: str = 'source', target: str = 'target'
 ) -> list[list[str]]:
-    """Lay out several runs like the paper's Table 3.
+    """Lay out the mAP50 of several runs on both domains.
 
     Args:
         runs (Mapping[str, Metrics]): Metrics by row name, among them
-            ``source_only`` and ``oracle``.
-        classes (Sequence[str]): Classes, a column each.
+            ``source-only`` and ``oracle``.
+        source (str): What the source is called. Defaults to 'source'.
+        target (str): What the target is called. Defaults to 'target'.
 
     Returns:
-        list[list[str]]: A heading and a row per run: target AP50 of each
-        class, mAP50 on target and on source, gain over source-only, gap
-        recovered.
+        list[list[str]]: A heading and a row per run. A dash is where there is
+        no gap to recover.
     """
-    base, best = (runs[row][TARGET_MAP] for row in ('source_only', 'oracle'))
-    rows = [
-        ['AP50 (%)', *classes, 'target mAP50', 'source mAP50', 'gain', 'gap recovered']
-    ]
+    base, best = (runs[row][TARGET_MAP] for row in ('source-only', 'oracle'))
+    rows = [['mAP50 (%)', source, target, 'gap recovered']]
     for name, metrics in runs.items():
-        aps = [metrics.get(f'target/AP50/{c}', float('nan')) for c in classes]
-        row = [*aps, metrics[TARGET_MAP], metrics['source/mAP50']]
-        gain, gap = '', ''
-        if name != 'source_only':
-            gain = f'{metrics[TARGET_MAP] - base:+.1f}'
-            gap = f'{gap_recovered(base, metrics[TARGET_MAP], best):.0f} %'
-        rows.append([name, *(f'{value:.1f}' for value in row), gain, gap])
+        value = metrics[TARGET_MAP]
+        gap = gap_recovered(base, value, best)
+        share = '–' if math.isnan(gap) else f'{gap:.0f} %'
+        rows.append(
+            [
+                name,
+                f'{metrics["source/mAP50"]:.1f}',
+                f'{value:.1f}',
+                '' if name == 'source-only' else share,
+            ]
+        )
+    return rows
+
+
+def classes_table(
+    runs: Mapping[str, Metrics], classes: Sequence[str]
+) -> list[list[str]]:
+    """Lay out the AP50 of each class on target, a column for each run.
+
+    Args:
+        runs (Mapping[str, Metrics]): Metrics by the name of the run.
+        classes (Sequence[str]): The classes.
+
+    Returns:
+        list[list[str]]: A heading and a row per class. A dash is where target
+        has no box of the class.
+    """
+    rows = [['AP50 (%)', *runs]]
+    for name in classes:
+        aps = [
+            metrics.get(f'target/AP50/{name}', math.nan) for metrics in runs.values()
+        ]
+        rows.append([name, *('–' if math.isnan(ap) else f'{ap:.1f}' for ap in aps)])
     return rows
 
 

@@ -110,7 +110,7 @@ def _draw(
             axis.imshow(image, interpolation='bilinear')
             axis.set_axis_off()
             if row == 0:
-                axis.set_title(name, fontsize=11)
+                axis.set_title(name, fontsize=14)
             _draw_boxes(axis, images[row], colours)
     handles = [Rectangle((0, 0), 1, 1, color=colour) for colour in colours]
     figure.legend(
@@ -118,7 +118,7 @@ def _draw(
         classes,
         loc='outside lower center',
         ncols=len(handles),
-        fontsize=8,
+        fontsize=11,
         frameon=False,
     )
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -135,6 +135,75 @@ def errors_table(counts: Mapping[str, Mapping[str, int]]) -> list[list[str]]:
     return rows
 
 
+def count_errors(
+    truths: Sequence[Truth],
+    detectors: Mapping[str, Sequence[Detections]],
+    parts: int = 4,
+) -> dict:
+    """Count the states of all objects, and what is found of each size.
+
+    Args:
+        truths (Sequence[Truth]): The images of a domain.
+        detectors (Mapping[str, Sequence[Detections]]): Detections in these
+            images by the name of the detector.
+        parts (int): Number of equal parts of the objects, ordered by height.
+            Defaults to 4.
+
+    Returns:
+        dict: ``heights``, the largest height in px of each part; ``objects``,
+        the number in each part; ``states``, by detector the numbers of
+        :data:`STATES`, of ``detections`` and of ``false detections``; and
+        ``found``, by detector the number of objects found in each part.
+    """
+    heights = np.concatenate([t.boxes[:, 3] - t.boxes[:, 1] for t in truths])
+    by_size = np.array_split(np.argsort(heights, kind='stable'), parts)
+    by_size = [part for part in by_size if len(part)]
+    states, found = {}, {}
+    for name, detections in detectors.items():
+        judged = [judge(*pair) for pair in zip(truths, detections, strict=True)]
+        of_all = np.concatenate([of_image for of_image, _ in judged])
+        states[name] = {
+            state: int((of_all == i).sum()) for i, state in enumerate(STATES)
+        } | {
+            'detections': sum(len(d.labels) for d in detections),
+            'false detections': sum(len(false) for _, false in judged),
+        }
+        found[name] = [int((of_all[part] == 0).sum()) for part in by_size]
+    return dict(
+        heights=[float(heights[part].max()) for part in by_size],
+        objects=[len(part) for part in by_size],
+        states=states,
+        found=found,
+    )
+
+
+def states_table(counts: Mapping) -> list[list[str]]:
+    """Lay out the states in :func:`count_errors`, a column for each detector."""
+    columns = counts['states'].values()
+    return [
+        ['number', *counts['states']],
+        *(
+            [state, *(str(column[state]) for column in columns)]
+            for state in next(iter(columns))
+        ),
+    ]
+
+
+def sizes_table(counts: Mapping) -> list[list[str]]:
+    """Lay out :func:`count_errors` by size, a column for each detector."""
+    rows = [['found (%), by height', *counts['found']]]
+    least = 0.0
+    for i, (height, objects) in enumerate(
+        zip(counts['heights'], counts['objects'], strict=True)
+    ):
+        shares = (100 * found[i] / objects for found in counts['found'].values())
+        rows.append(
+            [f'{least:.0f} to {height:.0f} px', *(f'{share:.0f}' for share in shares)]
+        )
+        least = height
+    return rows
+
+
 def plot_errors(
     domains: Mapping[str, Mapping[str, Mapping[str, int]]],
     names: tuple[str, str],

@@ -1,10 +1,11 @@
-"""A self-contained HTML page of a run: table, pictures, facts, config."""
+"""A self-contained HTML page of runs: tables, pictures, facts, config."""
 
 import base64
 import hashlib
 import importlib
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment
@@ -20,46 +21,74 @@ PAGE = Environment(autoescape=True, trim_blocks=True).from_string("""<!DOCTYPE h
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
 <title>{{ title }}</title>
 <style>
 :root { color-scheme: light dark; --ink: #1c2024; --paper: #fff;
         --rule: #d5d9dd; --shade: #f3f5f7; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e4e7ea; --paper: #16191c; --rule: #3a4046;
-          --shade: #20252a; }
-}
-body { margin: 0 auto; padding: 1rem; max-width: 70rem; color: var(--ink);
-       background: var(--paper); line-height: 1.5;
+body { margin: 0 auto; padding: 1rem; max-width: 60rem; color: var(--ink);
+       background: var(--paper); line-height: 1.5; overflow-wrap: break-word;
        font-family: system-ui, sans-serif; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--rule);
-         text-align: right; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; position: sticky; left: 0;
-                                 background: var(--paper); }
-figure { margin: 1rem 0; }
-img { max-width: 100%; height: auto; background: #fff; border-radius: 4px; }
+h1 { font-size: 1.5rem; line-height: 1.25; }
+h2 { font-size: 1.15rem; margin: 2.5rem 0 .5rem; }
+p { margin: .5rem 0; } li { margin: .4rem 0; } ul { padding-left: 1.2rem; }
+.tables { display: flex; flex-wrap: wrap; gap: 1.5rem 3rem; margin: 1rem 0;
+          align-items: flex-start; }
+table { flex: 1 1 19rem; max-width: 32rem; border-collapse: collapse;
+        font-variant-numeric: tabular-nums; }
+th, td { padding: .3rem 0 .3rem .6rem; border-bottom: 1px solid var(--rule);
+         text-align: right; vertical-align: bottom; }
+th:first-child { text-align: left; padding: .3rem 0; }
+tbody th { font-weight: normal; white-space: nowrap; }
+figure { margin: 1rem 0; overflow-x: auto; }
+img { display: block; max-width: 100%; height: auto; border-radius: 4px; }
+/* On a phone, a picture of several columns scrolls within its frame. */
+.wide img { min-width: 42rem; max-width: none; width: 100%; }
 pre { overflow-x: auto; padding: .8rem; background: var(--shade); }
 dl { display: grid; grid-template-columns: fit-content(45%) 1fr;
      gap: .2rem 1rem; }
 dt, dd { margin: 0; overflow-wrap: anywhere; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e4e7ea; --paper: #16191c; --rule: #3a4046;
+          --shade: #20252a; }
+  /* Dark plots of the same hues; photographs stay as they are. */
+  .plot img { filter: invert(.91) hue-rotate(180deg); }
+}
 </style>
 </head>
 <body>
 <h1>{{ title }}</h1>
-<div class="wide"><table>
-{% for row in rows %}
-{% set tag = 'th' if loop.first else 'td' %}
-<tr>{% for cell in row %}<{{ tag }}>{{ cell }}</{{ tag }}>{% endfor %}</tr>
+<ul>
+{% for line in lines %}
+<li>{{ line }}</li>
 {% endfor %}
-</table></div>
-{% for caption, png in pictures.items() %}
-<h2>{{ caption }}</h2>
-<figure>
-<img alt="{{ caption }}" src="data:image/png;base64,{{ png }}">
+</ul>
+{% for section in sections %}
+<h2>{{ section.title }}</h2>
+{% if section.text %}
+<p>{{ section.text }}</p>
+{% endif %}
+{% if section.tables %}
+<div class="tables">
+{% for rows in section.tables %}
+<table>
+<thead>
+<tr>{% for cell in rows[0] %}<th scope="col">{{ cell }}</th>{% endfor %}</tr>
+</thead>
+<tbody>
+{% for row in rows[1:] %}
+<tr><th scope="row">{{ row[0] }}</th>
+{%- for cell in row[1:] %}<td>{{ cell }}</td>{% endfor %}</tr>
+{% endfor %}
+</tbody>
+</table>
+{% endfor %}
+</div>
+{% endif %}
+{% if section.picture %}
+<figure class="{{ section.look }}">
+<img alt="{{ section.alt }}" src="data:image/png;base64,{{ section.png }}">
 </figure>
+{% endif %}
 {% endfor %}
 <h2>How it was made</h2>
 <dl>
@@ -73,11 +102,38 @@ dt, dd { margin: 0; overflow-wrap: anywhere; }
 """)
 
 
+@dataclass(frozen=True)
+class Section:
+    """A part of a page.
+
+    Attributes:
+        title (str): Its heading.
+        text (str): What to know about its figures.
+        tables (Sequence): Tables, whose first rows are the headings.
+        picture (Path, optional): A PNG.
+        alt (str): What the picture shows, for those who do not see it.
+        look (str): ``wide``, if the picture has several columns, and
+            ``plot``, if it may be inverted on a dark screen.
+    """
+
+    title: str
+    text: str = ''
+    tables: Sequence[Sequence[Sequence[str]]] = ()
+    picture: Path | None = None
+    alt: str = ''
+    look: str = 'plot'
+
+    @property
+    def png(self) -> str:
+        """str: The picture in base 64."""
+        return base64.b64encode(self.picture.read_bytes()).decode()
+
+
 def write_report(
     path: Path,
     title: str,
-    rows: Sequence[Sequence[str]],
-    pictures: Mapping[str, Path],
+    lines: Sequence[str],
+    sections: Sequence[Section],
     facts: Mapping[str, str],
     config: str,
 ) -> None:
@@ -86,20 +142,13 @@ def write_report(
     Args:
         path (Path): File to write.
         title (str): Title of the page.
-        rows (Sequence[Sequence[str]]): Table, whose first row is the heading.
-        pictures (Mapping[str, Path]): PNGs by their captions.
+        lines (Sequence[str]): What the page says in short.
+        sections (Sequence[Section]): Its parts.
         facts (Mapping[str, str]): Output of :func:`facts_of`.
         config (str): Text of the config.
     """
     page = PAGE.render(
-        title=title,
-        rows=rows,
-        pictures={
-            caption: base64.b64encode(picture.read_bytes()).decode()
-            for caption, picture in pictures.items()
-        },
-        facts=facts,
-        config=config,
+        title=title, lines=lines, sections=sections, facts=facts, config=config
     )
     path.write_text(page, encoding='utf-8')
 

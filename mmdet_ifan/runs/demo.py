@@ -1,44 +1,36 @@
 """The demo: source-only, iFAN and oracle on Mini City, and a page of them."""
 
 import json
-import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 
 from ..analysis.comparison import (
     TARGET_MAP,
-    comparison_table,
+    classes_table,
     gap_recovered,
+    summary_table,
     to_markdown,
 )
 from ..analysis.curves import plot_curves, read_scalars
 from ..analysis.detection_figure import draw_comparison
-from ..analysis.report import facts_of, write_report
+from ..analysis.detections import detect, read_truth
+from ..analysis.embedding import plot_embedding, roi_features
+from ..analysis.errors import compare_errors, count_errors, plot_errors
 from ..mini_city import MiniCity, write_mini_city
 from ..preparation import Options
 from ..preparation.cityscapes import prepare_cityscapes
 from ..utils.errors import DataError
+from ..utils.files import write_atomically
 from ..utils.named_configs import config_path
+from ..utils.processes import usable_cores
+from .demo_page import RUNS, SCORE, write_page
 from .training_run import TrainingRun, progress_bar, train_all
 
 DATA = Path('data/mini_city')
 CITY = MiniCity()
-#: Row of the table and config, in the order of training.
-RUNS = dict(
-    source_only='source-only_mini-city',
-    ifan='ifan_mini-city',
-    oracle='oracle_mini-city',
-)
-#: What the page shows, if it is there, and its caption; the last two are made
-#: by tools/analysis.
-PICTURES = {
-    'detections.png': 'Detections on foggy scenes',
-    'curves.png': 'Training',
-    'errors.png': 'What became of the objects',
-    'features.png': 'Features of both domains',
-}
 
 
 def run_demo(folder: Path, seed: int) -> str:
@@ -49,8 +41,9 @@ def run_demo(folder: Path, seed: int) -> str:
         seed (int): Seed of the runs.
 
     Returns:
-        str: The table, as Markdown. The folder holds it as ``results.md`` and
-        ``results.json``, with ``detections.png`` and ``report.html``.
+        str: The content of ``results.md``, a table of both domains and one of
+        the classes. The folder also holds ``results.json``, the pictures and
+        the page ``report.html``.
 
     Raises:
         DataError: If the data cannot be rendered or a run fails.
@@ -64,22 +57,17 @@ def run_demo(folder: Path, seed: int) -> str:
         bar.set_description(f'training {", ".join(runs)}')
         train_all(list(runs.values()), bar)
     stop_on_failure(runs.values())
-    table = write_results(
-        folder, seed, {row: run.domain_metrics() for row, run in runs.items()}
-    )
-    drawn = {'source-only': runs['source_only'], 'iFAN': runs['ifan']}
-    draw_comparison(
-        configs={name: run.path for name, run in drawn.items()},
-        checkpoints={name: run.checkpoint for name, run in drawn.items()},
-        out=folder / 'detections.png',
-    )
+    results = folder / 'results.json'
+    newest = max(run.checkpoint.stat().st_mtime for run in runs.values())
+    if not results.exists() or results.stat().st_mtime < newest:
+        write_results(folder, seed, runs)
     write_page(folder)
-    return table
+    return (folder / 'results.md').read_text()
 
 
 def prepare_data() -> None:
     """Render Mini City and make its COCO files, unless they are there."""
-    workers = os.cpu_count() or 1
+    workers = usable_cores()
     write_mini_city(DATA, CITY, workers)
     report = prepare_cityscapes(DATA, Options(workers=workers))
     print(*report.lines(), sep='\n')
@@ -92,58 +80,73 @@ def stop_on_failure(runs: Iterable[TrainingRun]) -> None:
         raise DataError(failures[0])
 
 
-def write_results(folder: Path, seed: int, results: dict[str, dict[str, float]]) -> str:
-    """Write results.json and results.md.
+def write_results(folder: Path, seed: int, runs: Mapping[str, TrainingRun]) -> None:
+    """Write results.md, the pictures and results.json.
 
     Args:
         folder (Path): Folder of the demo.
         seed (int): Seed of the runs.
-        results (dict[str, dict[str, float]]): Metrics by row.
-
-    Returns:
-        str: The table.
+        runs (Mapping[str, TrainingRun]): The finished runs by row.
     """
-    cfg = Config.fromfile(config_path(f'{RUNS["ifan"]}.py'))
-    table = to_markdown(comparison_table(results, cfg.metainfo.classes))
-    report: dict = dict(results)
-    report['gap_recovered'] = gap_recovered(
-        *(results[row][TARGET_MAP] for row in ('source_only', 'ifan', 'oracle'))
-    )
-    report['seed'] = seed
-    (folder / 'results.json').write_text(json.dumps(report, indent=2))
+    metrics = {row: run.domain_metrics() for row, run in runs.items()}
+    cfg = Config.fromfile(runs['iFAN'].path)
+    summary = to_markdown(summary_table(metrics, 'clear', 'dense fog'))
+    classes = to_markdown(classes_table(metrics, cfg.metainfo.classes))
     (folder / 'results.md').write_text(
-        f'Mini City, clear to dense fog, seed {seed}\n\n{table}'
+        f'Mini City, clear to dense fog, seed {seed}\n\n{summary}\n'
+        f'Classes in dense fog\n\n{classes}'
     )
-    return table
+    results = dict(
+        seed=seed,
+        runs=metrics,
+        gap_recovered=gap_recovered(*(m[TARGET_MAP] for m in metrics.values())),
+        **draw_pictures(folder, cfg, runs),
+    )
+    # Last: it tells that everything is there.
+    write_atomically(folder / 'results.json', json.dumps(results, indent=1).encode())
 
 
-def write_page(folder: Path) -> Path:
-    """Write report.html of a finished demo.
+def draw_pictures(
+    folder: Path, cfg: Config, runs: Mapping[str, TrainingRun]
+) -> dict[str, Any]:
+    """Draw curves, detections, errors and features of the finished runs.
 
     Args:
-        folder (Path): Its results.
+        folder (Path): Where the pictures go.
+        cfg (Config): Config of iFAN; the others' detectors are the same.
+        runs (Mapping[str, TrainingRun]): The runs by row.
 
     Returns:
-        Path: The page.
+        dict[str, Any]: ``errors`` and ``features``, the output of
+        :func:`count_errors` on target and of :func:`plot_embedding`, and
+        ``domain_accuracy``, that of iFAN in percent at each logged step.
     """
-    report = json.loads((folder / 'results.json').read_text())
-    results = {row: report[row] for row in RUNS}
-    plot_curves(
-        {row: read_scalars(folder / config) for row, config in RUNS.items()},
+    curves = plot_curves(
+        {row: read_scalars(run.folder) for row, run in runs.items()},
         folder / 'curves.png',
     )
-    cfg = Config.fromfile(config_path(f'{RUNS["ifan"]}.py'))
-    write_report(
-        folder / 'report.html',
-        'Mini City, clear to dense fog: '
-        f'iFAN recovers {report["gap_recovered"]:.0f} % of the gap',
-        comparison_table(results, cfg.metainfo.classes),
-        {
-            caption: folder / name
-            for name, caption in PICTURES.items()
-            if (folder / name).exists()
-        },
-        facts_of(cfg, report['seed']),
-        cfg.pretty_text,
+    compared = ('source-only', 'iFAN')
+    draw_comparison(
+        {row: runs[row].path for row in compared},
+        {row: runs[row].checkpoint for row in compared},
+        folder / 'detections.png',
+        score_thr=SCORE,
     )
-    return folder / 'report.html'
+    truths, classes = read_truth(cfg, 'target')
+    paths = [truth.path for truth in truths]
+    found = {
+        row: detect(cfg, run.checkpoint, paths, SCORE) for row, run in runs.items()
+    }
+    changes = compare_errors(truths, *(found[row] for row in compared), classes)
+    plot_errors({'dense fog': changes}, compared, folder / 'errors.png')
+    features = plot_embedding(
+        {row: roi_features(cfg, str(run.checkpoint)) for row, run in runs.items()},
+        classes,
+        folder / 'features.png',
+    )
+    accuracy = curves['iFAN']['curves'].get('domain accuracy (%)', dict(values=[]))
+    return dict(
+        errors=count_errors(truths, found),
+        features=features,
+        domain_accuracy=accuracy['values'],
+    )

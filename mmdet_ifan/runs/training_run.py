@@ -20,7 +20,7 @@ from ..analysis.curves import read_scalars
 from ..engine.schedule.epochs import counts_epochs, length_of
 from ..engine.schedule.late_launch_hook import launching_configs
 from ..utils.named_configs import package_folder
-from ..utils.processes import end_with_parent
+from ..utils.processes import end_with_parent, usable_cores
 
 #: In bytes. By default glibc returns large blocks to the system after each
 #: step and requests them again: 4 % of a step's time on a CPU.
@@ -74,10 +74,12 @@ class TrainingRun:
     @property
     def work(self) -> float:
         """float: Estimated cost, in iterations of a plain Faster R-CNN."""
+        return self.work_until(self.max_iters)
+
+    def work_until(self, step: int) -> float:
+        """Estimate the part of :attr:`work` that precedes an iteration."""
         # A launched term costs about half a plain iteration.
-        return self.max_iters + sum(
-            0.5 * (self.max_iters - start) for start in self.launches
-        )
+        return step + sum(0.5 * max(0, step - start) for start in self.launches)
 
     def metrics(self) -> dict[str, float] | None:
         """Read the last evaluation; None if the run is not finished."""
@@ -99,7 +101,7 @@ class TrainingRun:
         if self.metrics() is not None:
             return self.work
         steps = [s['step'] for s in read_scalars(self.folder) if 'loss' in s]
-        return self.work * steps[-1] / self.max_iters if steps else 0.0
+        return self.work_until(int(steps[-1])) if steps else 0.0
 
     def start(self, processes: int, threads: int, gpus: Sequence[str] = ()) -> None:
         """Start or resume the run.
@@ -228,7 +230,7 @@ def train_all(
         after (Callable, optional): Called with each run when it has ended,
             with or without success. Defaults to None.
     """
-    gpus, cores = visible_gpus(), os.cpu_count() or 1
+    gpus, cores = visible_gpus(), usable_cores()
     waiting = sorted(
         (run for run in runs if run.metrics() is None), key=lambda run: -run.work
     )

@@ -1,10 +1,15 @@
-"""Gain, gap recovered and the table, by hand."""
+"""Gap recovered and tables, by hand."""
 
 import math
 
 import pytest
 
-from mmdet_ifan.analysis.comparison import comparison_table, gap_recovered, to_markdown
+from mmdet_ifan.analysis.comparison import (
+    classes_table,
+    gap_recovered,
+    summary_table,
+    to_markdown,
+)
 
 
 def metrics(target: float, source: float, **classes: float) -> dict:
@@ -31,18 +36,34 @@ def test_gap_without_a_gap(best: float) -> None:
     assert math.isnan(gap_recovered(20.0, 18.0, best))
 
 
-def test_comparison_table() -> None:
-    runs = dict(
-        source_only=metrics(20.0, 60.0, car=30.0, bus=10.0),
-        ifan=metrics(30.0, 55.0, car=45.0),
-        oracle=metrics(40.0, 41.0, car=50.0, bus=30.0),
-    )
-    rows = comparison_table(runs, ('car', 'bus'))
-    assert rows[0][1:3] == ['car', 'bus']
-    assert rows[1] == ['source_only', '30.0', '10.0', '20.0', '60.0', '', '']
+RUNS = {
+    'source-only': metrics(20.0, 60.0, car=30.0, bus=10.0),
+    'iFAN': metrics(30.0, 55.0, car=45.0),
+    'oracle': metrics(40.0, 41.0, car=50.0, bus=30.0),
+}
+
+
+def test_summary() -> None:
+    assert summary_table(RUNS, 'day', 'night') == [
+        ['mAP50 (%)', 'day', 'night', 'gap recovered'],
+        ['source-only', '60.0', '20.0', ''],
+        ['iFAN', '55.0', '30.0', '50 %'],
+        ['oracle', '41.0', '40.0', '100 %'],
+    ]
+
+
+def test_summary_without_a_gap() -> None:
+    runs = RUNS | dict(oracle=metrics(19.0, 41.0))
+    assert [row[-1] for row in summary_table(runs)[1:]] == ['', '–', '–']
+
+
+def test_classes() -> None:
     # A class without a box on target has no AP.
-    assert rows[2] == ['ifan', '45.0', 'nan', '30.0', '55.0', '+10.0', '50 %']
-    assert rows[3][-2:] == ['+20.0', '100 %']
+    assert classes_table(RUNS, ('car', 'bus')) == [
+        ['AP50 (%)', 'source-only', 'iFAN', 'oracle'],
+        ['car', '30.0', '45.0', '50.0'],
+        ['bus', '10.0', '–', '30.0'],
+    ]
 
 
 def test_markdown() -> None:

@@ -8,9 +8,12 @@ from mmdet_ifan.analysis.detections import Detections, Truth
 from mmdet_ifan.analysis.errors import (
     STATES,
     compare_errors,
+    count_errors,
     errors_table,
     judge,
     plot_errors,
+    sizes_table,
+    states_table,
 )
 
 CLASSES = ['cat', 'dog']
@@ -110,3 +113,39 @@ def test_changes_are_counted_by_class(tmp_path):
     path = tmp_path / 'errors.png'
     plot_errors(dict(source=counts, target=counts), ('a', 'b'), path)
     assert cv2.imread(str(path)).shape[1] > 800
+
+
+def test_errors_by_size():
+    # Heights of 10, 20, 30 and 40, in two images; the smallest is missed by
+    # one detector, and a cat is taken for a dog by the other.
+    boxes = [(0, 0, 10, height) for height in (10, 20, 30, 40)]
+    truths = [
+        truth((0, boxes[3]), (1, boxes[0])),
+        truth((0, boxes[2]), (0, (50, 0, 60, 20))),
+    ]
+    detectors = dict(
+        first=[found((0, boxes[3])), found((0, boxes[2]), (0, (50, 0, 60, 20)))],
+        second=[
+            found((0, boxes[3]), (1, boxes[0])),
+            found((0, boxes[2]), (1, (50, 0, 60, 20)), (0, (80, 0, 90, 9))),
+        ],
+    )
+    counts = count_errors(truths, detectors, parts=2)
+    assert counts['heights'] == [20.0, 40.0] and counts['objects'] == [2, 2]
+    assert states_table(counts) == [
+        ['number', 'first', 'second'],
+        ['found', '3', '3'],
+        ['mislocalised', '0', '0'],
+        ['confused', '0', '1'],
+        ['missed', '1', '0'],
+        ['detections', '3', '5'],
+        ['false detections', '0', '1'],
+    ]
+    assert sizes_table(counts) == [
+        ['found (%), by height', 'first', 'second'],
+        ['0 to 20 px', '50', '50'],
+        ['20 to 40 px', '100', '100'],
+    ]
+    # Fewer objects than parts.
+    few = count_errors(truths[:1], dict(first=detectors['first'][:1]))
+    assert few['objects'] == [1, 1] and few['found'] == dict(first=[0, 1])

@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
-from mmdet_ifan.analysis.report import facts_of, write_report
+from mmdet_ifan.analysis.comparison import classes_table, summary_table
+from mmdet_ifan.analysis.report import Section, facts_of, write_report
 
 ROOT = Path(__file__).resolve().parents[2]
 BROWSER = shutil.which('chromium') or shutil.which('google-chrome')
@@ -20,14 +22,17 @@ VOID = {'meta', 'img'}
 
 @pytest.fixture
 def page(tmp_path: Path) -> Path:
-    """A page with a wide table, a picture, and text that must be escaped."""
+    """A page with a table, a picture, and text that must be escaped."""
     cv2.imwrite(str(tmp_path / 'a.png'), np.full((300, 900, 3), (0, 0, 255), np.uint8))
     path = tmp_path / 'report.html'
     write_report(
         path,
         'a < b & c',
-        [['AP50 (%)', *'abcdefghijkl'], ['ifan', *['50.0'] * 12]],
-        {'A picture': tmp_path / 'a.png'},
+        ['one', 'two & a half'],
+        [
+            Section('Table', tables=[[['AP50 (%)', *'abc'], ['iFAN', *['50.0'] * 3]]]),
+            Section('Picture', 'Red.', (), tmp_path / 'a.png', 'A red area', look=''),
+        ],
         {'seed': '0'},
         'x = "<script>"',
     )
@@ -60,7 +65,8 @@ def test_page_is_whole_and_needs_nothing(page):
     outline = Outline()
     outline.feed(text)
     assert not outline.open
-    assert outline.seen.count('th') == 13 and outline.seen.count('td') == 13
+    assert outline.seen.count('th') == 5 and outline.seen.count('td') == 3
+    assert '<li>two &amp; a half</li>' in text and 'alt="A red area"' in text
     assert 'script' not in outline.seen
     assert all(link.startswith('data:image/png') for link in outline.links)
     assert len(outline.links) == 1
@@ -115,3 +121,52 @@ def test_in_a_browser_on_a_phone(page, tmp_path, dark):
     red = (picture[..., 2] > 200) & (picture[..., :2].max(axis=2) < 60)
     columns = np.flatnonzero(red.any(axis=0))
     assert 10 <= columns[0] <= 25 and 375 <= columns[-1] <= 390
+
+
+@pytest.mark.skipif(BROWSER is None, reason='needs chromium')
+@pytest.mark.parametrize('width', [360, 380, 1200])
+def test_page_is_as_wide_as_the_window(page, tmp_path, width):
+    metrics = {'target/mAP50': 48.6, 'source/mAP50': 82.0}
+    runs = dict.fromkeys(('source-only', 'iFAN', 'oracle'), metrics)
+    path = tmp_path / 'wide.html'
+    write_report(
+        path,
+        'A title',
+        [],
+        [
+            Section(
+                'Tables',
+                tables=[
+                    summary_table(runs, 'clear', 'dense fog'),
+                    classes_table(runs, ['motorcycle']),
+                ],
+                picture=tmp_path / 'a.png',
+                look='wide',
+            )
+        ],
+        {'data/mini_city/annotations/instances_val_foggy_beta_0.05.json': 'x' * 80},
+        'x' * 200,
+    )
+    # A frame, as a window has a least width.
+    frame = tmp_path / 'frame.html'
+    frame.write_text(
+        f'<title></title><iframe width="{width}" srcdoc="{escape(path.read_text())}" '
+        'onload="document.title = contentDocument.body.scrollWidth"></iframe>'
+    )
+    dom = subprocess.run(
+        [
+            BROWSER,
+            '--headless',
+            '--no-sandbox',
+            '--disable-gpu',
+            '--virtual-time-budget=5000',
+            '--dump-dom',
+            frame.as_uri(),
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    ).stdout
+    found = re.search('<title>(.*)</title>', dom)
+    assert found is not None and 300 < int(found[1]) <= width

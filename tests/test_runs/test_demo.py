@@ -9,6 +9,7 @@ import pytest
 
 from mmdet_ifan.mini_city import MiniCity
 from mmdet_ifan.runs import demo
+from mmdet_ifan.runs.demo_page import write_page
 
 ITERATIONS = 4
 SHORT = f"""
@@ -33,7 +34,7 @@ def short_configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     configs.mkdir()
     for name in demo.RUNS.values():
         text = SHORT.format(name=name)
-        if name == demo.RUNS['ifan']:
+        if name == demo.RUNS['iFAN']:
             text += LAUNCH
         (configs / f'{name}.py').write_text(text)
     monkeypatch.setattr(demo, 'config_path', lambda name: str(configs / name))
@@ -43,31 +44,36 @@ def short_configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 def test_demo(short_configs: None) -> None:
-    """One table, one picture, one file of results; the second run is free."""
+    """A table, a file of results and a page; the second run trains nothing."""
     folder = Path('work_dirs/demo_seed-3')
     printed = demo.run_demo(folder, 3)
-    results = json.loads((folder / 'results.json').read_text())
-    for row in ('source_only', 'ifan', 'oracle'):
+    report = json.loads((folder / 'results.json').read_text())
+    results = report['runs']
+    assert list(results) == ['source-only', 'iFAN', 'oracle']
+    for row in results:
         for domain in ('source', 'target'):
             assert 0 <= results[row][f'{domain}/mAP50'] <= 100
         assert any(key.startswith('target/AP50/') for key in results[row])
-    low, method, best = (
-        results[row]['target/mAP50'] for row in ('source_only', 'ifan', 'oracle')
-    )
+    low, method, best = (metrics['target/mAP50'] for metrics in results.values())
     if best > low:
-        assert results['gap_recovered'] == pytest.approx(
+        assert report['gap_recovered'] == pytest.approx(
             100 * (method - low) / (best - low)
         )
     else:
-        assert math.isnan(results['gap_recovered'])
-    table = (folder / 'results.md').read_text()
-    assert all(row in table for row in ('source_only', 'ifan', 'oracle'))
+        assert math.isnan(report['gap_recovered'])
+    assert printed == (folder / 'results.md').read_text()
+    assert all(f'| {row}' in printed for row in ('car', *results))
     picture = mmcv.imread(str(folder / 'detections.png'))
     assert min(picture.shape[:2]) > 300
 
     page = (folder / 'report.html').read_text()
-    assert page.count('src="data:image/png;base64,') == 2
+    assert page.count('src="data:image/png;base64,') == 4
+    assert page.count('<li>') == 3
     assert 'ifan_mini-city.py' in page and 'SHA-256' in page
+
+    # Written again, it is the same page.
+    write_page(folder)
+    assert (folder / 'report.html').read_text() == page
 
     checkpoints = {
         path: path.stat().st_mtime_ns for path in folder.rglob(f'iter_{ITERATIONS}.pth')

@@ -34,7 +34,7 @@ def shares(monkeypatch, tmp_path):
         jobs: int | None = None,
         processes: int = 1,
     ) -> list:
-        monkeypatch.setattr('os.cpu_count', lambda: cores)
+        monkeypatch.setattr('os.sched_getaffinity', lambda _: set(range(cores)))
         monkeypatch.setattr(torch.cuda, 'device_count', lambda: gpus)
         monkeypatch.setattr('time.sleep', lambda _: None)
         started: list[tuple[list[str], dict[str, str]]] = []

@@ -14,7 +14,8 @@ from _launch import add_config, existing, make_parser, read_config, run  # noqa:
 EPILOG = """
 Each object of the test images is found, mislocalised (a detection of its class
 overlaps it, but too little), confused (a detection of another class overlaps
-it) or missed. A detection of no object is false. DIR gets errors.md,
+it) or missed. A detection of no object is false. A second table has the found
+objects by height, a quarter of all in each row. DIR gets errors.md,
 errors.json and errors.png.
 
 example:
@@ -58,9 +59,15 @@ def main() -> None:
 
     from mmdet_ifan.analysis.comparison import to_markdown
     from mmdet_ifan.analysis.detections import detect, read_truth
-    from mmdet_ifan.analysis.errors import compare_errors, errors_table, plot_errors
+    from mmdet_ifan.analysis.errors import (
+        compare_errors,
+        count_errors,
+        errors_table,
+        plot_errors,
+        sizes_table,
+    )
 
-    domains = {}
+    domains, sizes = {}, {}
     for domain in ('source', 'target'):
         truths, classes = read_truth(cfg, domain)
         paths = [truth.path for truth in truths]
@@ -69,8 +76,11 @@ def main() -> None:
             for checkpoint in (args.before, args.after)
         )
         domains[domain] = compare_errors(truths, before, after, classes)
+        found = dict(zip(args.names, (before, after), strict=True))
+        sizes[domain] = sizes_table(count_errors(truths, found))
     text = '\n'.join(
         f'## {domain}: {" → ".join(args.names)}\n\n{to_markdown(errors_table(counts))}'
+        f'\n{to_markdown(sizes[domain])}'
         for domain, counts in domains.items()
     )
     plot_errors(domains, tuple(args.names), args.out / 'errors.png')
