@@ -84,7 +84,7 @@ dt, dd { margin: 0; overflow-wrap: anywhere; }
 {% endfor %}
 </div>
 {% endif %}
-{% if section.picture %}
+{% if section.png %}
 <figure class="{{ section.look }}">
 <img alt="{{ section.alt }}" src="data:image/png;base64,{{ section.png }}">
 </figure>
@@ -125,7 +125,9 @@ class Section:
 
     @property
     def png(self) -> str:
-        """str: The picture in base 64."""
+        """str: The picture in base 64; empty if there is none."""
+        if self.picture is None:
+            return ''
         return base64.b64encode(self.picture.read_bytes()).decode()
 
 

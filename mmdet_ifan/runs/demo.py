@@ -137,7 +137,7 @@ def draw_pictures(
     found = {
         row: detect(cfg, run.checkpoint, paths, SCORE) for row, run in runs.items()
     }
-    changes = compare_errors(truths, *(found[row] for row in compared), classes)
+    changes = compare_errors(truths, found['source-only'], found['iFAN'], classes)
     plot_errors({'dense fog': changes}, compared, folder / 'errors.png')
     features = plot_embedding(
         {row: roi_features(cfg, str(run.checkpoint)) for row, run in runs.items()},

@@ -57,7 +57,9 @@ def write_page(folder: Path) -> Path:
         [
             result_in_words(base, method, best),
             changes_in_words(runs, errors),
-            next_step(runs, classes, errors, results['domain_accuracy']),
+            next_step(
+                runs, classes, errors, results['domain_accuracy'], results['seed']
+            ),
         ],
         sections(folder, runs, classes, errors, results['features']),
         facts_of(cfg, results['seed']),
@@ -123,6 +125,7 @@ def next_step(
     classes: Sequence[str],
     errors: Mapping,
     accuracies: Sequence[float],
+    seed: int,
 ) -> str:
     """Say what to try next, as the figures suggest.
 
@@ -132,6 +135,7 @@ def next_step(
         errors (Mapping): Output of :func:`count_errors` on target.
         accuracies (Sequence[float]): Mean accuracy of iFAN's domain
             classifiers in percent, over the run; empty if it was not logged.
+        seed (int): Seed of the runs.
 
     Returns:
         str: The third line of the page.
@@ -166,9 +170,9 @@ def next_step(
     return (
         f'Left to gain: {worst}, {behind[worst]:.1f} points below the oracle, and '
         f'small objects: of those up to {errors["heights"][0]:.0f} px high iFAN '
-        f'finds {small:.0f} %, of the largest quarter {large:.0f} %. Next: a second '
-        f'seed (tools/demo.py --seed 1), as {NOISE:.0f} points may be chance, then '
-        'your own images (docs/guide/own_pair.md).'
+        f'finds {small:.0f} %, of the largest quarter {large:.0f} %. Next: another '
+        f'seed (tools/demo.py --seed {seed + 1}), as {NOISE:.0f} points may be chance, '
+        'then your own images (docs/guide/own_pair.md).'
     )
 
 

@@ -68,19 +68,22 @@ def test_price_and_errors(source: float, price: str) -> None:
 
 
 def test_next_step_after_success() -> None:
-    line = next_step(runs(40.0, 70.0, 80.0), CLASSES, ERRORS, [90.0])
+    line = next_step(runs(40.0, 70.0, 80.0), CLASSES, ERRORS, [90.0], 3)
+    assert '--seed 4' in line
     assert 'bus, 12.5 points below the oracle' in line
     assert 'up to 9 px high iFAN finds 40 %, of the largest quarter 80 %' in line
 
 
 def test_next_step_after_failure() -> None:
     accuracies = [50.0] * 8 + [90.0, 100.0]
-    line = next_step(runs(40.0, 41.0, 80.0), CLASSES, ERRORS, accuracies)
+    line = next_step(runs(40.0, 41.0, 80.0), CLASSES, ERRORS, accuracies, 3)
     assert 'signals.md' in line and 'It was 95 % in the last fifth' in line
-    assert 'It was' not in next_step(runs(40.0, 41.0, 80.0), CLASSES, ERRORS, [])
-    assert 'It was 90 %' in next_step(runs(40.0, 41.0, 80.0), CLASSES, ERRORS, [90.0])
+    assert 'It was' not in next_step(runs(40.0, 41.0, 80.0), CLASSES, ERRORS, [], 3)
+    assert 'It was 90 %' in next_step(
+        runs(40.0, 41.0, 80.0), CLASSES, ERRORS, [90.0], 3
+    )
 
 
 def test_next_step_without_a_gap() -> None:
-    line = next_step(runs(40.0, 60.0, 41.0), CLASSES, ERRORS, [90.0])
+    line = next_step(runs(40.0, 60.0, 41.0), CLASSES, ERRORS, [90.0], 3)
     assert 'max_iters' in line
