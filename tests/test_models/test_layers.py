@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from mmdet_ifan.models import DomainClassifier, GradientReversal
-from mmdet_ifan.models.layers import balanced_accuracy, mean_of_valid
+from mmdet_ifan.models.layers import balanced_accuracy, frozen, mean_of_valid
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
@@ -62,6 +62,43 @@ def test_reversal_of_weight_zero_stops_the_gradient():
 def test_reversal_refuses_negative_weights(weight):
     with pytest.raises(ValueError, match=f'got {weight}'):
         GradientReversal(weight)
+
+
+def test_frozen_lets_the_gradient_through_to_the_input_alone():
+    module = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+    x = torch.randn(5, 3, requires_grad=True)
+    output = frozen(module)(x)
+    assert torch.equal(output, module(x))
+    output.square().sum().backward()
+    assert all(parameter.grad is None for parameter in module.parameters())
+    expected = torch.autograd.grad(module(x).square().sum(), x)[0]
+    assert torch.equal(x.grad, expected)
+
+
+def test_frozen_follows_the_modules_mode():
+    module = nn.Sequential(nn.Dropout(0.5))
+    x = torch.ones(1000)
+    assert frozen(module)(x).eq(0).any()
+    assert torch.equal(frozen(module.eval())(x), x)
+
+
+def test_two_players_train_in_one_backward_pass():
+    """Each gets the gradient of its own loss, as if they took turns."""
+    maker, judge = nn.Linear(2, 2), nn.Linear(2, 1)
+    x = torch.randn(4, 2)
+
+    def losses(maker, judge, judged):
+        made = maker(x)
+        return judge(made).square().sum(), judged(made.detach()).exp().sum()
+
+    sum(losses(maker, frozen(judge), judge)).backward()
+    together = [p.grad.clone() for p in (*maker.parameters(), *judge.parameters())]
+    fools, tells = losses(maker, judge, judge)
+    alone = [
+        *torch.autograd.grad(fools, list(maker.parameters())),
+        *torch.autograd.grad(tells, list(judge.parameters())),
+    ]
+    assert all(map(torch.equal, together, alone))
 
 
 def test_reversal_shows_its_weight():

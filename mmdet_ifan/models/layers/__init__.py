@@ -3,6 +3,7 @@
 from .domain_classifier import SOURCE, TARGET, DomainClassifier, balanced_accuracy
 from .domain_losses import domain_cross_entropy, domain_focal_loss
 from .evaluating import evaluating
+from .frozen import frozen
 from .gradient_reversal import GradientReversal
 from .precision import at_least_float
 from .valid_positions import mean_of_valid, valid_positions
@@ -19,6 +20,7 @@ __all__ = [
     'domain_cross_entropy',
     'domain_focal_loss',
     'evaluating',
+    'frozen',
     'mean_of_valid',
     'valid_positions',
 ]
