@@ -16,6 +16,11 @@ from torch import Tensor, nn
 from .layers import valid_positions
 
 
+#: What an image and a view of it must have in common, or boxes of one are not
+#: boxes of the other.
+GEOMETRY = ('img_shape', 'scale_factor', 'flip', 'flip_direction')
+
+
 @dataclass
 class Proposals:
     """Region proposals of N images and the box head's outputs for them.
@@ -67,24 +72,47 @@ def kept_vectors(bbox_head: BBoxHead) -> Iterator[list[Tensor]]:
 class DomainFeatures:
     """One domain's images, features, proposals and predicted objects.
 
-    A term reads :attr:`taps`, :attr:`feats`, :attr:`proposals` and
-    :meth:`detect`, and pools boxes of its own with :meth:`pool`. Each part is
-    computed when it is first asked for and then kept: a term pays only for
-    what it uses, two terms share it, and nothing is computed for a term that
-    is not launched. Nothing here reads an annotation.
+    A term reads :attr:`taps`, :attr:`feats`, :attr:`proposals`,
+    :attr:`pixels` and :meth:`detect`, and pools boxes of its own with
+    :meth:`pool`. :attr:`teacher` has the same for the averaged detector. Each
+    part is computed when it is first asked for and then kept: a term pays
+    only for what it uses, two terms share it, and nothing is computed for a
+    term that is not launched. Nothing here reads an annotation.
 
     Args:
         detector (FasterRCNN): The detector.
         batch_inputs (Tensor): Normalised and padded images, (N, 3, H, W).
         data_samples (list[DetDataSample]): Their meta information.
+        views (dict[str, DomainFeatures], optional): Other looks at the same
+            images by name, with the same sizes and flips. Defaults to None.
+
+    Attributes:
+        views (dict[str, DomainFeatures]): See there.
+
+    Raises:
+        ValueError: If a view has another geometry.
     """
 
     def __init__(
-        self, detector: FasterRCNN, batch_inputs: Tensor, data_samples: SampleList
+        self,
+        detector: FasterRCNN,
+        batch_inputs: Tensor,
+        data_samples: SampleList,
+        views: 'dict[str, DomainFeatures] | None' = None,
     ) -> None:
         self.detector = detector
         self.batch_inputs = batch_inputs
         self.data_samples = data_samples
+        self.views = views or {}
+        for name, view in self.views.items():
+            for sample, seen in zip(self.data_samples, view.data_samples, strict=True):
+                for key in GEOMETRY:
+                    if sample.get(key) != seen.get(key):
+                        raise ValueError(
+                            f'{key} of an image is {sample.get(key)}, but '
+                            f'{seen.get(key)} in its view {name}: put the '
+                            'transforms that move pixels before MultiBranch.'
+                        )
 
     @property
     def batch_shape(self) -> tuple[int, int]:
@@ -96,6 +124,30 @@ class DomainFeatures:
     def img_shapes(self) -> list[tuple[int, int]]:
         """list[tuple[int, int]]: Each image's height and width, unpadded."""
         return [sample.img_shape[:2] for sample in self.data_samples]
+
+    @cached_property
+    def teacher(self) -> 'DomainFeatures | None':
+        """DomainFeatures | None: What the averaged detector knows of them.
+
+        Of the view ``teacher``, if the batch has one; without gradient. None
+        without a :class:`mmdet_ifan.engine.TeacherHook`.
+        """
+        if self.detector.teacher is None:
+            return None
+        seen = self.views.get('teacher', self)
+        return DomainFeatures(
+            self.detector.teacher, seen.batch_inputs, seen.data_samples
+        )
+
+    @cached_property
+    def pixels(self) -> Tensor:
+        """Tensor: The images in [-1, 1], (N, 3, H, W), padding aside."""
+        preprocessor = self.detector.data_preprocessor.data_preprocessor
+        std, mean = (getattr(preprocessor, name, None) for name in ('std', 'mean'))
+        images = self.batch_inputs
+        if std is not None:
+            images = images * std + mean
+        return images / 127.5 - 1
 
     def valid_positions(self, maps: Tensor) -> Tensor:
         """Mark the positions of maps that show the image, not padding.

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import cache
 from typing import Any
+from weakref import ref
 
 import torch
 from mmdet.models import FasterRCNN
@@ -64,6 +65,7 @@ class IFANDetector(FasterRCNN):
     ) -> None:
         super().__init__(neck=neck, **kwargs)
         self.alike_proposals = alike_proposals
+        self._teacher: Callable[[], FasterRCNN | None] = _nobody
         expected = getattr(self.neck, 'in_channels', None)
         taps = getattr(self.backbone, 'taps', None) or getattr(
             self.backbone, 'out_indices', None
@@ -167,6 +169,23 @@ class IFANDetector(FasterRCNN):
         image = {'image': self.neck} if in_neck else {}
         return {**image, **self.alignments}
 
+    @property
+    def teacher(self) -> FasterRCNN | None:
+        """FasterRCNN | None: The averaged detector, if a hook has given one."""
+        return self._teacher()
+
+    def follow(self, teacher: FasterRCNN) -> None:
+        """Let terms see what another detector sees.
+
+        It is no part of this one: not of its state, its parameters or its
+        copies. Whoever gives it keeps it alive.
+
+        Args:
+            teacher (FasterRCNN): A detector of the same build, whose
+                parameters need no gradient.
+        """
+        self._teacher = ref(teacher)
+
     def loss(
         self,
         multi_batch_inputs: dict[str, Tensor],
@@ -176,7 +195,9 @@ class IFANDetector(FasterRCNN):
 
         Args:
             multi_batch_inputs (dict[str, Tensor]): Images of the branches
-                ``source`` and ``target``, each of shape (N, 3, H, W).
+                ``source`` and ``target``, each of shape (N, 3, H, W). Further
+                branches are views of theirs: ``target_teacher`` becomes the
+                view ``teacher`` of the target.
             multi_batch_data_samples (dict[str, list[DetDataSample]]): Their
                 data samples. Of ``target`` only the meta information is read.
 
@@ -186,13 +207,24 @@ class IFANDetector(FasterRCNN):
 
         Raises:
             TypeError: See :meth:`AdaptationTerm.checked_loss`.
-            ValueError: See :meth:`AdaptationTerm.checked_loss`.
+            ValueError: See :meth:`AdaptationTerm.checked_loss`; or if a view
+                has another geometry than its domain.
         """
+        seen = {
+            branch: (images, multi_batch_data_samples[branch])
+            for branch, images in multi_batch_inputs.items()
+        }
         source, target = (
             DomainFeatures(
-                self, multi_batch_inputs[branch], multi_batch_data_samples[branch]
+                self,
+                *seen[domain],
+                views={
+                    branch.removeprefix(f'{domain}_'): DomainFeatures(self, *parts)
+                    for branch, parts in seen.items()
+                    if branch.startswith(f'{domain}_')
+                },
             )
-            for branch in ('source', 'target')
+            for domain in ('source', 'target')
         )
         launched = {
             name: alignment
@@ -262,6 +294,10 @@ class IFANDetector(FasterRCNN):
                 )
             )
         return sampled
+
+
+def _nobody() -> None:
+    """Stand for the teacher that a detector has not."""
 
 
 def _predict_at_least_float(_: Any, inputs: tuple, outputs: tuple) -> tuple:
