@@ -30,8 +30,8 @@ def draw_pairs(cfg: Config) -> Iterator[tuple[str, np.ndarray]]:
     Yields:
         tuple[str, np.ndarray]: The stems of the two file names, and the
         picture after the pipeline, RGB of shape (H, W, 3): source with its
-        boxes to the left, target to the right. Ignored boxes (crowds) are not
-        drawn.
+        boxes to the left, target to the right, views next to their domain.
+        Ignored boxes (crowds) are not drawn.
 
     Raises:
         ValueError: If the config does not train on pairs.
@@ -51,13 +51,17 @@ def draw_pairs(cfg: Config) -> Iterator[tuple[str, np.ndarray]]:
     for batch in loader:
         images, samples = batch['inputs'], batch['data_samples']
         for i in range(len(images['source'])):
-            pair = [
-                (images[branch][i], samples[branch][i])
-                for branch in ('source', 'target')
-            ]
             yield (
-                '_'.join(Path(sample.img_path).stem for _, sample in pair),
-                _side_by_side([_draw(visualizer, *domain) for domain in pair]),
+                '_'.join(
+                    Path(samples[domain][i].img_path).stem
+                    for domain in ('source', 'target')
+                ),
+                _side_by_side(
+                    [
+                        _draw(visualizer, images[branch][i], samples[branch][i])
+                        for branch in images
+                    ]
+                ),
             )
 
 

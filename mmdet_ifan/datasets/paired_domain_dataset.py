@@ -5,6 +5,7 @@ from collections import Counter
 from typing import Any
 
 from mmdet.datasets import BaseDetDataset
+from mmdet.datasets.transforms import MultiBranch
 from mmdet.registry import DATASETS
 from mmdet.utils import ConfigType
 from mmengine.dataset import Compose
@@ -24,6 +25,20 @@ class PairedDomainDataset(Dataset):
     :class:`~mmdet_ifan.datasets.PairedDomainSampler` draws the pairs. A class
     without a source box gets a warning.
 
+    A pipeline that ends with mmdet's ``MultiBranch`` adds views of its
+    domain's images, for terms with a teacher. Whatever moves pixels stands
+    before it, so boxes of one view are boxes of the other::
+
+        target=dict(
+            type='UnlabelledDataset',
+            pipeline=[
+                load, resize, flip,
+                dict(
+                    type='MultiBranch',
+                    branch_field=['target', 'target_teacher'],
+                    target=[colour, pack],
+                    target_teacher=[colour, pack])])
+
     Args:
         source (dict or BaseDetDataset): Labelled data set; the pair has its
             ``metainfo``.
@@ -34,7 +49,8 @@ class PairedDomainDataset(Dataset):
 
     Raises:
         TypeError: If the target's class could read annotations.
-        DataError: If source has no box, or its pipeline loads none.
+        DataError: If source has no box, or its pipeline loads none, or if
+            branches of a pipeline are not named after their domain.
     """
 
     def __init__(
@@ -62,7 +78,8 @@ class PairedDomainDataset(Dataset):
                 "dict(type='LoadAnnotations', with_bbox=True) behind the one "
                 'that loads the image.'
             )
-        for part in (self.source, self.target):
+        for domain, part in (('source', self.source), ('target', self.target)):
+            _check_branches(domain, part.pipeline.transforms)
             part.pipeline.transforms[-1:-1] = Compose(augmentation).transforms
         self.full_init()
 
@@ -133,7 +150,7 @@ class PairedDomainDataset(Dataset):
 
         Returns:
             dict[str, dict]: ``inputs`` and ``data_samples``, each with the
-            branches ``source`` and ``target``.
+            branches ``source`` and ``target``, and those of their views.
 
         Raises:
             TypeError: If the index is not a pair.
@@ -145,4 +162,34 @@ class PairedDomainDataset(Dataset):
                 "'PairedDomainSampler') in the data loader."
             )
         source, target = self.source[pair[0]], self.target[pair[1]]
-        return {key: dict(source=source[key], target=target[key]) for key in source}
+        return {
+            key: {
+                **_branches('source', source[key]),
+                **_branches('target', target[key]),
+            }
+            for key in source
+        }
+
+
+def _branches(domain: str, part: Any) -> dict[str, Any]:
+    """Give a domain's part of an item by branch: several if it has views."""
+    return part if isinstance(part, dict) else {domain: part}
+
+
+def _check_branches(domain: str, transforms: list) -> None:
+    """Check that the branches of a pipeline are its domain and views of it."""
+    last = transforms[-1] if transforms else None
+    if not isinstance(last, MultiBranch):
+        return
+    names = set(last.branch_field)
+    if (
+        domain not in names
+        or names != set(last.branch_pipelines)
+        or any(name != domain and not name.startswith(f'{domain}_') for name in names)
+    ):
+        raise DataError(
+            f'MultiBranch of the {domain} pipeline has the branch_field '
+            f'{list(last.branch_field)} and pipelines for '
+            f'{list(last.branch_pipelines)}: give both {domain} and views of it, '
+            f'such as {domain}_teacher.'
+        )

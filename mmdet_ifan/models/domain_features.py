@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from .layers import valid_positions
 
-
 #: What an image and a view of it must have in common, or boxes of one are not
 #: boxes of the other.
 GEOMETRY = ('img_shape', 'scale_factor', 'flip', 'flip_direction')

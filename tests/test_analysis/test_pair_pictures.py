@@ -106,6 +106,21 @@ def test_source_has_boxes_and_target_none(cfg):
     assert (picture[:, width : width + GAP] == 255).all()
 
 
+def test_views_are_drawn_beside_their_domain(cfg):
+    pack = cfg.pack
+    cfg.train_dataloader.dataset.target.pipeline[-1] = dict(
+        type='MultiBranch',
+        branch_field=['target', 'target_dark'],
+        target=[pack],
+        target_dark=[dict(type='Invert', prob=1.0), pack],
+    )
+    name, picture = next(draw_pairs(cfg))
+    assert name.count('_') == 1
+    assert picture.shape == (TARGET[0], SOURCE[1] + 2 * (GAP + TARGET[1]), 3)
+    plain, dark = (picture[5, 5 - TARGET[1] * i - GAP * (i - 1)] for i in (2, 1))
+    assert (dark == 255 - plain).all()
+
+
 def test_pictures_show_the_pipeline(cfg):
     for part in cfg.train_dataloader.dataset.values():
         if isinstance(part, dict):

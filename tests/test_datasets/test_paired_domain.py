@@ -20,6 +20,7 @@ from mmdet_ifan.datasets import (
     PairedDomainSampler,
     UnlabelledDataset,
 )
+from mmdet_ifan.utils.errors import DataError
 
 METAINFO = dict(classes=('person', 'car'))
 SAMPLER = 'mmdet_ifan.datasets.paired_domain_sampler'
@@ -328,6 +329,86 @@ def test_augmentation_is_that_of_both_domains(source_cfg, target_cfg, pairs):
     plain, inverted = pairs[0, 0]['inputs'], augmented[0, 0]['inputs']
     for branch in ('source', 'target'):
         assert torch.equal(inverted[branch], 255 - plain[branch])
+
+
+# Views
+
+
+def branching(*branches: str, **pipelines: list) -> dict:
+    """A last transform that makes these branches."""
+    pipelines = pipelines or {branch: PACK for branch in branches}
+    return dict(type='MultiBranch', branch_field=list(branches), **pipelines)
+
+
+def test_views_are_branches_of_their_domain(source_cfg, target_cfg):
+    """Flipped alike; the augmentation of the pair comes before them."""
+    invert = dict(type='Invert', prob=1.0)
+    plain = PairedDomainDataset(source_cfg, target_cfg)[0, 1]
+    target_cfg['pipeline'][-2:] = [
+        dict(type='RandomFlip', prob=0.5),
+        branching(
+            'target', 'target_teacher', target=PACK, target_teacher=[invert, *PACK]
+        ),
+    ]
+    pairs = PairedDomainDataset(source_cfg, target_cfg)
+    flips = set()
+    for _ in range(16):
+        item = pairs[0, 1]
+        for key in ('inputs', 'data_samples'):
+            assert list(item[key]) == ['source', 'target', 'target_teacher']
+        images, samples = item['inputs'], item['data_samples']
+        assert torch.equal(images['source'], plain['inputs']['source'])
+        assert torch.equal(images['target_teacher'], 255 - images['target'])
+        flip = samples['target'].flip
+        expected = plain['inputs']['target']
+        assert torch.equal(images['target'], expected.flip(2) if flip else expected)
+        assert samples['target_teacher'].flip == flip
+        flips.add(flip)
+    assert flips == {True, False}
+    twice = PairedDomainDataset(source_cfg, target_cfg, augmentation=[invert])
+    images = twice[0, 1]['inputs']
+    assert torch.equal(images['target'], 255 - images['target_teacher'])
+    assert images['target'].float().mean() != plain['inputs']['target'].float().mean()
+    assert torch.equal(images['source'], 255 - plain['inputs']['source'])
+
+
+def test_views_go_through_mmdets_preprocessor(source_cfg, target_cfg):
+    target_cfg['pipeline'][-1:] = [branching('target', 'target_a', 'target_b')]
+    loader = Runner.build_dataloader(
+        dict(
+            batch_size=2,
+            num_workers=0,
+            dataset=PairedDomainDataset(source_cfg, target_cfg),
+            sampler=dict(type='PairedDomainSampler', seed=0),
+        )
+    )
+    preprocessor = MODELS.build(
+        dict(
+            type='MultiBranchDataPreprocessor',
+            data_preprocessor=dict(type='DetDataPreprocessor'),
+        )
+    )
+    batch = preprocessor(next(iter(loader)), training=True)
+    for key in ('inputs', 'data_samples'):
+        assert list(batch[key]) == ['source', 'target', 'target_a', 'target_b']
+        assert {len(part) for part in batch[key].values()} == {2}
+    assert torch.equal(batch['inputs']['target'], batch['inputs']['target_b'])
+
+
+@pytest.mark.parametrize(
+    'last',
+    [
+        branching('target_teacher'),
+        branching('source', 'target'),
+        branching('target', 'teacher'),
+        # A branch that no image reaches.
+        branching('target', 'target_teacher', target=PACK),
+    ],
+)
+def test_refuses_branches_of_other_names(source_cfg, target_cfg, last):
+    target_cfg['pipeline'][-1:] = [last]
+    with pytest.raises(DataError, match='target pipeline .* such as target_teacher'):
+        PairedDomainDataset(source_cfg, target_cfg)
 
 
 @pytest.mark.parametrize('index', [0, 1, np.int64(0)])

@@ -17,9 +17,7 @@ from mmdet_ifan.models import AdaptationTerm, DomainFeatures, IFANDetector
 class Listener(AdaptationTerm):
     """Keeps what it is given."""
 
-    def loss(
-        self, source: DomainFeatures, target: DomainFeatures
-    ) -> dict[str, Tensor]:
+    def loss(self, source: DomainFeatures, target: DomainFeatures) -> dict[str, Tensor]:
         self.given = dict(source=source, target=target)
         return dict(loss=source.taps[0].sum() * 0)
 

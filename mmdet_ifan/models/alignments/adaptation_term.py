@@ -51,6 +51,10 @@ class AdaptationTerm(BaseModule):
     #: Arguments that a config may leave out, since the detector knows them,
     #: and the name of each in :meth:`IFANDetector.facts`.
     FROM_DETECTOR: ClassVar[dict[str, str]] = {}
+    #: Whether the term reads ``source.teacher`` or ``target.teacher``.
+    needs_teacher: ClassVar[bool] = False
+    #: Smallest side in pixels of an image that the term can use.
+    min_image_size: int = 1
 
     def __init__(
         self, loss_weight: float = 1.0, init_cfg: OptMultiConfig = None

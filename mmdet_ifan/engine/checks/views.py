@@ -1,0 +1,66 @@
+"""Check that a domain's views show the same pixels at the same places."""
+
+import copy
+from typing import Any
+
+import cv2
+import numpy as np
+from mmdet.datasets import BaseDetDataset
+from mmdet.datasets.transforms import MultiBranch
+
+from ...datasets.random_states import get_random_state, set_random_state
+
+#: Images to try: a flip with probability 0.5 is missed once in 256 times.
+IMAGES = 8
+
+
+def check_views(dataset: BaseDetDataset) -> None:
+    """Take images through a pipeline and compare the geometry of its branches.
+
+    Args:
+        dataset (BaseDetDataset): Data set of a domain. Nothing is drawn for
+            good.
+
+    Raises:
+        ValueError: If a transform of a branch moves pixels.
+    """
+    transforms = dataset.pipeline.transforms
+    if not transforms or not isinstance(transforms[-1], MultiBranch):
+        return
+    state = get_random_state()
+    try:
+        for i in range(IMAGES):
+            _check_image(dict(dataset.get_data_info(i % len(dataset))), transforms)
+    except (AssertionError, OSError, cv2.error):
+        # An image that cannot be loaded is the data set's to name.
+        return
+    finally:
+        set_random_state(state)
+
+
+def _check_image(results: Any, transforms: list) -> None:
+    """Follow one image into every branch."""
+    for transform in transforms[:-1]:
+        results = transform(results)
+        if results is None:
+            return
+    size, place = _geometry(results)
+    for branch, pipeline in transforms[-1].branch_pipelines.items():
+        seen = copy.deepcopy(results)
+        # The last one packs.
+        for transform in pipeline.transforms[:-1]:
+            seen = transform(seen)
+            if seen is None:
+                break
+            other_size, other_place = _geometry(seen)
+            if other_size != size or not np.allclose(other_place, place):
+                raise ValueError(
+                    f'{type(transform).__name__} in the branch {branch} moves '
+                    'pixels, so boxes of one view would not fit the other: put '
+                    'it before MultiBranch.'
+                )
+
+
+def _geometry(results: dict) -> tuple[tuple[int, int], np.ndarray]:
+    """Give an image's size, and mmdet's matrix from the disk to its pixels."""
+    return results['img'].shape[:2], results.get('homography_matrix', np.eye(3))
