@@ -10,6 +10,7 @@ from .robustness.resumable_checkpoint_hook import ResumableCheckpointHook
 from .robustness.unreadable_images_hook import UnreadableImagesHook
 from .schedule.late_launch_hook import LateLaunchHook
 from .schedule.plateau import Plateau
+from .schedule.teacher_hook import TeacherHook
 
 __all__ = [
     'FiniteCheckHook',
@@ -17,6 +18,7 @@ __all__ = [
     'Plateau',
     'PreflightHook',
     'ResumableCheckpointHook',
+    'TeacherHook',
     'UnreadableImagesHook',
     'checked_runner',
     'end_workers_with_this_process',

@@ -25,7 +25,12 @@ from mmdet_ifan.datasets import (
     PairedDomainDataset,
     PairedDomainSampler,
 )
-from mmdet_ifan.engine import FiniteCheckHook, LateLaunchHook, PreflightHook
+from mmdet_ifan.engine import (
+    FiniteCheckHook,
+    LateLaunchHook,
+    PreflightHook,
+    TeacherHook,
+)
 from mmdet_ifan.engine.checks.config import check_config, check_folder
 from mmdet_ifan.engine.checks.run import (
     check_epoch,
@@ -341,6 +346,10 @@ def test_the_hook_makes_every_check(runner, detector):
     with pytest.raises(ValueError, match='must be a MultiBranchDataPre'):
         said(runner)
     detector.data_preprocessor = preprocessor
+    runner.hooks = [*launching, TeacherHook(), EMAHook()]
+    with pytest.raises(ValueError, match='both average the weights'):
+        said(runner)
+    runner.hooks = launching
     runner.train_loop = Mock(spec=EpochBasedTrainLoop, dataloader=DataLoader([]))
     with pytest.raises(ValueError, match='has no batch'):
         said(runner)
@@ -369,16 +378,21 @@ def test_the_hook_makes_every_check(runner, detector):
 def test_the_hook_compares_the_data(runner, detector, monkeypatch):
     runner.model, runner.val_loop = detector, Mock()
     train = Mock(
-        spec=PairedDomainDataset, metainfo=dict(classes='abcd'), source='trained'
+        spec=PairedDomainDataset,
+        metainfo=dict(classes='abcd'),
+        source='trained',
+        target='unlabelled',
     )
     runner.train_dataloader.__dict__['dataset'] = train
+    module = 'mmdet_ifan.engine.checks.preflight_hook.check_'
+    viewed: list[str] = []
+    monkeypatch.setattr(f'{module}views', viewed.append)
     with pytest.raises(ValueError, match='have 4 classes'):
         said(runner)
     train.metainfo = dict(classes='abc')
     test = runner.val_dataloader.dataset = Mock(
         spec=DomainTestDataset, datasets=['source', 'target']
     )
-    module = 'mmdet_ifan.engine.checks.preflight_hook.check_'
     monkeypatch.setattr(f'{module}evaluator', lambda *_: None)
     monkeypatch.setattr(f'{module}pair', lambda *pair: [f'{pair == (train, test)}'])
     seen = []
@@ -386,7 +400,8 @@ def test_the_hook_compares_the_data(runner, detector, monkeypatch):
         f'{module}image_sizes', lambda model, dataset: seen.append((model, dataset))
     )
     assert said(runner) == ['True']
-    assert seen == [(detector, dataset) for dataset in ('trained', 'source', 'target')]
+    assert viewed == ['trained', 'unlabelled']
+    assert seen == [(detector, dataset) for dataset in (*viewed, 'source', 'target')]
 
 
 def test_several_optimizers_keep_the_settings_of_a_checkpoint(runner, detector):

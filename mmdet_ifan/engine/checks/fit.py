@@ -4,6 +4,7 @@ A wrong width in a config shows only when something is computed. A wrong
 stride never fails: it pools at the wrong place.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -15,7 +16,8 @@ from mmengine.structures import InstanceData
 from ...models import DomainFeatures
 from ...models.layers import evaluating
 
-#: Side of the images in pixels; every stride divides it.
+#: Side of the images in pixels, if terms need none larger; every stride divides
+#: it and its multiples.
 SIDE = 64
 
 
@@ -31,12 +33,16 @@ def check_fit(model: Any) -> None:
         ValueError: If a part does not fit; the message names it.
     """
     with evaluating(model), torch.random.fork_rng():
-        source, target = (_blank(model) for _ in range(2))
+        least = max(
+            [1, *(term.min_image_size for term in model.all_alignments.values())]
+        )
+        side = math.ceil(least / SIDE) * SIDE
+        source, target = (_blank(model, side) for _ in range(2))
         _attempt('neck', lambda: source.feats)
         _check_strides(
             model,
             *(
-                [SIDE / level.shape[-1] for level in levels]
+                [side / level.shape[-1] for level in levels]
                 for levels in (source.feats, source.taps)
             ),
         )
@@ -48,12 +54,12 @@ def check_fit(model: Any) -> None:
             _attempt(place, partial(alignment.checked_loss, source, target))
 
 
-def _blank(model: Any) -> DomainFeatures:
-    """Give the features of a blank image with one object."""
+def _blank(model: Any, side: int) -> DomainFeatures:
+    """Give the features of a blank image with one object; it is its teacher."""
     device = next(model.parameters()).device
     boxes = torch.tensor([[8.0, 8.0, 40.0, 40.0]], device=device)
     labels = torch.zeros(1, dtype=torch.long, device=device)
-    size = (SIDE, SIDE)
+    size = (side, side)
     sample = DetDataSample(
         metainfo=dict(
             img_shape=size,
@@ -65,7 +71,12 @@ def _blank(model: Any) -> DomainFeatures:
     )
     sample.gt_instances = InstanceData(bboxes=boxes, labels=labels)
     sample.ignored_instances = InstanceData(bboxes=boxes[:0], labels=labels[:0])
-    return DomainFeatures(model, torch.zeros(1, 3, *size, device=device), [sample])
+    domain, taught = (
+        DomainFeatures(model, torch.zeros(1, 3, *size, device=device), [sample])
+        for _ in range(2)
+    )
+    domain.teacher = taught
+    return domain
 
 
 def _check_strides(model: Any, levels: list[float], taps: list[float]) -> None:

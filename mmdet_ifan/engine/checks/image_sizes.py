@@ -1,4 +1,4 @@
-"""Check that a trunk of timm can take the smallest images."""
+"""Check that the trunk and the terms can take the smallest images."""
 
 from typing import Any
 
@@ -14,17 +14,27 @@ def check_image_sizes(model: nn.Module, dataset: BaseDetDataset) -> None:
     """Take the smallest image of a data set through its pipeline.
 
     Sizes are those that a COCO file states. Of other lists they are not known
-    before the images are loaded: there :class:`TimmTaps` itself refuses.
+    before the images are loaded, so the first image is taken; trunk and terms
+    refuse others when they see them.
 
     Args:
-        model (nn.Module): The detector. Only a trunk of timm is checked.
+        model (nn.Module): The detector. Only trunks of timm and terms that
+            need a size are checked; terms see no test image.
         dataset (BaseDetDataset): The data set.
 
     Raises:
-        ValueError: If the image comes out smaller than the trunk's stride.
+        ValueError: If the image comes out smaller than the trunk's stride, or
+            than a term needs.
     """
+    needed = {}
     trunk = getattr(model, 'backbone', None)
-    if not isinstance(trunk, TimmTaps):
+    if isinstance(trunk, TimmTaps):
+        needed[f'the stride of {trunk.model}'] = trunk.strides[-1]
+    if not dataset.test_mode:
+        for name, term in getattr(model, 'all_alignments', {}).items():
+            needed[f'the smallest image of the alignment {name}'] = term.min_image_size
+    what = max(needed, key=lambda key: needed[key], default=None)
+    if what is None or needed[what] <= 1 or not len(dataset):
         return
     infos = [dataset.get_data_info(i) for i in range(len(dataset))]
     sides = {
@@ -32,16 +42,13 @@ def check_image_sizes(model: nn.Module, dataset: BaseDetDataset) -> None:
         for info in infos
         if 'height' in info and 'width' in info
     }
-    if not sides:
-        return
-    smallest = sides[min(sides)]
+    smallest = sides[min(sides)] if sides else infos[0]
     size = _size_after(dataset.pipeline, smallest)
-    if size and min(size) < trunk.strides[-1]:
+    if size and min(size) < needed[what]:
         raise ValueError(
             f'{smallest["img_path"]} has {size[0]} x {size[1]} px behind the '
-            f'pipeline, but the stride of {trunk.model} is '
-            f'{trunk.strides[-1]} px: enlarge images with Resize, or take '
-            'this one out.'
+            f'pipeline, but {what} is {needed[what]} px: enlarge images with '
+            'Resize, or take this one out.'
         )
 
 
@@ -55,4 +62,9 @@ def _size_after(pipeline: Any, info: dict) -> tuple[int, int] | None:
         return None
     finally:
         set_random_state(state)
-    return None if item is None else tuple(item['inputs'].shape[-2:])
+    if item is None:
+        return None
+    inputs = item['inputs']
+    # With views, all of one size.
+    image = next(iter(inputs.values())) if isinstance(inputs, dict) else inputs
+    return tuple(image.shape[-2:])

@@ -25,9 +25,11 @@ from .run import (
     check_evaluator,
     check_launches,
     check_preprocessor,
+    check_teacher,
     run_warnings,
 )
 from .schedule import schedule_warnings
+from .views import check_views
 from .weights import find_weights, initial_weights
 
 
@@ -110,6 +112,7 @@ class PreflightHook(Hook):
         end_with_the_epoch(runner)
         model = _detector(runner)
         check_launches(model, runner.hooks)
+        check_teacher(model, runner.hooks)
         check_preprocessor(model)
         check_epoch(runner.train_loop)
         warnings = list(
@@ -118,18 +121,20 @@ class PreflightHook(Hook):
         train = runner.train_dataloader.dataset
         check_num_classes(model, train)
         is_pair = isinstance(train, PairedDomainDataset)
-        labelled = [train.source] if is_pair else []
+        datasets = [train.source, train.target] if is_pair else []
+        for dataset in datasets:
+            check_views(dataset)
         if runner.val_loop is not None:
             test = runner.val_dataloader.dataset
             check_evaluator(runner.val_loop.evaluator, test)
             tests_pair = isinstance(test, DomainTestDataset)
             if tests_pair:
-                labelled += test.datasets
+                datasets += test.datasets
             if is_pair and tests_pair:
                 warnings += check_pair(train, test)
             else:
                 check_num_classes(model, test)
-        for dataset in labelled:
+        for dataset in datasets:
             check_image_sizes(model, dataset)
         for warning in warnings:
             runner.logger.warning(warning)

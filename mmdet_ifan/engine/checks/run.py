@@ -10,7 +10,7 @@ from typing import Any
 from mmdet.evaluation import MultiDatasetsEvaluator
 from mmdet.models import MultiBranchDataPreprocessor
 from mmengine.config import Config
-from mmengine.hooks import CheckpointHook, Hook
+from mmengine.hooks import CheckpointHook, EMAHook, Hook
 from mmengine.registry import FUNCTIONS
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop
 from mmengine.visualization import LocalVisBackend, Visualizer
@@ -21,6 +21,7 @@ from ...datasets import DomainTestDataset, PairedDomainDataset
 from ...datasets.random_states import collate_with_random_state
 from ..robustness.resumable_checkpoint_hook import ResumableCheckpointHook
 from ..schedule.late_launch_hook import launching_hook
+from ..schedule.teacher_hook import TeacherHook
 
 #: Hooks of our configs, and what a run without one does not do.
 USEFUL = dict(
@@ -50,6 +51,39 @@ def check_launches(model: nn.Module, hooks: Iterable[Hook]) -> None:
             'first iteration. If this is intended, write default_hooks=dict('
             f"late_launch=dict(type='LateLaunchHook', launch=dict({launch})));"
             ' give other iterations to launch them later.'
+        )
+
+
+def check_teacher(model: nn.Module, hooks: Iterable[Hook]) -> None:
+    """Check that one hook at most averages, and for the terms that need it.
+
+    Args:
+        model (nn.Module): The detector.
+        hooks (Iterable[Hook]): The hooks of the run.
+
+    Raises:
+        ValueError: If several average, or a launched term has no teacher.
+    """
+    hooks = list(hooks)
+    averaging = [type(hook).__name__ for hook in hooks if isinstance(hook, EMAHook)]
+    if len(averaging) > 1:
+        raise ValueError(
+            f'{" and ".join(averaging)} both average the weights, and only one '
+            'average can be tested and saved: keep one. A TeacherHook does '
+            'what the EMAHook of the strong recipe does.'
+        )
+    launching = launching_hook(hooks)
+    terms = getattr(model, 'all_alignments', {})
+    taught = [
+        name
+        for name, term in terms.items()
+        if term.needs_teacher and launching is not None and name in launching.launch
+    ]
+    if taught and not any(isinstance(hook, TeacherHook) for hook in hooks):
+        raise ValueError(
+            f'The alignment {taught[0]} needs a teacher, but no TeacherHook '
+            'averages the detector: add default_hooks=dict(teacher=dict(type='
+            "'TeacherHook', momentum=0.001))."
         )
 
 

@@ -1,1 +1,1 @@
-"""Schedule the launches of the alignments."""
+"""Schedule the launches of the alignments, and the teacher."""

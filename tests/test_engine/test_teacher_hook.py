@@ -1,0 +1,159 @@
+"""The averaged detector as a teacher of the one in training."""
+
+from unittest.mock import Mock
+
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmengine.config import ConfigDict
+from mmengine.hooks import EMAHook
+from torch import nn
+
+from mmdet_ifan.engine import LateLaunchHook, TeacherHook
+from mmdet_ifan.engine.checks.run import check_teacher
+from mmdet_ifan.models import AdaptationTerm, IFANDetector
+
+
+@pytest.fixture
+def detector(tiny_cfg: ConfigDict) -> IFANDetector:
+    return MODELS.build(tiny_cfg)
+
+
+@pytest.fixture
+def runner(detector: IFANDetector) -> Mock:
+    return Mock(model=detector, iter=0, max_iters=10, _resume=False)
+
+
+def fill(model: nn.Module, value: float) -> None:
+    """Give every parameter one value."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.fill_(value)
+
+
+def values(model: nn.Module) -> set[float]:
+    """Values of all parameters."""
+    return {value for p in model.parameters() for value in p.unique().tolist()}
+
+
+def started(runner: Mock, **kwargs: float) -> TeacherHook:
+    """A hook at the first iteration; weights are initialised in between."""
+    hook = TeacherHook(**kwargs)
+    hook.before_run(runner)
+    fill(runner.model, 1.0)
+    hook.before_train(runner)
+    return hook
+
+
+def test_the_teacher_is_the_moving_average(runner, detector):
+    """1, 1.01 and 1.0299 after the student's 1, 2 and 3."""
+    hook = started(runner, momentum=0.01)
+    assert values(detector.teacher) == {1.0}
+    for student, expected in ((1.0, 1.0), (2.0, 1.01), (3.0, 1.0299)):
+        fill(detector, student)
+        hook.after_train_iter(runner, 0)
+        (value,) = values(detector.teacher)
+        assert value == pytest.approx(expected, abs=1e-6)
+        assert values(detector) == {student}
+
+
+def test_the_teacher_tests_while_the_student_trains(runner, detector):
+    hook = started(runner)
+    detector.train()
+    assert detector.teacher is hook.ema_model.module
+    assert not any(part.training for part in detector.teacher.modules())
+    assert not any(p.requires_grad for p in detector.teacher.parameters())
+    assert detector.training
+
+
+def test_the_teacher_starts_from_the_loaded_weights(runner, detector):
+    hook = TeacherHook()
+    hook.before_run(runner)
+    fill(detector, 5.0)
+    hook.after_load_checkpoint(runner, dict(state_dict=detector.state_dict()))
+    hook.before_train(runner)
+    assert values(detector.teacher) == values(detector) == {5.0}
+
+
+def test_a_resumed_teacher_is_the_one_that_was_saved(runner, detector):
+    hook = started(runner, momentum=0.25)
+    for student in (1.0, 3.0):
+        fill(detector, student)
+        hook.after_train_iter(runner, 0)
+    state = {key: value.clone() for key, value in detector.state_dict().items()}
+    checkpoint = dict(state_dict=state)
+    hook.before_save_checkpoint(runner, checkpoint)
+    # What is deployed is the teacher.
+    assert list(checkpoint['state_dict']) == list(detector.state_dict())
+    saved = checkpoint['state_dict']
+    assert saved['backbone.conv1.weight'].unique().item() == 1.5
+
+    resumed = TeacherHook(momentum=0.25)
+    resumed.before_run(runner)
+    runner._resume, runner.iter = True, 2
+    resumed.after_load_checkpoint(runner, checkpoint)
+    detector.load_state_dict(checkpoint['state_dict'])
+    resumed.before_train(runner)
+    assert values(detector) == {3.0}
+    assert detector.teacher is resumed.ema_model.module
+    assert values(detector.teacher) == {1.5}
+    resumed.after_train_iter(runner, 0)
+    assert values(detector.teacher) == {1.5 + 0.25 * (3.0 - 1.5)}
+
+
+def test_the_teacher_is_what_is_validated(runner, detector):
+    hook = started(runner, momentum=0.25)
+    for student in (1.0, 3.0):
+        fill(detector, student)
+        hook.after_train_iter(runner, 0)
+    hook.before_val_epoch(runner)
+    assert values(detector) == {1.5}
+    hook.after_val_epoch(runner)
+    assert values(detector) == {3.0}
+    assert values(detector.teacher) == {1.5}
+
+
+@pytest.mark.parametrize('momentum', [0.99, 0.999, 0, -0.1])
+def test_a_decay_is_not_taken_for_a_momentum(momentum):
+    with pytest.raises(ValueError, match=f'adds, .*got {momentum}: for a decay'):
+        TeacherHook(momentum=momentum)
+
+
+def test_a_model_that_follows_nobody():
+    hook = TeacherHook()
+    runner = Mock(model=nn.Linear(1, 1), max_iters=10)
+    hook.before_run(runner)
+    with pytest.raises(ValueError, match='the model is a Linear: use EMAHook'):
+        hook.before_train(runner)
+
+
+# Before training
+
+
+class Taught(AdaptationTerm):
+    """A term that needs a teacher."""
+
+    needs_teacher = True
+
+    def loss(self, source: object, target: object) -> dict:
+        return {}
+
+
+def test_a_term_that_needs_a_teacher_has_one():
+    model = Mock(all_alignments=dict(relations=Taught(), other=nn.Identity()))
+    model.all_alignments['other'].needs_teacher = False
+    launch = LateLaunchHook(dict(relations=0, other=3))
+    check_teacher(model, [launch, TeacherHook()])
+    with pytest.raises(
+        ValueError, match='relations needs a teacher, but no TeacherHook .* add def'
+    ):
+        check_teacher(model, [launch])
+    # Nothing that is launched needs it.
+    check_teacher(model, [LateLaunchHook(dict(other=3))])
+
+
+def test_one_average_at_a_time():
+    hooks = [LateLaunchHook({}), TeacherHook()]
+    check_teacher(Mock(all_alignments={}), hooks)
+    with pytest.raises(ValueError, match='EMAHook both average .* keep one'):
+        check_teacher(Mock(all_alignments={}), [*hooks, EMAHook()])
