@@ -26,7 +26,9 @@ from mmdet_ifan.models import IFANDetector
 #: iFAN with everything else as it is, what it is compared with, and parts.
 METHOD = [name for name in LEAVES if GROUPS[name] == 'ifan']
 BASELINES = [
-    name for name in LEAVES if GROUPS[name] in ('adda', 'da-faster', 'strong-weak')
+    name
+    for name in LEAVES
+    if GROUPS[name] in ('adda', 'da-faster', 'select-align', 'strong-weak')
 ]
 ABLATIONS = [name for name in LEAVES if GROUPS[name] == 'ablations']
 #: The settings that have source-only and oracle.
@@ -75,6 +77,7 @@ def test_there_are_leaves_of_each_kind():
         'da-faster',
         'ifan',
         'oracle',
+        'select-align',
         'source-only',
         'strong-weak',
     }

@@ -48,6 +48,7 @@ STUDY = 'measured on Mini City'
 LITE0 = "EfficientNet-Lite0, and its weights' own implementation"
 ADDA = 'ADDA (Tzeng et al., 2017), as a row of detection tables'
 DA_FASTER = 'DA-Faster (Chen et al., 2018)'
+SELECT_ALIGN = 'SelectAlign (Zhu et al., 2019) and its public code'
 STRONG_WEAK = "Strong-Weak (Saito et al., 2019) and its authors' code"
 RESUMING = 'docs/reliability.md, Resuming'
 
@@ -512,6 +513,19 @@ FACTS: dict[str, Facts] = {
         ('model.neck.type', 'LastTap', DA_FASTER),
         ('model.alignments.da_faster.type', 'DAFasterHead', DA_FASTER),
     ],
+    'select-align': [
+        ('model.neck', NONE, SELECT_ALIGN),
+        ('model.neck.type', 'LastTap', SELECT_ALIGN),
+        ('model.alignments.select_align.type', 'SelectAlignHead', SELECT_ALIGN),
+    ],
+    # Patches that do not cover the image, at the cost of the other methods.
+    'select-align mini': [
+        (
+            'model.alignments.select_align',
+            dict(num_regions=2, proposals_per_region=16, classifier_channels=16),
+            STUDY,
+        )
+    ],
     'strong-weak': [
         (
             'model.neck',
@@ -609,6 +623,7 @@ LAUNCHES = {
     'oracle paper': (dict(), TASK),
     'adda paper': (dict(adda=0), ADDA),
     'da-faster paper': (dict(da_faster=0), DA_FASTER),
+    'select-align paper': (dict(select_align=0), SELECT_ALIGN),
     'strong-weak paper': (dict(image=0), STRONG_WEAK),
     # Source alone first.
     'ifan mini': (dict(image=200, instance=500, correlation=800), STUDY),
@@ -616,6 +631,7 @@ LAUNCHES = {
     'oracle mini': (dict(), TASK),
     'adda mini': (dict(adda=200), STUDY),
     'da-faster mini': (dict(da_faster=200), STUDY),
+    'select-align mini': (dict(select_align=200), STUDY),
     'strong-weak mini': (dict(image=200), STUDY),
 }
 
@@ -733,6 +749,25 @@ BUILT: dict[str, Facts] = {
         ('alignments.da_faster.image_classifier.0.out_channels', 512, DA_FASTER),
         ('alignments.da_faster.instance_classifier.0.out_features', 1024, DA_FASTER),
     ],
+    'select-align': [
+        ('alignments.select_align.loss_weight', 0.1, SELECT_ALIGN),
+        ('alignments.select_align.reverse.weight', 1.0, SELECT_ALIGN),
+        ('alignments.select_align.labels', (0.15, 0.9), SELECT_ALIGN),
+    ],
+    # The code's recommendation; the 256 sampled proposals.
+    'select-align paper': [
+        (
+            'alignments.select_align',
+            dict(num_regions=4, proposals_per_region=256 // 4, min_image_size=256),
+            SELECT_ALIGN,
+        ),
+        (
+            'alignments.select_align.classifiers.source.0.out_channels',
+            32,
+            SELECT_ALIGN,
+        ),
+    ],
+    'select-align mini': [('alignments.select_align.min_image_size', 64, STUDY)],
     'strong-weak': [
         (
             'neck',

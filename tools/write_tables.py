@@ -15,6 +15,7 @@ METHODS = {
     'source-only': 'Source-Only',
     'adda': 'ADDA',
     'da-faster': 'DA-Faster',
+    'select-align': 'SelectAlign',
     'strong-weak': 'Strong-Weak',
     'ifan': 'iFAN',
     'oracle': 'Oracle',

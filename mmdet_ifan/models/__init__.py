@@ -8,6 +8,7 @@ from .alignments import (
     DAFasterHead,
     GlobalDomainHead,
     HierarchicalDomainHead,
+    SelectAlignHead,
 )
 from .assigners import RegionIgnoringAssigner
 from .backbones import TappedVGG, TimmInit, TimmTaps, VGG16Init
@@ -35,6 +36,7 @@ __all__ = [
     'LastTap',
     'Proposals',
     'RegionIgnoringAssigner',
+    'SelectAlignHead',
     'StrongWeakNeck',
     'TappedVGG',
     'TimmInit',

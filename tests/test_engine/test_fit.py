@@ -113,6 +113,24 @@ LIES = {
         ),
     ],
     'adda': [('alignments.adda.in_channels', 64, f'alignments.adda .*{SHAPES}')],
+    'select-align': [
+        (
+            'alignments.select_align.in_channels',
+            1024,
+            'alignments.select_align does not fit',
+        ),
+        ('alignments.select_align.in_channels', 250, 'vectors have 250 numbers'),
+        (
+            'alignments.select_align.proposals_per_region',
+            48,
+            '2 regions of 48 proposals do not fit into the 64 that',
+        ),
+        (
+            'alignments.select_align.patch_size',
+            100,
+            'patch_size must be 16, .* power of 2, but is 100',
+        ),
+    ],
     'strong-weak': [
         (
             'neck.type',

@@ -8,6 +8,7 @@ import torch
 from mmdet.models import FasterRCNN
 from mmdet.registry import MODELS
 from mmengine.config import ConfigDict
+from mmengine.structures import InstanceData
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -287,7 +288,19 @@ def strong_weak(cfg: ConfigDict) -> None:
     cfg.roi_head.bbox_head.update(type='ContextBBoxHead', context_channels=256)
 
 
-BASELINES = dict(da_faster=da_faster, adda=adda, image=strong_weak)
+def select_align(cfg: ConfigDict) -> None:
+    cfg.neck = dict(type='LastTap')
+    cfg.roi_head.bbox_head.fc_out_channels = 16
+    cfg.alignments = dict(
+        select_align=dict(
+            type='SelectAlignHead', num_regions=2, classifier_channels=4
+        )
+    )
+
+
+BASELINES = dict(
+    da_faster=da_faster, adda=adda, image=strong_weak, select_align=select_align
+)
 
 
 @pytest.fixture(params=BASELINES)
@@ -309,6 +322,35 @@ def test_baseline_is_the_only_alignment_and_trains_everything(baseline, make_bat
         if parameter.requires_grad:
             assert parameter.grad is not None, key
             assert parameter.grad.isfinite().all(), key
+
+
+@pytest.mark.parametrize('damage', ['absent', 'permuted', 'corrupted'])
+def test_target_boxes_change_no_bit(baseline, make_batch, damage):
+    name, detector = baseline
+    inputs, samples = make_batch()
+    for sample in samples['target']:
+        sample.gt_instances = InstanceData(
+            bboxes=torch.tensor([[2.0, 2, 30, 30], [20, 8, 44, 40]]),
+            labels=torch.tensor([0, 2]),
+        )
+    losses = []
+    for damaged in (False, True):
+        if damaged:
+            for sample in samples['target']:
+                truth = sample.gt_instances
+                if damage == 'absent':
+                    del sample.gt_instances
+                elif damage == 'permuted':
+                    truth.bboxes = truth.bboxes.flip(0)
+                else:
+                    truth.bboxes = torch.full((2, 4), float('nan'))
+                    truth.labels = torch.tensor([-5, 10**6])
+        torch.manual_seed(3)
+        losses.append(detector.parse_losses(detector.loss(inputs, samples))[1])
+    assert any(key.startswith(f'{name}/') for key in losses[0])
+    assert losses[0].keys() == losses[1].keys()
+    for key, value in losses[0].items():
+        assert torch.equal(value, losses[1][key]), key
 
 
 class Operations(TorchDispatchMode):

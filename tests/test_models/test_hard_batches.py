@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import math
 
 import pytest
 import torch
@@ -20,6 +21,7 @@ from mmdet_ifan.models import (
     GlobalDomainHead,
     HierarchicalDomainNeck,
     Proposals,
+    SelectAlignHead,
     StrongWeakNeck,
 )
 
@@ -34,6 +36,9 @@ ALIGNMENTS = dict(
     ),
     da_faster=lambda: DAFasterHead(6, 5, hidden_channels=4),
     global_domain=lambda: GlobalDomainHead(6, hidden_channels=4),
+    select_align=lambda: SelectAlignHead(
+        16, 4, num_regions=2, patch_size=8, classifier_channels=4
+    ),
 )
 #: Sides of an image in pixels, from less than a cell to a few cells.
 SIDES = st.integers(1, 70)
@@ -73,15 +78,27 @@ def finite_loss_and_gradient(
         assert leaf.grad is None or leaf.grad.isfinite().all()
 
 
-def fake_domain(make_domain, sizes, counts, labels, scale, dtype):
+def enlarged(shapes, side: int):
+    """Give images that a term would refuse, by a sentence, the size it needs."""
+    return [tuple(max(side, length) for length in shape) for shape in shapes]
+
+
+def vector_of(name: str) -> int:
+    """Give the length of the vectors that a term reads."""
+    return 16 if name == 'select_align' else 5
+
+
+def fake_domain(make_domain, sizes, counts, labels, scale, dtype, vector):
     """Make a domain of padded images with this many proposals each.
 
-    ``labels`` are those of the first image's predicted objects.
+    ``labels`` are those of the first image's predicted objects, ``vector`` is
+    the length of the proposals' vectors.
     """
     batch_shape = tuple(
         -(-max(side) // STRIDES[-1]) * STRIDES[-1] for side in zip(*sizes, strict=True)
     )
     count = len(sizes)
+    shape = (count, 3, *batch_shape)
 
     def leaf(*shape: int) -> Tensor:
         values = torch.randn(shape).mul(scale).to(dtype)
@@ -96,7 +113,7 @@ def fake_domain(make_domain, sizes, counts, labels, scale, dtype):
     rois = torch.zeros(total, 5)
     rois[:, 0] = torch.repeat_interleave(torch.arange(count), torch.tensor(per_image))
     feats = leaf(total, 6, 2, 2)
-    vectors = leaf(total, 5)
+    vectors = leaf(total, vector)
     # One box is a point, another is larger than the image.
     boxes = torch.tensor(
         [[3.0, 3.0, 3.0, 3.0], [-9.0, -9.0, 99.0, 99.0], [1.0, 2.0, 9.0, 8.0]]
@@ -113,6 +130,7 @@ def fake_domain(make_domain, sizes, counts, labels, scale, dtype):
         sizes,
         batch_shape,
         taps=taps,
+        pixels=torch.linspace(-1, 1, math.prod(shape)).reshape(shape).to(dtype),
         proposals=Proposals(
             rois,
             per_image,
@@ -138,8 +156,9 @@ def fake_domain(make_domain, sizes, counts, labels, scale, dtype):
 )
 def test_alignment(make_domain, name, dtype, sizes, counts, labels, scale):
     alignment: BaseAlignment = ALIGNMENTS[name]().to(dtype).train()
+    sizes = [enlarged(shapes, alignment.min_image_size) for shapes in sizes]
     domains = [
-        fake_domain(make_domain, *parts, scale, dtype)
+        fake_domain(make_domain, *parts, scale, dtype, vector_of(name))
         for parts in zip(sizes, counts, labels, strict=True)
     ]
     losses = alignment.loss(*(domain for domain, _ in domains))
@@ -168,6 +187,7 @@ def test_alignment_in_mixed_precision(make_domain, spread, name, dtype):
                     labels,
                     1.0,
                     torch.float32,
+                    vector_of(name),
                 )
                 for labels in ([0, 1, 2], [1, 1, 2])
             ],
@@ -204,6 +224,9 @@ def test_alignment_in_mixed_precision(make_domain, spread, name, dtype):
         assert 0 < (mixed - single).norm() < tolerance * single.norm()
 
 
+METHODS = ['ifan', 'strong_weak', 'others', 'select_align']
+
+
 def detector_cfg(tiny_cfg, method: str):
     """Give the tiny detector the alignments of another method."""
     last = tiny_cfg.neck.in_channels[-1]
@@ -225,10 +248,21 @@ def detector_cfg(tiny_cfg, method: str):
                 hidden_channels=8,
             ),
         )
+    elif method == 'select_align':
+        tiny_cfg.neck = dict(type='LastTap')
+        tiny_cfg.roi_head.bbox_head.fc_out_channels = 16
+        tiny_cfg.alignments = dict(
+            select_align=dict(
+                type='SelectAlignHead',
+                num_regions=2,
+                patch_size=8,
+                classifier_channels=4,
+            )
+        )
     return tiny_cfg
 
 
-@pytest.mark.parametrize('method', ['ifan', 'strong_weak', 'others'])
+@pytest.mark.parametrize('method', METHODS)
 @settings(common, max_examples=12)
 @given(
     sizes=st.tuples(SIZES, SIZES),
@@ -244,7 +278,9 @@ def test_detector(tiny_cfg, make_sample, method, sizes, num_boxes, sees):
         with torch.no_grad():
             bias[-1] = 40.0 if sees == 'nothing' else -40.0
     inputs, samples = {}, {}
+    least = max(term.min_image_size for term in detector.all_alignments.values())
     for branch, shapes in zip(('source', 'target'), sizes, strict=True):
+        shapes = enlarged(shapes, least)
         batch_shape = tuple(max(side) for side in zip(*shapes, strict=True))
         inputs[branch] = torch.randn(len(shapes), 3, *batch_shape)
         samples[branch] = []
@@ -272,7 +308,7 @@ def test_detector(tiny_cfg, make_sample, method, sizes, num_boxes, sees):
 
 
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
-@pytest.mark.parametrize('method', ['ifan', 'strong_weak', 'others'])
+@pytest.mark.parametrize('method', METHODS)
 def test_detector_in_mixed_precision(tiny_cfg, make_batch, method, dtype):
     """As with ``train.py --amp``; boxes keep their places."""
     torch.manual_seed(0)

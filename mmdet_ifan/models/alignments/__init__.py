@@ -7,6 +7,7 @@ from .correlation_metric_head import CorrelationMetricHead
 from .da_faster_head import DAFasterHead
 from .global_domain_head import GlobalDomainHead
 from .hierarchical_domain_head import HierarchicalDomainHead
+from .select_align_head import SelectAlignHead
 
 __all__ = [
     'AdaptationTerm',
@@ -16,4 +17,5 @@ __all__ = [
     'DAFasterHead',
     'GlobalDomainHead',
     'HierarchicalDomainHead',
+    'SelectAlignHead',
 ]

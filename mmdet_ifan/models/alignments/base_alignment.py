@@ -1,4 +1,4 @@
-"""The interface of a term that the detector learns to fool."""
+"""The interface of a term whose networks the detector learns to fool."""
 
 from mmdet.utils import OptMultiConfig
 
@@ -10,7 +10,9 @@ class BaseAlignment(AdaptationTerm):
     """A domain discriminator behind a gradient reversal (iFAN, Eq. 7).
 
     A subclass passes the features that it reads through ``self.reverse``.
-    Whatever lies behind it minimises the loss; the detector maximises it.
+    Whatever lies behind it minimises the loss; the detector maximises it. A
+    term whose two sides have different losses multiplies the detector's by
+    ``self.reverse.weight`` and reverses nothing: see :func:`frozen`.
 
     Args:
         loss_weight (float): The paper's lambda_adv, >= 0. It scales the whole

@@ -146,13 +146,19 @@ class IFANDetector(FasterRCNN):
         Returns:
             dict: ``tap_channels`` and ``tap_strides``, a number for each tap;
             ``last_tap_channels``; ``roi_channels`` of pooled features;
-            ``vector_channels``, what the box head scores; ``num_classes``.
+            ``vector_channels``, what the box head scores; ``num_classes``;
+            ``num_proposals`` that terms see of an image, at most.
         """
         box_head = self.roi_head.bbox_head
         device = next(self.backbone.parameters()).device
         with evaluating(self.backbone):
             taps = self.backbone(torch.zeros(1, 3, SIDE, SIDE, device=device))
         channels = tuple(tap.shape[1] for tap in taps)
+        num_proposals = self.test_cfg.rpn.max_per_img
+        if self.train_cfg and not self.alike_proposals:
+            # Not every sampler has a number.
+            sampled = self.train_cfg.rcnn.sampler.get('num', num_proposals)
+            num_proposals = min(num_proposals, sampled)
         return dict(
             tap_channels=channels,
             tap_strides=tuple(SIDE // tap.shape[-1] for tap in taps),
@@ -160,6 +166,7 @@ class IFANDetector(FasterRCNN):
             roi_channels=self.roi_head.bbox_roi_extractor.out_channels,
             vector_channels=box_head.fc_cls.in_features,
             num_classes=box_head.num_classes,
+            num_proposals=num_proposals,
         )
 
     @property

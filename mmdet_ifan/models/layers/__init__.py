@@ -5,7 +5,8 @@ from .domain_losses import domain_cross_entropy, domain_focal_loss
 from .evaluating import evaluating
 from .frozen import frozen
 from .gradient_reversal import GradientReversal
-from .precision import at_least_float
+from .precision import SinglePrecisionConv2d, at_least_float
+from .regions import cut_patches, first_members, k_means
 from .valid_positions import mean_of_valid, valid_positions
 from .weights import check_weight
 
@@ -14,13 +15,17 @@ __all__ = [
     'TARGET',
     'DomainClassifier',
     'GradientReversal',
+    'SinglePrecisionConv2d',
     'at_least_float',
     'balanced_accuracy',
     'check_weight',
+    'cut_patches',
     'domain_cross_entropy',
     'domain_focal_loss',
     'evaluating',
+    'first_members',
     'frozen',
+    'k_means',
     'mean_of_valid',
     'valid_positions',
 ]

@@ -10,7 +10,7 @@ def domain_cross_entropy(logits: Tensor, domain: float) -> Tensor:
 
     Args:
         logits (Tensor): Of any shape.
-        domain (float): 0 for source, 1 for target.
+        domain (float): 0 for source, 1 for target, or another label in [0, 1].
 
     Returns:
         Tensor: Float32 of the same shape, >= 0.

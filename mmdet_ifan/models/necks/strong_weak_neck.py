@@ -16,7 +16,7 @@ from ..layers import (
     SOURCE,
     TARGET,
     DomainClassifier,
-    at_least_float,
+    SinglePrecisionConv2d,
     balanced_accuracy,
     domain_focal_loss,
     mean_of_valid,
@@ -53,24 +53,6 @@ class _BatchNorm(nn.BatchNorm2d):
                 eps=self.eps,
             )
         return super().forward(x)
-
-
-class _Conv(nn.Conv2d):
-    """Convolution in single precision, whatever the precision around it.
-
-    On maps one or two positions wide, oneDNN's 3x3 convolution of stride 2 in
-    bfloat16 reads uninitialised memory: with AVX-512 for its weight gradient,
-    with AMX already for its result.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Convolve maps of shape (N, C, H, W), into the weight's type."""
-        with torch.autocast(x.device.type, enabled=False):
-            # The normalisation that follows has the bias.
-            maps = self._conv_forward(
-                at_least_float(x), at_least_float(self.weight), None
-            )
-        return maps.to(self.weight.dtype)
 
 
 @MODELS.register_module()
@@ -130,7 +112,7 @@ class StrongWeakNeck(HierarchicalDomainNeck):
                     3,
                     stride=2,
                     padding=1,
-                    conv_cfg=dict(type=_Conv),
+                    conv_cfg=dict(type=SinglePrecisionConv2d),
                     norm_cfg=dict(type=_BatchNorm),
                 )
                 for width, next_width in zip(widths[:-1], widths[1:], strict=True)
