@@ -221,7 +221,16 @@ def test_table_of_the_paper() -> None:
         '35.3',
         '38.9',
     ] in rows
-    assert ['`*_r50-dc5_sim10k2city.py`', '35.1', '', '', '', '', '47.1', '66.4'] in rows
+    assert [
+        '`*_r50-dc5_sim10k2city.py`',
+        '35.1',
+        '',
+        '',
+        '',
+        '',
+        '47.1',
+        '66.4',
+    ] in rows
     assert len(rows) == 4
 
 

@@ -761,11 +761,7 @@ BUILT: dict[str, Facts] = {
             dict(num_regions=4, proposals_per_region=256 // 4, min_image_size=256),
             SELECT_ALIGN,
         ),
-        (
-            'alignments.select_align.classifiers.source.0.out_channels',
-            32,
-            SELECT_ALIGN,
-        ),
+        ('alignments.select_align.classifiers.source.0.out_channels', 32, SELECT_ALIGN),
     ],
     'select-align mini': [('alignments.select_align.min_image_size', 64, STUDY)],
     'strong-weak': [

@@ -292,9 +292,7 @@ def select_align(cfg: ConfigDict) -> None:
     cfg.neck = dict(type='LastTap')
     cfg.roi_head.bbox_head.fc_out_channels = 16
     cfg.alignments = dict(
-        select_align=dict(
-            type='SelectAlignHead', num_regions=2, classifier_channels=4
-        )
+        select_align=dict(type='SelectAlignHead', num_regions=2, classifier_channels=4)
     )
 
 

@@ -203,9 +203,7 @@ def classify(classifier: nn.Sequential, picture: Tensor) -> list[float]:
     convs = [layer for layer in classifier if isinstance(layer, nn.Conv2d)]
     x = picture[None]
     for conv in convs[:-1]:
-        x = F.leaky_relu(
-            F.conv2d(x, conv.weight, conv.bias, stride=2, padding=1), 0.01
-        )
+        x = F.leaky_relu(F.conv2d(x, conv.weight, conv.bias, stride=2, padding=1), 0.01)
     return F.conv2d(x, convs[-1].weight, convs[-1].bias).sigmoid().flatten().tolist()
 
 
@@ -386,7 +384,7 @@ def cfg(tiny_cfg: ConfigDict) -> ConfigDict:
     tiny_cfg.alignments = dict(
         select_align=dict(
             type='SelectAlignHead', num_regions=2, patch_size=8, classifier_channels=4
-        ),
+        )
     )
     return tiny_cfg
 
