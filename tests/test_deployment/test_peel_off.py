@@ -75,7 +75,13 @@ def trained(cfg: Config, path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    'name', ['ifan_mini-city', 'ifan_vgg16_city2foggy', 'ifan_r50-fpn_city2foggy']
+    'name',
+    [
+        'ifan_mini-city',
+        'ifan_vgg16_city2foggy',
+        'ifan_r50-fpn_city2foggy',
+        'select-align_mini-city',
+    ],
 )
 def test_detections_are_bit_identical_without_the_package(name, tmp_path, write_coco):
     cfg = config_of(name, tmp_path)

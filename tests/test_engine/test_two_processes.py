@@ -24,7 +24,7 @@ from mmdet_ifan.preparation.cityscapes import prepare_cityscapes
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = """
-_base_ = 'mmdet_ifan::ifan_mini-city.py'
+_base_ = 'mmdet_ifan::{method}_mini-city.py'
 custom_imports = dict(imports=['mmdet_ifan', 'recorded_steps'])
 load_from = None
 log_level = 'WARNING'
@@ -69,10 +69,17 @@ class Folder:
         write_mini_city(path / 'data/mini_city', MiniCity(train=6, val=1), 1)
         prepare_cityscapes(path / 'data/mini_city', Options(workers=1))
 
-    def write(self, name: str, launch: str, more: str = '', workers: int = 0) -> None:
+    def write(
+        self,
+        name: str,
+        launch: str,
+        more: str = '',
+        workers: int = 0,
+        method: str = 'ifan',
+    ) -> None:
         """Write a config."""
         (self.path / f'{name}.py').write_text(
-            CONFIG.format(launch=launch, workers=workers) + more
+            CONFIG.format(launch=launch, workers=workers, method=method) + more
         )
 
     def two(self, name: str, work_dir: str, *options: str) -> dict[int, dict]:
@@ -253,6 +260,21 @@ def test_as_one_process_that_accumulates(folder, two):
 
 def test_resumed_by_two(folder, whole):
     rest = folder.two('plateau', 'rest', '--resume', 'whole/iter_3.pth')
+    assert list(rest) == [3, 4, 5, 6]
+    for i, step in rest.items():
+        assert step['processes'] == whole[i]['processes']
+        assert torch.equal(step['weights'], whole[i]['weights'])
+
+
+def test_networks_with_losses_of_their_own(folder):
+    """SelectAlign's; they draw, and opponents are called outside the wrapper."""
+    folder.write('game', 'launch=dict(select_align=1)', method='select-align')
+    whole = folder.two('game', 'game')
+    assert all(step['same_weights'] for step in whole.values())
+    for i, step in whole.items():
+        for process in step['processes']:
+            assert ('select_align/loss_detector' in process['values']) == (i >= 1)
+    rest = folder.two('game', 'game_rest', '--resume', 'game/iter_3.pth')
     assert list(rest) == [3, 4, 5, 6]
     for i, step in rest.items():
         assert step['processes'] == whole[i]['processes']

@@ -346,6 +346,33 @@ def test_equations(make_domain, head):
         assert losses[key].item() == pytest.approx(0.3 * value, rel=1e-4), key
 
 
+def test_a_batch_is_the_mean_of_its_images(make_domain, head):
+    """So processes that share it out compute what one does."""
+    source, target = (
+        domain_of(
+            make_domain,
+            [(30, 40), (36, 44)],
+            [[(5, 6), (30, 20), (6, 8)], [(20, 20), (22, 25), (3, 4), (40, 30)]],
+        )
+        for _ in range(2)
+    )
+
+    def alone(domain, i):
+        begin = sum(domain.proposals.num_per_img[:i])
+        number = domain.proposals.num_per_img[i]
+        part = domain_of(make_domain, [domain.img_shapes[i]], [[(0, 0)] * number])
+        part.pixels = domain.pixels[i : i + 1]
+        for key in ('rois', 'vectors'):
+            values = getattr(domain.proposals, key)[begin : begin + number]
+            setattr(part.proposals, key, values)
+        return part
+
+    whole = head.loss(source, target)
+    parts = [head.loss(alone(source, i), alone(target, i)) for i in range(2)]
+    for key in LOSSES:
+        torch.testing.assert_close(whole[key], (parts[0][key] + parts[1][key]) / 2)
+
+
 def test_decoders_drop_half_of_the_residuals_in_training(head):
     dropouts = [m for m in head.modules() if isinstance(m, nn.Dropout)]
     assert len(dropouts) == 2 * 3
