@@ -5,8 +5,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from ..utils.errors import name_some
 from ..utils.files import names_below
-from ..utils.text import name_some
 from ..utils.values import is_text
 from .coco_files import MARK
 

@@ -4,8 +4,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from ..utils.errors import DataError
-from ..utils.text import name_some
+from ..utils.errors import DataError, name_some
 from ..utils.values import is_region
 from .boxes import Box
 from .records import Annotation

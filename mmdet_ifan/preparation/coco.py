@@ -8,9 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..utils.errors import DataError
+from ..utils.errors import DataError, name_some
 from ..utils.image_names import Place, find_place
-from ..utils.text import name_some
 from ..utils.values import read_number
 from .boxes import Box
 from .coco_entries import CocoEntries, read_entries

@@ -10,10 +10,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TextIO
 
-from ..utils.errors import DataError
+from ..utils.errors import DataError, name_some
 from ..utils.files import TEMPORARY_SUFFIX, explain_write_errors
 from ..utils.json_files import read_json
-from ..utils.text import name_some
 from .records import (
     Annotation,
     LabelledImage,

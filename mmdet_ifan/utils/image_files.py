@@ -1,6 +1,5 @@
 """List image files and check them without decoding them."""
 
-import logging
 import os
 import os.path as osp
 import struct
@@ -9,12 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-from mmengine.logging import print_log
 from PIL import Image
 
-from .errors import DataError
+from .errors import DataError, name_some, repeated, warn
 from .files import names_below
-from .text import name_some, repeated
 from .values import is_text
 
 #: First and last bytes of an intact file.
@@ -178,9 +175,7 @@ def check_images(paths: list[str], named_by: str, fix: str, skippable: int = 0) 
                 f'{sentence} Replace them with intact copies, or '
                 'remove them from the list.'
             )
-        print_log(
-            f'{sentence} Training skips them.', logger='current', level=logging.WARNING
-        )
+        warn(f'{sentence} Training skips them.')
     _check_bits(paths, named_by)
 
 
@@ -199,11 +194,9 @@ def _check_bits(paths: list[str], named_by: str) -> None:
         raise DataError(
             f'{sentence}OpenCV does not load those of more than 16. {convert}.'
         )
-    print_log(
+    warn(
         f'{sentence}Training sees the upper 8. {convert}, unless they '
-        'use the full range.',
-        logger='current',
-        level=logging.WARNING,
+        'use the full range.'
     )
 
 

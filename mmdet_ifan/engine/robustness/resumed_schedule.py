@@ -7,8 +7,7 @@ from typing import Any
 from mmengine.runner import Runner
 
 from ...utils.config_values import read_values
-from ...utils.errors import DataError
-from ...utils.text import name_some
+from ...utils.errors import DataError, name_some
 
 #: Attributes of a scheduler that change in a run; the config sets all others.
 COUNTED = (

@@ -9,7 +9,6 @@ switches torch's ``weights_only`` on for all that mmengine loads
 """
 
 import errno
-import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,9 +18,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.logging import HistoryBuffer, print_log
+from mmengine.logging import HistoryBuffer
 from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 from mmengine.runner import CheckpointLoader, checkpoint
+
+from ...utils.errors import warn
 
 #: torch's own switches. The second one turns safe loading off.
 FORCE = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
@@ -130,11 +131,7 @@ class _SafeLoader:
                 checkpoint.
         """
         if _is_on(TRUST):
-            print_log(
-                f'{filename} may run code: {TRUST} is set.',
-                logger='current',
-                level=logging.WARNING,
-            )
+            warn(f'{filename} may run code: {TRUST} is set.')
             return self.load(filename, *args, **kwargs)
         try:
             with _forced():
