@@ -13,11 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-TOOLS = Path(__file__).resolve().parents[1]
-sys.path.append(str(TOOLS))
-# The tools of a checkout take the package of the checkout, not an installed
-# one; beside the installed tools there is none.
-sys.path.insert(0, str(TOOLS.parent))
+sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from _launch import make_parser, run  # noqa: E402
 
@@ -49,14 +45,7 @@ def conversion_parser(description: str, epilog: str) -> argparse.ArgumentParser:
         metavar='DIR',
         help='folder for the COCO files (default: ROOT/annotations)',
     )
-    parser.add_argument(
-        '--workers',
-        type=int,
-        default=2,
-        metavar='N',
-        help='threads or processes; the files do not depend '
-        'on it (default: %(default)s)',
-    )
+    add_workers(parser, 'threads or processes')
     parser.add_argument(
         '--overwrite', action='store_true', help='replace files that differ'
     )
@@ -74,6 +63,25 @@ def conversion_parser(description: str, epilog: str) -> argparse.ArgumentParser:
         help='write nothing; check whether the existing files are what ROOT gives now',
     )
     return parser
+
+
+def add_workers(
+    parser: argparse.ArgumentParser, kind: str, results: str = 'files'
+) -> None:
+    """Add ``--workers``.
+
+    Args:
+        parser (argparse.ArgumentParser): Parser of the command.
+        kind (str): What they are, such as 'threads'.
+        results (str): What they make. Defaults to 'files'.
+    """
+    parser.add_argument(
+        '--workers',
+        type=int,
+        default=2,
+        metavar='N',
+        help=f'{kind}; the {results} do not depend on it (default: %(default)s)',
+    )
 
 
 def convert(
