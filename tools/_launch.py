@@ -102,15 +102,18 @@ def can_be_fixed(error: Exception) -> bool:
     steps = list(traceback.walk_tb(error.__traceback__))
     modules = [frame.f_globals.get('__name__', '') for frame, _ in steps]
     frame, number = steps[-1]
-    # The statement that failed: a bug is in any other than a raise.
-    line = linecache.getline(frame.f_code.co_filename, number)
+    # The line that failed: a bug is in any other than a raise. A program that
+    # stands on a command line has none to look at.
+    line = linecache.getline(frame.f_code.co_filename, number).strip()
     return (
         isinstance(error, MISSING)
         # A worker of a data loader has raised it, and torch raises it again.
         or type(error).__module__.startswith('mmdet_ifan')
         # Arguments of the config that a class does not take.
         or (isinstance(error, TypeError) and BUILDER in modules)
-        or (line.lstrip().startswith('raise ') and modules[-1].startswith(SPEAKERS))
+        or (
+            modules[-1].startswith(SPEAKERS) and (line.startswith('raise ') or not line)
+        )
     )
 
 

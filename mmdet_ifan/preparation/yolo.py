@@ -8,8 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from ..utils.errors import DataError
-from ..utils.files import names_below
-from ..utils.image_files import IMAGE_SUFFIXES
+from ..utils.image_files import IMAGE_SUFFIXES, images_below
 from ..utils.values import read_index, read_number
 from .boxes import Box
 from .kitti import has_kitti_lines
@@ -309,9 +308,7 @@ class YoloFolders(Source):
 
 def _index(root: Path) -> dict[str, str | None]:
     """Index images by every name for them in a list; None if ambiguous."""
-    images = [
-        name for name in names_below(root) if name.lower().endswith(IMAGE_SUFFIXES)
-    ]
+    images = images_below(root)
     index: dict[str, str | None] = {}
     for image in images:
         for whole in (image, os.path.splitext(image)[0]):

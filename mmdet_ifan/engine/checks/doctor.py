@@ -141,9 +141,8 @@ class Doctor:
             except PackageNotFoundError:
                 continue
         _try_operators(self.device)
-        device = self.device
-        if device == 'cuda':
-            device = torch.cuda.get_device_name()
+        is_cuda = self.device == 'cuda'
+        device = torch.cuda.get_device_name() if is_cuda else self.device
         return f'{", ".join(versions)}; trains on {device}.'
 
     def config(self) -> str:

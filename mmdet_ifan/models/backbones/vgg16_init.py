@@ -59,16 +59,13 @@ class VGG16Init:
         names: dict[str, str],
     ) -> None:
         """Refuse a state dict that does not fit key by key."""
-        part = 'features.' if names is not FULLY_CONNECTED else 'classifier.'
+        other = 'features.' if names is FULLY_CONNECTED else 'classifier.'
         used = set(names.values())
-        present = {key for key in state if key.startswith(part)}
-        known = ('features.', 'classifier.')
         problems = [f'{key} is missing' for key in sorted(used - set(state))]
         problems += [
-            f'{key} is left over' for key in sorted(present - used - IMAGENET_ONLY)
-        ]
-        problems += [
-            f'{key} is left over' for key in sorted(state) if not key.startswith(known)
+            f'{key} is left over'
+            for key in sorted(set(state) - used - IMAGENET_ONLY)
+            if not key.startswith(other)
         ]
         problems += [f'the detector has no {ours}' for ours in names if ours not in own]
         problems += [
