@@ -227,23 +227,6 @@ class LazyDictAction(argparse.Action):
             ) from error
 
 
-def add_cfg_options(parser: argparse.ArgumentParser) -> None:
-    """Add ``--cfg-options``.
-
-    Args:
-        parser (argparse.ArgumentParser): Parser of the tool.
-    """
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=LazyDictAction,
-        default={},
-        metavar='KEY=VALUE',
-        help='override settings of the config, e.g. '
-        'train_dataloader.batch_size=2; a list is written as "[a,b]" or a,b',
-    )
-
-
 def add_config(
     parser: argparse.ArgumentParser, help: str = 'path of the config'
 ) -> None:
@@ -254,7 +237,15 @@ def add_config(
         help (str): Text for ``config``. Defaults to 'path of the config'.
     """
     parser.add_argument('config', type=existing('config'), help=help)
-    add_cfg_options(parser)
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=LazyDictAction,
+        default={},
+        metavar='KEY=VALUE',
+        help='override settings of the config, e.g. '
+        'train_dataloader.batch_size=2; a list is written as "[a,b]" or a,b',
+    )
 
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:

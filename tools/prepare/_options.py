@@ -4,22 +4,20 @@ Nothing heavy is imported at module level: a help text should not wait for
 torch.
 """
 
-from __future__ import annotations
-
 import argparse
 import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import Any, NoReturn
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from _launch import make_parser, run  # noqa: E402
 
-if TYPE_CHECKING:
-    from mmdet_ifan.preparation import Options, Report
-
+#: What to say of an interrupted conversion, and of what continues.
+NOTHING = 'nothing was written'
+CONTINUES = 'the same command continues from here'
 EPILOG = """
 The command writes all its files or none. Running it again is harmless: files
 that would not change are left alone. Exit codes: 0; 2 after an error; 130
@@ -85,29 +83,26 @@ def add_workers(
 
 
 def convert(
-    prepare: Callable[[argparse.Namespace, Options], Report], args: argparse.Namespace
-) -> NoReturn:
-    """Run a conversion, print its report, and exit.
+    prepare: Callable[..., Any], args: argparse.Namespace, data: Any, *more: Any
+) -> None:
+    """Run a conversion and print its report.
 
     Args:
-        prepare (Callable): Takes the command line and its common part.
+        prepare (Callable): Takes the data, the common options and the rest;
+            gives a ``Report``.
         args (argparse.Namespace): The command line.
+        data (Any): The data set, or its root.
+        *more (Any): What else the conversion takes.
     """
+    from mmdet_ifan.preparation import Options
 
-    def work() -> None:
-        from mmdet_ifan.preparation import Options
-
-        options = Options(
-            args.out, args.workers, args.overwrite, args.strict, args.check
-        )
-        print(*prepare(args, options).lines(), sep='\n')
-        if args.check:
-            print('Checked: the files are what ROOT gives now.')
-
-    finish(work, 'nothing was written')
+    options = Options(args.out, args.workers, args.overwrite, args.strict, args.check)
+    print(*prepare(data, options, *more).lines(), sep='\n')
+    if args.check:
+        print('Checked: the files are what ROOT gives now.')
 
 
-def finish(work: Callable[[], object], interrupted: str) -> NoReturn:
+def finish(work: Callable[[], object], interrupted: str = NOTHING) -> NoReturn:
     """Do the work of a command, and exit as all of them do.
 
     The exit code is 0, 2 after an error, 130 after Ctrl-C and 143 after
@@ -116,7 +111,7 @@ def finish(work: Callable[[], object], interrupted: str) -> NoReturn:
     Args:
         work (Callable): Takes nothing; its result is not used.
         interrupted (str): State of the data after Ctrl-C or SIGTERM, to be
-            printed.
+            printed. Defaults to that of a conversion.
     """
 
     def terminate(number: int, _: object) -> None:

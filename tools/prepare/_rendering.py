@@ -1,9 +1,8 @@
 """Share what the commands that render a data set have in common."""
 
 from pathlib import Path
-from typing import NoReturn
 
-from _options import add_workers, finish, make_parser
+from _options import add_workers, make_parser
 
 from mmdet_ifan.mini_city import write_mini_city
 from mmdet_ifan.mini_city.data_sets import RenderedSet
@@ -11,8 +10,8 @@ from mmdet_ifan.mini_city.data_sets import RenderedSet
 
 def render_set(
     kind: type[RenderedSet], out: str, description: str, epilog: str
-) -> NoReturn:
-    """Render what the command line says, and exit.
+) -> None:
+    """Render what the command line says.
 
     Args:
         kind (type[RenderedSet]): What to render.
@@ -49,9 +48,5 @@ def render_set(
         help=f'replace a {kind.NAME} of other settings',
     )
     args = parser.parse_args()
-
-    def work() -> None:
-        rendered = kind(args.train, args.val, args.height, args.width, args.seed)
-        write_mini_city(args.out, rendered, args.workers, args.overwrite)
-
-    finish(work, 'the same command continues from here')
+    rendered = kind(args.train, args.val, args.height, args.width, args.seed)
+    write_mini_city(args.out, rendered, args.workers, args.overwrite)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from _options import add_workers, finish, make_parser
+from _options import CONTINUES, add_workers, finish, make_parser
 
 EPILOG = """
 ROOT holds what these archives of Cityscapes unpack to:
@@ -49,15 +49,12 @@ def main() -> None:
     )
     args = parser.parse_args()
 
-    def work() -> None:
-        from mmdet_ifan.preparation import Options
-        from mmdet_ifan.preparation.synthetic_fog import make_fog
+    from mmdet_ifan.preparation import Options
+    from mmdet_ifan.preparation.synthetic_fog import make_fog
 
-        options = Options(workers=args.workers, strict=args.strict, check=args.check)
-        print(*make_fog(args.root, options, args.beta).lines(), sep='\n')
-
-    finish(work, 'the same command continues from here')
+    options = Options(workers=args.workers, strict=args.strict, check=args.check)
+    print(*make_fog(args.root, options, args.beta).lines(), sep='\n')
 
 
 if __name__ == '__main__':
-    main()
+    finish(main, CONTINUES)

@@ -3,7 +3,7 @@
 from dataclasses import fields
 from pathlib import Path
 
-from _options import add_workers, finish, make_parser
+from _options import CONTINUES, add_workers, finish, make_parser
 
 from mmdet_ifan.preparation.restyle import NewLook, restyle
 
@@ -65,21 +65,17 @@ def main() -> None:
         help='replace the copies of another look or folder',
     )
     args = parser.parse_args()
-
-    def work() -> None:
-        look = NewLook(
-            args.blur,
-            args.saturation,
-            args.contrast,
-            args.brightness,
-            tuple(args.cast),
-            args.noise,
-            args.seed,
-        )
-        restyle(args.images, args.out, look, args.workers, args.strict, args.overwrite)
-
-    finish(work, 'the same command continues from here')
+    look = NewLook(
+        args.blur,
+        args.saturation,
+        args.contrast,
+        args.brightness,
+        tuple(args.cast),
+        args.noise,
+        args.seed,
+    )
+    restyle(args.images, args.out, look, args.workers, args.strict, args.overwrite)
 
 
 if __name__ == '__main__':
-    main()
+    finish(main, CONTINUES)

@@ -17,8 +17,7 @@ from .checkpoint import (
     check_for_test,
     classes_of_dataset,
 )
-from .fit import check_fit
-from .image_sizes import check_image_sizes
+from .fit import check_fit, check_image_sizes
 from .pair import check_num_classes, check_pair
 from .run import (
     check_epoch,
