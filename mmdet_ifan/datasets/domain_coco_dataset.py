@@ -10,8 +10,7 @@ from mmdet.registry import DATASETS
 from mmengine.logging import print_log
 
 from ..utils.errors import DataError, name_some, repeated, warn
-from ..utils.image_files import check_images
-from ..utils.image_names import Place
+from ..utils.image_files import Place, check_images
 from ..utils.json_files import PREPARE, read_coco
 from ..utils.values import FLAGS, is_ignored, is_region
 from .unreadable_images import NamesUnreadableImages

@@ -76,11 +76,12 @@ def person(rng: np.random.Generator) -> Built:
     skin, shirt = pick(rng, SKIN, 8), pick(rng, SHIRTS)
     trousers = pick(rng, TROUSERS)
     coat = rng.random() < 0.3
-    parts: list[Primitive] = []
-    for sign in (-1, 1):
-        parts += _leg(sign, stride, hip, stout, trousers)
-    for sign in (-1, 1):
-        parts += _arm(sign, stride, neck - 0.07, stout, shirt, skin)
+    parts: list[Primitive] = [
+        *_leg(-1, stride, hip, stout, trousers),
+        *_leg(1, stride, hip, stout, trousers),
+        *_arm(-1, stride, neck - 0.07, stout, shirt, skin),
+        *_arm(1, stride, neck - 0.07, stout, shirt, skin),
+    ]
     hem = 0.62 * unit if coat else hip - 0.03
     parts += [
         bar(

@@ -222,14 +222,9 @@ def _check_whole(files: CocoFiles, split: str, frames: int, versions: Versions) 
     for version, kinds in versions.items():
         name, expected = _file(split, version), frames * len(kinds)
         if found[name] != expected:
-            raise DataError(
-                '\n'.join(
-                    [
-                        f'{name} would hold {found[name]} of {expected} images. None '
-                        'may be left out, since scores on fewer images cannot be '
-                        f'compared: {fix(LABELS)}, and likewise the archive of any '
-                        'image named here.',
-                        *files.problems.lines(),
-                    ]
-                )
+            raise files.problems.error(
+                f'{name} would hold {found[name]} of {expected} images. None '
+                'may be left out, since scores on fewer images cannot be '
+                f'compared: {fix(LABELS)}, and likewise the archive of any '
+                'image named here.'
             )

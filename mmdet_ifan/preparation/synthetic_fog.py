@@ -112,14 +112,9 @@ def make_fog(
             report.written += outcome
             report.kept += len(levels) - outcome
     if report.problems.counts and (options.strict or options.check):
-        raise DataError(
-            '\n'.join(
-                [
-                    f'The fog in {root / FOGGY_FOLDER} is not complete: '
-                    f'{report.problems.total()}.',
-                    *report.problems.lines(),
-                ]
-            )
+        raise report.problems.error(
+            f'The fog in {root / FOGGY_FOLDER} is not complete: '
+            f'{report.problems.total()}.'
         )
     return report
 

@@ -18,8 +18,16 @@ from ..utils.image_files import IMAGE_SUFFIXES
 from ..utils.values import is_text, read_flag, read_number
 from .boxes import Box
 from .records import LeftOut, Problem, damaged_labels, missing_labels
-from .sources import Item, Source, any_in, named_files, read_lines
-from .splits import LISTS, is_split, split_name
+from .sources import (
+    LISTS,
+    Item,
+    Source,
+    any_in,
+    is_split,
+    named_files,
+    read_lines,
+    split_name,
+)
 
 #: Places of VOC's own folders; years are parts of one data set.
 YEARS = ('VOC*', 'VOC*/VOC*', '*/VOC*/VOC*')

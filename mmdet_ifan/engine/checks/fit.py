@@ -85,13 +85,12 @@ def _check_strides(model: Any, levels: list[float], taps: list[float]) -> None:
             levels,
         ),
         'roi_head.bbox_roi_extractor.featmap_strides': (pooled, levels[: len(pooled)]),
+        **{
+            f'alignments.{name}.featmap_strides': (alignment.featmap_strides, taps)
+            for name, alignment in model.all_alignments.items()
+            if hasattr(alignment, 'featmap_strides')
+        },
     }
-    for name, alignment in model.all_alignments.items():
-        if hasattr(alignment, 'featmap_strides'):
-            claimed[f'alignments.{name}.featmap_strides'] = (
-                alignment.featmap_strides,
-                taps,
-            )
     for place, (found, expected) in claimed.items():
         if list(found) != expected:
             raise ValueError(

@@ -17,6 +17,7 @@ from .checkpoint import (
     check_for_test,
     classes_of_dataset,
 )
+from .config import schedule_warnings
 from .fit import check_fit, check_image_sizes
 from .pair import check_num_classes, check_pair
 from .run import (
@@ -26,7 +27,6 @@ from .run import (
     check_preprocessor,
     run_warnings,
 )
-from .schedule import schedule_warnings
 from .weights import find_weights, initial_weights
 
 

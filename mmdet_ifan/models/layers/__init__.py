@@ -1,12 +1,17 @@
 """Building blocks that alignments share."""
 
-from .domain_classifier import SOURCE, TARGET, DomainClassifier, balanced_accuracy
-from .domain_losses import domain_cross_entropy, domain_focal_loss
+from .domain_classifier import (
+    SOURCE,
+    TARGET,
+    DomainClassifier,
+    balanced_accuracy,
+    domain_cross_entropy,
+    domain_focal_loss,
+)
 from .evaluating import evaluating
-from .gradient_reversal import GradientReversal
+from .gradient_reversal import GradientReversal, check_weight
 from .precision import at_least_float
 from .valid_positions import mean_of_valid, valid_positions
-from .weights import check_weight
 
 __all__ = [
     'SOURCE',
