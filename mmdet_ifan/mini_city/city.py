@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from cityscapesscripts.helpers.labels import id2label, name2label
 
+from ..preparation.cityscapes_files import CAMERA, CLEAR, DISPARITY, FOGGY, LABELS
 from ..preparation.fog import BETAS, add_fog
 from ..utils.errors import DataError
 from ..utils.image_files import PNG_FLAGS
@@ -45,17 +46,12 @@ it say nothing about scores on Cityscapes.
         city = cities[index % len(cities)]
         frame = f'{split}/{city}/{city}_{index // len(cities):06d}_{FRAME:06d}'
         return dict(
-            image=f'leftImg8bit/{frame}_leftImg8bit.png',
-            instances=f'gtFine/{frame}_gtFine_instanceIds.png',
+            image=CLEAR.path(frame),
+            instances=LABELS.path(frame),
             polygons=f'gtFine/{frame}_gtFine_polygons.json',
-            disparity=f'disparity/{frame}_disparity.png',
-            camera=f'camera/{frame}_camera.json',
-            **{
-                f'foggy_{beta}': (
-                    f'leftImg8bit_foggy/{frame}_leftImg8bit_foggy_beta_{beta}.png'
-                )
-                for beta in BETAS
-            },
+            disparity=DISPARITY.path(frame),
+            camera=CAMERA.path(frame),
+            **{f'foggy_{beta}': kind.path(frame) for beta, kind in FOGGY.items()},
         )
 
     def encode(  # noqa: D102
