@@ -7,7 +7,7 @@ from xml.etree.ElementTree import Element, SubElement
 import cv2
 import numpy as np
 
-from ..preparation.instances import CATEGORIES, boxes_from_instances
+from ..preparation.cityscapes_files import CATEGORIES, boxes_from_instances
 from ..utils.errors import DataError
 from . import settings
 from .city import instance_ids

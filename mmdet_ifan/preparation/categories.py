@@ -59,9 +59,7 @@ class Categories:
         for box in boxes:
             ids, ignore = self._ids_of(box)
             bbox = box.bbox()
-            area = box.area
-            if area is None:
-                area = round(bbox[2] * bbox[3], 3)
+            area = round(bbox[2] * bbox[3], 3) if box.area is None else box.area
             for category_id in ids:
                 yield dict(
                     category_id=category_id, bbox=bbox, area=area, iscrowd=int(ignore)

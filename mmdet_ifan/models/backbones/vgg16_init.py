@@ -44,10 +44,8 @@ class VGG16Init:
         """
         state = CheckpointLoader.load_checkpoint(self.checkpoint, map_location='cpu')
         own = dict(module.named_parameters())
-        if hasattr(module, 'features'):
-            names = {name: name for name in own}
-        else:
-            names = FULLY_CONNECTED
+        is_backbone = hasattr(module, 'features')
+        names = {name: name for name in own} if is_backbone else FULLY_CONNECTED
         self._check(own, state, names)
         for ours, theirs in names.items():
             own[ours].data.copy_(state[theirs])
