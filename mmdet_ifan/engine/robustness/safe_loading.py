@@ -130,7 +130,8 @@ class _SafeLoader:
             UnsafeCheckpointError: If it holds more than data, or is no intact
                 checkpoint.
         """
-        if _is_on(TRUST):
+        # As torch reads it.
+        if os.environ.get(TRUST, '0').lower() in ('1', 'y', 'yes', 'true'):
             warn(f'{filename} may run code: {TRUST} is set.')
             return self.load(filename, *args, **kwargs)
         try:
@@ -155,11 +156,6 @@ class _SafeLoader:
         if isinstance(meta, dict):
             meta.pop('config', None)
         return loaded
-
-
-def _is_on(variable: str) -> bool:
-    """Read one of torch's switches, as torch does."""
-    return os.environ.get(variable, '0').lower() in ('1', 'y', 'yes', 'true')
 
 
 @contextmanager
