@@ -7,6 +7,7 @@ Nothing heavy is imported at module level: ``mim train`` first runs
 from __future__ import annotations
 
 import argparse
+import linecache
 import logging
 import os
 import sys
@@ -18,6 +19,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from mmengine.config import Config
+
+# The tools of a checkout take the package of the checkout, not an installed
+# one; beside the installed tools there is none.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 #: Set by ``--debug``; as a variable it reaches the runs that a tool starts.
 DEBUG = 'MMDET_IFAN_DEBUG'
@@ -94,23 +99,22 @@ def explain(error: Exception) -> tuple[str, int]:
 
 def can_be_fixed(error: Exception) -> bool:
     """Tell whether an error says what the user can fix, or is a bug."""
-    if isinstance(error, MISSING):
-        return True
-    # A worker of a data loader has raised it, and torch raises it again.
-    if type(error).__module__.startswith('mmdet_ifan'):
-        return True
-    import dis
-
-    modules, step = [], error.__traceback__
-    while step is not None:
-        frame, instruction = step.tb_frame, step.tb_lasti
-        modules.append(frame.f_globals.get('__name__', ''))
-        step = step.tb_next
-    # Arguments of the config that a class does not take.
-    if isinstance(error, TypeError) and BUILDER in modules:
-        return True
-    raised = frame.f_code.co_code[instruction] == dis.opmap['RAISE_VARARGS']
-    return raised and modules[-1].startswith(SPEAKERS)
+    steps = list(traceback.walk_tb(error.__traceback__))
+    modules = [frame.f_globals.get('__name__', '') for frame, _ in steps]
+    frame, number = steps[-1]
+    # The line that failed: a bug is in any other than a raise. A program that
+    # stands on a command line has none to look at.
+    line = linecache.getline(frame.f_code.co_filename, number).strip()
+    return (
+        isinstance(error, MISSING)
+        # A worker of a data loader has raised it, and torch raises it again.
+        or type(error).__module__.startswith('mmdet_ifan')
+        # Arguments of the config that a class does not take.
+        or (isinstance(error, TypeError) and BUILDER in modules)
+        or (
+            modules[-1].startswith(SPEAKERS) and (line.startswith('raise ') or not line)
+        )
+    )
 
 
 def text_of(error: Exception) -> str:
@@ -223,23 +227,6 @@ class LazyDictAction(argparse.Action):
             ) from error
 
 
-def add_cfg_options(parser: argparse.ArgumentParser) -> None:
-    """Add ``--cfg-options``.
-
-    Args:
-        parser (argparse.ArgumentParser): Parser of the tool.
-    """
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=LazyDictAction,
-        default={},
-        metavar='KEY=VALUE',
-        help='override settings of the config, e.g. '
-        'train_dataloader.batch_size=2; a list is written as "[a,b]" or a,b',
-    )
-
-
 def add_config(
     parser: argparse.ArgumentParser, help: str = 'path of the config'
 ) -> None:
@@ -250,7 +237,15 @@ def add_config(
         help (str): Text for ``config``. Defaults to 'path of the config'.
     """
     parser.add_argument('config', type=existing('config'), help=help)
-    add_cfg_options(parser)
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=LazyDictAction,
+        default={},
+        metavar='KEY=VALUE',
+        help='override settings of the config, e.g. '
+        'train_dataloader.batch_size=2; a list is written as "[a,b]" or a,b',
+    )
 
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:
@@ -315,12 +310,7 @@ def require_new(parser: argparse.ArgumentParser, folder: Path) -> None:
 
 
 def add_package() -> None:
-    """Import the package and what it changes in mmengine.
-
-    The tools of a checkout take the package of the checkout, not an installed
-    one; beside the installed tools there is none.
-    """
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    """Import the package and what it changes in mmengine."""
     import mmdet_ifan.patch_mmengine  # noqa: F401
 
 

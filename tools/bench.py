@@ -1,8 +1,5 @@
 """Measure time and memory, compared with a stock Faster R-CNN."""
 
-from __future__ import annotations
-
-import argparse
 import fnmatch
 import json
 from pathlib import Path
@@ -21,8 +18,8 @@ examples:
 """
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+def main() -> None:
+    """Measure the sections that the command line names."""
     parser = make_parser(__doc__, EPILOG)
     parser.add_argument(
         '--out',
@@ -47,12 +44,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--list', action='store_true', help='list the sections and stop'
     )
-    return parser.parse_args()
-
-
-def main() -> None:
-    """Measure the sections that the command line names."""
-    args = parse_args()
+    args = parser.parse_args()
     add_package()
 
     import torch

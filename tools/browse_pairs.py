@@ -1,8 +1,5 @@
 """Draw the pairs of a training run: source with boxes, target without."""
 
-from __future__ import annotations
-
-import argparse
 from itertools import islice
 from pathlib import Path
 
@@ -19,8 +16,8 @@ example:
 """
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+def main() -> None:
+    """Draw the pairs of the config that the command line names."""
     parser = make_parser(__doc__, EPILOG)
     add_config(parser)
     parser.add_argument(
@@ -52,12 +49,6 @@ def parse_args() -> argparse.Namespace:
             f'{args.out} holds pictures: choose another --out, or '
             'replace them with --overwrite.'
         )
-    return args
-
-
-def main() -> None:
-    """Draw the pairs of the config that the command line names."""
-    args = parse_args()
     cfg = read_config(args.config, args.cfg_options)
     if args.seed is not None:
         cfg.merge_from_dict({'randomness.seed': args.seed})

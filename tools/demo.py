@@ -4,15 +4,14 @@ It renders the data and trains, from ImageNet and for as many iterations each,
 source-only, iFAN and oracle. An interrupted demo resumes where it stopped.
 """
 
-import argparse
 import time
 from pathlib import Path
 
 from _launch import add_package, make_parser, run
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+def main() -> None:
+    """Run the demo."""
     parser = make_parser(__doc__)
     parser.add_argument('--seed', type=int, default=0, help='seed of the runs')
     parser.add_argument(
@@ -21,12 +20,7 @@ def parse_args() -> argparse.Namespace:
         help='folder of the results (default: work_dirs/demo, for another '
         'seed work_dirs/demo_seed-N)',
     )
-    return parser.parse_args()
-
-
-def main() -> None:
-    """Run the demo."""
-    args = parse_args()
+    args = parser.parse_args()
     add_package()
 
     from mmdet_ifan.runs.demo import run_demo

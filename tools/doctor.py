@@ -1,7 +1,5 @@
 """Examine a config, its data and the environment before a run."""
 
-from __future__ import annotations
-
 from _launch import add_common_options, add_config, load_config, make_parser, run
 
 EPILOG = """

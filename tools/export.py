@@ -1,8 +1,5 @@
 """Write a trained detector as a stock MMDetection Faster R-CNN."""
 
-from __future__ import annotations
-
-import argparse
 from pathlib import Path
 
 from _launch import add_config, existing, make_parser, read_config, require_new, run
@@ -21,8 +18,8 @@ example:
 """
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+def main() -> None:
+    """Export the detector that the command line names."""
     parser = make_parser(__doc__, EPILOG)
     add_config(parser)
     parser.add_argument(
@@ -40,12 +37,6 @@ def parse_args() -> argparse.Namespace:
     )
     args = parser.parse_args()
     require_new(parser, args.out)
-    return args
-
-
-def main() -> None:
-    """Export the detector that the command line names."""
-    args = parse_args()
     cfg = read_config(args.config, args.cfg_options)
 
     from mmdet_ifan.deployment import export

@@ -1,8 +1,5 @@
 """Detect objects in images, folders and videos with a trained detector."""
 
-from __future__ import annotations
-
-import argparse
 import sys
 from pathlib import Path
 
@@ -25,8 +22,8 @@ examples:
 """
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+def main() -> int:
+    """Detect; returns the exit code, 1 if an input could not be read."""
     parser = make_parser(__doc__, EPILOG)
     parser.add_argument('inputs', nargs='+', help='images, folders, patterns or videos')
     parser.add_argument(
@@ -57,12 +54,6 @@ def parse_args() -> argparse.Namespace:
     require_new(parser, args.out)
     if not 0 <= args.score_thr <= 1:
         parser.error(f'--score-thr must be in [0, 1], but is {args.score_thr}.')
-    return args
-
-
-def main() -> int:
-    """Detect; returns the exit code, 1 if an input could not be read."""
-    args = parse_args()
     add_package()
 
     from mmdet_ifan.deployment import load_detector, predict

@@ -44,6 +44,8 @@ OLDEST_PYTHON, NEWEST_PYTHON = (3, 10), (3, 12)
 FREE_GIGABYTES = 6
 # Of one core: mmcv 2.1.0 took 7 minutes on two.
 COMPILE_MINUTES = 14
+# Files that are compiled at a time.
+JOBS = int(os.environ.get('MAX_JOBS') or os.cpu_count() or 1)
 # What goes into the wheel, or tells how to build it.
 SOURCES = (
     'mmdet_ifan',
@@ -66,14 +68,25 @@ PIP_LINE = re.compile(
     r'\s*((?:Collecting|Downloading|Using cached|Building|'
     r'WARNING: Retrying) .*|Installing collected packages)'
 )
-OFFLINE = re.compile(
+#: What the output of a command that failed shows, and what to say of it.
+REASONS = {
     r'NewConnectionError|ConnectTimeout|ReadTimeout|'
-    r'ProxyError|SSLError|from versions: none'
-)
-NO_CUDA_COMPILER = re.compile(
+    r'ProxyError|SSLError|from versions: none': (
+        'failed, since the package index did not answer or lacks the package: '
+        f'check the network and "pip config list", then {AGAIN}.'
+    ),
+    'No space left on device': f'failed on a full disk: free some space, then {AGAIN}.',
+    'Killed': (
+        'failed for want of memory: run "MAX_JOBS=1 make setup", which '
+        'compiles one file at a time.'
+    ),
     r'CUDA_HOME environment variable is not set|'
-    r'mismatches the version that was used to'
-)
+    r'mismatches the version that was used to': (
+        'failed, since there is a GPU, but no CUDA toolkit of the version '
+        'that torch was built with: install it and set CUDA_HOME, then '
+        f'{AGAIN}; or run "CUDA_VISIBLE_DEVICES= make setup" to train on the CPU.'
+    ),
+}
 
 
 class SetupError(Exception):
@@ -249,26 +262,9 @@ def explain(task: str, output: str) -> str:
     Returns:
         str: What went wrong, and which command fixes it.
     """
-    if OFFLINE.search(output):
-        return (
-            f'{task} failed, since the package index did not answer or '
-            f'lacks the package: check the network and "pip config '
-            f'list", then {AGAIN}.'
-        )
-    if 'No space left on device' in output:
-        return f'{task} failed on a full disk: free some space, then {AGAIN}.'
-    if 'Killed' in output:
-        return (
-            f'{task} failed for want of memory: run "MAX_JOBS=1 make '
-            f'setup", which compiles one file at a time.'
-        )
-    if NO_CUDA_COMPILER.search(output):
-        return (
-            f'{task} failed, since there is a GPU, but no CUDA toolkit '
-            f'of the version that torch was built with: install it and '
-            f'set CUDA_HOME, then {AGAIN}; or run '
-            f'"CUDA_VISIBLE_DEVICES= make setup" to train on the CPU.'
-        )
+    for pattern, sentence in REASONS.items():
+        if re.search(pattern, output):
+            return f'{task} {sentence}'
     return f'{task} failed: read the end of {LOG}, then {AGAIN}.'
 
 
@@ -367,14 +363,9 @@ def compile_mmcv(*options: str) -> None:
         *options,
         *(pin for pin in read_pins() if pin.startswith(f'{MMCV}==')),
         MMCV_WITH_OPS='1',
-        MAX_JOBS=str(count_jobs()),
+        MAX_JOBS=str(JOBS),
         **flags,
     )
-
-
-def count_jobs() -> int:
-    """Count the files that are compiled at a time."""
-    return int(os.environ.get('MAX_JOBS') or os.cpu_count() or 1)
 
 
 def operator_error() -> str:
@@ -491,7 +482,7 @@ def plan() -> list[Step]:
     """List the steps, each with the state of what it depends on."""
     pins = read_pins()
     compiled = [pin for pin in pins if pin.startswith((f'{MMCV}==', 'torch=='))]
-    minutes = -(-COMPILE_MINUTES // count_jobs())
+    minutes = -(-COMPILE_MINUTES // JOBS)
     return [
         Step(
             'pins',

@@ -9,15 +9,14 @@ Gain and gap recovered need a config whose name starts with source-only and one
 whose name starts with oracle.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
 from _launch import add_package, existing, make_parser, run
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+def main() -> None:
+    """Run the study."""
     parser = make_parser(__doc__)
     parser.add_argument(
         'configs',
@@ -61,12 +60,6 @@ def parse_args() -> argparse.Namespace:
         value = getattr(args, option)
         if value is not None and value < 1:
             parser.error(f'--{option} must be at least 1, but is {value}.')
-    return args
-
-
-def main() -> None:
-    """Run the study."""
-    args = parse_args()
     add_package()
 
     from mmdet_ifan.runs.study import Study

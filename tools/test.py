@@ -4,10 +4,6 @@ Run it as ``python tools/test.py CONFIG CHECKPOINT`` in a checkout, or as
 ``mim test mmdet_ifan CONFIG --checkpoint CHECKPOINT`` anywhere.
 """
 
-from __future__ import annotations
-
-import argparse
-
 from _launch import (
     add_common_options,
     add_config,
@@ -18,8 +14,8 @@ from _launch import (
 )
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+def main() -> None:
+    """Test the detector that the command line names."""
     parser = make_parser('Test a trained detector.')
     add_config(parser)
     parser.add_argument(
@@ -38,12 +34,6 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.out is not None and not args.out.endswith('.json'):
         parser.error(f'--out must be a .json file, but is {args.out!r}.')
-    return args
-
-
-def main() -> None:
-    """Test the detector that the command line names."""
-    args = parse_args()
     cfg = load_config(args)
     cfg.load_from = args.checkpoint
     if args.show_dir is not None:

@@ -23,34 +23,6 @@ if TYPE_CHECKING:
     from mmengine.config import Config
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
-    parser = make_parser('Train a detector.')
-    add_config(parser)
-    parser.add_argument(
-        '--resume',
-        nargs='?',
-        const='auto',
-        metavar='CHECKPOINT',
-        help='resume from this checkpoint; without a name, from the latest '
-        'one in the work folder',
-    )
-    parser.add_argument('--amp', action='store_true', help='train in mixed precision')
-    parser.add_argument(
-        '--auto-scale-lr',
-        action='store_true',
-        help='scale the learning rate with the batch size',
-    )
-    parser.add_argument(
-        '--seed', type=int, help='seed of every random number generator'
-    )
-    add_common_options(parser)
-    args = parser.parse_args()
-    if args.resume not in (None, 'auto'):
-        existing('checkpoint')(args.resume)
-    return args
-
-
 def apply_options(cfg: Config, args: argparse.Namespace) -> None:
     """Write the options of training into the config.
 
@@ -108,7 +80,29 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
 
 def main() -> None:
     """Train the detector that the command line names."""
-    args = parse_args()
+    parser = make_parser('Train a detector.')
+    add_config(parser)
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='CHECKPOINT',
+        help='resume from this checkpoint; without a name, from the latest '
+        'one in the work folder',
+    )
+    parser.add_argument('--amp', action='store_true', help='train in mixed precision')
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rate with the batch size',
+    )
+    parser.add_argument(
+        '--seed', type=int, help='seed of every random number generator'
+    )
+    add_common_options(parser)
+    args = parser.parse_args()
+    if args.resume not in (None, 'auto'):
+        existing('checkpoint')(args.resume)
     set_environment(args)
 
     from torch.distributed.elastic.multiprocessing.errors import record

@@ -1,12 +1,16 @@
 """Write the tables of README and docs again, from their sources."""
 
 import json
-import sys
 from functools import partial
 from pathlib import Path
 
 import yaml
 from _launch import run
+from benchmark.tables import make_tables
+
+from mmdet_ifan.analysis.comparison import to_markdown
+from mmdet_ifan.analysis.page_tables import put_tables
+from mmdet_ifan.runs.study_table import paper_ap50
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS, CONFIGS = ROOT / 'docs', ROOT / 'configs'
@@ -20,13 +24,6 @@ METHODS = {
     'ifan': 'iFAN',
     'oracle': 'Oracle',
 }
-sys.path.insert(0, str(ROOT))
-
-from benchmark.tables import make_tables  # noqa: E402
-
-from mmdet_ifan.analysis.comparison import to_markdown  # noqa: E402
-from mmdet_ifan.analysis.page_tables import put_tables  # noqa: E402
-from mmdet_ifan.runs.study_table import paper_ap50  # noqa: E402
 
 
 def paper_table() -> str:

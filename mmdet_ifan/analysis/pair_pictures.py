@@ -89,11 +89,11 @@ def _draw(
 
 def _side_by_side(pictures: list[np.ndarray]) -> np.ndarray:
     """Put pictures of any height side by side on white."""
-    height = max(picture.shape[0] for picture in pictures)
-    width = sum(picture.shape[1] for picture in pictures)
-    canvas = np.full((height, width + GAP * (len(pictures) - 1), 3), 255, np.uint8)
-    left = 0
-    for picture in pictures:
-        canvas[: picture.shape[0], left : left + picture.shape[1]] = picture
-        left += picture.shape[1] + GAP
-    return canvas
+    height = max(len(picture) for picture in pictures)
+    padded = [
+        np.pad(
+            picture, ((0, height - len(picture)), (0, GAP), (0, 0)), constant_values=255
+        )
+        for picture in pictures
+    ]
+    return np.hstack(padded)[:, :-GAP]

@@ -1,11 +1,11 @@
 """A self-contained HTML page of runs: tables, pictures, facts, config."""
 
 import base64
-import hashlib
 import importlib
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from jinja2 import Environment
@@ -176,17 +176,16 @@ def facts_of(cfg: Config, seed: int) -> dict[str, str]:
             (test.target, 'ann_file'),
         )
     }
-    facts = {
+    return {
         'config': Path(cfg.filename).name,
         'seed': str(seed),
         'mmdet_ifan': __version__,
         'Python': platform.python_version(),
-    }
-    for name in LIBRARIES:
         # OneDL's packages differ in name, but not in their modules.
-        facts[name] = importlib.import_module(name).__version__
-    for file in files:
-        if file.is_file():
-            digest = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
-            facts[str(file)] = f'SHA-256 {digest}…'
-    return facts
+        **{name: importlib.import_module(name).__version__ for name in LIBRARIES},
+        **{
+            str(file): f'SHA-256 {sha256(file.read_bytes()).hexdigest()[:16]}…'
+            for file in files
+            if file.is_file()
+        },
+    }

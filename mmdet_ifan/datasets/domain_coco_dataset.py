@@ -1,6 +1,5 @@
 """COCO boxes of one domain, checked against the configured classes."""
 
-import logging
 import os.path as osp
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,9 @@ from mmdet.datasets.api_wrappers import COCO
 from mmdet.registry import DATASETS
 from mmengine.logging import print_log
 
-from ..utils.errors import DataError
-from ..utils.image_files import check_images
-from ..utils.image_names import Place
+from ..utils.errors import DataError, name_some, repeated, warn
+from ..utils.image_files import Place, check_images
 from ..utils.json_files import PREPARE, read_coco
-from ..utils.text import name_some, repeated
 from ..utils.values import FLAGS, is_ignored, is_region
 from .unreadable_images import NamesUnreadableImages
 
@@ -68,12 +65,10 @@ class _CheckedCOCO(COCO):
             if ann['image_id'] not in self.imgs
         ]
         if stray:
-            print_log(
+            warn(
                 f'{annotation_file} has {len(stray)} annotations of images '
                 f'that it does not list, such as {stray[0]!r}. These boxes '
-                'are not used; correct their image_id if they should be.',
-                logger='current',
-                level=logging.WARNING,
+                'are not used; correct their image_id if they should be.'
             )
 
     def _unify_flags(self) -> None:
@@ -170,12 +165,10 @@ class DomainCocoDataset(NamesUnreadableImages, CocoDataset):
             self.skippable,
         )
         if self._unusable:
-            print_log(
+            warn(
                 f'{self.ann_file} has {self._unusable} boxes without area, '
                 'outside their image or with a side below 1 px. They are not '
-                'used.',
-                logger='current',
-                level=logging.WARNING,
+                'used.'
             )
         if self._background:
             print_log(

@@ -1,6 +1,5 @@
 """Pairs of a labelled source and an unlabelled target image."""
 
-import logging
 from collections import Counter
 from typing import Any
 
@@ -9,10 +8,9 @@ from mmdet.datasets.transforms import MultiBranch
 from mmdet.registry import DATASETS
 from mmdet.utils import ConfigType
 from mmengine.dataset import Compose
-from mmengine.logging import print_log
 from torch.utils.data import Dataset
 
-from ..utils.errors import DataError
+from ..utils.errors import DataError, warn
 from .unlabelled_dataset import UnlabelledDataset
 
 
@@ -106,12 +104,10 @@ class PairedDomainDataset(Dataset):
                 "ann_file or metainfo['classes']."
             )
         if absent:
-            print_log(
+            warn(
                 f'{source} has no box of {", ".join(absent)}, so the detector '
                 'cannot learn them. Correct ann_file, or remove these classes '
-                "from metainfo['classes'].",
-                logger='current',
-                level=logging.WARNING,
+                "from metainfo['classes']."
             )
 
     def count_boxes(self) -> Counter[int]:

@@ -9,8 +9,7 @@ from mmdet.datasets import BaseDetDataset
 from mmdet.registry import DATASETS
 
 from ..utils.errors import DataError
-from ..utils.image_files import IMAGE_SUFFIXES, check_images, images_below
-from ..utils.image_names import Place
+from ..utils.image_files import IMAGE_SUFFIXES, Place, check_images, images_below
 from ..utils.json_files import read_coco
 from .unreadable_images import NamesUnreadableImages
 

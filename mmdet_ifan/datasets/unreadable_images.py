@@ -1,15 +1,12 @@
 """Name, skip and count images that cannot be loaded."""
 
-import logging
 import os.path as osp
 from typing import Any
 
 import cv2
 import torch
-from mmengine.logging import print_log
 
-from ..utils.errors import DataError
-from ..utils.text import name_some
+from ..utils.errors import DataError, name_some, warn
 
 
 class NamesUnreadableImages:
@@ -76,11 +73,7 @@ class NamesUnreadableImages:
             following = (idx + 1) % len(self.unreadable)
             if not self.unreadable[idx]:
                 self.unreadable[idx] = True
-                print_log(
-                    f'{what}: {self._path(following)} takes its place.',
-                    logger='current',
-                    level=logging.WARNING,
-                )
+                warn(f'{what}: {self._path(following)} takes its place.')
             if self.unreadable.sum() > min(self.skippable, len(self.unreadable) - 1):
                 raise DataError(
                     f'{what}. {int(self.unreadable.sum())} of '

@@ -80,8 +80,11 @@ def _read(text: str) -> Config:
 
 
 def _registered() -> Iterator[str]:
-    """Yield the names of all classes registered in mmengine and mmdet."""
-    for module in (mmengine_registry, mmdet_registry):
-        for value in vars(module).values():
-            if isinstance(value, Registry):
-                yield from value.module_dict
+    """List the names of all classes registered in mmengine and mmdet."""
+    return (
+        name
+        for module in (mmengine_registry, mmdet_registry)
+        for registry in vars(module).values()
+        if isinstance(registry, Registry)
+        for name in registry.module_dict
+    )

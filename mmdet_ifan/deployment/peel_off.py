@@ -16,13 +16,13 @@ from ..engine.checks.checkpoint import (
     check_for_test,
     classes_of,
     plain_state,
-    warn,
     weights_of,
 )
 from ..engine.robustness.safe_loading import load_checkpoint
 from ..models.alignments import AdaptationTerm
 from ..models.backbones import tapped_vgg, timm_taps
 from ..models.necks import LastTap
+from ..utils.errors import warn
 from .onnx_graph import check_onnx, to_onnx
 
 
@@ -206,7 +206,7 @@ def export(
     loaded = load_checkpoint(checkpoint)
     state = plain_state(weights_of(loaded), model.with_neck)
     warn(
-        check_for_test(
+        *check_for_test(
             model,
             dict(loaded, state_dict=state),
             checkpoint,

@@ -110,11 +110,9 @@ def prism(
     left = np.insert(corners, 1, half_width, axis=1)
     right = np.insert(corners, 1, -half_width, axis=1)
     centre = np.concatenate([left, right]).mean(axis=0)
-    shapes = []
-    for i in range(len(corners)):
-        j = (i + 1) % len(corners)
-        shapes.append(np.stack([left[i], left[j], right[j], right[i]]))
-    shapes += [left, right]
+    # Each corner is joined to the next one.
+    after = np.roll(left, -1, axis=0), np.roll(right, -1, axis=0)
+    shapes = [*np.stack([left, *after, right], axis=1), left, right]
     return [Face(shape, colour, normal_away_from(shape, centre)) for shape in shapes]
 
 
@@ -141,51 +139,51 @@ def decal(
 def wheels(positions: list[float], radius: float, half_width: float) -> list[Face]:
     """Wheels on both sides, no decals since they reach below the body."""
     turn = np.linspace(0, 2 * np.pi, 14, endpoint=False)
-    faces = []
-    for sign in (1.0, -1.0):
-        outward = np.array([0.0, sign, 0.0])
-        for position in positions:
-            for share, colour in ((1.0, TYRE), (0.55, RIM)):
-                faces.append(
-                    Face(
-                        np.stack(
-                            [
-                                position + share * radius * np.cos(turn),
-                                np.full(14, sign * half_width),
-                                radius + share * radius * np.sin(turn),
-                            ],
-                            1,
-                        ),
-                        colour,
-                        outward,
-                        decal=share < 1,
-                    )
-                )
-    return faces
+    return [
+        Face(
+            np.stack(
+                [
+                    position + share * radius * np.cos(turn),
+                    np.full(14, sign * half_width),
+                    radius + share * radius * np.sin(turn),
+                ],
+                1,
+            ),
+            colour,
+            np.array([0.0, sign, 0.0]),
+            decal=share < 1,
+        )
+        for sign in (1.0, -1.0)
+        for position in positions
+        for share, colour in ((1.0, TYRE), (0.55, RIM))
+    ]
 
 
 def lamps(
     front: float, rear: float, up: tuple[float, float], half_width: float
 ) -> list[Face]:
     """White lamps in front and red ones behind, left and right."""
-    faces = []
-    for sign in (1, -1):
-        span = (sign * half_width * 0.58, sign * half_width * 0.94)
-        faces += [
-            on_end(span, up, front, (215, 245, 250)),
-            on_end(span, up, rear, (40, 35, 205)),
-        ]
-    return faces
+    return [
+        on_end((sign * half_width * 0.58, sign * half_width * 0.94), up, end, colour)
+        for sign in (1, -1)
+        for end, colour in ((front, (215, 245, 250)), (rear, (40, 35, 205)))
+    ]
 
 
 def tyres_seen_from_the_ends(
     length: float, radius: float, half_width: float
 ) -> list[Face]:
     """Front and rear wheels as seen under the bumpers."""
-    faces = []
-    for sign in (1, -1):
-        span = (sign * half_width * 0.62, sign * half_width * 0.97)
-        for forward in (length * 0.33, -length * 0.33):
-            outward = np.array([np.sign(forward), 0.0, 0.0])
-            faces.append(Face(end_quad(span, (0, radius), forward), TYRE, outward))
-    return faces
+    return [
+        Face(
+            end_quad(
+                (sign * half_width * 0.62, sign * half_width * 0.97),
+                (0, radius),
+                forward,
+            ),
+            TYRE,
+            np.array([np.sign(forward), 0.0, 0.0]),
+        )
+        for sign in (1, -1)
+        for forward in (length * 0.33, -length * 0.33)
+    ]

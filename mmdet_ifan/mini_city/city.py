@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from cityscapesscripts.helpers.labels import id2label, name2label
 
+from ..preparation.cityscapes_files import CAMERA, CLEAR, DISPARITY, FOGGY, LABELS
 from ..preparation.fog import BETAS, add_fog
 from ..utils.errors import DataError
 from ..utils.image_files import PNG_FLAGS
@@ -29,6 +30,7 @@ class MiniCity(RenderedSet):
     NAME = 'Mini City'
     LOOK = settings.CITY_LOOK
     STREAMS = {'train': 0, 'val': 1}
+    DETAILS = dict(betas=BETAS)
     FOLDERS = ('leftImg8bit', 'leftImg8bit_foggy', 'gtFine', 'disparity', 'camera')
     README = """Mini City: a rendered stand-in, not Cityscapes.
 
@@ -38,32 +40,25 @@ formats are those of Cityscapes, so that the same tools read both. Scores on
 it say nothing about scores on Cityscapes.
 """
 
-    def details(self) -> dict[str, Any]:  # noqa: D102
-        return dict(betas=BETAS)
-
     @staticmethod
     def paths(split: str, index: int) -> dict[str, str]:  # noqa: D102
         cities = settings.CITIES[split]
         city = cities[index % len(cities)]
         frame = f'{split}/{city}/{city}_{index // len(cities):06d}_{FRAME:06d}'
-        paths = dict(
-            image=f'leftImg8bit/{frame}_leftImg8bit.png',
-            instances=f'gtFine/{frame}_gtFine_instanceIds.png',
+        return dict(
+            image=CLEAR.path(frame),
+            instances=LABELS.path(frame),
             polygons=f'gtFine/{frame}_gtFine_polygons.json',
-            disparity=f'disparity/{frame}_disparity.png',
-            camera=f'camera/{frame}_camera.json',
+            disparity=DISPARITY.path(frame),
+            camera=CAMERA.path(frame),
+            **{f'foggy_{beta}': kind.path(frame) for beta, kind in FOGGY.items()},
         )
-        for beta in BETAS:
-            paths[f'foggy_{beta}'] = (
-                f'leftImg8bit_foggy/{frame}_leftImg8bit_foggy_beta_{beta}.png'
-            )
-        return paths
 
     def encode(  # noqa: D102
         self, rendered: Rendered, paths: dict[str, str], rng: np.random.Generator
     ) -> dict[str, bytes]:
         camera = rendered.camera
-        files = {
+        return {
             paths['image']: _png(rendered.image),
             paths['instances']: _png(instance_ids(rendered)),
             paths['polygons']: json_bytes(_polygons(rendered)),
@@ -84,13 +79,19 @@ it say nothing about scores on Cityscapes.
                     ),
                 )
             ),
+            **{
+                paths[f'foggy_{beta}']: _png(
+                    add_noise(
+                        add_fog(
+                            rendered.image, rendered.depth, beta, rendered.airlight
+                        ),
+                        settings.FOG_NOISE,
+                        rng,
+                    )
+                )
+                for beta in BETAS
+            },
         }
-        for beta in BETAS:
-            foggy = add_fog(rendered.image, rendered.depth, beta, rendered.airlight)
-            files[paths[f'foggy_{beta}']] = _png(
-                add_noise(foggy, settings.FOG_NOISE, rng)
-            )
-        return files
 
     def objects_in(  # noqa: D102
         self, root: Path, split: str, index: int
@@ -141,10 +142,9 @@ def json_bytes(content: dict[str, Any]) -> bytes:
 def _polygons(rendered: Rendered) -> dict[str, Any]:
     """Make Cityscapes' outlines, each in front of those before it."""
     height, width = rendered.index.shape
-    drawn = zip(rendered.labels, rendered.polygons, strict=True)
     objects = [
         dict(label=label, polygon=polygon.tolist())
-        for label, polygon in drawn
+        for label, polygon in zip(rendered.labels, rendered.polygons, strict=True)
         if len(polygon)
     ]
     return dict(imgHeight=height, imgWidth=width, objects=objects)

@@ -47,6 +47,10 @@ class RenderedSet(ABC):
     #: Folders under the root that hold the files of the scenes.
     FOLDERS: ClassVar[tuple[str, ...]]
     README: ClassVar[str]
+    #: Version of the code that draws the scenes.
+    VERSION: ClassVar[str] = settings.RENDERER_VERSION
+    #: Further entries of the manifest.
+    DETAILS: ClassVar[dict[str, Any]] = {}
 
     def __post_init__(self) -> None:
         for name, least in (
@@ -60,17 +64,9 @@ class RenderedSet(ABC):
             if value < least:
                 raise DataError(f'{name} must be at least {least}, but got {value}.')
 
-    def version(self) -> str:
-        """Give the version of the code that draws the scenes."""
-        return settings.RENDERER_VERSION
-
     def identity(self) -> dict[str, Any]:
         """Give everything that decides the content of the files."""
-        return dict(renderer_version=self.version(), **asdict(self))
-
-    def details(self) -> dict[str, Any]:
-        """Give further entries of the manifest."""
-        return {}
+        return dict(renderer_version=self.VERSION, **asdict(self))
 
     def render(self, split: str, index: int) -> dict[str, bytes]:
         """Render one scene; the result depends on `self` and the arguments.

@@ -76,22 +76,23 @@ def person(rng: np.random.Generator) -> Built:
     skin, shirt = pick(rng, SKIN, 8), pick(rng, SHIRTS)
     trousers = pick(rng, TROUSERS)
     coat = rng.random() < 0.3
-    parts: list[Primitive] = []
-    for sign in (-1, 1):
-        parts += _leg(sign, stride, hip, stout, trousers)
-    for sign in (-1, 1):
-        parts += _arm(sign, stride, neck - 0.07, stout, shirt, skin)
+    parts: list[Primitive] = [
+        *_leg(-1, stride, hip, stout, trousers),
+        *_leg(1, stride, hip, stout, trousers),
+        *_arm(-1, stride, neck - 0.07, stout, shirt, skin),
+        *_arm(1, stride, neck - 0.07, stout, shirt, skin),
+    ]
     hem = 0.62 * unit if coat else hip - 0.03
-    for sign in (-1, 1):  # Two bars: shoulders are wider than deep.
-        parts.append(
-            bar(
-                (0, 0.1 * stout * sign, hem),
-                (0, 0.13 * stout * sign, neck - 0.08),
-                0.11 * stout,
-                shirt,
-                0.1 * stout,
-            )
+    parts += [
+        bar(
+            (0, 0.1 * stout * sign, hem),
+            (0, 0.13 * stout * sign, neck - 0.08),
+            0.11 * stout,
+            shirt,
+            0.1 * stout,
         )
+        for sign in (-1, 1)  # Two bars: shoulders are wider than deep.
+    ]
     if rng.random() < 0.3:
         bag = pick(rng, SHIRTS)
         parts.append(bar((-0.18, 0, 1.02 * unit), (-0.18, 0, 1.32 * unit), 0.14, bag))
@@ -182,16 +183,16 @@ def _rider(
             bar(knee, foot, 0.075, trousers, 0.055),
             bar(foot, (foot[0] + 0.14, side, foot[2] - 0.03), 0.055, SHOES),
         ]
-    for sign in (-1, 1):
-        parts.append(
-            bar(
-                (hip[0], 0.09 * sign, hip[2]),
-                (neck[0], 0.13 * sign, neck[2] - 0.06),
-                0.12,
-                shirt,
-                0.1,
-            )
+    parts += [
+        bar(
+            (hip[0], 0.09 * sign, hip[2]),
+            (neck[0], 0.13 * sign, neck[2] - 0.06),
+            0.12,
+            shirt,
+            0.1,
         )
+        for sign in (-1, 1)
+    ]
     for sign in (-1, 1):
         shoulder = (neck[0], 0.21 * sign, neck[2] - 0.08)
         hand = (grip[0], 0.27 * sign, grip[1])
@@ -257,21 +258,26 @@ def bicycle(rng: np.random.Generator) -> Built:
     parts: list[Primitive] = []
     for forward in (rear, front):
         wheel = _wheel(forward, radius - 0.03)
-        parts += [Outline(wheel), Ring(wheel, 0.032, TYRE)]
-        for turn in (0, 4):  # Two crossed pairs of spokes.
-            parts.append(
+        parts += [
+            Outline(wheel),
+            Ring(wheel, 0.032, TYRE),
+            *(
                 Limb(wheel[turn], wheel[turn + 8], 0.008, 0.008, (150, 150, 150))
-            )
-    parts.append(Outline(np.array([axle, crank, head, saddle])))
-    for start, end in (
-        (axle, crank),
-        (axle, saddle),
-        (crank, saddle),
-        (crank, head),
-        (saddle, head),
-    ):
-        parts.append(bar(start, end, thin, colour))
+                for turn in (0, 4)  # Two crossed pairs of spokes.
+            ),
+        ]
     parts += [
+        Outline(np.array([axle, crank, head, saddle])),
+        *(
+            bar(start, end, thin, colour)
+            for start, end in (
+                (axle, crank),
+                (axle, saddle),
+                (crank, saddle),
+                (crank, head),
+                (saddle, head),
+            )
+        ),
         bar((front, 0, radius), (0.33, 0, 0.98), thin, tint(colour, 0.8)),
         bar((0.36, -0.28, 1.0), (0.36, 0.28, 1.0), 0.028, TYRE),
         bar((-0.34, 0, 0.95), (-0.12, 0, 0.95), 0.055, (40, 40, 45)),
@@ -305,9 +311,9 @@ def motorcycle(rng: np.random.Generator) -> Built:
         bar((0.38, -0.38, 1.03), (0.38, 0.38, 1.03), 0.035, black),
         bar((0.52, 0, 0.9), (0.6, 0, 0.9), 0.11, (215, 245, 250)),
         bar((-0.92, 0, 0.78), (-0.94, 0, 0.78), 0.06, (40, 35, 210)),
-    ]
-    for sign in (-1, 1):
-        parts.append(
+        *(
             bar((0.38, 0.3 * sign, 1.03), (0.36, 0.36 * sign, 1.2), 0.045, black)
-        )
+            for sign in (-1, 1)
+        ),
+    ]
     return [Part(parts)], np.array([2.05, 0.8, 1.2])

@@ -118,13 +118,11 @@ class Occupancy:
     def _hides_or_is_hidden(self, z: float, rectangle: np.ndarray) -> bool:
         """Tell whether too much of this or of an earlier object is covered."""
         everything = [*self.rectangles, (z, rectangle)]
-        for far_z, far in everything:
-            covered = sum(
-                overlap(far, near) for near_z, near in everything if near_z < far_z
-            )
-            if covered > settings.MAX_COVERED * area(far):
-                return True
-        return False
+        return any(
+            sum(overlap(far, near) for near_z, near in everything if near_z < far_z)
+            > settings.MAX_COVERED * area(far)
+            for far_z, far in everything
+        )
 
 
 def draw_scene(
@@ -191,10 +189,10 @@ def _place_objects(
         else:
             wanted -= 1  # The street is full.
             continue
-        for order, (label, parts, _) in enumerate(built):
-            sprites.append(
-                Sprite(label, z - 1e-3 * order, to_world(parts, x, z, yaw), True)
-            )
+        sprites += [
+            Sprite(label, z - 1e-3 * order, to_world(parts, x, z, yaw), True)
+            for order, (label, parts, _) in enumerate(built)
+        ]
         if kind == 'train':
             crosses = abs(np.cos(yaw)) < 0.5
             rails.append((z, True) if crosses else (x, False))
@@ -257,15 +255,13 @@ def _place_clutter(rng: np.random.Generator, street: Street) -> list[Sprite]:
 
 def to_world(parts: list[Part], x: float, z: float, yaw: float) -> list[Part]:
     """Move parts from an object's frame into the world."""
-    moved = []
-    for part in parts:
-        centre = place(part.centre[None], x, z, yaw)[0]
-        moved.append(
-            Part(
-                [_moved(primitive, x, z, yaw) for primitive in part.primitives], centre
-            )
+    return [
+        Part(
+            [_moved(primitive, x, z, yaw) for primitive in part.primitives],
+            place(part.centre[None], x, z, yaw)[0],
         )
-    return moved
+        for part in parts
+    ]
 
 
 def _moved(shape: Primitive, x: float, z: float, yaw: float) -> Primitive:

@@ -7,7 +7,7 @@ from xml.etree.ElementTree import Element, SubElement
 import cv2
 import numpy as np
 
-from ..preparation.instances import CATEGORIES, boxes_from_instances
+from ..preparation.cityscapes_files import CATEGORIES, boxes_from_instances
 from ..utils.errors import DataError
 from . import settings
 from .city import instance_ids
@@ -32,6 +32,7 @@ class MiniSim(RenderedSet):
     LOOK = settings.SIM_LOOK
     STREAMS = {'train': 2, 'val': 3}
     FOLDERS = (FOLDER,)
+    VERSION = f'{settings.RENDERER_VERSION}-sim-{settings.SIM_VERSION}'
     README = """Mini Sim: a rendered stand-in, not SIM10K.
 
 Every image here was drawn by mmdet_ifan (numpy and OpenCV); no frame of a
@@ -39,9 +40,6 @@ game and no label of SIM10K is in it. Folders and formats are those of SIM10K,
 so that the same tools read both. Scores on it say nothing about scores on
 SIM10K or Cityscapes.
 """
-
-    def version(self) -> str:  # noqa: D102
-        return f'{super().version()}-sim-{settings.SIM_VERSION}'
 
     def side_files(self) -> dict[str, bytes]:  # noqa: D102
         files = super().side_files()

@@ -112,13 +112,15 @@ def markings(
             if span[1] > span[0]:
                 faces.append(flat(kerb, span, (175, 178, 180)))
     middle = (street.left + street.right) / 2
-    for start in np.arange(rng.uniform(0.8, 6), 70, 6.0):
-        faces.append(
-            flat((middle - 0.07, middle + 0.07), (start, start + 3.0), PAINT_WHITE)
-        )
+    faces += [
+        flat((middle - 0.07, middle + 0.07), (start, start + 3.0), PAINT_WHITE)
+        for start in np.arange(rng.uniform(0.8, 6), 70, 6.0)
+    ]
     if street.crossing is not None:
-        for x in np.arange(street.left + 0.4, street.right - 0.4, 1.0):
-            faces.append(flat((x, x + 0.5), (low - 1.5, low + 1.2), PAINT_WHITE))
+        faces += [
+            flat((x, x + 0.5), (low - 1.5, low + 1.2), PAINT_WHITE)
+            for x in np.arange(street.left + 0.4, street.right - 0.4, 1.0)
+        ]
     for at, crosses in rails:
         for gauge in (-0.72, 0.72):
             line = (at + gauge - 0.05, at + gauge + 0.05)
@@ -205,16 +207,16 @@ def _house(
     outward = np.array([-sign, 0.0, 0.0])
     pitch, storey = rng.uniform(2.0, 3.2), rng.uniform(2.9, 3.4)
     width = pitch * rng.uniform(0.4, 0.65)
-    for level in np.arange(storey, height - 2.0, storey):
-        for z in np.arange(start + 0.6, end - width - 0.3, pitch):
-            parts.append(
-                Face(
-                    _upright((wall, wall), (level + 0.4, level + 2.1), (z, z + width)),
-                    tint(pane, rng.uniform(0.8, 1.25)),
-                    outward,
-                    decal=True,
-                )
-            )
+    parts += [
+        Face(
+            _upright((wall, wall), (level + 0.4, level + 2.1), (z, z + width)),
+            tint(pane, rng.uniform(0.8, 1.25)),
+            outward,
+            decal=True,
+        )
+        for level in np.arange(storey, height - 2.0, storey)
+        for z in np.arange(start + 0.6, end - width - 0.3, pitch)
+    ]
     shop = tint(pick(rng, WALLS, 18), 0.55)
     parts.append(
         Face(

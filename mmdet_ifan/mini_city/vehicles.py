@@ -187,12 +187,12 @@ def bus(rng: np.random.Generator) -> tuple[list[Part], np.ndarray]:
         primitives += on_sides(
             (start, start + pitch - 0.18), (1.35, height - 0.55), half, GLASS
         )
-    for at in (nose - 1.7, -0.5, tail + 2.2):  # Doors, kerb side only.
-        primitives.append(
-            on_side((at, at + 1.2), (0.45, height - 0.5), -half, tint(GLASS, 0.75))
-        )
     wide, narrow = (-0.92 * half, 0.92 * half), (-0.7 * half, 0.7 * half)
     primitives += [
+        *(
+            on_side((at, at + 1.2), (0.45, height - 0.5), -half, tint(GLASS, 0.75))
+            for at in (nose - 1.7, -0.5, tail + 2.2)  # Doors, kerb side only.
+        ),
         on_end(wide, (1.05, height - 0.55), nose, GLASS),
         on_end(narrow, (height - 0.45, height - 0.12), nose, (30, 150, 245)),
         on_end(narrow, (1.7, height - 0.5), tail, GLASS),
@@ -269,22 +269,21 @@ def _tram_car(
         *on_sides((back, nose), (0.2, 0.55), half, DARK),
         *on_sides((back, nose), (0.6, 1.25), half, paint),
     ]
-    for sign in (1, -1):
-        left = sign * half
-        part.primitives.append(
-            decal(
-                np.array(
-                    [
-                        (low[0], left, 1.5),
-                        (low[1], left, 1.5),
-                        (high[1], left, height - 0.7),
-                        (high[0], left, height - 0.7),
-                    ]
-                ),
-                GLASS,
-                (0, sign, 0),
-            )
+    part.primitives += [
+        decal(
+            np.array(
+                [
+                    (low[0], sign * half, 1.5),
+                    (low[1], sign * half, 1.5),
+                    (high[1], sign * half, height - 0.7),
+                    (high[0], sign * half, height - 0.7),
+                ]
+            ),
+            GLASS,
+            (0, sign, 0),
         )
+        for sign in (1, -1)
+    ]
     middle = (back + nose) / 2
     for at in (middle - 1.9, middle + 0.7):
         part.primitives += [

@@ -57,8 +57,7 @@ def write_mini_city(
         write_atomically(root / path, content)
     for leftover in root.rglob(f'*{TEMPORARY_SUFFIX}'):
         leftover.unlink()
-    manifest = city.identity()
-    manifest |= city.details()
+    manifest = city.identity() | city.DETAILS
     manifest['splits'] = {
         split: _write_split(root, city, split, workers) for split in settings.SPLITS
     }

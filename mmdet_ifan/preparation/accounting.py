@@ -5,15 +5,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ..utils.files import names_below
-from ..utils.text import name_some
+from ..utils.errors import name_some
+from ..utils.files import head_of, names_below
 from ..utils.values import is_text
 from .coco_files import MARK
 
 #: Names of what systems and tools leave behind and people write about data.
 NO_DATA_STARTS = ('readme', 'license', 'licence', 'thumbs.db', 'desktop.ini')
 NO_DATA_ENDS = ('.cache', '.md', '.py', '.sh', '.ipynb')
-HEAD = 4096  # Bytes at the start of a COCO file that show it is ours.
 DEPTH = 2  # Folders by which files that nobody looked at are grouped.
 GROUPS = 8  # Groups or reasons that one line names.
 
@@ -92,11 +91,7 @@ def _is_no_data(path: str) -> bool:
         return True
     if not (name.startswith('instances_') and name.endswith('.json')):
         return False
-    try:
-        with open(path, 'rb') as file:
-            return MARK.encode() in file.read(HEAD)
-    except OSError:
-        return False
+    return MARK.encode() in head_of(path)
 
 
 def _count(groups: dict[str, list[str]]) -> str:

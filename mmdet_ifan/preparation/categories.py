@@ -4,8 +4,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from ..utils.errors import DataError
-from ..utils.text import name_some
+from ..utils.errors import DataError, name_some
 from ..utils.values import is_region
 from .boxes import Box
 from .records import Annotation
@@ -60,9 +59,7 @@ class Categories:
         for box in boxes:
             ids, ignore = self._ids_of(box)
             bbox = box.bbox()
-            area = box.area
-            if area is None:
-                area = round(bbox[2] * bbox[3], 3)
+            area = round(bbox[2] * bbox[3], 3) if box.area is None else box.area
             for category_id in ids:
                 yield dict(
                     category_id=category_id, bbox=bbox, area=area, iscrowd=int(ignore)

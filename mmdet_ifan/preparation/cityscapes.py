@@ -13,6 +13,7 @@ from ..utils.errors import DataError
 from ..utils.parallel import map_in_order
 from .accounting import Account
 from .cityscapes_files import (
+    CATEGORIES,
     CLEAR,
     FOGGY,
     FOGGY_FOLDER,
@@ -20,14 +21,15 @@ from .cityscapes_files import (
     SPLITS,
     SYNTHETIC_MARKER,
     Kind,
+    boxes_from_instances,
     find_frames,
     fix,
     fog_levels,
+    read_instances,
 )
 from .coco_files import MARK, CocoFiles
 from .fog import DENSE_BETA, OFFICIAL_BETAS
 from .images import image_size
-from .instances import CATEGORIES, boxes_from_instances, read_instances
 from .records import (
     LabelledImage,
     LeftOut,
@@ -222,14 +224,9 @@ def _check_whole(files: CocoFiles, split: str, frames: int, versions: Versions) 
     for version, kinds in versions.items():
         name, expected = _file(split, version), frames * len(kinds)
         if found[name] != expected:
-            raise DataError(
-                '\n'.join(
-                    [
-                        f'{name} would hold {found[name]} of {expected} images. None '
-                        'may be left out, since scores on fewer images cannot be '
-                        f'compared: {fix(LABELS)}, and likewise the archive of any '
-                        'image named here.',
-                        *files.problems.lines(),
-                    ]
-                )
+            raise files.problems.error(
+                f'{name} would hold {found[name]} of {expected} images. None '
+                'may be left out, since scores on fewer images cannot be '
+                f'compared: {fix(LABELS)}, and likewise the archive of any '
+                'image named here.'
             )

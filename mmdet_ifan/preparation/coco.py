@@ -8,18 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..utils.errors import DataError
-from ..utils.image_names import Place, find_place
-from ..utils.text import name_some
+from ..utils.errors import DataError, name_some
+from ..utils.files import HEAD
+from ..utils.image_files import Place, find_place
 from ..utils.values import read_number
 from .boxes import Box
 from .coco_entries import CocoEntries, read_entries
 from .coco_files import MARK
 from .records import LeftOut, Problem
-from .sources import Item, Source
-from .splits import check_splits
+from .sources import Item, Source, check_splits
 
-HEAD = 4096  # Bytes at the start of a COCO file that show its format.
 PLACES = ('annotations/*.json', '*.json')
 #: File names that tools use for every split, one folder for each.
 IN_FOLDERS = (

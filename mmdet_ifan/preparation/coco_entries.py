@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from ..utils.errors import DataError
+from ..utils.errors import DataError, repeated
 from ..utils.json_files import Unusable, parse_part, read_content
-from ..utils.text import repeated
 from ..utils.values import is_ignored, is_text, read_id, read_number
 from .boxes import Box
 from .records import Problem

@@ -10,10 +10,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TextIO
 
-from ..utils.errors import DataError
+from ..utils.errors import DataError, name_some
 from ..utils.files import TEMPORARY_SUFFIX, explain_write_errors
 from ..utils.json_files import read_json
-from ..utils.text import name_some
 from .records import (
     Annotation,
     LabelledImage,
@@ -139,14 +138,14 @@ class CocoFiles:
         """
         summaries = self.summaries()
         if self.options.strict and self.problems.counts:
-            raise self._error(
+            raise self.problems.error(
                 f'The data has problems ({self.problems.total()}) and '
                 '--strict allows none, so nothing was written: fix them or '
                 'leave out --strict.'
             )
         for each in self._files.values():
             if not each.summary.images:
-                raise self._error(
+                raise self.problems.error(
                     f'No image is left for {each.path}: check '
                     'the data root and its splits.'
                 )
@@ -160,10 +159,6 @@ class CocoFiles:
                     os.replace(each.temporary, each.path)
         return Report(summaries, self.problems)
 
-    def _error(self, sentence: str) -> DataError:
-        """Make an error that problems in the data may explain."""
-        return DataError('\n'.join([sentence, *self.problems.lines()]))
-
     def _compare(self, each: '_CocoFile') -> None:
         """Compare a finished file with the one that has its final name."""
         if not each.path.exists():
@@ -176,7 +171,7 @@ class CocoFiles:
         if not each.summary.is_new:
             return
         if self.options.check:
-            raise self._error(
+            raise self.problems.error(
                 f'{each.path} is not what the data set gives now: '
                 f'{_difference(each.path, each.temporary)}. Run the same '
                 'command with --overwrite instead of --check.'

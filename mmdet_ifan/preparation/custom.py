@@ -15,8 +15,7 @@ from .coco_files import MARK, CocoFiles
 from .images import image_size, lost_pixels
 from .kitti import KittiFolders
 from .records import SHOWN, LabelledImage, LeftOut, Options, Problem, Report, one_file
-from .sources import Item, Source
-from .splits import WHOLE, choose_splits, gather_splits
+from .sources import WHOLE, Item, Source, choose_splits, gather_splits
 from .voc import VocFolders
 from .yolo import YoloFolders
 

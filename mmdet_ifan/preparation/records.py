@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..utils.errors import DataError
 from ..utils.files import check_workers
 
 SHOWN = 10  # Sentences per kind of problem; the rest are only counted.
@@ -149,6 +150,10 @@ class Problems:
         sentences = self._sentences.setdefault(problem.kind, [])
         if len(sentences) < SHOWN:
             sentences.append(problem.sentence)
+
+    def error(self, sentence: str) -> DataError:
+        """Make an error that they may explain."""
+        return DataError('\n'.join([sentence, *self.lines()]))
 
     def total(self) -> str:
         """Count each kind in one line; empty without problems."""

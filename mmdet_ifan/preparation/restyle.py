@@ -14,11 +14,10 @@ import numpy as np
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
-from ..utils.errors import DataError
+from ..utils.errors import DataError, name_some
 from ..utils.files import TEMPORARY_SUFFIX, check_workers, write_atomically
 from ..utils.image_files import IMAGE_SUFFIXES, PILLOW_ERRORS, images_below
 from ..utils.parallel import map_in_order
-from ..utils.text import name_some
 
 MARKER = 'RESTYLED.txt'
 README = """These pictures have an artificial look.

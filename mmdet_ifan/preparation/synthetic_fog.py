@@ -31,10 +31,10 @@ from .cityscapes_files import (
     SYNTHETIC_MARKER,
     find_frames,
     fog_levels,
+    read_instances,
 )
 from .fog import add_fog, depth_from_disparity, estimate_airlight
 from .images import damaged_image, image_size
-from .instances import read_instances
 from .records import LeftOut, Options, Problem, Problems
 
 MARKER = """Synthetic fog, NOT the official Foggy Cityscapes.
@@ -112,14 +112,9 @@ def make_fog(
             report.written += outcome
             report.kept += len(levels) - outcome
     if report.problems.counts and (options.strict or options.check):
-        raise DataError(
-            '\n'.join(
-                [
-                    f'The fog in {root / FOGGY_FOLDER} is not complete: '
-                    f'{report.problems.total()}.',
-                    *report.problems.lines(),
-                ]
-            )
+        raise report.problems.error(
+            f'The fog in {root / FOGGY_FOLDER} is not complete: '
+            f'{report.problems.total()}.'
         )
     return report
 

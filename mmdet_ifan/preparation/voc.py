@@ -14,12 +14,21 @@ from xml.etree.ElementTree import (
 )
 
 from ..utils.errors import DataError
+from ..utils.files import head_of
 from ..utils.image_files import IMAGE_SUFFIXES
 from ..utils.values import is_text, read_flag, read_number
 from .boxes import Box
 from .records import LeftOut, Problem, damaged_labels, missing_labels
-from .sources import Item, Source, any_in, named_files, read_lines
-from .splits import LISTS, is_split, split_name
+from .sources import (
+    LISTS,
+    Item,
+    Source,
+    any_in,
+    is_split,
+    named_files,
+    read_lines,
+    split_name,
+)
 
 #: Places of VOC's own folders; years are parts of one data set.
 YEARS = ('VOC*', 'VOC*/VOC*', '*/VOC*/VOC*')
@@ -28,7 +37,6 @@ ANNOTATIONS = ('Annotations', 'annotations', 'labels')
 IMAGES = ('JPEGImages', 'images', 'Images', 'data')
 #: Second columns of a list that says which images hold a category.
 MARKS = (['-1'], ['0'], ['1'])
-HEAD = 4096  # Bytes at the start of an XML file that show its format.
 #: The declared encoding of XML in any superset of ASCII.
 DECLARED = re.compile(rb'\s*<\?xml[^>]*?\sencoding\s*=\s*["\']([\w.-]+)')
 #: Supersets that programs mean by the names of smaller encodings.
@@ -296,14 +304,9 @@ def _images_of(base: Path, annotations: Path) -> Path:
 
 def _is_voc(path: Path) -> bool:
     """Tell whether an XML file begins as one of VOC does."""
-    try:
-        with path.open('rb') as file:
-            return (
-                re.search(rb'<annotation[\s/>]', file.read(HEAD).replace(b'\0', b''))
-                is not None
-            )
-    except OSError:
-        return False
+    # UTF-16 has a zero in every character.
+    head = head_of(path).replace(b'\0', b'')
+    return re.search(rb'<annotation[\s/>]', head) is not None
 
 
 def _listed_name(line: str, names: Collection[str]) -> str:

@@ -8,14 +8,22 @@ from itertools import islice
 from pathlib import Path
 
 from ..utils.errors import DataError
-from ..utils.files import names_below
-from ..utils.image_files import IMAGE_SUFFIXES
+from ..utils.image_files import IMAGE_SUFFIXES, images_below
 from ..utils.values import read_index, read_number
 from .boxes import Box
 from .kitti import has_kitti_lines
 from .records import Problem
-from .sources import Item, Source, any_in, named_files, read_label_lines, read_lines
-from .splits import LISTS, is_split, split_name
+from .sources import (
+    LISTS,
+    Item,
+    Source,
+    any_in,
+    is_split,
+    named_files,
+    read_label_lines,
+    read_lines,
+    split_name,
+)
 from .yolo_files import describe, has_description, places
 
 #: Folders of images and labels together whose names are not splits.
@@ -45,15 +53,13 @@ class YoloFolders(Source):
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self.folders = _folders(root)
-        about = describe(root)
-        self.names = about.names
-        self.keypoints = about.keypoints
-        self.bases = about.bases
-        self.read += about.read
-        self.notes += about.notes
+        self.about = describe(root)
+        self.names = self.about.names
+        self.read += self.about.read
+        self.notes += self.about.notes
         self.given: dict[str, list[Path]] = {}
         self._index: dict[str, str | None] = {}
-        self._find_given(about.splits, about.path)
+        self._find_given()
         if not self.given:
             self._find_lists()
         if not self.given:
@@ -82,15 +88,16 @@ class YoloFolders(Source):
             return None
         return next((str(item.labels) for item in items if item.labels.exists()), None)
 
-    def _find_given(self, splits: dict[str, list[str]], said_by: Path | None) -> None:
+    def _find_given(self) -> None:
         """Find the splits that data.yaml or obj.data names."""
-        for split, texts in splits.items():
+        said_by = self.about.path
+        for split, texts in self.about.splits.items():
             paths = []
             for text in texts:
                 place = next(
                     (
                         place
-                        for place in places(text, self.root, self.bases)
+                        for place in places(text, self.root, self.about.bases)
                         if os.path.exists(self.root / place)
                     ),
                     None,
@@ -186,7 +193,7 @@ class YoloFolders(Source):
             yield self.under_root(path), self._label(path)
         else:
             self.read.append(path)
-            bases = [path.parent, *self.bases]
+            bases = [path.parent, *self.about.bases]
             for line in read_lines(path):
                 image = self._find_image(line, bases)
                 if image is None:
@@ -284,7 +291,7 @@ class YoloFolders(Source):
         number, *words = line.split()
         numbers = [read_number(word) for word in words]
         index = read_index(number)
-        if self.keypoints and len(numbers) == 4 + self.keypoints:
+        if self.about.keypoints and len(numbers) == 4 + self.about.keypoints:
             numbers = numbers[:4]
         if len(numbers) == 4:
             x, y, w, h = numbers
@@ -309,9 +316,7 @@ class YoloFolders(Source):
 
 def _index(root: Path) -> dict[str, str | None]:
     """Index images by every name for them in a list; None if ambiguous."""
-    images = [
-        name for name in names_below(root) if name.lower().endswith(IMAGE_SUFFIXES)
-    ]
+    images = images_below(root)
     index: dict[str, str | None] = {}
     for image in images:
         for whole in (image, os.path.splitext(image)[0]):

@@ -12,8 +12,7 @@ import yaml
 
 from ..utils.errors import DataError
 from ..utils.values import is_text, read_index
-from .sources import any_in, named_files, read_lines
-from .splits import WHOLE, is_split, split_name
+from .sources import WHOLE, any_in, is_split, named_files, read_lines, split_name
 
 YAML_NAMES = ('data.yaml', 'data.yml', 'dataset.yaml')
 YAML_SUFFIXES = ('.yaml', '.yml')

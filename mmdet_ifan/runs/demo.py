@@ -1,7 +1,7 @@
 """The demo: source-only, iFAN and oracle on Mini City, and a page of them."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,9 @@ def run_demo(folder: Path, seed: int) -> str:
     with progress_bar(runs.values()) as bar:
         bar.set_description(f'training {", ".join(runs)}')
         train_all(list(runs.values()), bar)
-    stop_on_failure(runs.values())
+    for run in runs.values():
+        if failure := run.failure():
+            raise DataError(failure)
     results = folder / 'results.json'
     newest = max(run.checkpoint.stat().st_mtime for run in runs.values())
     if not results.exists() or results.stat().st_mtime < newest:
@@ -71,13 +73,6 @@ def prepare_data() -> None:
     write_mini_city(DATA, CITY, workers)
     report = prepare_cityscapes(DATA, Options(workers=workers))
     print(*report.lines(), sep='\n')
-
-
-def stop_on_failure(runs: Iterable[TrainingRun]) -> None:
-    """Raise a `DataError` if one of the runs has no result."""
-    failures = [failure for run in runs if (failure := run.failure())]
-    if failures:
-        raise DataError(failures[0])
 
 
 def write_results(folder: Path, seed: int, runs: Mapping[str, TrainingRun]) -> None:

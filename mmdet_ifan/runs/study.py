@@ -103,20 +103,18 @@ class Study:
             for name, runs in json.loads(self.file.read_text()).items()
         }
 
-    def keep(self, config: Path, seed: int, run: TrainingRun) -> None:
+    def keep(self, run: TrainingRun) -> None:
         """Save metrics and cost of a run, if it is finished.
 
         Args:
-            config (Path): Config of the run.
-            seed (int): Its seed.
             run (TrainingRun): The run.
         """
         if run.metrics() is None:
             return
         # Read it again: another study may write to the same folder.
         finished = self.finished()
-        finished.setdefault(config.stem, {})[seed] = dict(
-            config=self.hashes[config], **run.cost(), **run.domain_metrics()
+        finished.setdefault(run.path.stem, {})[run.seed] = dict(
+            config=self.hashes[run.path], **run.cost(), **run.domain_metrics()
         )
         write_atomically(self.file, (json.dumps(finished, indent=1) + '\n').encode())
 
@@ -136,35 +134,26 @@ class Study:
             DataError: If the processes cannot share a batch equally.
         """
         finished = self.finished()
-        missing = [
-            (config, seed)
+        runs = [
+            self._run(config, seed)
             for config in self.configs
             for seed in self.seeds
             if seed not in finished.get(config.stem, {})
         ]
-        runs = {(config, seed): self._run(config, seed) for config, seed in missing}
-        for run in runs.values():
+        for run in runs:
             if run.batch_size % processes:
                 raise DataError(
                     f'--processes {processes} cannot share out the batches '
                     f'of {run.path}, which are of {run.batch_size}: choose a '
                     'number that divides it.'
                 )
-        keys = {run.folder: key for key, run in runs.items()}
-        for key, run in runs.items():
+        for run in runs:
             # Finished in an earlier study, but not written down.
-            self.keep(*key, run)
-        with progress_bar(runs.values()) as bar:
+            self.keep(run)
+        with progress_bar(runs) as bar:
             bar.set_description('runs')
-            train_all(
-                list(runs.values()),
-                bar,
-                jobs,
-                processes,
-                lambda run: self.keep(*keys[run.folder], run),
-            )
-        ended = (run.failure() for run in runs.values())
-        return list(filter(None, ended))
+            train_all(runs, bar, jobs, processes, self.keep)
+        return [failure for run in runs if (failure := run.failure())]
 
     def _run(self, config: Path, seed: int) -> TrainingRun:
         """Make a run in a folder of its own for its config's settings."""

@@ -39,6 +39,7 @@ class TrainingRun:
     def __init__(self, config: Path, folder: Path, seed: int) -> None:
         self.process: subprocess.Popen | None = None
         self.path = config
+        self.seed = seed
         cfg = Config.fromfile(config)
         self.batch_size: int = cfg.train_dataloader.batch_size
         by_epoch = counts_epochs(cfg.train_cfg)
@@ -122,8 +123,9 @@ class TrainingRun:
                 '--standalone',
                 f'--nproc_per_node={processes}',
             ]
-            arguments += ['--launcher', 'pytorch']
             arguments += [
+                '--launcher',
+                'pytorch',
                 '--cfg-options',
                 f'train_dataloader.batch_size={self.batch_size // processes}',
             ]

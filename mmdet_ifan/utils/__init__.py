@@ -1,1 +1,1 @@
-"""Errors, files and text: what every other package may import."""
+"""Errors, files and values: what every other package may import."""

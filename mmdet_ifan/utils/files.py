@@ -8,6 +8,7 @@ from pathlib import Path
 from .errors import DataError
 
 TEMPORARY_SUFFIX = '.tmp'
+HEAD = 4096  # Bytes at the start of a file that show its format.
 #: Folders that systems leave behind.
 NO_DATA_FOLDERS = ('__macosx', '@eadir')
 
@@ -60,6 +61,15 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def head_of(path: str | Path) -> bytes:
+    """Read the start of a file; nothing of one that cannot be read."""
+    try:
+        with open(path, 'rb') as file:
+            return file.read(HEAD)
+    except OSError:
+        return b''
 
 
 def names_below(folder: str | Path, below: bool = True) -> Iterator[str]:

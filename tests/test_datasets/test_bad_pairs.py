@@ -18,8 +18,7 @@ from mmdet_ifan.datasets import (
     PairedDomainDataset,
     UnlabelledDataset,
 )
-from mmdet_ifan.utils.errors import DataError
-from mmdet_ifan.utils.text import name_some, repeated
+from mmdet_ifan.utils.errors import DataError, name_some, repeated
 
 CLASSES = ('car', 'person')
 IMAGES = [(f'{i}.png', (16, 24)) for i in range(9)]

@@ -10,7 +10,7 @@ from mmengine.dataset import Compose
 from torch import nn
 
 from mmdet_ifan.datasets import DomainCocoDataset, UnlabelledDataset
-from mmdet_ifan.engine.checks.image_sizes import check_image_sizes
+from mmdet_ifan.engine.checks.fit import check_image_sizes
 from mmdet_ifan.models import TappedVGG, TimmTaps
 
 SIZES = [(32, 48), (9, 40), (40, 20)]

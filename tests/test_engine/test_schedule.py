@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmdet_ifan.engine.checks.schedule import flat, schedule_warnings
+from mmdet_ifan.engine.checks.config import flat, schedule_warnings
 
 ROOT = Path(__file__).resolve().parents[2] / 'configs'
 ITERATIONS = dict(type='IterBasedTrainLoop', max_iters=100)

@@ -18,7 +18,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import EVALUATOR
 
 from mmdet_ifan.evaluation import DomainMetric
-from mmdet_ifan.evaluation.domain_metric import judge as spare_ignored
+from mmdet_ifan.evaluation import judge as spare_ignored
 
 CLASSES = ('car', 'person', 'train')
 

@@ -543,7 +543,7 @@ def test_other_numbers_are_refused_unless_overwritten(tmp_path):
 def test_another_renderer_version_counts_as_other_numbers(tmp_path, monkeypatch):
     city = MiniCity(train=1, val=1, height=32, width=64)
     write_mini_city(tmp_path, city, workers=1, say=mute)
-    monkeypatch.setattr(settings, 'RENDERER_VERSION', 'next')
+    monkeypatch.setattr(MiniCity, 'VERSION', 'next')
     with pytest.raises(DataError, match='renderer_version .* instead of next'):
         write_mini_city(tmp_path, city, workers=1, say=mute)
 

@@ -12,8 +12,12 @@ from pycocotools.coco import COCO
 from mmdet_ifan.mini_city import MiniCity, write_mini_city
 from mmdet_ifan.preparation import Options, cityscapes
 from mmdet_ifan.preparation.cityscapes import prepare_cityscapes
-from mmdet_ifan.preparation.cityscapes_files import CLEAR, FOGGY, LABELS
-from mmdet_ifan.preparation.instances import boxes_from_instances
+from mmdet_ifan.preparation.cityscapes_files import (
+    CLEAR,
+    FOGGY,
+    LABELS,
+    boxes_from_instances,
+)
 from mmdet_ifan.preparation.stand_in import MANIFEST
 from mmdet_ifan.utils.errors import DataError
 

@@ -1,8 +1,5 @@
 """Draw the curves of several runs on one axis, with their launches."""
 
-from __future__ import annotations
-
-import argparse
 import json
 import sys
 from pathlib import Path
@@ -22,8 +19,8 @@ example:
 """
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+def main() -> None:
+    """Draw the curves of the runs that the command line names."""
     parser = make_parser(__doc__, EPILOG)
     parser.add_argument('runs', nargs='+', type=Path, help='work folders')
     parser.add_argument(
@@ -32,12 +29,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--keys', nargs='+', help='scalars, such as image/accuracy_phi1'
     )
-    return parser.parse_args()
-
-
-def main() -> None:
-    """Draw the curves of the runs that the command line names."""
-    args = parse_args()
+    args = parser.parse_args()
     add_package()
 
     from mmdet_ifan.analysis.curves import plot_curves, read_scalars

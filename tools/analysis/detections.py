@@ -1,8 +1,5 @@
 """Draw true and detected boxes of target images (paper, Figure 2)."""
 
-from __future__ import annotations
-
-import argparse
 import sys
 from pathlib import Path
 
@@ -22,8 +19,8 @@ example:
 """
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+def main() -> None:
+    """Draw the detections of the detectors that the command line names."""
     parser = make_parser(__doc__, EPILOG)
     parser.add_argument(
         'config', type=existing('config'), help='config of all detectors'
@@ -49,12 +46,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--evenly', action='store_true', help='draw images at even distances'
     )
-    return parser.parse_args()
-
-
-def main() -> None:
-    """Draw the detections of the detectors that the command line names."""
-    args = parse_args()
+    args = parser.parse_args()
     checkpoints = {name: Path(path) for name, path in args.checkpoints}
     add_package()
 

@@ -1,8 +1,5 @@
 """Count what adaptation fixed and broke, per class, on both domains."""
 
-from __future__ import annotations
-
-import argparse
 import json
 import sys
 from pathlib import Path
@@ -25,8 +22,8 @@ example:
 """
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+def main() -> None:
+    """Compare the two detectors that the command line names."""
     parser = make_parser(__doc__, EPILOG)
     add_config(parser, 'config of both detectors')
     checkpoint = existing('checkpoint')
@@ -49,12 +46,7 @@ def parse_args() -> argparse.Namespace:
         help='lowest score that counts (default: %(default)s)',
     )
     parser.add_argument('--device', default='cpu')
-    return parser.parse_args()
-
-
-def main() -> None:
-    """Compare the two detectors that the command line names."""
-    args = parse_args()
+    args = parser.parse_args()
     cfg = read_config(args.config, args.cfg_options)
 
     from mmdet_ifan.analysis.comparison import to_markdown

@@ -1,8 +1,5 @@
 """Embed the RoI features of both domains by t-SNE (paper, Figure 3)."""
 
-from __future__ import annotations
-
-import argparse
 import json
 import sys
 from pathlib import Path
@@ -26,8 +23,8 @@ example:
 """
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+def main() -> None:
+    """Embed the features of the detectors that the command line names."""
     parser = make_parser(__doc__, EPILOG)
     add_config(parser, 'config of all detectors')
     add_named_checkpoints(parser)
@@ -43,12 +40,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--seed', type=int, default=0, help='seed of t-SNE')
     parser.add_argument('--device', default='cpu')
-    return parser.parse_args()
-
-
-def main() -> None:
-    """Embed the features of the detectors that the command line names."""
-    args = parse_args()
+    args = parser.parse_args()
     cfg = read_config(args.config, args.cfg_options)
 
     from mmdet_ifan.analysis.embedding import in_words, plot_embedding, roi_features

@@ -59,6 +59,8 @@ class TrainStep:
         self.detector = detector
         self.batch = batch
         self.launched = tuple(launched)
+        #: None of a stock detector.
+        self.alignments = getattr(detector, 'all_alignments', {})
         optim_wrapper = cfg.optim_wrapper.to_dict()
         optim_wrapper['optimizer']['lr'] = 0.0
         self.optim_wrapper: OptimWrapper = build_optim_wrapper(detector, optim_wrapper)
@@ -68,7 +70,7 @@ class TrainStep:
         """Let the optimizer allocate its state, as after the first step."""
         idle = {
             id(parameter)
-            for name, alignment in getattr(self.detector, 'all_alignments', {}).items()
+            for name, alignment in self.alignments.items()
             if name not in self.launched
             for parameter in alignment.parameters()
         }
@@ -80,9 +82,8 @@ class TrainStep:
 
     def __call__(self) -> None:
         """Take a step."""
-        if isinstance(self.detector, IFANDetector):
-            for name, alignment in self.detector.all_alignments.items():
-                alignment.launched = name in self.launched
+        for name, alignment in self.alignments.items():
+            alignment.launched = name in self.launched
         self.detector.train()
         self.detector.train_step(self.batch, self.optim_wrapper)
 
@@ -91,7 +92,7 @@ class TrainStep:
         """int: Bytes of parameters, buffers and the optimizer's state."""
         tensors = [*self.detector.parameters(), *self.detector.buffers()]
         for state in self.optim_wrapper.optimizer.state.values():
-            tensors += [x for x in state.values() if torch.is_tensor(x)]
+            tensors += filter(torch.is_tensor, state.values())
         return sum(x.numel() * x.element_size() for x in tensors)
 
     @property
@@ -111,13 +112,13 @@ class TrainStep:
             (roi_head.bbox_head, 'predict_by_feat', 'objects'),
             (self.optim_wrapper, 'step', 'optimizer'),
         ]
-        if not isinstance(detector, IFANDetector):
-            return parts
-        for name, alignment in detector.all_alignments.items():
+        for name, alignment in self.alignments.items():
             parts.append((alignment, 'loss', f'{name}: the rest'))
-            for module in alignment.modules():
-                if isinstance(module, DomainClassifier):
-                    parts.append((module, 'forward', f'{name}: classifiers'))
+            parts += [
+                (module, 'forward', f'{name}: classifiers')
+                for module in alignment.modules()
+                if isinstance(module, DomainClassifier)
+            ]
             if isinstance(alignment, CorrelationMetricHead):
                 parts += [
                     (module, 'forward', f'{name}: RoIAlign')

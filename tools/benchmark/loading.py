@@ -85,15 +85,15 @@ def _write_domain(
         content['images'].append(
             dict(id=i, file_name=f'{i}.png', height=height, width=width)
         )
-        for j in range(8):
-            content['annotations'].append(
-                dict(
-                    id=8 * i + j,
-                    image_id=i,
-                    category_id=j % len(classes),
-                    bbox=[j, j, width // 4, height // 4],
-                    area=width * height // 16,
-                    iscrowd=0,
-                )
+        content['annotations'] += [
+            dict(
+                id=8 * i + j,
+                image_id=i,
+                category_id=j % len(classes),
+                bbox=[j, j, width // 4, height // 4],
+                area=width * height // 16,
+                iscrowd=0,
             )
+            for j in range(8)
+        ]
     (folder / 'boxes.json').write_text(json.dumps(content))

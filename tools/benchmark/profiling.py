@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 from unittest.mock import patch
 
@@ -84,11 +85,7 @@ def _peak(profiler: profile) -> int:
         for event in results.kineto_results.events()
         if event.name() == '[memory]'
     )
-    held = peak = 0
-    for _, change in changes:
-        held += change
-        peak = max(peak, held)
-    return peak
+    return max(accumulate((change for _, change in changes), initial=0))
 
 
 def _seconds(events: Iterable[FunctionEvent], cuda: bool) -> dict[str, float]:
@@ -108,13 +105,14 @@ def _seconds(events: Iterable[FunctionEvent], cuda: bool) -> dict[str, float]:
     for event in events:
         spent = getattr(event, total)
         if event.name.startswith(PREFIX):
-            microseconds[event.name.removeprefix(PREFIX)] += spent
-            if event.cpu_parent is not None:
-                microseconds[_part(event.cpu_parent)] -= spent
+            part = event.name.removeprefix(PREFIX)
         elif event.name.startswith(BACKWARD):
-            microseconds[part_of.get(event.sequence_nr, OTHER)] += spent
-            if event.cpu_parent is not None:
-                microseconds[_part(event.cpu_parent)] -= spent
+            part = part_of.get(event.sequence_nr, OTHER)
+        else:
+            continue
+        microseconds[part] += spent
+        if event.cpu_parent is not None:
+            microseconds[_part(event.cpu_parent)] -= spent
     return {name: spent / 1e6 for name, spent in microseconds.items()}
 
 

@@ -4,26 +4,20 @@ Nothing heavy is imported at module level: a help text should not wait for
 torch.
 """
 
-from __future__ import annotations
-
 import argparse
 import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import Any, NoReturn
 
-TOOLS = Path(__file__).resolve().parents[1]
-sys.path.append(str(TOOLS))
-# The tools of a checkout take the package of the checkout, not an installed
-# one; beside the installed tools there is none.
-sys.path.insert(0, str(TOOLS.parent))
+sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from _launch import make_parser, run  # noqa: E402
 
-if TYPE_CHECKING:
-    from mmdet_ifan.preparation import Options, Report
-
+#: What to say of an interrupted conversion, and of what continues.
+NOTHING = 'nothing was written'
+CONTINUES = 'the same command continues from here'
 EPILOG = """
 The command writes all its files or none. Running it again is harmless: files
 that would not change are left alone. Exit codes: 0; 2 after an error; 130
@@ -49,14 +43,7 @@ def conversion_parser(description: str, epilog: str) -> argparse.ArgumentParser:
         metavar='DIR',
         help='folder for the COCO files (default: ROOT/annotations)',
     )
-    parser.add_argument(
-        '--workers',
-        type=int,
-        default=2,
-        metavar='N',
-        help='threads or processes; the files do not depend '
-        'on it (default: %(default)s)',
-    )
+    add_workers(parser, 'threads or processes')
     parser.add_argument(
         '--overwrite', action='store_true', help='replace files that differ'
     )
@@ -76,30 +63,46 @@ def conversion_parser(description: str, epilog: str) -> argparse.ArgumentParser:
     return parser
 
 
-def convert(
-    prepare: Callable[[argparse.Namespace, Options], Report], args: argparse.Namespace
-) -> NoReturn:
-    """Run a conversion, print its report, and exit.
+def add_workers(
+    parser: argparse.ArgumentParser, kind: str, results: str = 'files'
+) -> None:
+    """Add ``--workers``.
 
     Args:
-        prepare (Callable): Takes the command line and its common part.
-        args (argparse.Namespace): The command line.
+        parser (argparse.ArgumentParser): Parser of the command.
+        kind (str): What they are, such as 'threads'.
+        results (str): What they make. Defaults to 'files'.
     """
-
-    def work() -> None:
-        from mmdet_ifan.preparation import Options
-
-        options = Options(
-            args.out, args.workers, args.overwrite, args.strict, args.check
-        )
-        print(*prepare(args, options).lines(), sep='\n')
-        if args.check:
-            print('Checked: the files are what ROOT gives now.')
-
-    finish(work, 'nothing was written')
+    parser.add_argument(
+        '--workers',
+        type=int,
+        default=2,
+        metavar='N',
+        help=f'{kind}; the {results} do not depend on it (default: %(default)s)',
+    )
 
 
-def finish(work: Callable[[], object], interrupted: str) -> NoReturn:
+def convert(
+    prepare: Callable[..., Any], args: argparse.Namespace, data: Any, *more: Any
+) -> None:
+    """Run a conversion and print its report.
+
+    Args:
+        prepare (Callable): Takes the data, the common options and the rest;
+            gives a ``Report``.
+        args (argparse.Namespace): The command line.
+        data (Any): The data set, or its root.
+        *more (Any): What else the conversion takes.
+    """
+    from mmdet_ifan.preparation import Options
+
+    options = Options(args.out, args.workers, args.overwrite, args.strict, args.check)
+    print(*prepare(data, options, *more).lines(), sep='\n')
+    if args.check:
+        print('Checked: the files are what ROOT gives now.')
+
+
+def finish(work: Callable[[], object], interrupted: str = NOTHING) -> NoReturn:
     """Do the work of a command, and exit as all of them do.
 
     The exit code is 0, 2 after an error, 130 after Ctrl-C and 143 after
@@ -108,7 +111,7 @@ def finish(work: Callable[[], object], interrupted: str) -> NoReturn:
     Args:
         work (Callable): Takes nothing; its result is not used.
         interrupted (str): State of the data after Ctrl-C or SIGTERM, to be
-            printed.
+            printed. Defaults to that of a conversion.
     """
 
     def terminate(number: int, _: object) -> None:

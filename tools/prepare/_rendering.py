@@ -1,19 +1,24 @@
 """Share what the commands that render a data set have in common."""
 
-import argparse
 from pathlib import Path
-from typing import NoReturn
 
-from _options import finish, make_parser
+from _options import add_workers, make_parser
 
 from mmdet_ifan.mini_city import write_mini_city
 from mmdet_ifan.mini_city.data_sets import RenderedSet
 
 
-def parse_args(
+def render_set(
     kind: type[RenderedSet], out: str, description: str, epilog: str
-) -> argparse.Namespace:
-    """Read the command line of a command that renders `kind` to `out`."""
+) -> None:
+    """Render what the command line says.
+
+    Args:
+        kind (type[RenderedSet]): What to render.
+        out (str): Default folder.
+        description (str): First line of the help text.
+        epilog (str): Last part of the help text.
+    """
     parser = make_parser(description, epilog)
     parser.add_argument(
         '--out',
@@ -36,36 +41,12 @@ def parse_args(
             default=getattr(kind, name),
             help=f'{text} (default: %(default)s)',
         )
-    parser.add_argument(
-        '--workers',
-        type=int,
-        default=2,
-        metavar='N',
-        help='processes; the files do not depend on it (default: %(default)s)',
-    )
+    add_workers(parser, 'processes')
     parser.add_argument(
         '--overwrite',
         action='store_true',
         help=f'replace a {kind.NAME} of other settings',
     )
-    return parser.parse_args()
-
-
-def render_set(
-    kind: type[RenderedSet], out: str, description: str, epilog: str
-) -> NoReturn:
-    """Render what the command line says, and exit.
-
-    Args:
-        kind (type[RenderedSet]): What to render.
-        out (str): Default folder.
-        description (str): First line of the help text.
-        epilog (str): Last part of the help text.
-    """
-    args = parse_args(kind, out, description, epilog)
-
-    def work() -> None:
-        rendered = kind(args.train, args.val, args.height, args.width, args.seed)
-        write_mini_city(args.out, rendered, args.workers, args.overwrite)
-
-    finish(work, 'the same command continues from here')
+    args = parser.parse_args()
+    rendered = kind(args.train, args.val, args.height, args.width, args.seed)
+    write_mini_city(args.out, rendered, args.workers, args.overwrite)

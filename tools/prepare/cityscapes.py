@@ -1,12 +1,6 @@
 """Make the COCO files of Cityscapes, Foggy Cityscapes or Mini City."""
 
-import argparse
-from typing import TYPE_CHECKING
-
-from _options import conversion_parser, convert
-
-if TYPE_CHECKING:
-    from mmdet_ifan.preparation import Options, Report
+from _options import conversion_parser, convert, finish
 
 EPILOG = """
 ROOT holds what Cityscapes' archives unpack to:
@@ -26,8 +20,8 @@ examples:
 """
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+def main() -> None:
+    """Convert the root that the command line names."""
     parser = conversion_parser(__doc__, EPILOG)
     parser.add_argument(
         '--beta',
@@ -38,15 +32,12 @@ def parse_args() -> argparse.Namespace:
         'also writes one file over them (default: 0.02, and '
         '0.05 of Mini City, where there are foggy images)',
     )
-    return parser.parse_args()
+    args = parser.parse_args()
 
-
-def prepare(args: argparse.Namespace, options: 'Options') -> 'Report':
-    """Convert and check the counts."""
     from mmdet_ifan.preparation.cityscapes import prepare_cityscapes
 
-    return prepare_cityscapes(args.root, options, args.beta)
+    convert(prepare_cityscapes, args, args.root, args.beta)
 
 
 if __name__ == '__main__':
-    convert(prepare, parse_args())
+    finish(main)

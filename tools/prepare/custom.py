@@ -1,12 +1,8 @@
 """Make COCO files of a data set in VOC, YOLO, KITTI or COCO format."""
 
 import argparse
-from typing import TYPE_CHECKING
 
-from _options import conversion_parser, convert
-
-if TYPE_CHECKING:
-    from mmdet_ifan.preparation import Options, Report
+from _options import conversion_parser, convert, finish
 
 EPILOG = """
 ROOT holds one of
@@ -49,8 +45,8 @@ def pair(text: str) -> tuple[str, str]:
     return old, new
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+def main() -> None:
+    """Recognise the format of the root, and convert it."""
     parser = conversion_parser(__doc__, EPILOG)
     parser.add_argument(
         '--format',
@@ -79,17 +75,14 @@ def parse_args() -> argparse.Namespace:
         help='splits to write (default: all); names the only '
         'one where ROOT has none (default there: train)',
     )
-    return parser.parse_args()
+    args = parser.parse_args()
 
-
-def prepare(args: argparse.Namespace, options: 'Options') -> 'Report':
-    """Recognise the format and convert."""
     from mmdet_ifan.preparation.custom import open_source, prepare_custom
 
     source, shown = open_source(args.root, args.format)
     print(f'{args.root} has the format {source.FORMAT}, as {shown} shows.', flush=True)
-    return prepare_custom(source, options, args.classes, dict(args.rename), args.split)
+    convert(prepare_custom, args, source, args.classes, dict(args.rename), args.split)
 
 
 if __name__ == '__main__':
-    convert(prepare, parse_args())
+    finish(main)

@@ -1,9 +1,8 @@
 """Make synthetic fog for a Cityscapes root that has no foggy images."""
 
-import argparse
 from pathlib import Path
 
-from _options import finish, make_parser
+from _options import CONTINUES, add_workers, finish, make_parser
 
 EPILOG = """
 ROOT holds what these archives of Cityscapes unpack to:
@@ -24,8 +23,8 @@ examples:
 """
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+def main() -> None:
+    """Make the fog that the command line names."""
     parser = make_parser(__doc__, EPILOG)
     parser.add_argument('root', type=Path, metavar='ROOT', help='data root')
     parser.add_argument(
@@ -37,13 +36,7 @@ def parse_args() -> argparse.Namespace:
         '0.02 and 0.05, or "all", the first three, which are '
         'the official ones (default: 0.02)',
     )
-    parser.add_argument(
-        '--workers',
-        type=int,
-        default=2,
-        metavar='N',
-        help='threads; the files do not depend on it (default: %(default)s)',
-    )
+    add_workers(parser, 'threads')
     parser.add_argument(
         '--strict',
         action='store_true',
@@ -54,22 +47,14 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='write nothing; fail if any image is missing or damaged',
     )
-    return parser.parse_args()
+    args = parser.parse_args()
 
+    from mmdet_ifan.preparation import Options
+    from mmdet_ifan.preparation.synthetic_fog import make_fog
 
-def main() -> None:
-    """Make the fog that the command line names."""
-    args = parse_args()
-
-    def work() -> None:
-        from mmdet_ifan.preparation import Options
-        from mmdet_ifan.preparation.synthetic_fog import make_fog
-
-        options = Options(workers=args.workers, strict=args.strict, check=args.check)
-        print(*make_fog(args.root, options, args.beta).lines(), sep='\n')
-
-    finish(work, 'the same command continues from here')
+    options = Options(workers=args.workers, strict=args.strict, check=args.check)
+    print(*make_fog(args.root, options, args.beta).lines(), sep='\n')
 
 
 if __name__ == '__main__':
-    main()
+    finish(main, CONTINUES)

@@ -1,5 +1,8 @@
 """Render Mini City, a small stand-in for Cityscapes and Foggy Cityscapes."""
 
+from functools import partial
+
+from _options import CONTINUES, finish
 from _rendering import render_set
 
 from mmdet_ifan.mini_city import MiniCity
@@ -20,4 +23,4 @@ then make the COCO files that training reads:
 """
 
 if __name__ == '__main__':
-    render_set(MiniCity, 'data/mini_city', __doc__, EPILOG)
+    finish(partial(render_set, MiniCity, 'data/mini_city', __doc__, EPILOG), CONTINUES)

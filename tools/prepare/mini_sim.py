@@ -1,5 +1,8 @@
 """Render Mini Sim, a small stand-in for SIM10K: Mini City as a game."""
 
+from functools import partial
+
+from _options import CONTINUES, finish
 from _rendering import render_set
 
 from mmdet_ifan.mini_city import MiniSim
@@ -20,4 +23,4 @@ its target is Mini City, clear:
 """
 
 if __name__ == '__main__':
-    render_set(MiniSim, 'data/mini_sim', __doc__, EPILOG)
+    finish(partial(render_set, MiniSim, 'data/mini_sim', __doc__, EPILOG), CONTINUES)

@@ -1,10 +1,9 @@
 """Give photographs an artificial second look, where no second set exists."""
 
-import argparse
 from dataclasses import fields
 from pathlib import Path
 
-from _options import finish, make_parser
+from _options import CONTINUES, add_workers, finish, make_parser
 
 from mmdet_ifan.preparation.restyle import NewLook, restyle
 
@@ -32,8 +31,8 @@ HELP = dict(
 )
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+def main() -> None:
+    """Restyle the images that the command line names."""
     parser = make_parser(__doc__, EPILOG)
     parser.add_argument(
         'images',
@@ -54,13 +53,7 @@ def parse_args() -> argparse.Namespace:
             nargs=3 if setting.name == 'cast' else None,
             help=f'{HELP[setting.name]} (default: %(default)s)',
         )
-    parser.add_argument(
-        '--workers',
-        type=int,
-        default=2,
-        metavar='N',
-        help='threads; the copies do not depend on it (default: %(default)s)',
-    )
+    add_workers(parser, 'threads', 'copies')
     parser.add_argument(
         '--strict',
         action='store_true',
@@ -71,27 +64,18 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='replace the copies of another look or folder',
     )
-    return parser.parse_args()
-
-
-def main() -> None:
-    """Restyle the images that the command line names."""
-    args = parse_args()
-
-    def work() -> None:
-        look = NewLook(
-            args.blur,
-            args.saturation,
-            args.contrast,
-            args.brightness,
-            tuple(args.cast),
-            args.noise,
-            args.seed,
-        )
-        restyle(args.images, args.out, look, args.workers, args.strict, args.overwrite)
-
-    finish(work, 'the same command continues from here')
+    args = parser.parse_args()
+    look = NewLook(
+        args.blur,
+        args.saturation,
+        args.contrast,
+        args.brightness,
+        tuple(args.cast),
+        args.noise,
+        args.seed,
+    )
+    restyle(args.images, args.out, look, args.workers, args.strict, args.overwrite)
 
 
 if __name__ == '__main__':
-    main()
+    finish(main, CONTINUES)

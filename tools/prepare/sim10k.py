@@ -1,12 +1,6 @@
 """Make the COCO file of SIM10K (Driving in the Matrix)."""
 
-import argparse
-from typing import TYPE_CHECKING
-
-from _options import conversion_parser, convert
-
-if TYPE_CHECKING:
-    from mmdet_ifan.preparation import Options, Report
+from _options import conversion_parser, convert, finish
 
 EPILOG = """
 ROOT holds what SIM10K's archives unpack to:
@@ -23,8 +17,8 @@ examples:
 """
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+def main() -> None:
+    """Convert the root that the command line names."""
     parser = conversion_parser(__doc__, EPILOG)
     parser.add_argument(
         '--classes',
@@ -35,15 +29,12 @@ def parse_args() -> argparse.Namespace:
         'person and motorcycle, which SIM10K calls motorbike '
         '(default: car, as in the literature)',
     )
-    return parser.parse_args()
+    args = parser.parse_args()
 
-
-def prepare(args: argparse.Namespace, options: 'Options') -> 'Report':
-    """Convert and check the counts."""
     from mmdet_ifan.preparation.sim10k import prepare_sim10k
 
-    return prepare_sim10k(args.root, options, args.classes)
+    convert(prepare_sim10k, args, args.root, args.classes)
 
 
 if __name__ == '__main__':
-    convert(prepare, parse_args())
+    finish(main)

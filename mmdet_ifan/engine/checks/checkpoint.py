@@ -1,18 +1,15 @@
 """Compare a checkpoint with the config that uses it."""
 
-import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from mmdet.registry import DATASETS
 from mmengine.config import Config
-from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from ...utils.config_values import read_values
-from ...utils.errors import DataError
-from ...utils.text import name_some
+from ...utils.errors import DataError, name_some, warn
 from ..robustness.safe_loading import load_checkpoint
 
 #: Parts of a stock detector's state dict.
@@ -127,14 +124,8 @@ def load_fitting(model: nn.Module, checkpoint: str, cfg: Config | None = None) -
     """
     loaded = load_checkpoint(checkpoint)
     about = (None, None) if cfg is None else (classes_of(cfg), cfg.model.to_dict())
-    warn(check_for_test(model, loaded, checkpoint, *about))
+    warn(*check_for_test(model, loaded, checkpoint, *about))
     return loaded
-
-
-def warn(sentences: Iterable[str]) -> None:
-    """Log warnings, in a run or without one."""
-    for sentence in sentences:
-        print_log(sentence, logger='current', level=logging.WARNING)
 
 
 def check_for_test(

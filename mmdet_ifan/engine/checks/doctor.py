@@ -24,12 +24,11 @@ from ..robustness.safe_loading import load_checkpoint
 from ..schedule.epochs import counts_epochs, length_of
 from ..schedule.late_launch_hook import launching_configs, launching_hook
 from .checkpoint import check_for_start, classes_of_dataset
-from .config import check_config, check_folder
+from .config import check_config, check_folder, flat, schedule_warnings
 from .fit import check_fit
 from .launch_weights import weigh_alignments
 from .pair import check_num_classes, check_pair
 from .run import check_launches
-from .schedule import flat, schedule_warnings
 from .trial_run import KeptWarnings, first_batch
 from .weights import find_weights, initial_weights
 
@@ -141,9 +140,8 @@ class Doctor:
             except PackageNotFoundError:
                 continue
         _try_operators(self.device)
-        device = self.device
-        if device == 'cuda':
-            device = torch.cuda.get_device_name()
+        is_cuda = self.device == 'cuda'
+        device = torch.cuda.get_device_name() if is_cuda else self.device
         return f'{", ".join(versions)}; trains on {device}.'
 
     def config(self) -> str:

@@ -7,8 +7,7 @@ from mmengine.dataset import BaseDataset
 from torch import nn
 
 from ...datasets import DomainTestDataset, PairedDomainDataset
-from ...utils.errors import DataError
-from ...utils.text import name_some
+from ...utils.errors import DataError, name_some
 
 
 def check_num_classes(model: nn.Module, dataset: Any) -> None:

@@ -17,8 +17,8 @@ from .checkpoint import (
     check_for_test,
     classes_of_dataset,
 )
-from .fit import check_fit
-from .image_sizes import check_image_sizes
+from .config import schedule_warnings
+from .fit import check_fit, check_image_sizes
 from .pair import check_num_classes, check_pair
 from .run import (
     check_epoch,
@@ -28,7 +28,6 @@ from .run import (
     check_teacher,
     run_warnings,
 )
-from .schedule import schedule_warnings
 from .views import check_views
 from .weights import find_weights, initial_weights
 

@@ -71,11 +71,11 @@ class DivergenceCheck:
         """
         terms = {name: value for name, value in losses.items() if name != 'loss'}
         recent = {name: self._recent(hub, name) for name in terms}
-        detection = 0.0
-        for name, value in terms.items():
-            usual = recent[name]
-            if '/' not in name:
-                detection += value if usual is None else usual
+        detection = sum(
+            value if (usual := recent[name]) is None else usual
+            for name, value in terms.items()
+            if '/' not in name
+        )
         least = max(detection, LEAST_DETECTION)
         found = []
         for name, value in terms.items():
@@ -133,13 +133,13 @@ def launches(hub: MessageHub) -> dict[str, int]:
         dict[str, int]: Iteration, counted from 0, by the alignment's name,
         of those that are launched.
     """
-    found = {}
-    for name in hub.log_scalars:
-        if name.startswith('train/') and name.endswith('/launched'):
-            launched = history(hub, name)
-            if launched.any():
-                found[name.split('/')[1]] = int(launched.argmax())
-    return found
+    return {
+        name.split('/')[1]: int(launched.argmax())
+        for name in hub.log_scalars
+        if name.startswith('train/')
+        and name.endswith('/launched')
+        and (launched := history(hub, name)).any()
+    }
 
 
 def term_name(term: str) -> str:

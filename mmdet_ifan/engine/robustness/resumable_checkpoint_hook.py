@@ -92,9 +92,7 @@ class ResumableCheckpointHook(CheckpointHook):
         if not runner._resume:
             return
         self._count_as(runner)
-        named = runner._load_from
-        if named is None:
-            named = latest_in(runner.work_dir)
+        named = runner._load_from or latest_in(runner.work_dir)
         if named is None or '://' in named:
             return
         for path in named_and_before(named, self.filename_tmpl, Path(runner.work_dir)):

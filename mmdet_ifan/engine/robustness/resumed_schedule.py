@@ -7,8 +7,7 @@ from typing import Any
 from mmengine.runner import Runner
 
 from ...utils.config_values import read_values
-from ...utils.errors import DataError
-from ...utils.text import name_some
+from ...utils.errors import DataError, name_some
 
 #: Attributes of a scheduler that change in a run; the config sets all others.
 COUNTED = (
@@ -81,12 +80,13 @@ class ResumedSchedule:
         scheduled = {s.param_name for s in self.schedulers}
         if 'momentum' in scheduled:
             scheduled.add('betas')
-        found: dict[str, None] = {}
-        for before, now in zip(groups, self.groups, strict=True):
-            for key in sorted(before.keys() & now.keys() - scheduled):
-                if not _same(before[key], now[key]):
-                    found[f'{key} {before[key]} -> {now[key]}'] = None
-        self.differing = list(found)
+        differing = (
+            f'{key} {before[key]} -> {now[key]}'
+            for before, now in zip(groups, self.groups, strict=True)
+            for key in sorted(before.keys() & now.keys() - scheduled)
+            if not _same(before[key], now[key])
+        )
+        self.differing = list(dict.fromkeys(differing))
         self._compare_schedulers(checkpoint.get('param_schedulers') or [])
 
     def _check_type(self, checkpoint: dict, name: str) -> None:

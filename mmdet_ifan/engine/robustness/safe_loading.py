@@ -9,7 +9,6 @@ switches torch's ``weights_only`` on for all that mmengine loads
 """
 
 import errno
-import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,9 +18,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.logging import HistoryBuffer, print_log
+from mmengine.logging import HistoryBuffer
 from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 from mmengine.runner import CheckpointLoader, checkpoint
+
+from ...utils.errors import warn
 
 #: torch's own switches. The second one turns safe loading off.
 FORCE = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
@@ -129,12 +130,9 @@ class _SafeLoader:
             UnsafeCheckpointError: If it holds more than data, or is no intact
                 checkpoint.
         """
-        if _is_on(TRUST):
-            print_log(
-                f'{filename} may run code: {TRUST} is set.',
-                logger='current',
-                level=logging.WARNING,
-            )
+        # As torch reads it.
+        if os.environ.get(TRUST, '0').lower() in ('1', 'y', 'yes', 'true'):
+            warn(f'{filename} may run code: {TRUST} is set.')
             return self.load(filename, *args, **kwargs)
         try:
             with _forced():
@@ -158,11 +156,6 @@ class _SafeLoader:
         if isinstance(meta, dict):
             meta.pop('config', None)
         return loaded
-
-
-def _is_on(variable: str) -> bool:
-    """Read one of torch's switches, as torch does."""
-    return os.environ.get(variable, '0').lower() in ('1', 'y', 'yes', 'true')
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from mmengine.model import BaseModel
 from torch import Tensor
 
 from ...datasets.random_states import RandomState, get_random_state, set_random_state
-from ...utils.text import name_some
+from ...utils.errors import name_some
 from .divergence import term_name
 
 

@@ -7,7 +7,7 @@ from mmengine.runner import Runner
 
 from ...datasets import PairedDomainDataset
 from ...datasets.unreadable_images import NamesUnreadableImages
-from ...utils.text import name_some
+from ...utils.errors import name_some
 
 
 @HOOKS.register_module()

@@ -44,10 +44,8 @@ class VGG16Init:
         """
         state = CheckpointLoader.load_checkpoint(self.checkpoint, map_location='cpu')
         own = dict(module.named_parameters())
-        if hasattr(module, 'features'):
-            names = {name: name for name in own}
-        else:
-            names = FULLY_CONNECTED
+        is_backbone = hasattr(module, 'features')
+        names = {name: name for name in own} if is_backbone else FULLY_CONNECTED
         self._check(own, state, names)
         for ours, theirs in names.items():
             own[ours].data.copy_(state[theirs])
@@ -59,16 +57,13 @@ class VGG16Init:
         names: dict[str, str],
     ) -> None:
         """Refuse a state dict that does not fit key by key."""
-        part = 'features.' if names is not FULLY_CONNECTED else 'classifier.'
+        other = 'features.' if names is FULLY_CONNECTED else 'classifier.'
         used = set(names.values())
-        present = {key for key in state if key.startswith(part)}
-        known = ('features.', 'classifier.')
         problems = [f'{key} is missing' for key in sorted(used - set(state))]
         problems += [
-            f'{key} is left over' for key in sorted(present - used - IMAGENET_ONLY)
-        ]
-        problems += [
-            f'{key} is left over' for key in sorted(state) if not key.startswith(known)
+            f'{key} is left over'
+            for key in sorted(set(state) - used - IMAGENET_ONLY)
+            if not key.startswith(other)
         ]
         problems += [f'the detector has no {ours}' for ours in names if ours not in own]
         problems += [

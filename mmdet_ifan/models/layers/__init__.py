@@ -1,14 +1,19 @@
 """Building blocks that alignments share."""
 
-from .domain_classifier import SOURCE, TARGET, DomainClassifier, balanced_accuracy
-from .domain_losses import domain_cross_entropy, domain_focal_loss
+from .domain_classifier import (
+    SOURCE,
+    TARGET,
+    DomainClassifier,
+    balanced_accuracy,
+    domain_cross_entropy,
+    domain_focal_loss,
+)
 from .evaluating import evaluating
 from .frozen import frozen
-from .gradient_reversal import GradientReversal
+from .gradient_reversal import GradientReversal, check_weight
 from .precision import SinglePrecisionConv2d, at_least_float
 from .regions import cut_patches, first_members, k_means
 from .valid_positions import mean_of_valid, valid_positions
-from .weights import check_weight
 
 __all__ = [
     'SOURCE',

@@ -1,9 +1,10 @@
-"""The domain classifier of iFAN's image and instance level (Eq. 2, 4, 5)."""
+"""iFAN's domain classifier (Eq. 2, 4, 5), and the baselines' cross-entropies."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 #: Domain labels of the paper: source 0, target 1.
 SOURCE, TARGET = 0.0, 1.0
@@ -83,3 +84,38 @@ def balanced_accuracy(
                 for hit in right
             ]
         return 50.0 * (shares[0] + shares[1])
+
+
+def domain_cross_entropy(logits: Tensor, domain: float) -> Tensor:
+    """Compute the binary cross-entropy of each output.
+
+    Args:
+        logits (Tensor): Of any shape.
+        domain (float): 0 for source, 1 for target, or another label in [0, 1].
+
+    Returns:
+        Tensor: Float32 of the same shape, >= 0.
+    """
+    logits = logits.float()
+    return F.binary_cross_entropy_with_logits(
+        logits, torch.full_like(logits, domain), reduction='none'
+    )
+
+
+def domain_focal_loss(logits: Tensor, domain: float, gamma: float) -> Tensor:
+    r"""Compute a cross-entropy that plays down what is easy to tell apart.
+
+    It is :math:`-(1 - p)^\gamma \log p` with p the probability of the right
+    domain (Lin et al., ICCV 2017; Saito et al., CVPR 2019, Eq. 4).
+
+    Args:
+        logits (Tensor): Of any shape.
+        domain (float): 0 for source, 1 for target.
+        gamma (float): Focus, >= 0; 0 gives the cross-entropy.
+
+    Returns:
+        Tensor: Float32 of the same shape, >= 0.
+    """
+    cross_entropy = domain_cross_entropy(logits, domain)
+    # 1 - p, exact also where p is nearly 1.
+    return (-torch.expm1(-cross_entropy)).pow(gamma) * cross_entropy

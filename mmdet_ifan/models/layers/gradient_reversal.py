@@ -1,11 +1,10 @@
-"""Gradient reversal (Ganin and Lempitsky, ICML 2015)."""
+"""Gradient reversal (Ganin and Lempitsky, ICML 2015), and a check of weights."""
 
+import math
 from typing import Any
 
 from torch import Tensor, nn
 from torch.autograd import Function
-
-from .weights import check_weight
 
 
 class _Reverse(Function):
@@ -47,3 +46,21 @@ class GradientReversal(nn.Module):
     def extra_repr(self) -> str:
         """Show the weight when the module is printed."""
         return f'weight={self.weight}'
+
+
+def check_weight(name: str, weight: Any) -> None:
+    """Raise unless a weight is a finite number >= 0.
+
+    Args:
+        name (str): Subject of the error message.
+        weight (float): The weight.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if (
+        isinstance(weight, bool)
+        or not isinstance(weight, (int, float))
+        or not 0 <= weight < math.inf
+    ):
+        raise ValueError(f'{name} must be a finite number >= 0, but got {weight!r}.')

@@ -6,7 +6,7 @@ from mmdet.models import Shared2FCBBoxHead, StandardRoIHead
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
-from ..necks.strong_weak_neck import FeatsWithContext
+from .necks.strong_weak_neck import FeatsWithContext
 
 
 @MODELS.register_module()

@@ -1,5 +1,0 @@
-"""Assigners: they decide which proposals learn which boxes."""
-
-from .region_ignoring_assigner import RegionIgnoringAssigner
-
-__all__ = ['RegionIgnoringAssigner']
