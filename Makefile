@@ -28,11 +28,12 @@ report: setup ## Write the demo's page again, with the pictures it has now
 study: setup ## Compare methods (three seeds) and ablations on Mini City (hours)
 	$(VENV)/python tools/prepare/mini_city.py
 	$(VENV)/python tools/prepare/cityscapes.py data/mini_city
-	$(STUDY) $(METHODS:%=%_mini-city.py) --seeds 0 1 2
-	$(STUDY) $(ABLATIONS:%=%_mini-city.py) --seeds 0
+	@# The settings were found on seeds 0 and 1.
+	$(STUDY) $(METHODS:%=%_mini-city.py) --seeds 2 3 4
+	$(STUDY) $(ABLATIONS:%=%_mini-city.py) --seeds 2
 	@# All of them in one table.
 	$(STUDY) $(patsubst %,%_mini-city.py,$(filter-out oracle,$(METHODS)) \
-		$(ABLATIONS) oracle) --seeds 0 1 2 --no-train
+		$(ABLATIONS) oracle) --seeds 2 3 4 --no-train
 
 bench: setup ## Measure time and memory compared with stock Faster R-CNN's (two hours)
 	$(VENV)/python tools/bench.py --page docs/lab/performance.md

@@ -513,6 +513,7 @@ FACTS: dict[str, Facts] = {
         ('model.neck.type', 'LastTap', DA_FASTER),
         ('model.alignments.da_faster.type', 'DAFasterHead', DA_FASTER),
     ],
+    'da-faster mini': [('model.alignments.da_faster.grl_weight', 0.3, STUDY)],
     'select-align': [
         ('model.neck', NONE, SELECT_ALIGN),
         ('model.neck.type', 'LastTap', SELECT_ALIGN),
@@ -741,11 +742,14 @@ BUILT: dict[str, Facts] = {
     'adda paper': [('alignments.adda.classifier.0.out_features', 256, STRONG_WEAK)],
     'da-faster': [
         ('alignments.da_faster.loss_weight', 0.1, DA_FASTER),
-        ('alignments.da_faster.reverse.weight', 1.0, DA_FASTER),
     ],
     'da-faster vgg16': da_faster_sees(512, 4096),
-    'da-faster mini': da_faster_sees(112, 256),
+    'da-faster mini': [
+        *da_faster_sees(112, 256),
+        ('alignments.da_faster.reverse.weight', 0.3, STUDY),
+    ],
     'da-faster paper': [
+        ('alignments.da_faster.reverse.weight', 1.0, DA_FASTER),
         ('alignments.da_faster.image_classifier.0.out_channels', 512, DA_FASTER),
         ('alignments.da_faster.instance_classifier.0.out_features', 1024, DA_FASTER),
     ],
