@@ -12,7 +12,7 @@ from mmengine.config import ConfigDict
 from torch import Tensor, nn
 
 from ..domain_features import DomainFeatures
-from ..layers import at_least_float
+from ..layers import at_least_float, unit_vectors
 from .base_alignment import BaseAlignment
 
 
@@ -180,17 +180,8 @@ class CorrelationMetricHead(BaseAlignment):
         ).sum(dim=0)
         embeds = self.embed(fused.flatten(1)).float()
         if self.normalize:
-            embeds = _unit(embeds)
+            embeds = unit_vectors(embeds)
         return embeds, torch.cat([image.labels for image in objects])
-
-
-def _unit(vectors: Tensor) -> Tensor:
-    """Scale vectors (K, C) to length 1; zeros stay, without gradient.
-
-    ``torch.nn.functional.normalize`` gives zeros a gradient of 1e12.
-    """
-    length = vectors.norm(dim=1, keepdim=True)
-    return vectors / torch.where(length > 0, length, torch.inf)
 
 
 def _mean_over(values: Tensor, mask: Tensor) -> Tensor:

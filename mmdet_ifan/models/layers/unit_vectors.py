@@ -1,0 +1,22 @@
+"""Directions of vectors."""
+
+import torch
+from torch import Tensor
+
+
+def unit_vectors(vectors: Tensor, eps: float = 0.0) -> Tensor:
+    """Scale vectors to length 1; those without a direction become zeros.
+
+    ``torch.nn.functional.normalize`` gives zeros a gradient of 1 / eps, up to
+    1e12. Here they have none.
+
+    Args:
+        vectors (Tensor): Of shape (K, C), at least single precision.
+        eps (float): Length >= 0 up to which a vector has no direction.
+            Defaults to 0.
+
+    Returns:
+        Tensor: Of the same shape.
+    """
+    length = vectors.norm(dim=1, keepdim=True)
+    return vectors / torch.where(length > eps, length, torch.inf)
