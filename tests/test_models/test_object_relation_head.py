@@ -300,7 +300,10 @@ def test_mixed_precision(look, dtype):
     vectors = [torch.randn(40, 64).abs().mul(1e3).to(dtype) for _ in range(2)]
     head = ObjectRelationHead(threshold=0.5)
     found, expected = (
-        [(probs[i], vectors[i].to(kind).requires_grad_(i == 1)) for i in range(2)]
+        [
+            (probs[i], vectors[i].to(kind, copy=True).requires_grad_(i == 1))
+            for i in range(2)
+        ]
         for kind in (dtype, torch.float32)
     )
     with torch.autocast('cpu', dtype):
