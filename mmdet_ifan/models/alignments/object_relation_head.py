@@ -126,7 +126,7 @@ class ObjectRelationHead(AdaptationTerm):
             math.log1p(10 * self.progress) / math.log(11)
         )
         images = [
-            _compare(*image, threshold)
+            _compare(threshold, *image)
             for image in zip(
                 *(
                     at_least_float(values).split(sizes)
@@ -155,21 +155,21 @@ class ObjectRelationHead(AdaptationTerm):
 
 
 def _compare(
+    threshold: float,
     teacher_scores: Tensor,
     teacher_vectors: Tensor,
     student_scores: Tensor,
     student_vectors: Tensor,
-    threshold: float,
 ) -> dict[str, Tensor]:
     """Compute the losses of one image, without their weights.
 
     Args:
+        threshold (float): Foreground probability above which a region counts.
         teacher_scores (Tensor): Logits of the teacher for K regions,
             background last, (K, num_classes + 1).
         teacher_vectors (Tensor): The vectors behind them, (K, C).
         student_scores (Tensor): The student's logits, alike.
         student_vectors (Tensor): The student's vectors, alike.
-        threshold (float): Foreground probability above which a region counts.
 
     Returns:
         dict[str, Tensor]: L_RLC as ``region``, L_EGC as ``inter``, L_IGC as
