@@ -808,9 +808,7 @@ BUILT: dict[str, Facts] = {
     'adda vgg16': [('alignments.adda.classifier.0.in_features', 512, ADDA)],
     'adda mini': [('alignments.adda.classifier.0.in_features', 112, ADDA)],
     'adda paper': [('alignments.adda.classifier.0.out_features', 256, STRONG_WEAK)],
-    'da-faster': [
-        ('alignments.da_faster.loss_weight', 0.1, DA_FASTER),
-    ],
+    'da-faster': [('alignments.da_faster.loss_weight', 0.1, DA_FASTER)],
     'da-faster vgg16': da_faster_sees(512, 4096),
     'da-faster mini': [
         *da_faster_sees(112, 256),

@@ -12,7 +12,7 @@ from mmengine.config import ConfigDict
 from torch import Tensor, nn
 
 from ..domain_features import DomainFeatures
-from ..layers import at_least_float, unit_vectors
+from ..layers import at_least_float, mean_over, unit_vectors
 from .base_alignment import BaseAlignment
 
 
@@ -151,8 +151,8 @@ class CorrelationMetricHead(BaseAlignment):
         sddc = same_domain & ~same_class & each_pair_once
         ddsc = ~same_domain & same_class & each_pair_once
 
-        pull = _mean_over(distance.square(), sddc)
-        push = _mean_over((self.margin - distance).clamp(min=0).square(), ddsc)
+        pull = mean_over(distance.square(), sddc)
+        push = mean_over((self.margin - distance).clamp(min=0).square(), ddsc)
         return dict(
             loss_sddc=self.loss_weight * pull,
             loss_ddsc=self.loss_weight * push,
@@ -182,8 +182,3 @@ class CorrelationMetricHead(BaseAlignment):
         if self.normalize:
             embeds = unit_vectors(embeds)
         return embeds, torch.cat([image.labels for image in objects])
-
-
-def _mean_over(values: Tensor, mask: Tensor) -> Tensor:
-    """Average the masked values; none give 0, still in the graph."""
-    return (values * mask).sum() / mask.sum().clamp(min=1)

@@ -12,7 +12,7 @@ from mmdet.registry import MODELS
 from torch import Tensor
 
 from ..domain_features import DomainFeatures
-from ..layers import at_least_float, check_weight, unit_vectors
+from ..layers import at_least_float, check_weight, mean_over, unit_vectors
 from .adaptation_term import AdaptationTerm
 
 #: Length up to which the vector of a region has no direction.
@@ -182,11 +182,11 @@ def _compare(
     alike = pairs & (classes[:, None] == classes)
     teacher, student = map(_cosines, (teacher_vectors, student_vectors))
     return dict(
-        region=_mean_over(
+        region=mean_over(
             (probs - student_scores.softmax(dim=1)).square().sum(dim=1), kept
         ),
-        inter=_mean_over((teacher - student).square(), pairs),
-        intra=_mean_over(1 - student, alike),
+        inter=mean_over((teacher - student).square(), pairs),
+        intra=mean_over(1 - student, alike),
         kept=kept.sum().to(probs.dtype),
     )
 
@@ -197,8 +197,3 @@ def _cosines(vectors: Tensor) -> Tensor:
     # Mixed precision would round the product of matrices.
     with torch.autocast(units.device.type, enabled=False):
         return units @ units.T
-
-
-def _mean_over(values: Tensor, mask: Tensor) -> Tensor:
-    """Average the masked values; none give 0, still in the graph."""
-    return (values * mask).sum() / mask.sum().clamp(min=1)

@@ -1,4 +1,4 @@
-"""Directions of vectors."""
+"""Relations of objects: directions of their vectors, means over some pairs."""
 
 import torch
 from torch import Tensor
@@ -20,3 +20,16 @@ def unit_vectors(vectors: Tensor, eps: float = 0.0) -> Tensor:
     """
     length = vectors.norm(dim=1, keepdim=True)
     return vectors / torch.where(length > eps, length, torch.inf)
+
+
+def mean_over(values: Tensor, mask: Tensor) -> Tensor:
+    """Average the masked values; none give 0, still in the graph.
+
+    Args:
+        values (Tensor): Of any shape, finite.
+        mask (Tensor): Booleans of the same shape.
+
+    Returns:
+        Tensor: A scalar.
+    """
+    return (values * mask).sum() / mask.sum().clamp(min=1)
