@@ -1,5 +1,6 @@
 """The benchmark on tiny detectors: what it counts, not how fast it is."""
 
+import copy
 import json
 import runpy
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from benchmark.detectors import Load
+from benchmark.detectors import Load, TrainStep
 from benchmark.growth import growth
 from benchmark.inference import inference_cost
 from benchmark.loading import loading_cost
@@ -161,6 +162,24 @@ def test_steps_leave_the_weights_alone(cfg):
             step.detector.parameters(), before[name], strict=True
         ):
             assert torch.equal(parameter, old), name
+
+
+def test_a_teacher_is_held_and_averaged(cfg):
+    """As in a run with a ``TeacherHook``."""
+    taught = copy.deepcopy(cfg)
+    taught.model.neck = dict(type='LastTap')
+    taught.model.alignments = dict(mtor=dict(type='ObjectRelationHead'))
+    nothing, mtor = list(_steps(dict(ifan=cfg, mtor=taught), LOAD, True).values())[-2:]
+    assert nothing.average is None
+    plain = TrainStep(mtor.detector, taught, mtor.batch)
+    weights = sum(
+        p.numel() * p.element_size() for p in mtor.detector.state_dict().values()
+    )
+    assert mtor.held_bytes - plain.held_bytes == pytest.approx(weights, abs=100)
+    mtor()
+    assert mtor.detector.teacher is mtor.average.module
+    assert not mtor.average.module.training
+    assert mtor.average.steps == 1
 
 
 def test_inference_and_loading(cfg):

@@ -28,7 +28,7 @@ METHOD = [name for name in LEAVES if GROUPS[name] == 'ifan']
 BASELINES = [
     name
     for name in LEAVES
-    if GROUPS[name] in ('adda', 'da-faster', 'select-align', 'strong-weak')
+    if GROUPS[name] in ('adda', 'da-faster', 'mtor', 'select-align', 'strong-weak')
 ]
 ABLATIONS = [name for name in LEAVES if GROUPS[name] == 'ablations']
 #: The settings that have source-only and oracle.
@@ -49,7 +49,8 @@ def differences(a: Config, b: Config) -> set[str]:
         for key in a.keys() | b.keys()
         if a.get(key, missing) != b.get(key, missing)
         # What a leaf has taken its settings from.
-        and key.partition('.')[0] not in ('method', 'launches')
+        and key.partition('.')[0]
+        not in ('method', 'launches', 'slight', 'colours', 'views')
     }
 
 
@@ -76,6 +77,7 @@ def test_there_are_leaves_of_each_kind():
         'adda',
         'da-faster',
         'ifan',
+        'mtor',
         'oracle',
         'select-align',
         'source-only',
@@ -172,6 +174,17 @@ def test_comparisons_differ_in_the_alignments_alone(name):
             'model.roi_head.bbox_head.type',
             'model.roi_head.bbox_head.context_channels',
         )
+    if name.startswith('mtor'):
+        # A teacher, which sees the target in other colours.
+        allowed += ('default_hooks.teacher.', 'train_dataloader.dataset.target.pipe')
+        if 'mini' not in name:
+            # It fine-tunes.
+            allowed += (
+                'load_from',
+                'train_cfg.max_iters',
+                'optim_wrapper.optimizer.lr',
+                'param_scheduler',
+            )
     differing = differences(method, other)
     assert any(key.startswith(allowed[0]) for key in differing)
     assert all(key.startswith(allowed) for key in differing)
@@ -411,6 +424,8 @@ def test_baseline_builds_and_takes_a_step(name):
         for branch, values in parts.items():
             parts[branch] = [*values, *copy.deepcopy(values)]
     data = detector.data_preprocessor(batch, training=True)
+    teacher = copy.deepcopy(detector).requires_grad_(False).eval()
+    detector.follow(teacher)
     loss, logged = detector.parse_losses(detector(**data, mode='loss'))
     loss.backward()
     assert {key.split('/')[0] for key in logged if '/' in key} == set(launch)

@@ -232,6 +232,7 @@ def test_mim_search(wheel):
         'da-faster',
         'ifan',
         'ifan ablations',
+        'mtor',
         'oracle',
         'select-align',
         'source-only',

@@ -48,6 +48,7 @@ STUDY = 'measured on Mini City'
 LITE0 = "EfficientNet-Lite0, and its weights' own implementation"
 ADDA = 'ADDA (Tzeng et al., 2017), as a row of detection tables'
 DA_FASTER = 'DA-Faster (Chen et al., 2018)'
+MTOR = 'MTOR (Cai et al., 2019) and its public code'
 SELECT_ALIGN = 'SelectAlign (Zhu et al., 2019) and its public code'
 STRONG_WEAK = "Strong-Weak (Saito et al., 2019) and its authors' code"
 RESUMING = 'docs/reliability.md, Resuming'
@@ -60,6 +61,22 @@ SHORT_SIDE_600 = dict(type='Resize', scale=(2000, 600), keep_ratio=True)
 RENDERED_SIZE = dict(type='Resize', scale=(256, 128), keep_ratio=True)
 HALF_FLIPPED = dict(type='RandomFlip', prob=0.5)
 PACK = dict(type='PackDetInputs')
+#: MTOR's two views of a target image, of other colours.
+SLIGHT = dict(prob=0.7, min_mag=0.85, max_mag=1.15)
+COLOURS = dict(
+    type='RandomOrder',
+    transforms=[
+        dict(type='RandomGrayscale', prob=0.21, keep_channels=True),
+        *(dict(type=kind, **SLIGHT) for kind in ('Brightness', 'Contrast', 'Color')),
+        dict(type='YOLOXHSVRandomAug', hue_delta=13, saturation_delta=0, value_delta=0),
+    ],
+)
+VIEWS = dict(
+    type='MultiBranch',
+    branch_field=['target', 'target_teacher'],
+    target=[COLOURS, PACK],
+    target_teacher=[COLOURS, PACK],
+)
 
 IMAGENET = 'https://download.pytorch.org/models/'
 VGG_TAPS, R50_TAPS, MINI_TAPS = (
@@ -514,6 +531,48 @@ FACTS: dict[str, Facts] = {
         ('model.alignments.da_faster.type', 'DAFasterHead', DA_FASTER),
     ],
     'da-faster mini': [('model.alignments.da_faster.grl_weight', 0.3, STUDY)],
+    'mtor': [
+        ('model.neck', NONE, MTOR),
+        ('model.neck.type', 'LastTap', MTOR),
+        ('model.alignments.mtor.type', 'ObjectRelationHead', MTOR),
+    ],
+    # From source-only, for as many iterations as its code's ten epochs.
+    'mtor paper': [
+        (
+            'train_dataloader.dataset.target.pipeline',
+            [LOAD, SHORT_SIDE_600, HALF_FLIPPED, VIEWS],
+            MTOR,
+        ),
+        ('train_cfg', dict(max_iters=30_000, val_interval=5000), MTOR),
+        ('optim_wrapper.optimizer.lr', 0.0001, MTOR),
+        (
+            'param_scheduler',
+            [
+                dict(
+                    type='MultiStepLR',
+                    by_epoch=False,
+                    milestones=[18_000, 24_000],
+                    gamma=0.1,
+                )
+            ],
+            MTOR,
+        ),
+    ],
+    'mtor city2foggy': [
+        ('load_from', 'work_dirs/source-only_r50-dc5_city2foggy/iter_70000.pth', MTOR)
+    ],
+    'mtor sim10k2city': [
+        ('load_from', 'work_dirs/source-only_r50-dc5_sim10k2city/iter_70000.pth', MTOR),
+        (
+            'model.alignments.mtor',
+            dict(threshold=0.97, inter_weight=1.0, intra_weight=1.0),
+            MTOR,
+        ),
+    ],
+    'mtor mini': [
+        ('train_dataloader.dataset.target.pipeline', [LOAD, HALF_FLIPPED, VIEWS], MTOR),
+        ('model.alignments.mtor', dict(num_regions=64, threshold=0.8), STUDY),
+    ],
     'select-align': [
         ('model.neck', NONE, SELECT_ALIGN),
         ('model.neck.type', 'LastTap', SELECT_ALIGN),
@@ -624,6 +683,7 @@ LAUNCHES = {
     'oracle paper': (dict(), TASK),
     'adda paper': (dict(adda=0), ADDA),
     'da-faster paper': (dict(da_faster=0), DA_FASTER),
+    'mtor paper': (dict(mtor=0), MTOR),
     'select-align paper': (dict(select_align=0), SELECT_ALIGN),
     'strong-weak paper': (dict(image=0), STRONG_WEAK),
     # Source alone first.
@@ -632,8 +692,16 @@ LAUNCHES = {
     'oracle mini': (dict(), TASK),
     'adda mini': (dict(adda=200), STUDY),
     'da-faster mini': (dict(da_faster=200), STUDY),
+    'mtor mini': (dict(mtor=200), STUDY),
     'select-align mini': (dict(select_align=200), STUDY),
     'strong-weak mini': (dict(image=200), STUDY),
+}
+
+#: What a step adds to the average that the methods with a teacher have.
+TEACHERS = {
+    'mtor_r50-dc5_city2foggy': (1 - 0.99, MTOR),
+    'mtor_r50-dc5_sim10k2city': (1 - 0.999, MTOR),
+    'mtor_mini-city': (1 - 0.99, STUDY),
 }
 
 
@@ -740,9 +808,7 @@ BUILT: dict[str, Facts] = {
     'adda vgg16': [('alignments.adda.classifier.0.in_features', 512, ADDA)],
     'adda mini': [('alignments.adda.classifier.0.in_features', 112, ADDA)],
     'adda paper': [('alignments.adda.classifier.0.out_features', 256, STRONG_WEAK)],
-    'da-faster': [
-        ('alignments.da_faster.loss_weight', 0.1, DA_FASTER),
-    ],
+    'da-faster': [('alignments.da_faster.loss_weight', 0.1, DA_FASTER)],
     'da-faster vgg16': da_faster_sees(512, 4096),
     'da-faster mini': [
         *da_faster_sees(112, 256),
@@ -753,6 +819,20 @@ BUILT: dict[str, Facts] = {
         ('alignments.da_faster.image_classifier.0.out_channels', 512, DA_FASTER),
         ('alignments.da_faster.instance_classifier.0.out_features', 1024, DA_FASTER),
     ],
+    'mtor': [
+        ('alignments.mtor.loss_weight', 1.0, MTOR),
+        ('alignments.mtor.weights.region', 1.0, MTOR),
+    ],
+    'mtor paper': [('alignments.mtor.num_regions', 128, MTOR)],
+    'mtor city2foggy': [
+        ('alignments.mtor.threshold', 0.98, MTOR),
+        ('alignments.mtor.weights', dict(inter=0.1, intra=0.1), MTOR),
+    ],
+    'mtor sim10k2city': [
+        ('alignments.mtor.threshold', 0.97, MTOR),
+        ('alignments.mtor.weights', dict(inter=1.0, intra=1.0), MTOR),
+    ],
+    'mtor mini': [('alignments.mtor.weights', dict(inter=0.1, intra=0.1), MTOR)],
     'select-align': [
         ('alignments.select_align.loss_weight', 0.1, SELECT_ALIGN),
         ('alignments.select_align.reverse.weight', 1.0, SELECT_ALIGN),
@@ -935,6 +1015,12 @@ def test_no_other_hook_changes_a_training(name):
     }
     assert 'EMAHook' not in types
     assert {hook.type for hook in cfg.get('custom_hooks', ())} <= {'LateLaunchHook'}
+    teacher = cfg.default_hooks.get('teacher')
+    assert (teacher is not None) == (name in TEACHERS)
+    if teacher is not None:
+        momentum, source = TEACHERS[name]
+        assert source
+        assert teacher == dict(type='TeacherHook', momentum=pytest.approx(momentum))
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,15 @@ class PairedDomainDataset(Dataset):
         """dict: Classes and palette, those of source."""
         return self.source.metainfo
 
+    @property
+    def branches(self) -> tuple[str, ...]:
+        """tuple[str]: Branches of an item: the domains, and views of them."""
+        names: list[str] = []
+        for domain, part in (('source', self.source), ('target', self.target)):
+            last = part.pipeline.transforms[-1]
+            names += last.branch_field if isinstance(last, MultiBranch) else [domain]
+        return tuple(names)
+
     def full_init(self) -> None:
         """Load both lists and check that source has boxes of each class."""
         self.source.full_init()

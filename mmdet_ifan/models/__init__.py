@@ -8,6 +8,7 @@ from .alignments import (
     DAFasterHead,
     GlobalDomainHead,
     HierarchicalDomainHead,
+    ObjectRelationHead,
     SelectAlignHead,
 )
 from .assigners import RegionIgnoringAssigner
@@ -34,6 +35,7 @@ __all__ = [
     'HierarchicalDomainNeck',
     'IFANDetector',
     'LastTap',
+    'ObjectRelationHead',
     'Proposals',
     'RegionIgnoringAssigner',
     'SelectAlignHead',

@@ -351,6 +351,7 @@ def test_views_are_branches_of_their_domain(source_cfg, target_cfg):
         ),
     ]
     pairs = PairedDomainDataset(source_cfg, target_cfg)
+    assert pairs.branches == ('source', 'target', 'target_teacher')
     flips = set()
     for _ in range(16):
         item = pairs[0, 1]

@@ -81,6 +81,7 @@ def trained(cfg: Config, path: Path) -> None:
         'ifan_vgg16_city2foggy',
         'ifan_r50-fpn_city2foggy',
         'select-align_mini-city',
+        'mtor_mini-city',
     ],
 )
 def test_detections_are_bit_identical_without_the_package(name, tmp_path, write_coco):

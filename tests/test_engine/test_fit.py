@@ -131,6 +131,16 @@ LIES = {
             'patch_size must be 16, .* power of 2, but is 100',
         ),
     ],
+    'mtor': [
+        (
+            'alignments.mtor.loss_wieght',
+            1.0,
+            "alignments.mtor cannot be built: .*argument 'loss_wieght'",
+        ),
+        ('alignments.mtor.threshold', 1.0, 'alignments.mtor .* got 1.0'),
+        ('alignments.mtor.num_regions', 0, 'num_regions must be >= 1, but is 0'),
+        ('alignments.mtor.inter_weight', -0.1, f'inter_weight of .* {WEIGHT}'),
+    ],
     'strong-weak': [
         (
             'neck.type',

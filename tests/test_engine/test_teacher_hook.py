@@ -1,16 +1,22 @@
 """The averaged detector as a teacher of the one in training."""
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
 import torch
+from leaves import load
 from mmdet.registry import MODELS
-from mmengine.config import ConfigDict
-from mmengine.hooks import EMAHook
-from torch import nn
+from mmengine.config import Config, ConfigDict
+from mmengine.hooks import EMAHook, Hook
+from mmengine.runner import Runner
+from torch import Tensor, nn
 
+from mmdet_ifan.deployment import export
 from mmdet_ifan.engine import LateLaunchHook, TeacherHook
-from mmdet_ifan.engine.checks.run import check_teacher
+from mmdet_ifan.engine.checks.run import check_needed_views, check_teacher
 from mmdet_ifan.models import AdaptationTerm, IFANDetector
 
 
@@ -134,6 +140,7 @@ class Taught(AdaptationTerm):
     """A term that needs a teacher."""
 
     needs_teacher = True
+    needs_views = ('target_teacher',)
 
     def loss(self, source: object, target: object) -> dict:
         return {}
@@ -152,8 +159,174 @@ def test_a_term_that_needs_a_teacher_has_one():
     check_teacher(model, [LateLaunchHook(dict(other=3))])
 
 
+def test_a_term_that_needs_a_view_has_one():
+    model = Mock(all_alignments=dict(relations=Taught()))
+    launch = LateLaunchHook(dict(relations=0))
+    train = Mock(branches=('source', 'target', 'target_teacher'))
+    check_needed_views(model, [launch], train)
+    train.branches = ('source', 'target', 'target_strong')
+    with pytest.raises(
+        ValueError,
+        match=r'relations needs the view target_teacher, .* of target end with '
+        r"dict\(type='MultiBranch', branch_field=\['target', 'target_teacher'\]",
+    ):
+        check_needed_views(model, [launch], train)
+    check_needed_views(model, [LateLaunchHook({})], train)
+
+
 def test_one_average_at_a_time():
     hooks = [LateLaunchHook({}), TeacherHook()]
     check_teacher(Mock(all_alignments={}), hooks)
     with pytest.raises(ValueError, match='EMAHook both average .* keep one'):
         check_teacher(Mock(all_alignments={}), [*hooks, EMAHook()])
+
+
+# In a run
+
+
+class Watch(Hook):
+    """Keeps what each step gives and leaves, and what is tested."""
+
+    priority = 'LOWEST'
+
+    def __init__(self) -> None:
+        self.logged: list[dict[str, float]] = []
+        self.students: list[dict[str, Tensor]] = []
+        self.tested: dict[str, Tensor] = {}
+
+    def weights(self, runner: Runner) -> dict[str, Tensor]:
+        """Copy the detector's weights."""
+        return {key: p.detach().clone() for key, p in runner.model.named_parameters()}
+
+    def after_train_iter(self, runner: Runner, batch_idx, data_batch, outputs) -> None:
+        self.logged.append({key: value.item() for key, value in outputs.items()})
+        self.students.append(self.weights(runner))
+
+    def before_val_iter(self, runner: Runner, batch_idx, data_batch) -> None:
+        self.tested = self.weights(runner)
+
+
+@pytest.fixture
+def mtor(tmp_path: Path, write_coco: Callable) -> Callable[..., tuple[Config, Watch]]:
+    """Trainer of MTOR's leaf, on two images of noise for each list."""
+
+    def train(name: str, **settings: Any) -> tuple[Config, Watch]:
+        cfg = load('mtor_mini-city')
+        dataset, tests = (
+            cfg[f'{part}_dataloader'].dataset for part in ('train', 'val')
+        )
+        classes = dataset.source.metainfo.classes
+        (tmp_path / 'annotations').mkdir(exist_ok=True)
+        for file in {
+            dataset.source.ann_file,
+            dataset.target.images,
+            tests.source.ann_file,
+            tests.target.ann_file,
+        }:
+            if (tmp_path / file).exists():
+                continue
+            write_coco(
+                file,
+                [(f'{Path(file).stem}_{i}.png', (64, 96)) for i in range(2)],
+                boxes=[(i, classes[i], (8, 8, 40, 30)) for i in range(2)],
+                categories=classes,
+            )
+        for part in (dataset.source, dataset.target, tests.source, tests.target):
+            part.data_root = str(tmp_path)
+        tests.pipeline[1].scale = (96, 64)
+        cfg.merge_from_dict(
+            {
+                # A detector that is sure of what it knows nothing about.
+                'model.backbone.init_cfg': None,
+                'model.roi_head.bbox_head.init_cfg': dict(
+                    type='Normal', layer='Linear', std=0.3
+                ),
+                'model.roi_head.bbox_head.fc_out_channels': 16,
+                **{
+                    f'{part}_dataloader.{key}': value
+                    for part in ('train', 'val')
+                    for key, value in dict(
+                        batch_size=1, num_workers=0, persistent_workers=False
+                    ).items()
+                },
+                'train_cfg': dict(max_iters=4, val_interval=4),
+                'optim_wrapper.optimizer': dict(lr=1e-4, fused=False),
+                'default_hooks.checkpoint.interval': 2,
+                'default_hooks.late_launch.launch': dict(mtor=1),
+                'work_dir': str(tmp_path / name),
+                'experiment_name': f'{tmp_path}_{name}',
+                'visualizer.name': f'{tmp_path}_{name}',
+                'log_level': 'ERROR',
+                **settings,
+            }
+        )
+        cfg.param_scheduler = []
+        runner = Runner.from_cfg(cfg)
+        watch = Watch()
+        runner.register_hook(watch)
+        runner.train()
+        return cfg, watch
+
+    return train
+
+
+@pytest.mark.slow
+def test_a_run_of_mtor(mtor, tmp_path):
+    """The average is tested, saved and exported; a resumed run is the same."""
+    cfg, whole = mtor('whole')
+    average = whole.students[0]
+    for student in whole.students[1:]:
+        average = {key: p + 0.01 * (student[key] - p) for key, p in average.items()}
+    moved = [
+        key
+        for key, p in average.items()
+        if not torch.allclose(p, whole.students[-1][key], rtol=0, atol=1e-6)
+    ]
+    assert moved
+    saved = torch.load(tmp_path / 'whole/iter_4.pth', weights_only=False)
+    for key, p in average.items():
+        torch.testing.assert_close(saved['state_dict'][key], p)
+        torch.testing.assert_close(whole.tested[key], saved['state_dict'][key])
+    # Not the student, of which the next step is made.
+    for key, p in whole.students[-1].items():
+        assert torch.equal(saved['ema_state_dict'][f'module.{key}'], p)
+
+    assert ['mtor/loss_region' in logged for logged in whole.logged] == [
+        False,
+        True,
+        True,
+        True,
+    ]
+    for logged in whole.logged[1:]:
+        assert logged['mtor/regions_kept'] > 0
+        assert logged['mtor/loss_inter'] > 0 and logged['mtor/loss_region'] > 0
+    assert [logged['mtor/threshold'] for logged in whole.logged[1:]] == pytest.approx(
+        [0.8, 0.922302, 0.969889], abs=1e-6
+    )
+
+    export(cfg, str(tmp_path / 'whole/iter_4.pth'), tmp_path / 'out')
+    plain = torch.load(tmp_path / 'out/weights.pth', weights_only=True)['state_dict']
+    for key, p in plain.items():
+        assert torch.equal(p, saved['state_dict'][key])
+
+    _, rest = mtor('rest', resume=True, load_from=str(tmp_path / 'whole/iter_2.pth'))
+    assert rest.logged == whole.logged[2:]
+    resumed = torch.load(tmp_path / 'rest/iter_4.pth', weights_only=False)
+    for part in ('state_dict', 'ema_state_dict'):
+        assert list(resumed[part]) == list(saved[part])
+        for key, value in saved[part].items():
+            assert torch.equal(resumed[part][key], value), key
+
+
+def test_a_run_of_mtor_without_its_view(mtor, configs):
+    """Refused before the first iteration."""
+    base = Config.fromfile(configs / 'ifan/ifan_mini-city.py')
+    with pytest.raises(ValueError, match='mtor needs the view target_teacher'):
+        mtor(
+            'blind',
+            **{
+                'train_dataloader.dataset.target.pipeline': (
+                    base.train_dataloader.dataset.target.pipeline
+                )
+            },
+        )

@@ -281,6 +281,25 @@ def test_networks_with_losses_of_their_own(folder):
         assert torch.equal(step['weights'], whole[i]['weights'])
 
 
+def test_a_teacher(folder):
+    """MTOR's; every process averages, and the checkpoint has the average."""
+    folder.write('taught', 'launch=dict(mtor=1)', method='mtor')
+    whole = folder.two('taught', 'taught')
+    assert all(step['same_weights'] for step in whole.values())
+    thresholds = []
+    for i, step in whole.items():
+        for process in step['processes']:
+            assert ('mtor/loss_region' in process['values']) == (i >= 1)
+        if i:
+            thresholds.append(process['values']['mtor/threshold'])
+    assert thresholds == sorted(set(thresholds))
+    rest = folder.two('taught', 'taught_rest', '--resume', 'taught/iter_3.pth')
+    assert list(rest) == [3, 4, 5, 6]
+    for i, step in rest.items():
+        assert step['processes'] == whole[i]['processes']
+        assert torch.equal(step['weights'], whole[i]['weights'])
+
+
 def test_resumed_by_one(folder, two):
     """The learning rate is that of two pairs, 0.01, as it was."""
     rest = folder.one(

@@ -224,7 +224,7 @@ def test_alignment_in_mixed_precision(make_domain, spread, name, dtype):
         assert 0 < (mixed - single).norm() < tolerance * single.norm()
 
 
-METHODS = ['ifan', 'strong_weak', 'others', 'select_align']
+METHODS = ['ifan', 'strong_weak', 'others', 'select_align', 'mtor']
 
 
 def detector_cfg(tiny_cfg, method: str):
@@ -259,6 +259,11 @@ def detector_cfg(tiny_cfg, method: str):
                 classifier_channels=4,
             )
         )
+    elif method == 'mtor':
+        tiny_cfg.neck = dict(type='LastTap')
+        tiny_cfg.alignments = dict(
+            mtor=dict(type='ObjectRelationHead', num_regions=12, threshold=0.3)
+        )
     return tiny_cfg
 
 
@@ -277,6 +282,8 @@ def test_detector(tiny_cfg, make_sample, method, sizes, num_boxes, sees):
         nn.init.constant_(bias, 0.0)
         with torch.no_grad():
             bias[-1] = 40.0 if sees == 'nothing' else -40.0
+    teacher = copy.deepcopy(detector).requires_grad_(False).eval()
+    detector.follow(teacher)
     inputs, samples = {}, {}
     least = max(term.min_image_size for term in detector.all_alignments.values())
     for branch, shapes in zip(('source', 'target'), sizes, strict=True):
@@ -313,6 +320,8 @@ def test_detector_in_mixed_precision(tiny_cfg, make_batch, method, dtype):
     """As with ``train.py --amp``; boxes keep their places."""
     torch.manual_seed(0)
     detector = MODELS.build(detector_cfg(tiny_cfg, method)).train()
+    teacher = copy.deepcopy(detector).requires_grad_(False).eval()
+    detector.follow(teacher)
     boxes = []
     for module in detector.modules():
         if isinstance(module, RoIAlign):

@@ -10,6 +10,7 @@ from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
+from mmengine.model import ExponentialMovingAverage
 from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
@@ -40,7 +41,9 @@ class Load:
 class TrainStep:
     """An optimizer step on one batch.
 
-    The learning rate is 0, so all steps start from the same weights.
+    The learning rate is 0, so all steps start from the same weights. A term
+    with a teacher has one, of the same images, which is averaged after the
+    step.
 
     Args:
         detector (FasterRCNN): The detector, on its device.
@@ -64,6 +67,11 @@ class TrainStep:
         optim_wrapper = cfg.optim_wrapper.to_dict()
         optim_wrapper['optimizer']['lr'] = 0.0
         self.optim_wrapper: OptimWrapper = build_optim_wrapper(detector, optim_wrapper)
+        self.average: ExponentialMovingAverage | None = None
+        terms = getattr(detector, 'all_alignments', {})
+        if any(terms[name].needs_teacher for name in launched):
+            self.average = ExponentialMovingAverage(detector)
+            self.average.module.eval()
         self._fill_state()
 
     def _fill_state(self) -> None:
@@ -85,12 +93,18 @@ class TrainStep:
         for name, alignment in self.alignments.items():
             alignment.launched = name in self.launched
         self.detector.train()
+        if self.average is not None:
+            self.detector.follow(self.average.module)
         self.detector.train_step(self.batch, self.optim_wrapper)
+        if self.average is not None:
+            self.average.update_parameters(self.detector)
 
     @property
     def held_bytes(self) -> int:
-        """int: Bytes of parameters, buffers and the optimizer's state."""
+        """int: Bytes of weights, the teacher's too, and the optimizer's state."""
         tensors = [*self.detector.parameters(), *self.detector.buffers()]
+        if self.average is not None:
+            tensors += self.average.state_dict().values()
         for state in self.optim_wrapper.optimizer.state.values():
             tensors += filter(torch.is_tensor, state.values())
         return sum(x.numel() * x.element_size() for x in tensors)

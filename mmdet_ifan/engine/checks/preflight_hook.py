@@ -24,6 +24,7 @@ from .run import (
     check_epoch,
     check_evaluator,
     check_launches,
+    check_needed_views,
     check_preprocessor,
     check_teacher,
     run_warnings,
@@ -121,6 +122,8 @@ class PreflightHook(Hook):
         check_num_classes(model, train)
         is_pair = isinstance(train, PairedDomainDataset)
         datasets = [train.source, train.target] if is_pair else []
+        if is_pair:
+            check_needed_views(model, runner.hooks, train)
         for dataset in datasets:
             check_views(dataset)
         if runner.val_loop is not None:

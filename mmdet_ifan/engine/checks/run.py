@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ...datasets import DomainTestDataset, PairedDomainDataset
 from ...datasets.random_states import collate_with_random_state
+from ...models import AdaptationTerm
 from ..robustness.resumable_checkpoint_hook import ResumableCheckpointHook
 from ..schedule.late_launch_hook import launching_hook
 from ..schedule.teacher_hook import TeacherHook
@@ -72,19 +73,50 @@ def check_teacher(model: nn.Module, hooks: Iterable[Hook]) -> None:
             'average can be tested and saved: keep one. A TeacherHook does '
             'what the EMAHook of the strong recipe does.'
         )
-    launching = launching_hook(hooks)
-    terms = getattr(model, 'all_alignments', {})
-    taught = [
-        name
-        for name, term in terms.items()
-        if term.needs_teacher and launching is not None and name in launching.launch
-    ]
+    taught = [name for name, term in _launched(model, hooks) if term.needs_teacher]
     if taught and not any(isinstance(hook, TeacherHook) for hook in hooks):
         raise ValueError(
             f'The alignment {taught[0]} needs a teacher, but no TeacherHook '
             'averages the detector: add default_hooks=dict(teacher=dict(type='
             "'TeacherHook', momentum=0.001))."
         )
+
+
+def check_needed_views(
+    model: nn.Module, hooks: Iterable[Hook], train: PairedDomainDataset
+) -> None:
+    """Check that the pipelines give the views that terms need.
+
+    Args:
+        model (nn.Module): The detector.
+        hooks (Iterable[Hook]): The hooks of the run.
+        train (PairedDomainDataset): What is trained on.
+
+    Raises:
+        ValueError: If a launched term lacks a view.
+    """
+    for name, term in _launched(model, hooks):
+        for view in term.needs_views:
+            if view in train.branches:
+                continue
+            domain = view.split('_')[0]
+            raise ValueError(
+                f'The alignment {name} needs the view {view}, which no pipeline '
+                f'gives: let that of {domain} end with '
+                "dict(type='MultiBranch', "
+                f"branch_field=['{domain}', '{view}'], {domain}=[..., pack], "
+                f'{view}=[..., pack]).'
+            )
+
+
+def _launched(
+    model: nn.Module, hooks: Iterable[Hook]
+) -> Iterator[tuple[str, AdaptationTerm]]:
+    """Give the terms that the run launches at some time, by name."""
+    launching = launching_hook(hooks)
+    for name, term in getattr(model, 'all_alignments', {}).items():
+        if launching is not None and name in launching.launch:
+            yield name, term
 
 
 def check_preprocessor(model: nn.Module) -> None:

@@ -7,6 +7,7 @@ from .correlation_metric_head import CorrelationMetricHead
 from .da_faster_head import DAFasterHead
 from .global_domain_head import GlobalDomainHead
 from .hierarchical_domain_head import HierarchicalDomainHead
+from .object_relation_head import ObjectRelationHead
 from .select_align_head import SelectAlignHead
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     'DAFasterHead',
     'GlobalDomainHead',
     'HierarchicalDomainHead',
+    'ObjectRelationHead',
     'SelectAlignHead',
 ]

@@ -53,6 +53,9 @@ class AdaptationTerm(BaseModule):
     FROM_DETECTOR: ClassVar[dict[str, str]] = {}
     #: Whether the term reads ``source.teacher`` or ``target.teacher``.
     needs_teacher: ClassVar[bool] = False
+    #: Branches of the batch that the term cannot do without, such as
+    #: ``target_teacher``, which ``target.teacher`` reads.
+    needs_views: ClassVar[tuple[str, ...]] = ()
     #: Smallest side in pixels of an image that the term can use.
     min_image_size: int = 1
 

@@ -12,7 +12,7 @@ from mmengine.config import ConfigDict
 from torch import Tensor, nn
 
 from ..domain_features import DomainFeatures
-from ..layers import at_least_float
+from ..layers import at_least_float, mean_over, unit_vectors
 from .base_alignment import BaseAlignment
 
 
@@ -151,8 +151,8 @@ class CorrelationMetricHead(BaseAlignment):
         sddc = same_domain & ~same_class & each_pair_once
         ddsc = ~same_domain & same_class & each_pair_once
 
-        pull = _mean_over(distance.square(), sddc)
-        push = _mean_over((self.margin - distance).clamp(min=0).square(), ddsc)
+        pull = mean_over(distance.square(), sddc)
+        push = mean_over((self.margin - distance).clamp(min=0).square(), ddsc)
         return dict(
             loss_sddc=self.loss_weight * pull,
             loss_ddsc=self.loss_weight * push,
@@ -180,19 +180,5 @@ class CorrelationMetricHead(BaseAlignment):
         ).sum(dim=0)
         embeds = self.embed(fused.flatten(1)).float()
         if self.normalize:
-            embeds = _unit(embeds)
+            embeds = unit_vectors(embeds)
         return embeds, torch.cat([image.labels for image in objects])
-
-
-def _unit(vectors: Tensor) -> Tensor:
-    """Scale vectors (K, C) to length 1; zeros stay, without gradient.
-
-    ``torch.nn.functional.normalize`` gives zeros a gradient of 1e12.
-    """
-    length = vectors.norm(dim=1, keepdim=True)
-    return vectors / torch.where(length > 0, length, torch.inf)
-
-
-def _mean_over(values: Tensor, mask: Tensor) -> Tensor:
-    """Average the masked values; none give 0, still in the graph."""
-    return (values * mask).sum() / mask.sum().clamp(min=1)

@@ -13,6 +13,7 @@ from .frozen import frozen
 from .gradient_reversal import GradientReversal, check_weight
 from .precision import SinglePrecisionConv2d, at_least_float
 from .regions import cut_patches, first_members, k_means
+from .relations import mean_over, unit_vectors
 from .valid_positions import mean_of_valid, valid_positions
 
 __all__ = [
@@ -32,5 +33,7 @@ __all__ = [
     'frozen',
     'k_means',
     'mean_of_valid',
+    'mean_over',
+    'unit_vectors',
     'valid_positions',
 ]
