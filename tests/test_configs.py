@@ -28,7 +28,7 @@ METHOD = [name for name in LEAVES if GROUPS[name] == 'ifan']
 BASELINES = [
     name
     for name in LEAVES
-    if GROUPS[name] in ('adda', 'da-faster', 'select-align', 'strong-weak')
+    if GROUPS[name] in ('adda', 'da-faster', 'few-shot', 'select-align', 'strong-weak')
 ]
 ABLATIONS = [name for name in LEAVES if GROUPS[name] == 'ablations']
 #: The settings that have source-only and oracle.
@@ -75,6 +75,7 @@ def test_there_are_leaves_of_each_kind():
         'ablations',
         'adda',
         'da-faster',
+        'few-shot',
         'ifan',
         'oracle',
         'select-align',
@@ -171,6 +172,14 @@ def test_comparisons_differ_in_the_alignments_alone(name):
             'model.roi_head.type',
             'model.roi_head.bbox_head.type',
             'model.roi_head.bbox_head.context_channels',
+        )
+    elif name.startswith('few-shot_vgg16'):
+        # It pairs images: two a step, and half as many steps.
+        allowed += (
+            'train_dataloader.batch_size',
+            'train_cfg.max_iters',
+            'param_scheduler',
+            'auto_scale_lr.base_batch_size',
         )
     differing = differences(method, other)
     assert any(key.startswith(allowed[0]) for key in differing)

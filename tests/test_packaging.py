@@ -233,6 +233,7 @@ def test_mim_search(wheel):
         'ifan',
         'ifan ablations',
         'oracle',
+        'few-shot',
         'select-align',
         'source-only',
         'strong-weak',

@@ -19,6 +19,7 @@ METHODS = {
     'source-only': 'Source-Only',
     'adda': 'ADDA',
     'da-faster': 'DA-Faster',
+    'few-shot': 'Few-shot',
     'select-align': 'SelectAlign',
     'strong-weak': 'Strong-Weak',
     'ifan': 'iFAN',

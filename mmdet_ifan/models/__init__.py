@@ -9,6 +9,9 @@ from .alignments import (
     GlobalDomainHead,
     HierarchicalDomainHead,
     SelectAlignHead,
+    SemanticPairHead,
+    SourceRegularization,
+    SplitPoolingHead,
 )
 from .assigners import RegionIgnoringAssigner
 from .backbones import TappedVGG, TimmInit, TimmTaps, VGG16Init
@@ -37,6 +40,9 @@ __all__ = [
     'Proposals',
     'RegionIgnoringAssigner',
     'SelectAlignHead',
+    'SemanticPairHead',
+    'SourceRegularization',
+    'SplitPoolingHead',
     'StrongWeakNeck',
     'TappedVGG',
     'TimmInit',

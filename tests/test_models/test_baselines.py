@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -296,9 +297,46 @@ def select_align(cfg: ConfigDict) -> None:
     )
 
 
+def split_pooling(cfg: ConfigDict) -> None:
+    cfg.neck = dict(type='LastTap')
+    cfg.alignments = dict(
+        split_pooling=dict(type='SplitPoolingHead', scales=(24, 16, 9))
+    )
+
+
+def semantic_pairs(cfg: ConfigDict) -> None:
+    cfg.neck = dict(type='LastTap')
+    cfg.alignments = dict(
+        semantic_pairs=dict(
+            type='SemanticPairHead',
+            # Whatever an untrained detector sees.
+            object_cfg=dict(
+                score_thr=0.0, nms=dict(type='nms', iou_threshold=0.5), max_per_img=16
+            ),
+        )
+    )
+
+
 BASELINES = dict(
-    da_faster=da_faster, adda=adda, image=strong_weak, select_align=select_align
+    da_faster=da_faster,
+    adda=adda,
+    image=strong_weak,
+    select_align=select_align,
+    split_pooling=split_pooling,
+    semantic_pairs=semantic_pairs,
 )
+
+
+@pytest.fixture
+def make_batch(make_batch: Callable) -> Callable[[], tuple[dict, dict]]:
+    """Maker of a batch whose source images have a class in common, to be paired."""
+
+    def make() -> tuple[dict, dict]:
+        inputs, samples = make_batch()
+        samples['source'][1].gt_instances.labels[:] = 1
+        return inputs, samples
+
+    return make
 
 
 @pytest.fixture(params=BASELINES)

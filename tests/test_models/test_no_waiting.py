@@ -82,6 +82,7 @@ class Impatient(nn.Module):
         'ablations/img-ins_mini-city',
         'adda_mini-city',
         'da-faster_mini-city',
+        'few-shot_mini-city',
         'select-align_mini-city',
         'strong-weak_mini-city',
     ],

@@ -5,6 +5,7 @@ from .base_alignment import BaseAlignment
 from .category_aware_instance_head import CategoryAwareInstanceHead
 from .correlation_metric_head import CorrelationMetricHead
 from .da_faster_head import DAFasterHead
+from .few_shot_heads import SemanticPairHead, SourceRegularization, SplitPoolingHead
 from .global_domain_head import GlobalDomainHead
 from .hierarchical_domain_head import HierarchicalDomainHead
 from .select_align_head import SelectAlignHead
@@ -18,4 +19,7 @@ __all__ = [
     'GlobalDomainHead',
     'HierarchicalDomainHead',
     'SelectAlignHead',
+    'SemanticPairHead',
+    'SourceRegularization',
+    'SplitPoolingHead',
 ]

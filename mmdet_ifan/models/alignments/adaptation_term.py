@@ -53,6 +53,8 @@ class AdaptationTerm(BaseModule):
     FROM_DETECTOR: ClassVar[dict[str, str]] = {}
     #: Whether the term reads ``source.teacher`` or ``target.teacher``.
     needs_teacher: ClassVar[bool] = False
+    #: Source images that a batch needs, in each process.
+    min_source_images: ClassVar[int] = 1
     #: Smallest side in pixels of an image that the term can use.
     min_image_size: int = 1
 
