@@ -41,7 +41,7 @@ ALIGNMENTS = dict(
     select_align=lambda: SelectAlignHead(
         16, 4, num_regions=2, patch_size=8, classifier_channels=4
     ),
-    split_pooling=lambda: SplitPoolingHead(6, STRIDES, (24, 9), (5, 7)),
+    split_pooling=lambda: SplitPoolingHead(6, STRIDES, (24, 9), (5, 7), (1.0,), (4, 4)),
     semantic_pairs=lambda: SemanticPairHead(5, NUM_CLASSES, (4,)),
 )
 #: Sides of an image in pixels, from less than a cell to a few cells.

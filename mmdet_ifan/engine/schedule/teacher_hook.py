@@ -97,9 +97,7 @@ class FrozenTeacherHook(Hook):
                 f'model is a {type(model).__name__}: leave the hook out.'
             )
         teacher = copy.deepcopy(model)
-        content = CheckpointLoader.load_checkpoint(
-            self.checkpoint, map_location='cpu', logger=runner.logger
-        )
+        content = CheckpointLoader.load_checkpoint(self.checkpoint, map_location='cpu')
         lacking = [
             key
             for key in teacher.load_state_dict(

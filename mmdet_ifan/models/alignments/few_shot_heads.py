@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
+from mmcv.ops import bbox_overlaps
 from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 from mmdet.registry import MODELS
-from mmdet.structures.bbox import bbox_overlaps
 from mmdet.utils import ConfigType
 from mmengine.config import ConfigDict
 from torch import Tensor, nn
@@ -437,7 +437,9 @@ class SemanticPairHead(BaseAlignment):
         ):
             truth = sample.gt_instances
             if len(truth.bboxes):
-                overlap, best = bbox_overlaps(rois[:, 1:], truth.bboxes).max(dim=1)
+                # mmdet's sends a number to the device.
+                overlaps = bbox_overlaps(rois[:, 1:], truth.bboxes.type_as(rois))
+                overlap, best = overlaps.max(dim=1)
                 labels.append(truth.labels[best])
                 is_object.append(overlap >= self.pos_iou_thr)
             else:
