@@ -230,6 +230,7 @@ def test_table_of_the_paper() -> None:
         '',
         '',
         '',
+        '',
         '47.1',
         '66.4',
     ] in rows

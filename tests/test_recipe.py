@@ -772,9 +772,7 @@ BUILT: dict[str, Facts] = {
     'adda vgg16': [('alignments.adda.classifier.0.in_features', 512, ADDA)],
     'adda mini': [('alignments.adda.classifier.0.in_features', 112, ADDA)],
     'adda paper': [('alignments.adda.classifier.0.out_features', 256, STRONG_WEAK)],
-    'da-faster': [
-        ('alignments.da_faster.loss_weight', 0.1, DA_FASTER),
-    ],
+    'da-faster': [('alignments.da_faster.loss_weight', 0.1, DA_FASTER)],
     'da-faster vgg16': da_faster_sees(512, 4096),
     'da-faster mini': [
         *da_faster_sees(112, 256),
@@ -813,11 +811,11 @@ BUILT: dict[str, Facts] = {
         ('alignments.split_pooling.max_pairs', (50, 100, 200), FEW_SHOT),
         (
             'alignments.split_pooling.sizes',
-            {
-                256: [(181, 362), (256, 256), (362, 181)],
-                160: [(113, 226), (160, 160), (226, 113)],
-                96: [(68, 136), (96, 96), (136, 68)],
-            },
+            [
+                [(181, 362), (256, 256), (362, 181)],
+                [(113, 226), (160, 160), (226, 113)],
+                [(68, 136), (96, 96), (136, 68)],
+            ],
             FEW_SHOT,
         ),
         ('alignments.split_pooling.classifiers.0.0.in_features', 2 * 512, FEW_SHOT),

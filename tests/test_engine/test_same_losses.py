@@ -15,7 +15,15 @@ import torch
 
 HERE = Path(__file__).parent
 RECORDED = HERE / 'recorded_losses.json'
-METHODS = ['adda', 'da-faster', 'ifan', 'img-ins', 'select-align', 'strong-weak']
+METHODS = [
+    'adda',
+    'da-faster',
+    'few-shot',
+    'ifan',
+    'img-ins',
+    'select-align',
+    'strong-weak',
+]
 
 
 def compute(method: str) -> dict[str, Any]:

@@ -80,7 +80,8 @@ def test_example_of_a_grid():
     ],
 )
 def test_numbers_of_cells(img_shape, scales, unshifted, least, average):
-    sizes = SplitPoolingHead(4, (16,), scales).sizes
+    head = SplitPoolingHead(4, (16,), scales)
+    sizes = dict(zip(head.scales, head.sizes, strict=True))
     assert list(sizes) == list(scales)
     assert [size for scale in scales for size in sizes[scale]] == list(unshifted)
     height, width = img_shape
@@ -113,7 +114,7 @@ def test_shifts_are_whole_pixels_below_a_cell(make_domain):
     corners = set()
     for _ in range(200):
         domain = make_domain([(100, 90)], (112, 96), taps=[torch.zeros(1, 1, 7, 6)])
-        rois, _ = head._cells(domain, head.sizes[24])
+        rois, _ = head._cells(domain, head.sizes[0])
         corners.add((rois[0, 1].item(), rois[0, 2].item()))
     for axis in (0, 1):
         found = {corner[axis] for corner in corners}
@@ -125,7 +126,7 @@ def test_cells_lie_in_the_image_and_not_in_its_padding(make_domain):
     head = SplitPoolingHead(1, (16,), (24, 8), (5, 5))
     shapes = [(50, 90), (112, 40)]
     domain = make_domain(shapes, (112, 96), taps=[torch.zeros(2, 1, 7, 6)])
-    for sizes in head.sizes.values():
+    for sizes in head.sizes:
         rois, inside = head._cells(domain, sizes)
         assert inside.any() and not inside.all()
         for image, *box in rois[inside].tolist():
@@ -437,7 +438,7 @@ def objects_of(make_domain: Callable) -> tuple[DomainFeatures, DomainFeatures]:
             torch.tensor([[image, *boxes[i]] for i, (image, _) in enumerate(OBJECTS)]),
             [3, 3],
             None,
-            None,
+            torch.zeros(6, 3 + 1),
             None,
             torch.randn(6, 4).requires_grad_(),
         ),

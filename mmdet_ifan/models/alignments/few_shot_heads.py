@@ -173,10 +173,11 @@ class SplitPoolingHead(BaseAlignment):
                 f'scales, but got {len(max_pairs)}.'
             )
         self.featmap_strides = tuple(featmap_strides)
+        self.scales = tuple(scales)
         self.max_pairs = tuple(max_pairs)
         #: Width and height of the cells of each scale.
-        self.sizes = {
-            scale: [
+        self.sizes = [
+            [
                 (
                     max(1, round(scale * math.sqrt(ratio))),
                     max(1, round(scale / math.sqrt(ratio))),
@@ -184,7 +185,7 @@ class SplitPoolingHead(BaseAlignment):
                 for ratio in ratios
             ]
             for scale in scales
-        }
+        ]
         self.pooler = SingleRoIExtractor(
             dict(type='RoIAlign', output_size=1, sampling_ratio=4),
             out_channels=in_channels,
@@ -212,8 +213,8 @@ class SplitPoolingHead(BaseAlignment):
         losses = [nothing, nothing]
         numbers = [nothing.detach(), nothing.detach()]
         logged = {}
-        for (scale, sizes), number, classifier in zip(
-            self.sizes.items(), self.max_pairs, self.classifiers, strict=True
+        for scale, sizes, number, classifier in zip(
+            self.scales, self.sizes, self.max_pairs, self.classifiers, strict=True
         ):
             cells, inside = zip(
                 *(self._cells(domain, sizes) for domain in (source, target)),
@@ -379,8 +380,17 @@ class SemanticPairHead(BaseAlignment):
             ``accuracy`` of the classifier's choice between the two kinds of a
             pair's class, in percent; the numbers ``objects_source``,
             ``objects_target``, ``pairs_same`` and ``pairs_cross``.
+
+        Raises:
+            ValueError: If the box head has another number of classes.
         """
         proposals = source.proposals
+        num_classes = proposals.cls_score.shape[1] - 1
+        if num_classes != self.num_classes:
+            raise ValueError(
+                f'{type(self).__name__} has num_classes={self.num_classes}, but '
+                f'the box head scores {num_classes} classes: make them agree.'
+            )
         labels, is_object = self._source_labels(source)
         objects = target.detect(self.object_cfg)
         target_labels = torch.cat([image.labels for image in objects])
