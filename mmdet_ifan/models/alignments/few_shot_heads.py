@@ -209,7 +209,7 @@ class SplitPoolingHead(BaseAlignment):
         """
         maps = [at_least_float(domain.taps[-1]) for domain in (source, target)]
         # In the graph also without any cell.
-        nothing = sum(level[:0].sum() for level in maps)
+        nothing = maps[0][:0].sum() + maps[1][:0].sum()
         losses = [nothing, nothing]
         numbers = [nothing.detach(), nothing.detach()]
         logged = {}
@@ -574,10 +574,14 @@ def play(
     outputs = [classifier(pairs.detach()) for pairs in vectors]
     fooled = [frozen(classifier)(pairs) for pairs in vectors]
     losses = [
-        sum(
-            _mean_over(entropy(logits, kind if right else 1 - kind), counts).sum()
-            for kind, (logits, counts) in enumerate(zip(logits_of, drawn, strict=True))
-        )
+        torch.stack(
+            [
+                _mean_over(entropy(logits, kind if right else 1 - kind), counts).sum()
+                for kind, (logits, counts) in enumerate(
+                    zip(logits_of, drawn, strict=True)
+                )
+            ]
+        ).sum()
         for right, logits_of in ((True, outputs), (False, fooled))
     ]
     return outputs, losses[0], losses[1]
