@@ -1,7 +1,8 @@
 # Everything happens in .venv, which `make setup` makes and keeps up to date.
 PYTHON ?= python3
 VENV := .venv/bin
-METHODS := source-only adda da-faster mtor select-align strong-weak img ifan auto oracle
+METHODS := source-only adda da-faster mtor few-shot select-align strong-weak img ifan \
+	auto oracle
 ABLATIONS := img-ins img-cat img-corr phi1 phi2 phi3 phi4 img-cat-200 \
 	img-cat-350 img-cat-800
 STUDY := $(VENV)/python tools/study.py --out docs/data/study_mini-city

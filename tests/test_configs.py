@@ -28,7 +28,8 @@ METHOD = [name for name in LEAVES if GROUPS[name] == 'ifan']
 BASELINES = [
     name
     for name in LEAVES
-    if GROUPS[name] in ('adda', 'da-faster', 'mtor', 'select-align', 'strong-weak')
+    if GROUPS[name]
+    in ('adda', 'da-faster', 'few-shot', 'mtor', 'select-align', 'strong-weak')
 ]
 ABLATIONS = [name for name in LEAVES if GROUPS[name] == 'ablations']
 #: The settings that have source-only and oracle.
@@ -76,6 +77,7 @@ def test_there_are_leaves_of_each_kind():
         'ablations',
         'adda',
         'da-faster',
+        'few-shot',
         'ifan',
         'mtor',
         'oracle',
@@ -185,6 +187,14 @@ def test_comparisons_differ_in_the_alignments_alone(name):
                 'optim_wrapper.optimizer.lr',
                 'param_scheduler',
             )
+    if name.startswith('few-shot_vgg16'):
+        # It pairs images: two a step, and half as many steps.
+        allowed += (
+            'train_dataloader.batch_size',
+            'train_cfg.max_iters',
+            'param_scheduler',
+            'auto_scale_lr.base_batch_size',
+        )
     differing = differences(method, other)
     assert any(key.startswith(allowed[0]) for key in differing)
     assert all(key.startswith(allowed) for key in differing)

@@ -234,6 +234,7 @@ def test_mim_search(wheel):
         'ifan ablations',
         'mtor',
         'oracle',
+        'few-shot',
         'select-align',
         'source-only',
         'strong-weak',

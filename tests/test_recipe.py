@@ -50,6 +50,7 @@ ADDA = 'ADDA (Tzeng et al., 2017), as a row of detection tables'
 DA_FASTER = 'DA-Faster (Chen et al., 2018)'
 MTOR = 'MTOR (Cai et al., 2019) and its public code'
 SELECT_ALIGN = 'SelectAlign (Zhu et al., 2019) and its public code'
+FEW_SHOT = 'Few-shot (Wang et al., 2019), unsupervised; the rest is ours'
 STRONG_WEAK = "Strong-Weak (Saito et al., 2019) and its authors' code"
 RESUMING = 'docs/reliability.md, Resuming'
 
@@ -573,6 +574,35 @@ FACTS: dict[str, Facts] = {
         ('train_dataloader.dataset.target.pipeline', [LOAD, HALF_FLIPPED, VIEWS], MTOR),
         ('model.alignments.mtor', dict(num_regions=64, threshold=0.8), STUDY),
     ],
+    'few-shot': [
+        ('model.neck', NONE, FEW_SHOT),
+        ('model.neck.type', 'LastTap', FEW_SHOT),
+        ('model.alignments.split_pooling.type', 'SplitPoolingHead', FEW_SHOT),
+        ('model.alignments.semantic_pairs.type', 'SemanticPairHead', FEW_SHOT),
+    ],
+    # Two source images a step, as many images as every method.
+    'few-shot paper': [
+        ('train_dataloader.batch_size', 2, FEW_SHOT),
+        ('train_cfg.max_iters', 35_000, FEW_SHOT),
+        (
+            'param_scheduler',
+            [dict(type='MultiStepLR', by_epoch=False, milestones=[25_000], gamma=0.1)],
+            FEW_SHOT,
+        ),
+        ('auto_scale_lr.base_batch_size', 2, FEW_SHOT),
+    ],
+    'few-shot mini': [
+        (
+            'model.alignments.split_pooling',
+            dict(scales=(64, 40, 24), max_pairs=(12, 24, 48), hidden_channels=(64, 32)),
+            STUDY,
+        ),
+        (
+            'model.alignments.semantic_pairs',
+            dict(hidden_channels=(256, 256), max_pairs=32),
+            STUDY,
+        ),
+    ],
     'select-align': [
         ('model.neck', NONE, SELECT_ALIGN),
         ('model.neck.type', 'LastTap', SELECT_ALIGN),
@@ -684,6 +714,7 @@ LAUNCHES = {
     'adda paper': (dict(adda=0), ADDA),
     'da-faster paper': (dict(da_faster=0), DA_FASTER),
     'mtor paper': (dict(mtor=0), MTOR),
+    'few-shot paper': (dict(split_pooling=0, semantic_pairs=15_000), FEW_SHOT),
     'select-align paper': (dict(select_align=0), SELECT_ALIGN),
     'strong-weak paper': (dict(image=0), STRONG_WEAK),
     # Source alone first.
@@ -693,6 +724,7 @@ LAUNCHES = {
     'adda mini': (dict(adda=200), STUDY),
     'da-faster mini': (dict(da_faster=200), STUDY),
     'mtor mini': (dict(mtor=200), STUDY),
+    'few-shot mini': (dict(split_pooling=200, semantic_pairs=400), STUDY),
     'select-align mini': (dict(select_align=200), STUDY),
     'strong-weak mini': (dict(image=200), STUDY),
 }
@@ -833,6 +865,52 @@ BUILT: dict[str, Facts] = {
         ('alignments.mtor.weights', dict(inter=1.0, intra=1.0), MTOR),
     ],
     'mtor mini': [('alignments.mtor.weights', dict(inter=0.1, intra=0.1), MTOR)],
+    'few-shot': [
+        *(
+            fact
+            for term in ('split_pooling', 'semantic_pairs')
+            for fact in (
+                (f'alignments.{term}.loss_weight', 0.1, IFAN),
+                (f'alignments.{term}.reverse.weight', 1.0, EQUATIONS),
+            )
+        ),
+        ('alignments.split_pooling.featmap_strides', (4, 8, 16, 16), EQUATIONS),
+        (
+            'alignments.split_pooling.pooler.roi_layers.0',
+            dict(output_size=(1, 1), sampling_ratio=4, spatial_scale=1 / 16),
+            FEW_SHOT,
+        ),
+        ('alignments.semantic_pairs.pos_iou_thr', 0.7, FEW_SHOT),
+        (
+            'alignments.semantic_pairs.object_cfg',
+            dict(
+                score_thr=0.7, nms=dict(type='nms', iou_threshold=0.5), max_per_img=32
+            ),
+            FEW_SHOT,
+        ),
+    ],
+    'few-shot paper': [
+        ('alignments.split_pooling.max_pairs', (50, 100, 200), FEW_SHOT),
+        (
+            'alignments.split_pooling.sizes',
+            [
+                [(181, 362), (256, 256), (362, 181)],
+                [(113, 226), (160, 160), (226, 113)],
+                [(68, 136), (96, 96), (136, 68)],
+            ],
+            FEW_SHOT,
+        ),
+        ('alignments.split_pooling.classifiers.0.0.in_features', 2 * 512, FEW_SHOT),
+        ('alignments.split_pooling.classifiers.0.0.out_features', 512, FEW_SHOT),
+        ('alignments.split_pooling.classifiers.0.2.out_features', 128, FEW_SHOT),
+        ('alignments.semantic_pairs.classifier.0.in_features', 2 * 4096, FEW_SHOT),
+        ('alignments.semantic_pairs.classifier.0.out_features', 1024, FEW_SHOT),
+        ('alignments.semantic_pairs.max_pairs', 128, FEW_SHOT),
+    ],
+    'few-shot mini': [
+        ('alignments.split_pooling.classifiers.0.0.in_features', 2 * 112, FEW_SHOT),
+        ('alignments.semantic_pairs.classifier.0.in_features', 2 * 256, FEW_SHOT),
+    ],
     'select-align': [
         ('alignments.select_align.loss_weight', 0.1, SELECT_ALIGN),
         ('alignments.select_align.reverse.weight', 1.0, SELECT_ALIGN),

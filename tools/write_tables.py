@@ -20,6 +20,7 @@ METHODS = {
     'adda': 'ADDA',
     'da-faster': 'DA-Faster',
     'mtor': 'MTOR',
+    'few-shot': 'Few-shot',
     'select-align': 'SelectAlign',
     'strong-weak': 'Strong-Weak',
     'ifan': 'iFAN',

@@ -10,10 +10,11 @@ from .robustness.resumable_checkpoint_hook import ResumableCheckpointHook
 from .robustness.unreadable_images_hook import UnreadableImagesHook
 from .schedule.late_launch_hook import LateLaunchHook
 from .schedule.plateau import Plateau
-from .schedule.teacher_hook import TeacherHook
+from .schedule.teacher_hook import FrozenTeacherHook, TeacherHook
 
 __all__ = [
     'FiniteCheckHook',
+    'FrozenTeacherHook',
     'LateLaunchHook',
     'Plateau',
     'PreflightHook',

@@ -10,6 +10,9 @@ from .alignments import (
     HierarchicalDomainHead,
     ObjectRelationHead,
     SelectAlignHead,
+    SemanticPairHead,
+    SourceRegularization,
+    SplitPoolingHead,
 )
 from .assigners import RegionIgnoringAssigner
 from .backbones import TappedVGG, TimmInit, TimmTaps, VGG16Init
@@ -39,6 +42,9 @@ __all__ = [
     'Proposals',
     'RegionIgnoringAssigner',
     'SelectAlignHead',
+    'SemanticPairHead',
+    'SourceRegularization',
+    'SplitPoolingHead',
     'StrongWeakNeck',
     'TappedVGG',
     'TimmInit',

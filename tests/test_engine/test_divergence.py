@@ -102,6 +102,17 @@ def test_a_slow_explosion_is_noticed(hub):
     assert value < 15 and steps < 70
 
 
+def test_a_term_that_often_has_nothing_to_compare(hub):
+    """Its zeros are no recent value; 2 is usual, 210 is not."""
+    for i in range(100):
+        hub.update_scalar('train/pairs/loss', 2.0 if i % 5 == 0 else 0.0)
+    check = DivergenceCheck(max_ratio=1e4)
+    assert not find(hub, check=check, pairs__loss=2.5)
+    assert find(hub, check=check, pairs__loss=210.0) == [
+        'loss of the alignment pairs is 210, where it recently was 2'
+    ]
+
+
 def test_launches(hub):
     assert launches(hub) == dict(image=20)
     hub.update_scalar('train/instance/launched', 0.0)

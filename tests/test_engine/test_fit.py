@@ -113,6 +113,16 @@ LIES = {
         ),
     ],
     'adda': [('alignments.adda.in_channels', 64, f'alignments.adda .*{SHAPES}')],
+    'few-shot': [
+        ('alignments.split_pooling.in_channels', 64, f'split_pooling .*{SHAPES}'),
+        (
+            'alignments.split_pooling.featmap_strides',
+            (4, 8, 16, 32),
+            r'have the strides \[4, 8, 16, 16\]',
+        ),
+        ('alignments.semantic_pairs.in_channels', 64, f'semantic_pairs .*{SHAPES}'),
+        ('alignments.semantic_pairs.num_classes', 3, 'scores 8'),
+    ],
     'select-align': [
         (
             'alignments.select_align.in_channels',

@@ -19,6 +19,7 @@ RECORDED = HERE / 'recorded_losses.json'
 METHODS = [
     'adda',
     'da-faster',
+    'few-shot',
     'ifan',
     'img-ins',
     'mtor',

@@ -15,8 +15,8 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from mmdet_ifan.deployment import export
-from mmdet_ifan.engine import LateLaunchHook, TeacherHook
-from mmdet_ifan.engine.checks.run import check_needed_views, check_teacher
+from mmdet_ifan.engine import FrozenTeacherHook, LateLaunchHook, TeacherHook
+from mmdet_ifan.engine.checks.run import check_batch, check_needed_views, check_teacher
 from mmdet_ifan.models import AdaptationTerm, IFANDetector
 
 
@@ -179,6 +179,99 @@ def test_one_average_at_a_time():
     check_teacher(Mock(all_alignments={}), hooks)
     with pytest.raises(ValueError, match='EMAHook both average .* keep one'):
         check_teacher(Mock(all_alignments={}), [*hooks, EMAHook()])
+
+
+def test_one_teacher_at_a_time():
+    with pytest.raises(
+        ValueError, match='TeacherHook and FrozenTeacherHook both give a teacher'
+    ):
+        check_teacher(
+            Mock(all_alignments={}),
+            [LateLaunchHook({}), TeacherHook(), FrozenTeacherHook('a.pth')],
+        )
+
+
+class Pairing(Taught):
+    """A term that pairs source images."""
+
+    needs_teacher = False
+    min_source_images = 2
+
+
+def test_a_term_that_pairs_images_has_two():
+    model = Mock(all_alignments=dict(cells=Pairing()))
+    launch = LateLaunchHook(dict(cells=0))
+    check_batch(model, [launch], Mock(batch_size=2))
+    with pytest.raises(
+        ValueError,
+        match='alignment cells pairs 2 source images .* has 1: raise train_data',
+    ):
+        check_batch(model, [launch], Mock(batch_size=1))
+    # Nothing that is launched needs it.
+    check_batch(model, [LateLaunchHook({})], Mock(batch_size=1))
+
+
+# A teacher that was trained before
+
+
+@pytest.fixture
+def source_detector(tiny_cfg, tmp_path):
+    """Path of a source-only detector's checkpoint, and its weights."""
+    tiny_cfg.neck = dict(type='LastTap')
+    tiny_cfg.alignments = {}
+    state = MODELS.build(tiny_cfg).state_dict()
+    torch.save(dict(state_dict=state), tmp_path / 'source-only.pth')
+    return str(tmp_path / 'source-only.pth'), state
+
+
+def test_frozen_teacher_is_that_of_the_file_and_stays(
+    source_detector, tiny_cfg, make_batch
+):
+    path, state = source_detector
+    tiny_cfg.alignments = dict(
+        regularisation=dict(type='SourceRegularization', loss_weight=1.0)
+    )
+    torch.manual_seed(1)
+    model = MODELS.build(tiny_cfg).train()
+    # Whatever it starts from.
+    assert not torch.equal(model.backbone.conv1.weight, state['backbone.conv1.weight'])
+    keys = list(model.state_dict())
+    check_teacher(
+        model, [LateLaunchHook(dict(regularisation=0)), FrozenTeacherHook(path)]
+    )
+    hook = FrozenTeacherHook(path)
+    hook.before_train(Mock(model=model))
+    optimizer = torch.optim.SGD(model.parameters(), 0.02)
+    values = []
+    for _ in range(3):
+        losses = model.loss(*make_batch())
+        value = losses['regularisation/loss']
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+        values.append(value.item())
+    assert 0 < values[2] < values[1] < values[0]
+    teacher = model.teacher
+    assert not teacher.training
+    for key, weight in state.items():
+        assert torch.equal(teacher.state_dict()[key], weight), key
+    # It is no part of the model, so of no checkpoint.
+    assert list(model.state_dict()) == keys
+    # On the source detector itself there is nothing to correct.
+    model.load_state_dict(state)
+    model.eval()
+    assert model.loss(*make_batch())['regularisation/loss'] == 0
+
+
+def test_frozen_teacher_of_another_build(source_detector, tiny_cfg):
+    path, state = source_detector
+    model = MODELS.build(tiny_cfg)
+    del state['roi_head.bbox_head.fc_cls.bias']
+    torch.save(dict(state_dict=state), path)
+    with pytest.raises(ValueError, match='has no roi_head.bbox_head.fc_cls.bias, so'):
+        FrozenTeacherHook(path).before_train(Mock(model=model))
+    with pytest.raises(ValueError, match='the model is a Linear: leave the hook out'):
+        FrozenTeacherHook(path).before_train(Mock(model=nn.Linear(1, 1)))
 
 
 # In a run

@@ -266,15 +266,30 @@ def test_resumed_by_two(folder, whole):
         assert torch.equal(step['weights'], whole[i]['weights'])
 
 
-def test_networks_with_losses_of_their_own(folder):
-    """SelectAlign's; they draw, and opponents are called outside the wrapper."""
-    folder.write('game', 'launch=dict(select_align=1)', method='select-align')
-    whole = folder.two('game', 'game')
+@pytest.mark.parametrize(
+    ('method', 'launch', 'terms'),
+    [
+        ('select-align', 'select_align=1', ['select_align']),
+        (
+            'few-shot',
+            'split_pooling=1, semantic_pairs=1',
+            ['split_pooling', 'semantic_pairs'],
+        ),
+    ],
+)
+def test_networks_with_losses_of_their_own(folder, method, launch, terms):
+    """They draw, and opponents are called outside the wrapper."""
+    game = f'game_{method}'
+    # Few-shot pairs the images of a process.
+    more = 'train_dataloader.update(batch_size=2)\n' * (method == 'few-shot')
+    folder.write(game, f'launch=dict({launch})', more, method=method)
+    whole = folder.two(game, game)
     assert all(step['same_weights'] for step in whole.values())
     for i, step in whole.items():
         for process in step['processes']:
-            assert ('select_align/loss_detector' in process['values']) == (i >= 1)
-    rest = folder.two('game', 'game_rest', '--resume', 'game/iter_3.pth')
+            for term in terms:
+                assert (f'{term}/loss_detector' in process['values']) == (i >= 1)
+    rest = folder.two(game, f'{game}_rest', '--resume', f'{game}/iter_3.pth')
     assert list(rest) == [3, 4, 5, 6]
     for i, step in rest.items():
         assert step['processes'] == whole[i]['processes']

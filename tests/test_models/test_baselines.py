@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -304,12 +304,34 @@ def mtor(cfg: ConfigDict) -> None:
     )
 
 
+def split_pooling(cfg: ConfigDict) -> None:
+    cfg.neck = dict(type='LastTap')
+    cfg.alignments = dict(
+        split_pooling=dict(type='SplitPoolingHead', scales=(24, 16, 9))
+    )
+
+
+def semantic_pairs(cfg: ConfigDict) -> None:
+    cfg.neck = dict(type='LastTap')
+    cfg.alignments = dict(
+        semantic_pairs=dict(
+            type='SemanticPairHead',
+            # Whatever an untrained detector sees.
+            object_cfg=dict(
+                score_thr=0.0, nms=dict(type='nms', iou_threshold=0.5), max_per_img=16
+            ),
+        )
+    )
+
+
 BASELINES = dict(
     da_faster=da_faster,
     adda=adda,
     image=strong_weak,
     select_align=select_align,
     mtor=mtor,
+    split_pooling=split_pooling,
+    semantic_pairs=semantic_pairs,
 )
 
 
@@ -319,6 +341,18 @@ def teacher_of(detector: IFANDetector) -> IFANDetector:
     nn.init.normal_(teacher.roi_head.bbox_head.fc_cls.weight, std=0.3)
     detector.follow(teacher)
     return teacher
+
+
+@pytest.fixture
+def make_batch(make_batch: Callable) -> Callable[[], tuple[dict, dict]]:
+    """Maker of a batch whose source images have a class in common, to be paired."""
+
+    def make() -> tuple[dict, dict]:
+        inputs, samples = make_batch()
+        samples['source'][1].gt_instances.labels[:] = 1
+        return inputs, samples
+
+    return make
 
 
 @pytest.fixture(params=BASELINES)

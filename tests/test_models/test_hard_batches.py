@@ -22,6 +22,8 @@ from mmdet_ifan.models import (
     HierarchicalDomainNeck,
     Proposals,
     SelectAlignHead,
+    SemanticPairHead,
+    SplitPoolingHead,
     StrongWeakNeck,
 )
 
@@ -39,6 +41,8 @@ ALIGNMENTS = dict(
     select_align=lambda: SelectAlignHead(
         16, 4, num_regions=2, patch_size=8, classifier_channels=4
     ),
+    split_pooling=lambda: SplitPoolingHead(6, STRIDES, (24, 9), (5, 7), (1.0,), (4, 4)),
+    semantic_pairs=lambda: SemanticPairHead(5, NUM_CLASSES, (4,)),
 )
 #: Sides of an image in pixels, from less than a cell to a few cells.
 SIDES = st.integers(1, 70)
@@ -52,7 +56,7 @@ CASES = [
     for name, dtype in itertools.product(
         ALIGNMENTS, (torch.float32, torch.float64, torch.bfloat16)
     )
-    if (name, dtype) != ('correlation', torch.bfloat16)
+    if dtype != torch.bfloat16 or name not in ('correlation', 'split_pooling')
 ]
 common = settings(
     deadline=None,
@@ -141,7 +145,13 @@ def fake_domain(make_domain, sizes, counts, labels, scale, dtype, vector):
         ),
     )
     domain.detect = lambda cfg: objects
-    return domain, [*taps, feats, vectors]
+    # Every proposal is the third object, if there is one, in any domain.
+    of_objects = leaf(sum(map(len, objects)), vector)
+    domain.pool = lambda boxes: Proposals(rois, [], feats, None, None, of_objects)
+    rois[:, 1:] = boxes[2]
+    for sample in domain.data_samples:
+        sample.gt_instances = objects[0]
+    return domain, [*taps, feats, vectors, of_objects]
 
 
 @pytest.mark.parametrize(('name', 'dtype'), CASES)
@@ -224,7 +234,7 @@ def test_alignment_in_mixed_precision(make_domain, spread, name, dtype):
         assert 0 < (mixed - single).norm() < tolerance * single.norm()
 
 
-METHODS = ['ifan', 'strong_weak', 'others', 'select_align', 'mtor']
+METHODS = ['ifan', 'strong_weak', 'others', 'select_align', 'mtor', 'few_shot']
 
 
 def detector_cfg(tiny_cfg, method: str):
@@ -247,6 +257,12 @@ def detector_cfg(tiny_cfg, method: str):
                 image_channels=8,
                 hidden_channels=8,
             ),
+        )
+    elif method == 'few_shot':
+        tiny_cfg.neck = dict(type='LastTap')
+        tiny_cfg.alignments = dict(
+            split_pooling=dict(type='SplitPoolingHead', scales=(24, 9, 4)),
+            semantic_pairs=dict(type='SemanticPairHead', hidden_channels=(8,)),
         )
     elif method == 'select_align':
         tiny_cfg.neck = dict(type='LastTap')

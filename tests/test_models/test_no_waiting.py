@@ -83,6 +83,7 @@ class Impatient(nn.Module):
         'adda_mini-city',
         'da-faster_mini-city',
         'mtor_mini-city',
+        'few-shot_mini-city',
         'select-align_mini-city',
         'strong-weak_mini-city',
     ],

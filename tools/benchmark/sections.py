@@ -20,7 +20,10 @@ from .training import training_cost
 DETECTORS = {
     'vgg16': ('vgg16_city2foggy', ('da-faster', 'strong-weak')),
     'r50-dc5': ('r50-dc5_city2foggy', ('mtor',)),
-    'mini': ('mini-city', ('da-faster', 'mtor', 'select-align', 'strong-weak')),
+    'mini': (
+        'mini-city',
+        ('da-faster', 'few-shot', 'mtor', 'select-align', 'strong-weak'),
+    ),
 }
 #: The paper's image, and one small enough for many steps.
 LARGE, SMALL = (600, 1200), (128, 256)

@@ -21,6 +21,7 @@ from .config import schedule_warnings
 from .fit import check_fit, check_image_sizes
 from .pair import check_num_classes, check_pair
 from .run import (
+    check_batch,
     check_epoch,
     check_evaluator,
     check_launches,
@@ -113,6 +114,7 @@ class PreflightHook(Hook):
         model = _detector(runner)
         check_launches(model, runner.hooks)
         check_teacher(model, runner.hooks)
+        check_batch(model, runner.hooks, runner.train_dataloader)
         check_preprocessor(model)
         check_epoch(runner.train_loop)
         warnings = list(

@@ -22,7 +22,7 @@ from ...datasets.random_states import collate_with_random_state
 from ...models import AdaptationTerm
 from ..robustness.resumable_checkpoint_hook import ResumableCheckpointHook
 from ..schedule.late_launch_hook import launching_hook
-from ..schedule.teacher_hook import TeacherHook
+from ..schedule.teacher_hook import FrozenTeacherHook, TeacherHook
 
 #: Hooks of our configs, and what a run without one does not do.
 USEFUL = dict(
@@ -56,14 +56,15 @@ def check_launches(model: nn.Module, hooks: Iterable[Hook]) -> None:
 
 
 def check_teacher(model: nn.Module, hooks: Iterable[Hook]) -> None:
-    """Check that one hook at most averages, and for the terms that need it.
+    """Check that one hook at most averages or teaches, for terms that need it.
 
     Args:
         model (nn.Module): The detector.
         hooks (Iterable[Hook]): The hooks of the run.
 
     Raises:
-        ValueError: If several average, or a launched term has no teacher.
+        ValueError: If several average or teach, or a launched term has no
+            teacher.
     """
     hooks = list(hooks)
     averaging = [type(hook).__name__ for hook in hooks if isinstance(hook, EMAHook)]
@@ -73,8 +74,18 @@ def check_teacher(model: nn.Module, hooks: Iterable[Hook]) -> None:
             'average can be tested and saved: keep one. A TeacherHook does '
             'what the EMAHook of the strong recipe does.'
         )
+    teachers = [
+        type(hook).__name__
+        for hook in hooks
+        if isinstance(hook, TeacherHook | FrozenTeacherHook)
+    ]
+    if len(teachers) > 1:
+        raise ValueError(
+            f'{" and ".join(teachers)} both give a teacher, and terms see only '
+            'one: keep one.'
+        )
     taught = [name for name, term in _launched(model, hooks) if term.needs_teacher]
-    if taught and not any(isinstance(hook, TeacherHook) for hook in hooks):
+    if taught and not teachers:
         raise ValueError(
             f'The alignment {taught[0]} needs a teacher, but no TeacherHook '
             'averages the detector: add default_hooks=dict(teacher=dict(type='
@@ -106,6 +117,26 @@ def check_needed_views(
                 "dict(type='MultiBranch', "
                 f"branch_field=['{domain}', '{view}'], {domain}=[..., pack], "
                 f'{view}=[..., pack]).'
+            )
+
+
+def check_batch(model: nn.Module, hooks: Iterable[Hook], loader: DataLoader) -> None:
+    """Check that a batch has as many source images as the terms need.
+
+    Args:
+        model (nn.Module): The detector.
+        hooks (Iterable[Hook]): The hooks of the run.
+        loader (DataLoader): The data loader of training.
+
+    Raises:
+        ValueError: If it has fewer.
+    """
+    for name, term in _launched(model, hooks):
+        if (loader.batch_size or 1) < term.min_source_images:
+            raise ValueError(
+                f'The alignment {name} pairs {term.min_source_images} source '
+                'images with each other, but a batch of a process has '
+                f'{loader.batch_size}: raise train_dataloader.batch_size.'
             )
 
 

@@ -19,8 +19,8 @@ LEAST_HISTORY = 10
 class DivergenceCheck:
     """Compare a step with those before it, and alignments with detection.
 
-    A recent value is the median over a window of iterations, which a few
-    outliers do not move. It comes from the runner's message hub, which keeps
+    A recent value is the median over a window of iterations, zeros aside, which
+    a few outliers do not move. It comes from the runner's message hub, which keeps
     every logged value and is in every checkpoint, so a resumed run decides
     like an uninterrupted one.
 
@@ -104,8 +104,12 @@ class DivergenceCheck:
         return found
 
     def _recent(self, hub: MessageHub, name: str) -> float | None:
-        """Give the median of a logged value; None if there are too few."""
+        """Give the median of a logged value; None if there are too few.
+
+        A term is 0 where it had nothing to compare, which says nothing.
+        """
         values = history(hub, f'train/{name}')[-self.window :]
+        values = values[values != 0]
         return float(np.median(values)) if len(values) >= LEAST_HISTORY else (None)
 
 

@@ -1,10 +1,15 @@
-"""The averaged detector as a teacher (Tarvainen and Valpola, NeurIPS 2017)."""
+"""Another detector as a teacher: the average, or one that was trained before.
 
+Tarvainen and Valpola, NeurIPS 2017; Wang et al., CVPR 2019.
+"""
+
+import copy
 from typing import Any
 
 from mmdet.registry import HOOKS
-from mmengine.hooks import EMAHook
-from mmengine.runner import Runner
+from mmengine.hooks import EMAHook, Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import CheckpointLoader, Runner
 
 
 @HOOKS.register_module()
@@ -54,3 +59,58 @@ class TeacherHook(EMAHook):
             # It was copied before the weights were initialised.
             self.ema_model.module.load_state_dict(self.src_model.state_dict())
         self.src_model.follow(self.ema_model.module.eval())
+
+
+@HOOKS.register_module()
+class FrozenTeacherHook(Hook):
+    """Let terms see what a detector sees that was trained before.
+
+    It is loaded anew for each run, resumed ones too, and never changes; no
+    checkpoint holds it. It is in testing mode, and terms read it as
+    ``source.teacher``.
+
+    Args:
+        checkpoint (str): Its checkpoint, of a detector of the same build, such
+            as that of source-only training. Terms that it lacks are left as
+            they are.
+
+    Raises:
+        ValueError: Before training, if the model is no :class:`IFANDetector`
+            or the checkpoint lacks weights of the detector.
+
+    Examples:
+        >>> default_hooks = dict(teacher=dict(
+        ...     type='FrozenTeacherHook', checkpoint='source-only.pth'))
+    """
+
+    def __init__(self, checkpoint: str) -> None:
+        self.checkpoint = checkpoint
+
+    def before_train(self, runner: Runner) -> None:
+        """Load the teacher and hand it to the detector in training."""
+        model = runner.model
+        if is_model_wrapper(model):
+            model = model.module
+        if not hasattr(model, 'follow'):
+            raise ValueError(
+                'FrozenTeacherHook hands a teacher to an IFANDetector, but the '
+                f'model is a {type(model).__name__}: leave the hook out.'
+            )
+        teacher = copy.deepcopy(model)
+        content = CheckpointLoader.load_checkpoint(self.checkpoint, map_location='cpu')
+        lacking = [
+            key
+            for key in teacher.load_state_dict(
+                content.get('state_dict', content), strict=False
+            ).missing_keys
+            if key.startswith(('backbone.', 'rpn_head.', 'roi_head.'))
+        ]
+        if lacking:
+            raise ValueError(
+                f'{self.checkpoint} has no {lacking[0]}, so it is no detector of '
+                'the same build: give the checkpoint of a source-only run on '
+                'this backbone.'
+            )
+        # The detector only refers to it.
+        self.teacher = teacher.requires_grad_(False).eval()
+        model.follow(self.teacher)

@@ -5,6 +5,7 @@ from .base_alignment import BaseAlignment
 from .category_aware_instance_head import CategoryAwareInstanceHead
 from .correlation_metric_head import CorrelationMetricHead
 from .da_faster_head import DAFasterHead
+from .few_shot_heads import SemanticPairHead, SourceRegularization, SplitPoolingHead
 from .global_domain_head import GlobalDomainHead
 from .hierarchical_domain_head import HierarchicalDomainHead
 from .object_relation_head import ObjectRelationHead
@@ -20,4 +21,7 @@ __all__ = [
     'HierarchicalDomainHead',
     'ObjectRelationHead',
     'SelectAlignHead',
+    'SemanticPairHead',
+    'SourceRegularization',
+    'SplitPoolingHead',
 ]

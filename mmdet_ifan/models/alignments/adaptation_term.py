@@ -56,6 +56,8 @@ class AdaptationTerm(BaseModule):
     #: Branches of the batch that the term cannot do without, such as
     #: ``target_teacher``, which ``target.teacher`` reads.
     needs_views: ClassVar[tuple[str, ...]] = ()
+    #: Source images that a batch needs, in each process.
+    min_source_images: ClassVar[int] = 1
     #: Smallest side in pixels of an image that the term can use.
     min_image_size: int = 1
 

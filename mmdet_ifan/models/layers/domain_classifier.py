@@ -63,8 +63,8 @@ def balanced_accuracy(
         source (Tensor): Outputs in [0, 1] on source, of any shape.
         target (Tensor): Outputs in [0, 1] on target, of any shape.
         valid (Sequence[Tensor], optional): Of source and of target, booleans
-            of the same shape that mark what counts, at least one each.
-            Defaults to None: all count.
+            of the same shape that mark what counts. Defaults to None: all
+            count.
 
     Returns:
         Tensor: A scalar in percent, without gradient. 50 is chance, which is
@@ -75,7 +75,7 @@ def balanced_accuracy(
         if valid is not None:
             # Picking the valid ones would wait for the device.
             shares = [
-                (hit & mask).sum() / mask.sum()
+                ((hit & mask).sum() / mask.sum()).nan_to_num(nan=0.5)
                 for hit, mask in zip(right, valid, strict=True)
             ]
         else:
