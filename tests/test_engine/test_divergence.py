@@ -45,8 +45,8 @@ def find(hub, norm=5.0, check=None, **losses):
         dict(norm=499.0),
         dict(loss_cls=69.0),
         dict(image__loss_phi1=0.69),
-        # The classifier that always was right sees an odd batch.
-        dict(image__loss_phi1=2.26),
+        # It counts for little, however much it grows.
+        dict(other__loss=0.5),
         dict(other__loss=13.9),
     ],
 )
@@ -62,10 +62,11 @@ def test_sane(hub, changed):
             dict(loss_cls=71.0),
             'loss_cls of the detector is 71, 101 times the recent detection loss (0.7)',
         ),
+        # Beyond a hundred times its own, and beyond detection.
         (
-            dict(image__loss_phi1=15.0),
-            'loss_phi1 of the alignment image is 15, 21 times the detection loss '
-            '(0.7), launched at iteration 20',
+            dict(image__loss_phi1=2.1),
+            'loss_phi1 of the alignment image is 2.1, '
+            'where it recently was 0.02, launched at iteration 20',
         ),
         (
             dict(other__loss=15.0),

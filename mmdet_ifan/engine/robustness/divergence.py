@@ -28,6 +28,8 @@ class DivergenceCheck:
 
     - if a term of an alignment is ``max_ratio`` times the recent detection
       loss, as the first term of Eq. 6 is without normalisation;
+    - if it is ``max_growth`` times its own recent value and more than the
+      detection loss, so that it matters;
     - if a term of the detector is ``max_growth`` times the recent detection
       loss, or the gradient norm as many times its own recent value.
 
@@ -93,8 +95,11 @@ class DivergenceCheck:
                     f'{value / least:.0f} times the detection loss '
                     f'({detection:.3g}){_launch(hub, name)}'
                 )
-        # Growth alone says nothing of an alignment: where a classifier always is
-        # right, its loss is next to 0, and one odd batch is a million times that.
+            elif usual is not None and value > max(self.max_growth * usual, least):
+                found.append(
+                    f'{term_name(name)} is {value:.3g}, where it '
+                    f'recently was {usual:.3g}{_launch(hub, name)}'
+                )
         usual = self._recent(hub, GRAD_NORM)
         if usual is not None and grad_norm > self.max_growth * max(usual, LEAST_NORM):
             found.append(
