@@ -235,7 +235,7 @@ def test_mim_search(wheel):
         'mtor',
         'oracle',
         'few-shot',
-        'select-align',
+        'selectalign',
         'source-only',
         'strong-weak',
     }

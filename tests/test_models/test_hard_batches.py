@@ -104,8 +104,8 @@ def fake_domain(make_domain, sizes, counts, labels, scale, dtype, vector):
     count = len(sizes)
     shape = (count, 3, *batch_shape)
 
-    def leaf(*shape: int) -> Tensor:
-        values = torch.randn(shape).mul(scale).to(dtype)
+    def leaf(*shape: int, generator: torch.Generator | None = None) -> Tensor:
+        values = torch.randn(shape, generator=generator).mul(scale).to(dtype)
         return values.requires_grad_()
 
     taps = [
@@ -146,7 +146,10 @@ def fake_domain(make_domain, sizes, counts, labels, scale, dtype, vector):
     )
     domain.detect = lambda cfg: objects
     # Every proposal is the third object, if there is one, in any domain.
-    of_objects = leaf(sum(map(len, objects)), vector)
+    # Drawn by itself: the draws of the other terms stay as they are.
+    of_objects = leaf(
+        sum(map(len, objects)), vector, generator=torch.Generator().manual_seed(1)
+    )
     domain.pool = lambda boxes: Proposals(rois, [], feats, None, None, of_objects)
     rois[:, 1:] = boxes[2]
     for sample in domain.data_samples:
