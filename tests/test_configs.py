@@ -97,6 +97,7 @@ def test_loads(path):
     assert len(Config.fromfile(FOLDER / path)) > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'path',
     [
@@ -361,6 +362,7 @@ def paired_batch(num_classes: int) -> dict:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', METHOD)
 def test_method_builds_and_takes_a_step_with_everything_launched(name):
     cfg = load(name)
@@ -420,6 +422,7 @@ def test_method_builds_and_takes_a_step_with_everything_launched(name):
     LateLaunchHook(launch_of(cfg)).before_train(runner)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', BASELINES)
 def test_baseline_builds_and_takes_a_step(name):
     cfg = load(name)

@@ -109,6 +109,7 @@ def scaled_mark(scale: float, flipped: bool) -> list[float]:
     return [scale * side for side in (x, y, x + width, y + height)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('flipped', [False, True])
 @pytest.mark.parametrize('name', LEAVES)
 def test_boxes_follow_the_image_in_training(small, name, flipped):
@@ -153,6 +154,7 @@ def test_boxes_stay_those_on_the_disk_in_testing(small, name):
         assert place(item['inputs']) == pytest.approx(scaled_mark(scale, False), abs=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', LEAVES)
 def test_colours_reach_the_trunk_as_it_learnt_them(small, name):
     """In RGB, with its mean and deviation, in training and testing."""
@@ -291,6 +293,7 @@ def deviation(weight: Tensor) -> float:
     return weight.square().mean().sqrt().item()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', LEAVES)
 def test_first_weights(started, files, name):
     detector = started(name)

@@ -174,6 +174,7 @@ def test_import_adds_nothing_but_itself():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'arguments, named',
     [

@@ -1125,6 +1125,7 @@ def attribute(module: Any, path: str) -> Any:
     return module
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', LEAVES)
 def test_detector_is_as_its_facts_say(name):
     facts = merged(

@@ -112,6 +112,7 @@ def test_what_the_user_can_fix(log, work, sentence):
     assert log.read_text().startswith('Traceback (most recent call last)')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('work', 'sentence'),
     [
@@ -146,6 +147,7 @@ def test_a_bug_without_a_log(monkeypatch):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('text', 'options', 'sentence'),
     [

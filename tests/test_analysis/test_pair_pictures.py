@@ -65,6 +65,7 @@ def drawn(picture: np.ndarray) -> np.ndarray:
     return ~(grey | blue | white)
 
 
+@pytest.mark.slow
 def test_order_is_that_of_the_run(cfg):
     cfg.randomness.seed = 5
     names = [name for name, _ in islice(draw_pairs(cfg), 7)]

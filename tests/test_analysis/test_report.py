@@ -90,6 +90,7 @@ def test_facts_name_what_made_the_figures(tmp_path, monkeypatch):
     assert facts_of(cfg, 3)[str(boxes)] != before
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(BROWSER is None, reason='needs chromium')
 @pytest.mark.parametrize('dark', [False, True])
 def test_in_a_browser_on_a_phone(page, tmp_path, dark):
@@ -123,6 +124,7 @@ def test_in_a_browser_on_a_phone(page, tmp_path, dark):
     assert 10 <= columns[0] <= 25 and 375 <= columns[-1] <= 390
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(BROWSER is None, reason='needs chromium')
 @pytest.mark.parametrize('width', [360, 380, 1200])
 def test_page_is_as_wide_as_the_window(page, tmp_path, width):

@@ -455,6 +455,7 @@ def load(root: Path, dataset: Callable) -> Any:
     return read(dataset, root)
 
 
+@pytest.mark.slow
 @FUZZ
 @given(content=damaged(COCO, altered_json))
 def test_annotations_of_a_training(root, content):
@@ -478,6 +479,7 @@ def test_annotations_of_a_training(root, content):
         assert set(instances.labels.tolist()) <= {0, 1}
 
 
+@pytest.mark.slow
 @FUZZ
 @given(content=damaged(COCO, altered_json))
 def test_coco_file_of_a_target(root, content):
@@ -491,6 +493,7 @@ def test_coco_file_of_a_target(root, content):
     assert dataset is None or len(dataset) in (1, 2)
 
 
+@pytest.mark.slow
 @FUZZ
 @given(content=damaged('a.jpg\nb.jpg\n', altered_lines))
 def test_text_list_of_a_target(root, content):

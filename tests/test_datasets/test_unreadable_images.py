@@ -83,6 +83,7 @@ def test_the_first_one_is_an_error_by_default(pair, tmp_path):
         dataset[1, 0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('workers', [0, 2])
 def test_the_next_image_takes_its_place(pair, tmp_path, workers):
     dataset = pair(2)
@@ -101,6 +102,7 @@ def test_the_next_image_takes_its_place(pair, tmp_path, workers):
     assert dataset.target.unreadable.nonzero().tolist() == [[4]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('workers', [0, 2])
 def test_one_too_many_is_an_error_that_names_all(pair, tmp_path, workers):
     dataset = pair(1)
@@ -116,6 +118,7 @@ def test_one_too_many_is_an_error_that_names_all(pair, tmp_path, workers):
         list(loader)
 
 
+@pytest.mark.slow
 def test_not_one_readable_image_is_an_error(pair, tmp_path):
     dataset = pair(99)
     damage(tmp_path, *(f's{i}.png' for i in range(5)))

@@ -431,6 +431,7 @@ def checkpoint(run: Callable, tmp_path: Path) -> str:
     return str(tmp_path / 'work/iter_1.pth')
 
 
+@pytest.mark.slow
 def test_a_run_refuses_its_checkpoint_of_another_order(run, checkpoint):
     """Whichever way the runner takes it."""
     assert 'classes' not in run('test', checkpoint)
@@ -444,6 +445,7 @@ def test_a_run_refuses_its_checkpoint_of_another_order(run, checkpoint):
             run(what, checkpoint, resume, order=-1)
 
 
+@pytest.mark.slow
 def test_a_run_says_what_starts_anew(run, checkpoint):
     content = torch.load(checkpoint, weights_only=False)
     other = copy.deepcopy(content)
@@ -459,6 +461,7 @@ def test_a_run_says_what_starts_anew(run, checkpoint):
     assert 'iter_1.pth lacks alignments.correlation: they train from' in said
 
 
+@pytest.mark.slow
 def test_a_resumed_run_follows_its_config(run, checkpoint):
     said = run(
         'train', checkpoint, True, **{'optim_wrapper.optimizer.weight_decay': 0.5}

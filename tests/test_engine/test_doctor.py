@@ -91,6 +91,7 @@ def test_a_healthy_config(cfg, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('option', 'value', 'name', 'sentence'),
     [
@@ -208,6 +209,7 @@ def test_what_is_wrong_is_named(cfg, option, value, name, sentence):
     }.get(name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'content',
     [
@@ -340,6 +342,7 @@ def test_what_may_be_meant_is_warned_of(cfg):
     assert not found['run'].warnings
 
 
+@pytest.mark.slow
 def test_servers_are_not_told_of_the_trial(cfg, monkeypatch):
     cfg.visualizer.vis_backends.append(dict(type='WandbVisBackend'))
     monkeypatch.setattr(

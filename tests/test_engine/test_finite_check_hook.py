@@ -128,6 +128,7 @@ def saved(tmp_path: Path) -> list[Path]:
     return sorted(tmp_path.rglob('nonfinite/*.json'))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('what', 'sentence'),
     [
@@ -168,6 +169,7 @@ def test_stop_names_the_term_the_domain_and_the_images(
         assert losses[name].item() == record['losses'][name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('what', ['loss', 'gradient'])
 def test_skip_leaves_no_trace(make_runner, tmp_path, what):
     poison = Poison('neck.global_trunk.0', what, range(2, 3))
@@ -334,6 +336,7 @@ def test_weights_that_are_not_finite_are_named(make_runner):
         runner.train()
 
 
+@pytest.mark.slow
 def test_a_healthy_training_is_as_without(make_runner):
     results = []
     for left_out in ((), FiniteCheckHook):
@@ -370,6 +373,7 @@ def test_overflow_is_the_loss_scalers(make_runner, tmp_path, fused):
     assert not saved(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('fused', [True, False])
 @pytest.mark.parametrize(('what', 'iteration'), [('loss', 1), ('gradient', 3)])
 def test_what_no_scale_mends(make_runner, fused, what, iteration):

@@ -192,6 +192,7 @@ def check(cfg: Config) -> None:
     HOOKS.build(cfg.default_hooks.late_launch).before_train(runner)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('name', 'key', 'value', 'sentence'),
     [(name, *lie) for name, lies in LIES.items() for lie in lies],

@@ -96,6 +96,7 @@ def test_worker_killed_while_it_hands_over_a_batch(work_dir, late_notice):
         )
 
 
+@pytest.mark.slow
 def test_killed_worker_that_nobody_has_noticed(work_dir):
     """The connection is gone, and with it the notice of torch's handler."""
     child = subprocess.Popen(['sleep', '60'])

@@ -62,6 +62,7 @@ def test_disjoint_images_pass(make_pair):
     assert check_pair(*make_pair()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('images', 'expected'),
     [

@@ -214,6 +214,7 @@ def train(tmp_path: Path) -> Callable[..., dict[int, float]]:
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'options',
     [
@@ -241,6 +242,7 @@ def test_resumes_as_if_nothing_had_been(train, options):
 EPOCHS = dict(max_epochs=6, by_epoch=True, interval=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'options',
     [

@@ -247,6 +247,7 @@ def test_config_of_a_checkpoint_is_that_of_its_training(write, cfg):
     assert found.test_dataloader == cfg.test_dataloader
 
 
+@pytest.mark.slow
 def test_config_as_mmengine_writes_what_is_no_name(yapf, write, cfg):
     custom_keys = {'backbone.layer1': dict(lr_mult=0.1)}
     cfg = Config(cfg.to_dict())
@@ -330,6 +331,7 @@ def test_checkpoint_without_a_config(write):
         checkpoint_config(write(meta={}))
 
 
+@pytest.mark.slow
 def test_predict_refuses_it(write, tmp_path):
     path = write(anything=Evil(tmp_path / 'was here'))
     result = run_tool(

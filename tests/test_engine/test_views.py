@@ -41,6 +41,7 @@ def make(write_coco):
     return make_dataset
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('kind', 'settings'),
     [

@@ -75,6 +75,7 @@ class Impatient(nn.Module):
         return x[x > 0] * x.sum().item()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'name',
     [

@@ -43,6 +43,7 @@ def stock():
     return MODELS.build(model)
 
 
+@pytest.mark.slow
 def test_every_term_reaches_the_backbone(detector, make_batch):
     assert list(detector.all_alignments) == ['image', 'instance', 'correlation']
     losses = detector.train().parse_losses(detector.loss(*make_batch()))[1]

@@ -66,6 +66,7 @@ def make_detector(tiny_cfg, make_batch, trained):
             alignment.launched = False
         if not trained:
             steps(detector, make_batch(), 60, lr=0.01)
+            detector.zero_grad()
             trained.update(copy.deepcopy(detector.state_dict()))
         detector.load_state_dict(
             {
@@ -103,6 +104,7 @@ def steps(detector, batch, num, lr):
     return history
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('normalize', [True, False])
 def test_twenty_steps_after_the_launch(make_detector, make_batch, normalize):
     detector = make_detector(normalize)

@@ -80,6 +80,7 @@ train_cfg = dict(_delete_=True, type='EpochBasedTrainLoop', max_epochs=3)
 BY_EPOCH = 'by_epoch=True, launch=dict(image=0, instance=1, correlation=2)'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('more', 'iterations', 'launches', 'checkpoint'),
     [
