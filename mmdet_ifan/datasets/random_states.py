@@ -5,7 +5,8 @@ batch carries the state of its worker, so that a checkpoint can store it.
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,16 @@ def set_random_state(state: RandomState) -> None:
     torch.set_rng_state(_to_tensor(state['torch']))
     if 'cuda' in state and torch.cuda.is_available():
         torch.cuda.set_rng_state(_to_tensor(state['cuda']))
+
+
+@contextmanager
+def kept_random_state() -> Iterator[None]:
+    """Give this process's generators their states back afterwards."""
+    state = get_random_state()
+    try:
+        yield
+    finally:
+        set_random_state(state)
 
 
 class WorkerBatch(dict):

@@ -8,6 +8,9 @@ import torch
 
 from ..utils.errors import DataError, name_some, warn
 
+#: What the loading transform raises for an image that it cannot load.
+UNREADABLE = (AssertionError, OSError, cv2.error)
+
 
 class NamesUnreadableImages:
     """Let a data set name, skip and count images that cannot be loaded.
@@ -57,7 +60,7 @@ class NamesUnreadableImages:
         """
         try:
             return super().prepare_data(idx)  # type: ignore[misc]
-        except (AssertionError, OSError, cv2.error) as error:
+        except UNREADABLE as error:
             path = self._path(idx)
             what = f'The image {path} cannot be loaded ({error})'
             if not osp.isdir(osp.dirname(path)):

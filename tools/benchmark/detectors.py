@@ -68,8 +68,7 @@ class TrainStep:
         optim_wrapper['optimizer']['lr'] = 0.0
         self.optim_wrapper: OptimWrapper = build_optim_wrapper(detector, optim_wrapper)
         self.average: ExponentialMovingAverage | None = None
-        terms = getattr(detector, 'all_alignments', {})
-        if any(terms[name].needs_teacher for name in launched):
+        if any(self.alignments[name].needs_teacher for name in launched):
             self.average = ExponentialMovingAverage(detector)
             self.average.module.eval()
         self._fill_state()

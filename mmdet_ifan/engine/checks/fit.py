@@ -6,17 +6,18 @@ stride never fails: it pools at the wrong place.
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
-import cv2
 import torch
 from mmdet.datasets import BaseDetDataset
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 from torch import nn
 
-from ...datasets.random_states import get_random_state, set_random_state
+from ...datasets.random_states import kept_random_state
+from ...datasets.unreadable_images import UNREADABLE
 from ...models import DomainFeatures, TimmTaps
 from ...models.layers import evaluating
 
@@ -169,14 +170,10 @@ def check_image_sizes(model: nn.Module, dataset: BaseDetDataset) -> None:
 
 def _size_after(pipeline: Any, info: dict) -> tuple[int, int] | None:
     """Give the size of an image behind a pipeline; draw nothing for good."""
-    state = get_random_state()
-    try:
+    item = None
+    # An image that cannot be loaded is the data set's to name.
+    with kept_random_state(), suppress(*UNREADABLE):
         item = pipeline(dict(info))
-    except (AssertionError, OSError, cv2.error):
-        # An image that cannot be loaded is the data set's to name.
-        return None
-    finally:
-        set_random_state(state)
     if item is None:
         return None
     inputs = item['inputs']

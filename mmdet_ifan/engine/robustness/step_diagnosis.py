@@ -8,7 +8,7 @@ import torch
 from mmengine.model import BaseModel
 from torch import Tensor
 
-from ...datasets.random_states import RandomState, get_random_state, set_random_state
+from ...datasets.random_states import RandomState, kept_random_state, set_random_state
 from ...utils.errors import name_some
 from .divergence import term_name
 
@@ -62,9 +62,8 @@ def diagnose(model: BaseModel, step: Step) -> dict[str, Any]:
         inputs=[],
         terms=[],
     )
-    now = get_random_state()
-    set_random_state(step.random_state)
-    try:
+    with kept_random_state():
+        set_random_state(step.random_state)
         data = model.data_preprocessor(step.batch, True)
         inputs = data['inputs']
         result['inputs'] = _images_at_fault(step, inputs)
@@ -72,8 +71,6 @@ def diagnose(model: BaseModel, step: Step) -> dict[str, Any]:
             images.requires_grad_()
         # Calling the module itself would run its hooks.
         losses = model.loss(inputs, data['data_samples'])
-    finally:
-        set_random_state(now)
     parameters = [p for p in model.parameters() if p.requires_grad]
     for name, loss in model.parse_losses(losses)[1].items():
         if 'loss' not in name or name == 'loss' or not loss.requires_grad:

@@ -17,7 +17,13 @@ from mmengine.config import ConfigDict
 from torch import Tensor, nn
 
 from ..domain_features import DomainFeatures
-from ..layers import at_least_float, balanced_accuracy, domain_cross_entropy, frozen
+from ..layers import (
+    at_least_float,
+    balanced_accuracy,
+    domain_cross_entropy,
+    frozen,
+    mean_over,
+)
 from .adaptation_term import AdaptationTerm
 from .base_alignment import BaseAlignment
 
@@ -503,11 +509,10 @@ class SourceRegularization(AdaptationTerm):
             at_least_float(domain.taps[-1]) for domain in (source, source.teacher)
         )
         mask = self._foreground(source, level.shape[-2:])
-        counts = mask.sum(dim=(1, 2))
-        error = ((kept - level).square().mean(dim=1) * mask).sum(dim=(1, 2))
+        error = (kept - level).square().mean(dim=1)
         return dict(
-            loss=self.loss_weight * (error / counts.clamp(min=1)).mean(),
-            positions=counts.sum().float(),
+            loss=self.loss_weight * mean_over(error, mask, dim=(1, 2)).mean(),
+            positions=mask.sum().float(),
         )
 
     @staticmethod
@@ -576,7 +581,9 @@ def play(
     losses = [
         torch.stack(
             [
-                _mean_over(entropy(logits, kind if right else 1 - kind), counts).sum()
+                mean_over(
+                    entropy(logits, kind if right else 1 - kind), counts, dim=-1
+                ).sum()
                 for kind, (logits, counts) in enumerate(
                     zip(logits_of, drawn, strict=True)
                 )
@@ -624,8 +631,3 @@ def _classifier(
     for width, next_width in zip(widths[:-1], widths[1:], strict=True):
         layers += [nn.Linear(width, next_width), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers, nn.Linear(widths[-1], out_channels))
-
-
-def _mean_over(values: Tensor, mask: Tensor) -> Tensor:
-    """Average the masked values (..., P) over P; none give 0."""
-    return (values * mask).sum(dim=-1) / mask.sum(dim=-1).clamp(min=1)

@@ -22,14 +22,18 @@ def unit_vectors(vectors: Tensor, eps: float = 0.0) -> Tensor:
     return vectors / torch.where(length > eps, length, torch.inf)
 
 
-def mean_over(values: Tensor, mask: Tensor) -> Tensor:
+def mean_over(
+    values: Tensor, mask: Tensor, dim: int | tuple[int, ...] | None = None
+) -> Tensor:
     """Average the masked values; none give 0, still in the graph.
 
     Args:
         values (Tensor): Of any shape, finite.
         mask (Tensor): Booleans of the same shape.
+        dim (int | tuple[int, ...], optional): Dimensions to average over.
+            Defaults to None, all.
 
     Returns:
-        Tensor: A scalar.
+        Tensor: Of the other dimensions; a scalar if there are none.
     """
-    return (values * mask).sum() / mask.sum().clamp(min=1)
+    return (values * mask).sum(dim) / mask.sum(dim).clamp(min=1)
