@@ -18,6 +18,7 @@ from mmdet_ifan.deployment import export
 from mmdet_ifan.engine import FrozenTeacherHook, LateLaunchHook, TeacherHook
 from mmdet_ifan.engine.checks.run import check_batch, check_needed_views, check_teacher
 from mmdet_ifan.models import AdaptationTerm, IFANDetector
+from mmdet_ifan.utils.errors import DataError
 
 
 @pytest.fixture
@@ -263,15 +264,9 @@ def test_frozen_teacher_is_that_of_the_file_and_stays(
     assert model.loss(*make_batch())['regularisation/loss'] == 0
 
 
-def test_frozen_teacher_of_another_build(source_detector, tiny_cfg):
-    path, state = source_detector
-    model = MODELS.build(tiny_cfg)
-    del state['roi_head.bbox_head.fc_cls.bias']
-    torch.save(dict(state_dict=state), path)
-    with pytest.raises(ValueError, match='has no roi_head.bbox_head.fc_cls.bias, so'):
-        FrozenTeacherHook(path).before_train(Mock(model=model))
+def test_frozen_teacher_of_no_adaptive_detector():
     with pytest.raises(ValueError, match='the model is a Linear: leave the hook out'):
-        FrozenTeacherHook(path).before_train(Mock(model=nn.Linear(1, 1)))
+        FrozenTeacherHook('a.pth').before_train(Mock(model=nn.Linear(1, 1)))
 
 
 # In a run
@@ -409,6 +404,23 @@ def test_a_run_of_mtor(mtor, tmp_path):
         assert list(resumed[part]) == list(saved[part])
         for key, value in saved[part].items():
             assert torch.equal(resumed[part][key], value), key
+
+
+@pytest.mark.parametrize(
+    'file, sentence',
+    [
+        ('none.pth', 'FrozenTeacherHook names .*none.pth, which does not exist'),
+        ('source-only.pth', 'source-only.pth does not fit the config'),
+    ],
+)
+def test_a_run_with_a_frozen_teacher_of_another_build(
+    mtor, source_detector, tmp_path, file, sentence
+):
+    """Refused before the first iteration."""
+    path = Path(source_detector[0]).with_name(file)
+    hook = dict(_delete_=True, type='FrozenTeacherHook', checkpoint=str(path))
+    with pytest.raises((DataError, FileNotFoundError), match=sentence):
+        mtor('foreign', **{'default_hooks.teacher': hook})
 
 
 def test_a_run_of_mtor_without_its_view(mtor, configs):

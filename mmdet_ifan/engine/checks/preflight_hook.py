@@ -11,11 +11,13 @@ from torch import nn
 from ...datasets import DomainTestDataset, PairedDomainDataset
 from ..robustness.resumed_schedule import ResumedSchedule
 from ..schedule.epochs import end_with_the_epoch
+from ..schedule.teacher_hook import FrozenTeacherHook
 from .checkpoint import (
     check_for_resume,
     check_for_start,
     check_for_test,
     classes_of_dataset,
+    load_fitting,
 )
 from .config import schedule_warnings
 from .fit import check_fit, check_image_sizes
@@ -65,6 +67,10 @@ class PreflightHook(Hook):
         weights = list(initial_weights(_detector(runner)))
         if runner._load_from is not None and not runner._resume:
             weights.append(('load_from', runner._load_from))
+        weights += [
+            (type(hook).__name__, hook.checkpoint)
+            for hook in _frozen_teachers(runner)
+        ]
         for place, name in dict.fromkeys(weights):
             find_weights(place, name)
         for warning in schedule_warnings(
@@ -114,6 +120,8 @@ class PreflightHook(Hook):
         model = _detector(runner)
         check_launches(model, runner.hooks)
         check_teacher(model, runner.hooks)
+        for hook in _frozen_teachers(runner):
+            load_fitting(model, hook.checkpoint, runner.cfg)
         check_batch(model, runner.hooks, runner.train_dataloader)
         check_preprocessor(model)
         check_epoch(runner.train_loop)
@@ -174,3 +182,8 @@ def _detector(runner: Runner) -> nn.Module:
     """Give the model without the wrapper of a distributed run."""
     model = runner.model
     return model.module if is_model_wrapper(model) else model
+
+
+def _frozen_teachers(runner: Runner) -> list[FrozenTeacherHook]:
+    """Find the hooks that load a teacher which was trained before."""
+    return [hook for hook in runner.hooks if isinstance(hook, FrozenTeacherHook)]

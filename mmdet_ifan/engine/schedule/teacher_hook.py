@@ -75,8 +75,7 @@ class FrozenTeacherHook(Hook):
             they are.
 
     Raises:
-        ValueError: Before training, if the model is no :class:`IFANDetector`
-            or the checkpoint lacks weights of the detector.
+        ValueError: Before training, if the model is no :class:`IFANDetector`.
 
     Examples:
         >>> default_hooks = dict(teacher=dict(
@@ -98,19 +97,8 @@ class FrozenTeacherHook(Hook):
             )
         teacher = copy.deepcopy(model)
         content = CheckpointLoader.load_checkpoint(self.checkpoint, map_location='cpu')
-        lacking = [
-            key
-            for key in teacher.load_state_dict(
-                content.get('state_dict', content), strict=False
-            ).missing_keys
-            if key.startswith(('backbone.', 'rpn_head.', 'roi_head.'))
-        ]
-        if lacking:
-            raise ValueError(
-                f'{self.checkpoint} has no {lacking[0]}, so it is no detector of '
-                'the same build: give the checkpoint of a source-only run on '
-                'this backbone.'
-            )
+        # PreflightHook has compared it with the detector.
+        teacher.load_state_dict(content.get('state_dict', content), strict=False)
         # The detector only refers to it.
         self.teacher = teacher.requires_grad_(False).eval()
         model.follow(self.teacher)
