@@ -42,6 +42,8 @@ LITERATURE = "faster-rcnn.pytorch's vgg16.yml, as in Strong-Weak's code"
 TORCHVISION = 'torchvision: ImageNet in RGB, 0 to 255'
 DC5 = 'the paper taps res5c as a map of the whole image: DC5, frozen BN'
 FPN = "mmdet's Faster R-CNN R50-FPN, the taps C2 to C5"
+TIMM = "timm's default weights of the trunk, and its mean and deviation"
+ADAMW = "mmdet's Swin and ConvNeXt: AdamW; the rate falls with the batch's root"
 PAIRS = 'iFAN, Datasets'
 TASK = 'the task: source labelled, target images alone'
 STUDY = 'measured on Mini City'
@@ -80,9 +82,10 @@ VIEWS = dict(
 )
 
 IMAGENET = 'https://download.pytorch.org/models/'
-VGG_TAPS, R50_TAPS, MINI_TAPS = (
+VGG_TAPS, R50_TAPS, TINY_TAPS, MINI_TAPS = (
     (128, 256, 512, 512),
     (256, 512, 1024, 2048),
+    (96, 192, 384, 768),
     (24, 40, 80, 112),
 )
 
@@ -356,6 +359,8 @@ FACTS: dict[str, Facts] = {
             dict(type='Pretrained', checkpoint=f'{IMAGENET}resnet50-0676ba61.pth'),
             TORCHVISION,
         ),
+    ],
+    'fpn': [
         ('model.rpn_head', dict(in_channels=256, feat_channels=256), FPN),
         (
             'model.rpn_head.anchor_generator',
@@ -370,6 +375,43 @@ FACTS: dict[str, Facts] = {
         ('model.roi_head.bbox_head', dict(in_channels=256, fc_out_channels=1024), FPN),
         ('model.train_cfg.rpn_proposal', dict(nms_pre=2000, max_per_img=1000), FPN),
         ('model.test_cfg.rpn.nms_pre', 1000, FPN),
+    ],
+    'timm-fpn': [
+        ('model.backbone.type', 'TimmTaps', TIMM),
+        ('model.backbone.init_cfg.type', 'TimmInit', TIMM),
+        ('optim_wrapper.optimizer', NONE, ADAMW),
+        (
+            'optim_wrapper.optimizer',
+            dict(type='AdamW', lr=2.5e-5, weight_decay=0.05),
+            ADAMW,
+        ),
+        ('optim_wrapper.paramwise_cfg.norm_decay_mult', 0.0, ADAMW),
+        (
+            'optim_wrapper.paramwise_cfg.custom_keys',
+            dict(
+                relative_position_bias_table=dict(decay_mult=0.0),
+                alignments=dict(lr_mult=4.0),
+            ),
+            ADAMW,
+        ),
+        (
+            'param_scheduler',
+            [
+                dict(type='LinearLR', by_epoch=False, start_factor=0.001, end=1000),
+                dict(
+                    type='MultiStepLR', by_epoch=False, milestones=[50_000], gamma=0.1
+                ),
+            ],
+            ADAMW,
+        ),
+    ],
+    'convnext-t-fpn': [('model.backbone.model', 'convnext_tiny.in12k_ft_in1k', TIMM)],
+    'swin-t-fpn': [
+        (
+            'model.backbone',
+            dict(model='swin_tiny_patch4_window7_224.ms_in1k', dynamic_img_size=True),
+            TIMM,
+        )
     ],
     'mini': [
         (
@@ -488,13 +530,9 @@ FACTS: dict[str, Facts] = {
         ('model.alignments.instance.type', 'CategoryAwareInstanceHead', EQUATIONS),
         ('model.alignments.correlation.type', 'CorrelationMetricHead', EQUATIONS),
     ],
-    'ifan r50-fpn': [
+    'ifan fpn': [
         ('model.neck', NONE, FPN),
-        (
-            'model.neck',
-            dict(type='FPN', in_channels=[*R50_TAPS], out_channels=256, num_outs=5),
-            FPN,
-        ),
+        ('model.neck', dict(type='FPN', out_channels=256, num_outs=5), FPN),
         ('model.alignments.image.type', 'HierarchicalDomainHead', EQUATIONS),
     ],
     'ifan mini': [
@@ -801,7 +839,7 @@ BUILT: dict[str, Facts] = {
             IFAN,
         ),
     ],
-    'ifan r50-fpn': [
+    'ifan fpn': [
         ('neck', NONE, FPN),
         (
             'alignments.image',
@@ -809,9 +847,19 @@ BUILT: dict[str, Facts] = {
             IFAN,
         ),
         ('alignments.image.reverse.weight', 1.0, EQUATIONS),
-        ('alignments.image.in_channels', R50_TAPS, EQUATIONS),
-        *terms_see(R50_TAPS, 256, (4, 8, 16, 32)),
     ],
+    **{
+        f'ifan {trunk}-fpn': [
+            ('neck.in_channels', [*taps], FPN),
+            ('alignments.image.in_channels', taps, EQUATIONS),
+            *terms_see(taps, 256, (4, 8, 16, 32)),
+        ]
+        for trunk, taps in (
+            ('r50', R50_TAPS),
+            ('convnext-t', TINY_TAPS),
+            ('swin-t', TINY_TAPS),
+        )
+    },
     'ifan mini': [
         ('alignments.instance.loss_weight', 1.0, STUDY),
         *terms_see(MINI_TAPS, 112),
@@ -961,14 +1009,17 @@ def families_of(name: str) -> list[str]:
     plain = method in ('source-only', 'oracle')
     # They are iFAN's detector, of which nothing is launched.
     aligned = 'ifan' if plain else method
+    kinds = [trunk]
+    if trunk.endswith('-fpn'):
+        kinds = ['fpn', *(['timm-fpn'] if trunk != 'r50-fpn' else []), trunk]
     families = [
         'all',
         scale,
-        trunk,
+        *kinds,
         pair,
         aligned,
         f'{aligned} {scale}',
-        f'{aligned} {trunk}',
+        *(f'{aligned} {kind}' for kind in kinds),
         f'{aligned} {pair}',
     ]
     if GROUPS[name] == 'ablations':
@@ -1141,18 +1192,20 @@ def test_taps_are_as_coarse_as_the_paper_has_them(name):
     """And trained but for the stem (conv1 of VGG-16), at full width."""
     _, trunk, _ = parts_of(name)
     detector = built(name)
-    taps = detector.backbone(torch.zeros(1, 3, 608, 1200, device='meta'))
-    last = 32 if trunk == 'r50-fpn' else 16
-    assert [(608 // tap.shape[2], 1200 // tap.shape[3]) for tap in taps] == [
+    taps = detector.backbone(torch.zeros(1, 3, 608, 1216, device='meta'))
+    last = 32 if trunk.endswith('-fpn') else 16
+    assert [(608 // tap.shape[2], 1216 // tap.shape[3]) for tap in taps] == [
         (4, 4),
         (8, 8),
         (16, 16),
-        (last, 1200 // -(-1200 // last)),
+        (last, last),
     ]
     channels = {
         'vgg16': VGG_TAPS,
         'r50-dc5': R50_TAPS,
         'r50-fpn': R50_TAPS,
+        'convnext-t-fpn': TINY_TAPS,
+        'swin-t-fpn': TINY_TAPS,
         'mini': MINI_TAPS,
     }[trunk]
     assert tuple(tap.shape[1] for tap in taps) == channels
@@ -1167,20 +1220,18 @@ def test_taps_are_as_coarse_as_the_paper_has_them(name):
             'vgg16': {'0', '2'},
             'r50-dc5': {'conv1'},
             'r50-fpn': {'conv1'},
+            'convnext-t-fpn': {'stem'},
+            'swin-t-fpn': {'patch_embed'},
             'mini': {'conv_stem'},
         }[trunk]
     )
     fully_connected = [fc.weight.shape for fc in detector.roi_head.bbox_head.shared_fcs]
-    assert (
-        fully_connected
-        == {
-            'vgg16': [(4096, 512 * 7 * 7), (4096, 4096)],
-            'r50-dc5': [(1024, 2048 * 7 * 7), (1024, 1024)],
-            'r50-fpn': [(1024, 256 * 7 * 7), (1024, 1024)],
-            'mini': [(256, 112 * 4 * 4), (256, 256)],
-        }[trunk]
-    )
-    if trunk != 'vgg16':
+    assert fully_connected == {
+        'vgg16': [(4096, 512 * 7 * 7), (4096, 4096)],
+        'r50-dc5': [(1024, 2048 * 7 * 7), (1024, 1024)],
+        'mini': [(256, 112 * 4 * 4), (256, 256)],
+    }.get(trunk, [(1024, 256 * 7 * 7), (1024, 1024)])
+    if trunk in ('r50-dc5', 'r50-fpn', 'mini'):
         norms = [
             module
             for module in detector.backbone.modules()

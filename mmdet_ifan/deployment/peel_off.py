@@ -21,6 +21,7 @@ from ..engine.checks.checkpoint import (
 from ..engine.robustness.safe_loading import load_checkpoint
 from ..models.alignments import AdaptationTerm
 from ..models.backbones import tapped_vgg, timm_taps
+from ..models.detectors.ifan_detector import with_channels
 from ..models.necks import LastTap
 from ..utils.errors import warn
 from .onnx_graph import check_onnx, to_onnx
@@ -97,6 +98,8 @@ def plain_model(cfg: Config) -> ConfigDict:
             )
             backbone['out_indices'] = backbone.get('out_indices', default)[-1:]
         del model['neck']
+    else:
+        model['neck'] = with_channels(model['neck'], backbone)
     model.pop('alignments', None)
     # Testing assigns nothing.
     for each in parts_of(model):

@@ -19,7 +19,13 @@ SIZE = (64, 96)
 
 
 @pytest.fixture(
-    params=['ifan_mini-city', 'ifan_vgg16_sim10k2city', 'ifan_r50-fpn_city2foggy']
+    params=[
+        'ifan_mini-city',
+        'ifan_vgg16_sim10k2city',
+        'ifan_r50-fpn_city2foggy',
+        'ifan_convnext-t-fpn_city2foggy',
+        'ifan_swin-t-fpn_sim10k2city',
+    ]
 )
 def cfg(request: pytest.FixtureRequest) -> Config:
     cfg = Config.fromfile(config_path(f'{request.param}.py'))

@@ -80,6 +80,8 @@ def trained(cfg: Config, path: Path) -> None:
         'ifan_mini-city',
         'ifan_vgg16_city2foggy',
         'ifan_r50-fpn_city2foggy',
+        'ifan_convnext-t-fpn_city2foggy',
+        'ifan_swin-t-fpn_sim10k2city',
         'few-shot_mini-city',
         'select-align_mini-city',
         'mtor_mini-city',

@@ -44,11 +44,29 @@ def stock():
 
 
 @pytest.mark.slow
-def test_every_term_reaches_the_backbone(detector, make_batch):
+@pytest.mark.parametrize(
+    ('leaf', 'first'),
+    [
+        # A normalisation that starts at zero must not lie behind it.
+        ('ifan_r50-fpn_city2foggy', 'layer1.0.downsample.0.weight'),
+        ('ifan_convnext-t-fpn_city2foggy', 'net.stages.0.blocks.0.mlp.fc1.weight'),
+        (
+            'ifan_swin-t-fpn_sim10k2city',
+            'net.layers.0.blocks.0.attn.relative_position_bias_table',
+        ),
+    ],
+)
+def test_every_term_reaches_the_backbone(leaf, first, make_batch):
+    model = Config.fromfile(ROOT / f'ifan/{leaf}.py').model
+    model.backbone.init_cfg = None
+    # The batch has objects of several.
+    model.roi_head.bbox_head.num_classes = 8
+    torch.manual_seed(0)
+    detector = MODELS.build(model)
+    detector.init_weights()
     assert list(detector.all_alignments) == ['image', 'instance', 'correlation']
     losses = detector.train().parse_losses(detector.loss(*make_batch()))[1]
-    # A normalisation that starts at zero must not lie behind it.
-    first = detector.backbone.layer1[0].downsample[0].weight
+    parameter = dict(detector.backbone.named_parameters())[first]
     for name in (
         'image/loss_phi1',
         'image/loss_phi4',
@@ -56,7 +74,7 @@ def test_every_term_reaches_the_backbone(detector, make_batch):
         'loss_rpn_cls',
         'loss_cls',
     ):
-        (gradient,) = torch.autograd.grad(losses[name], first, retain_graph=True)
+        (gradient,) = torch.autograd.grad(losses[name], parameter, retain_graph=True)
         assert gradient.isfinite().all() and gradient.any(), name
     # Anchors on five levels, RoIs on four, taps that are no levels.
     assert detector.neck.num_outs == 5
@@ -64,6 +82,18 @@ def test_every_term_reaches_the_backbone(detector, make_batch):
         96 / tap.shape[-1] for tap in detector.backbone(make_batch()[0]['source'])
     ]
     assert strides == [4, 8, 16, 32]
+
+
+def test_channels_that_are_left_out_are_the_backbones(tiny_cfg):
+    """And the detector is the same as with them, to the last weight."""
+    states = []
+    for channels in (None, tiny_cfg.neck.in_channels):
+        torch.manual_seed(0)
+        neck = dict(tiny_cfg.neck, in_channels=channels)
+        states.append(MODELS.build(dict(tiny_cfg, neck=neck)).state_dict())
+    left_out, given = states
+    assert list(left_out) == list(given)
+    assert all(torch.equal(left_out[key], given[key]) for key in given)
 
 
 def test_a_stock_checkpoint_is_a_start_and_the_other_way(detector, stock, make_batch):

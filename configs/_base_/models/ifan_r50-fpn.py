@@ -3,13 +3,7 @@
 _base_ = './ifan_r50.py'
 strides = [4, 8, 16, 32]
 model = dict(
-    neck=dict(
-        _delete_=True,
-        type='FPN',
-        in_channels=[256, 512, 1024, 2048],
-        out_channels=256,
-        num_outs=5,
-    ),
+    neck=dict(_delete_=True, type='FPN', out_channels=256, num_outs=5),
     # mmdet's Faster R-CNN with FPN; the numbers before NMS are a level's.
     rpn_head=dict(
         in_channels=256,

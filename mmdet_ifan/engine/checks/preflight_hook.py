@@ -68,8 +68,7 @@ class PreflightHook(Hook):
         if runner._load_from is not None and not runner._resume:
             weights.append(('load_from', runner._load_from))
         weights += [
-            (type(hook).__name__, hook.checkpoint)
-            for hook in _frozen_teachers(runner)
+            (type(hook).__name__, hook.checkpoint) for hook in _frozen_teachers(runner)
         ]
         for place, name in dict.fromkeys(weights):
             find_weights(place, name)

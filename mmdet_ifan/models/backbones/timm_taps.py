@@ -85,9 +85,9 @@ class TimmTaps(BaseModule):
 
     Args:
         model (str): Name of the model, such as ``tf_efficientnet_lite0``.
-        taps (Sequence[str]): The modules whose outputs are the taps, as timm
-            names them, such as ``blocks.1``, in their order. Two may have
-            one stride.
+        taps (Sequence[str], optional): The modules whose outputs are the taps,
+            as timm names them, such as ``blocks.1``, in their order. Two may
+            have one stride. Defaults to None, the last of each stride from 4.
         frozen_stages (int): Number of stages after the stem that are not
             trained: 0 freezes the stem alone, -1 nothing. Defaults to 0.
         init_cfg (dict, optional): Initialisation, for instance
@@ -109,7 +109,7 @@ class TimmTaps(BaseModule):
     def __init__(
         self,
         model: str,
-        taps: Sequence[str],
+        taps: Sequence[str] | None = None,
         frozen_stages: int = 0,
         init_cfg: OptMultiConfig = None,
         **kwargs: Any,
@@ -123,8 +123,14 @@ class TimmTaps(BaseModule):
             )
         self.model = model
         self.model_args = kwargs
-        self.taps = tuple(taps)
         self.net = timm.create_model(model, **kwargs)
+        if taps is None:
+            taps = [
+                info['module']
+                for info in self.net.feature_info
+                if info['reduction'] >= 4
+            ]
+        self.taps = tuple(taps)
         self._select_taps()
         self._freeze(frozen_stages)
         self.channels, self.strides = self._measure()

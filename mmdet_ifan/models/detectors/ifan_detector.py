@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import cache
+from inspect import signature
 from typing import Any
 from weakref import ref
 
@@ -13,7 +14,7 @@ from mmdet.structures import SampleList
 from mmdet.structures.bbox import bbox2roi
 from mmdet.utils import ConfigType, InstanceList
 from mmengine.model import ModuleDict
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..alignments import AdaptationTerm
 from ..domain_features import DomainFeatures, Proposals, extract_together, kept_vectors
@@ -21,6 +22,38 @@ from ..layers import at_least_float, evaluating
 
 #: Side in pixels of the blank image that taps are measured on.
 SIDE = 64
+
+
+@torch.no_grad()
+def blank_taps(backbone: nn.Module) -> tuple[Tensor, ...]:
+    """Compute the taps of a blank image, ``SIDE`` px high and wide.
+
+    Args:
+        backbone (nn.Module): The backbone.
+    """
+    device = next(backbone.parameters()).device
+    with evaluating(backbone):
+        return backbone(torch.zeros(1, 3, SIDE, SIDE, device=device))
+
+
+def with_channels(neck: ConfigType, backbone: ConfigType) -> ConfigType:
+    """Add what the config of a neck leaves to the backbone, ``in_channels``.
+
+    Args:
+        neck (dict): Config of the neck.
+        backbone (dict): Config of the backbone, which is built if they are
+            left out. No random number is drawn for it.
+
+    Returns:
+        dict: Config of a neck for the taps of this backbone.
+    """
+    left_out = neck.get('in_channels') is None
+    kind = MODELS.get(neck['type']) if isinstance(neck['type'], str) else neck['type']
+    if not left_out or 'in_channels' not in signature(kind).parameters:
+        return neck
+    with torch.random.fork_rng(devices=()):
+        taps = blank_taps(MODELS.build(dict(backbone, init_cfg=None)))
+    return dict(neck, in_channels=[tap.shape[1] for tap in taps])
 
 
 @MODELS.register_module()
@@ -33,9 +66,9 @@ class IFANDetector(FasterRCNN):
     of mmdet's ``FasterRCNN``, so each loads the other's checkpoints.
 
     Args:
-        neck (dict): Config of any neck. A neck that is itself an
-            ``AdaptationTerm``, such as :class:`HierarchicalDomainNeck`, is
-            the term ``image``.
+        neck (dict): Config of any neck, which may leave ``in_channels`` to the
+            backbone. A neck that is itself an ``AdaptationTerm``, such as
+            :class:`HierarchicalDomainNeck`, is the term ``image``.
         alike_proposals (bool): Whether terms see the RPN's first proposals in
             both domains, as many as at test time. With False, their source
             proposals are those that the detection loss sampled. This saves a
@@ -63,7 +96,7 @@ class IFANDetector(FasterRCNN):
         alignments: dict[str, ConfigType] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(neck=neck, **kwargs)
+        super().__init__(neck=with_channels(neck, kwargs['backbone']), **kwargs)
         self.alike_proposals = alike_proposals
         self._teacher: Callable[[], FasterRCNN | None] = _nobody
         expected = getattr(self.neck, 'in_channels', None)
@@ -139,7 +172,6 @@ class IFANDetector(FasterRCNN):
             )
         return alignment
 
-    @torch.no_grad()
     def facts(self) -> dict[str, Any]:
         """Measure what a term's config may leave to the detector.
 
@@ -150,9 +182,7 @@ class IFANDetector(FasterRCNN):
             ``num_proposals`` that terms see of an image, at most.
         """
         box_head = self.roi_head.bbox_head
-        device = next(self.backbone.parameters()).device
-        with evaluating(self.backbone):
-            taps = self.backbone(torch.zeros(1, 3, SIDE, SIDE, device=device))
+        taps = blank_taps(self.backbone)
         channels = tuple(tap.shape[1] for tap in taps)
         num_proposals = self.test_cfg.rpn.max_per_img
         if self.train_cfg and not self.alike_proposals:
