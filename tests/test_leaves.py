@@ -1,6 +1,7 @@
 """The first weights of every leaf, and the images that reach them."""
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from unittest.mock import patch
 
@@ -17,7 +18,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from mmdet_ifan.models import IFANDetector
-from mmdet_ifan.models.backbones.timm_taps import import_timm
+from mmdet_ifan.models.backbones import timm_init
+from mmdet_ifan.models.backbones.timm_taps import TimmTaps, import_timm
 
 #: Of the images on the disk, and of the bright mark in each: x, y, w, h.
 HEIGHT, WIDTH = 64, 128
@@ -277,8 +279,13 @@ def started(files: dict) -> Callable[[str], IFANDetector]:
         if key not in latest:
             torch.manual_seed(0)
             detector = MODELS.build(model)
-            with patch.object(
-                CheckpointLoader, 'load_checkpoint', lambda file, *_, **__: files[file]
+            with (
+                patch.object(
+                    CheckpointLoader,
+                    'load_checkpoint',
+                    lambda file, *_, **__: files[file],
+                ),
+                patch.object(timm_init, '_pretrained', timms_own),
             ):
                 detector.init_weights()
             latest.clear()
@@ -286,6 +293,18 @@ def started(files: dict) -> Callable[[str], IFANDetector]:
         return latest[key]
 
     return start
+
+
+@cache
+def weights_of_timm(model: str) -> dict[str, Tensor]:
+    """What timm would download for a model."""
+    torch.manual_seed(2)
+    return import_timm().create_model(model).state_dict()
+
+
+def timms_own(trunk: TimmTaps) -> dict[str, Tensor]:
+    """Give a trunk what timm would download for it."""
+    return weights_of_timm(trunk.model)
 
 
 def deviation(weight: Tensor) -> float:
@@ -303,6 +322,9 @@ def test_first_weights(started, files, name):
         file = files[f'{URL}resnet50-0676ba61.pth']
     elif is_lite0(name):
         file = files[LITE0_WEIGHTS]
+        own = {key.removeprefix('net.'): value for key, value in own.items()}
+    elif '-t-fpn' in name:
+        file = weights_of_timm(detector.backbone.model)
         own = {key.removeprefix('net.'): value for key, value in own.items()}
     else:
         file = files[f'{URL}vgg16-397923af.pth']

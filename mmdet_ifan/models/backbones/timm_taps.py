@@ -124,6 +124,9 @@ class TimmTaps(BaseModule):
         self.model = model
         self.model_args = kwargs
         self.net = timm.create_model(model, **kwargs)
+        # Transformers of timm have an init_weights of their own, which mmengine
+        # would call after init_cfg has loaded weights.
+        self.net.is_init = True
         if taps is None:
             taps = [
                 info['module']
