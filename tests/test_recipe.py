@@ -569,6 +569,10 @@ FACTS: dict[str, Facts] = {
         ('model.neck.type', 'LastTap', DA_FASTER),
         ('model.alignments.da_faster.type', 'DAFasterHead', DA_FASTER),
     ],
+    'adda mini': [
+        ('model.alignments.adda.grl_weight', 0.3, STUDY),
+        ('optim_wrapper.paramwise_cfg.custom_keys.alignments.lr_mult', 1.0, STUDY),
+    ],
     'da-faster mini': [('model.alignments.da_faster.grl_weight', 0.3, STUDY)],
     'mtor': [
         ('model.neck', NONE, MTOR),
@@ -886,7 +890,10 @@ BUILT: dict[str, Facts] = {
         ('alignments.adda.reverse.weight', 1.0, EQUATIONS),
     ],
     'adda vgg16': [('alignments.adda.classifier.0.in_features', 512, ADDA)],
-    'adda mini': [('alignments.adda.classifier.0.in_features', 112, ADDA)],
+    'adda mini': [
+        ('alignments.adda.classifier.0.in_features', 112, ADDA),
+        ('alignments.adda.reverse.weight', 0.3, STUDY),
+    ],
     'adda paper': [('alignments.adda.classifier.0.out_features', 256, STRONG_WEAK)],
     'da-faster': [('alignments.da_faster.loss_weight', 0.1, DA_FASTER)],
     'da-faster vgg16': da_faster_sees(512, 4096),
