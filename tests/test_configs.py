@@ -24,7 +24,12 @@ from mmdet_ifan.engine import LateLaunchHook
 from mmdet_ifan.models import IFANDetector
 
 #: iFAN with everything else as it is, what it is compared with, and parts.
-METHOD = [name for name in LEAVES if GROUPS[name] == 'ifan']
+#: Other levels of fog are other data for the same detector.
+METHOD = [
+    name
+    for name in LEAVES
+    if GROUPS[name] == 'ifan' and not name.startswith('ifan_vgg16_city2foggy-')
+]
 BASELINES = [
     name
     for name in LEAVES

@@ -6,7 +6,6 @@ and a leaf may have nothing under the keys held here that no fact names.
 """
 
 import copy
-from functools import lru_cache
 from typing import Any
 
 import pytest
@@ -1169,11 +1168,18 @@ def test_launches_are_the_methods(name):
     assert launch_of(read(name)) == launch
 
 
-@lru_cache
+#: By the text of their config: leaves that differ in launches or data share one.
+DETECTORS: dict[str, IFANDetector] = {}
+
+
 def built(name: str) -> IFANDetector:
     """Build a leaf's detector at full width, without memory."""
-    with torch.device('meta'):
-        return MODELS.build(copy.deepcopy(read(name).model)).train()
+    model = read(name).model
+    key = repr(model)
+    if key not in DETECTORS:
+        with torch.device('meta'):
+            DETECTORS[key] = MODELS.build(copy.deepcopy(model)).train()
+    return DETECTORS[key]
 
 
 def attribute(module: Any, path: str) -> Any:
