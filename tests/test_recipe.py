@@ -635,12 +635,12 @@ FACTS: dict[str, Facts] = {
     'few-shot mini': [
         (
             'model.alignments.split_pooling',
-            dict(scales=(64, 40, 24), max_pairs=(12, 24, 48), hidden_channels=(64, 32)),
+            dict(scales=(64, 40, 24), max_pairs=(12, 24, 48), grl_weight=0.3),
             STUDY,
         ),
         (
             'model.alignments.semantic_pairs',
-            dict(hidden_channels=(256, 256), max_pairs=32),
+            dict(hidden_channels=(256, 256), max_pairs=32, grl_weight=0.3),
             STUDY,
         ),
     ],
@@ -962,6 +962,8 @@ BUILT: dict[str, Facts] = {
         ('alignments.semantic_pairs.max_pairs', 128, FEW_SHOT),
     ],
     'few-shot mini': [
+        ('alignments.split_pooling.reverse.weight', 0.3, STUDY),
+        ('alignments.semantic_pairs.reverse.weight', 0.3, STUDY),
         ('alignments.split_pooling.classifiers.0.0.in_features', 2 * 112, FEW_SHOT),
         ('alignments.semantic_pairs.classifier.0.in_features', 2 * 256, FEW_SHOT),
     ],
