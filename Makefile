@@ -8,7 +8,7 @@ ABLATIONS := img-ins img-cat img-corr phi1 phi2 phi3 phi4 img-cat-200 \
 STUDY := $(VENV)/python tools/study.py --out docs/data/study_mini-city
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo report study bench tables test test-fast coverage \
+.PHONY: help setup demo report study gpu-check bench tables test test-fast coverage \
 	compat lint docs clean
 
 help: ## List the targets
@@ -35,6 +35,9 @@ study: setup ## Compare methods (three seeds) and ablations on Mini City (hours)
 	@# All of them in one table.
 	$(STUDY) $(patsubst %,%_mini-city.py,$(filter-out oracle,$(METHODS)) \
 		$(ABLATIONS) oracle) --seeds 2 3 4 --no-train
+
+gpu-check: setup ## Check that everything runs on this machine's GPU (ten minutes)
+	$(VENV)/python tools/gpu_check.py
 
 bench: setup ## Measure time and memory compared with stock Faster R-CNN's (two hours)
 	$(VENV)/python tools/bench.py --page docs/lab/performance.md

@@ -1,8 +1,8 @@
 """A GPU that is not there: the CPU computes, and devices are kept apart.
 
-A tensor on it says that its device is ``pretended:0``. Torch refuses to mix devices, and
-so does this: an operation on tensors of both raises, as on a GPU, which a run on
-the CPU alone cannot notice.
+A tensor on it says that its device is ``pretended:0``. Torch refuses to mix
+devices, and so does this: an operation on tensors of both raises, as on a GPU,
+which a run on the CPU alone cannot notice.
 """
 
 from collections.abc import Iterator

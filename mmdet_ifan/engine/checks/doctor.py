@@ -139,7 +139,7 @@ class Doctor:
                 versions.append(f'{library} {version(library)}')
             except PackageNotFoundError:
                 continue
-        _try_operators(self.device)
+        try_operators(self.device)
         is_cuda = self.device == 'cuda'
         device = torch.cuda.get_device_name() if is_cuda else self.device
         return f'{", ".join(versions)}; trains on {device}.'
@@ -384,8 +384,15 @@ class Doctor:
         return Finding(name, text, ok, self.warnings.take())
 
 
-def _try_operators(device: str) -> None:
-    """Compute with mmcv's operators on the device of training."""
+def try_operators(device: str) -> None:
+    """Compute with mmcv's operators on the device of training.
+
+    Args:
+        device (str): The device.
+
+    Raises:
+        RuntimeError: If there are none, or none for this device.
+    """
     try:
         from mmcv.ops import RoIAlign, nms
     except ImportError as error:
