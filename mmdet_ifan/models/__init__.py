@@ -9,10 +9,12 @@ from .alignments import (
     GlobalDomainHead,
     HierarchicalDomainHead,
     ObjectRelationHead,
+    PseudoLabelHead,
     SelectAlignHead,
     SemanticPairHead,
     SourceRegularization,
     SplitPoolingHead,
+    TeacherDistillation,
 )
 from .assigners import RegionIgnoringAssigner
 from .backbones import TappedVGG, TimmInit, TimmTaps, VGG16Init
@@ -40,6 +42,7 @@ __all__ = [
     'LastTap',
     'ObjectRelationHead',
     'Proposals',
+    'PseudoLabelHead',
     'RegionIgnoringAssigner',
     'SelectAlignHead',
     'SemanticPairHead',
@@ -47,6 +50,7 @@ __all__ = [
     'SplitPoolingHead',
     'StrongWeakNeck',
     'TappedVGG',
+    'TeacherDistillation',
     'TimmInit',
     'TimmTaps',
     'VGG16Init',

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import torch
 from mmdet.models import BBoxHead, FasterRCNN
-from mmdet.structures import SampleList
+from mmdet.structures import DetDataSample, SampleList
 from mmdet.structures.bbox import bbox2roi
 from mmdet.utils import InstanceList
 from mmengine.config import ConfigDict
@@ -135,7 +135,7 @@ class DomainFeatures:
             return None
         seen = self.views.get('teacher', self)
         return DomainFeatures(
-            self.detector.teacher, seen.batch_inputs, seen.data_samples
+            self.detector.teacher, seen.batch_inputs.detach(), seen.data_samples
         )
 
     @cached_property
@@ -171,18 +171,42 @@ class DomainFeatures:
         return self.detector.neck(self.taps)
 
     @cached_property
+    def rpn_outputs(self) -> tuple[list[Tensor], list[Tensor]]:
+        """tuple[list[Tensor], list[Tensor]]: The RPN's logits and box deltas.
+
+        For each level of shape (N, A, H, W) and (N, 4 * A, H, W), with A
+        anchors at a position.
+        """
+        return self.detector.rpn_head(self.feats)
+
+    @cached_property
     def proposal_boxes(self) -> list[Tensor]:
         """list[Tensor]: The RPN's boxes of each image, as at test time.
 
         Each of shape (K, 4), in pixels of the input, without gradient.
         """
-        # Under no_grad, it would be kept without its gradient.
-        feats = self.feats
+        return [result.bboxes for result in self.propose()]
+
+    def propose(self, cfg: ConfigDict | None = None) -> InstanceList:
+        """Let the RPN propose boxes.
+
+        Args:
+            cfg (ConfigDict, optional): As mmdet's ``rpn_proposal``. Defaults
+                to None, as at test time.
+
+        Returns:
+            list[InstanceData]: For each image ``bboxes`` (K, 4) in pixels of
+            the input and ``scores`` (K, ), without gradient.
+        """
+        # Under no_grad, they would be kept without their gradient.
+        outputs = self.rpn_outputs
         with torch.no_grad():
-            results = self.detector.rpn_head.predict(
-                feats, self.data_samples, rescale=False
+            return self.detector.rpn_head.predict_by_feat(
+                *outputs,
+                batch_img_metas=[sample.metainfo for sample in self.data_samples],
+                cfg=cfg,
+                rescale=False,
             )
-        return [result.bboxes for result in results]
 
     @cached_property
     def proposals(self) -> Proposals:
@@ -216,6 +240,28 @@ class DomainFeatures:
             outputs['bbox_pred'],
             *vectors,
         )
+
+    def labelled(self, objects: InstanceList) -> 'DomainFeatures':
+        """Give the same images with objects that stand for true ones.
+
+        Args:
+            objects (list[InstanceData]): For each image, ``bboxes`` (K, 4) in
+                pixels of the input and ``labels`` (K, ).
+
+        Returns:
+            DomainFeatures: It shares the features, and has nothing else of
+            the images' own data samples than the meta information.
+        """
+        seen = DomainFeatures(
+            self.detector,
+            self.batch_inputs,
+            [
+                DetDataSample(metainfo=sample.metainfo, gt_instances=found)
+                for sample, found in zip(self.data_samples, objects, strict=True)
+            ],
+        )
+        seen.taps, seen.feats = self.taps, self.feats
+        return seen
 
     def detect(self, object_cfg: ConfigDict) -> InstanceList:
         """Predict objects: refine the proposals, then suppress class-wise.

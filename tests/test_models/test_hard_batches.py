@@ -237,7 +237,16 @@ def test_alignment_in_mixed_precision(make_domain, spread, name, dtype):
         assert 0 < (mixed - single).norm() < tolerance * single.norm()
 
 
-METHODS = ['ifan', 'strong_weak', 'others', 'select_align', 'mtor', 'few_shot']
+METHODS = [
+    'ifan',
+    'strong_weak',
+    'others',
+    'select_align',
+    'mtor',
+    'few_shot',
+    'distillation',
+    'pseudo_labels',
+]
 
 
 def detector_cfg(tiny_cfg, method: str):
@@ -282,6 +291,18 @@ def detector_cfg(tiny_cfg, method: str):
         tiny_cfg.neck = dict(type='LastTap')
         tiny_cfg.alignments = dict(
             mtor=dict(type='ObjectRelationHead', num_regions=12, threshold=0.3)
+        )
+    elif method == 'distillation':
+        tiny_cfg.alignments.teacher = dict(type='TeacherDistillation', score_thr=0.3)
+    elif method == 'pseudo_labels':
+        tiny_cfg.neck = dict(type='LastTap')
+        tiny_cfg.alignments = dict(
+            teacher=dict(
+                type='PseudoLabelHead',
+                score_thr=0.3,
+                box_losses=True,
+                weight_by_score=True,
+            )
         )
     return tiny_cfg
 

@@ -526,7 +526,7 @@ def test_objects_of_source_are_constants(detector, make_batch, tiny_cfg):
     """Though they come from predictions that the detection loss trains."""
     inputs, samples = make_batch()
     domain = DomainFeatures(detector, inputs['source'], samples['source'])
-    _, domain.proposals, _ = detector._detection_loss(domain)
+    _, domain.proposals, _ = detector.detection_loss(domain)
     assert domain.proposals.bbox_pred.requires_grad
     assert domain.proposals.cls_score.requires_grad
     objects = domain.detect(tiny_cfg.test_cfg.rcnn)

@@ -53,7 +53,7 @@ def check_fit(model: Any) -> None:
         )
         _attempt('rpn_head', lambda: model.rpn_head(source.feats))
         _attempt('roi_head', lambda: target.proposals)
-        _attempt('roi_head', lambda: model._detection_loss(source))
+        _attempt('roi_head', lambda: model.detection_loss(source))
         for name, alignment in model.all_alignments.items():
             place = 'neck' if alignment is model.neck else f'alignments.{name}'
             _attempt(place, partial(alignment.checked_loss, source, target))

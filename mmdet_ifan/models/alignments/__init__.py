@@ -9,7 +9,9 @@ from .few_shot_heads import SemanticPairHead, SourceRegularization, SplitPooling
 from .global_domain_head import GlobalDomainHead
 from .hierarchical_domain_head import HierarchicalDomainHead
 from .object_relation_head import ObjectRelationHead
+from .pseudo_label_head import PseudoLabelHead
 from .select_align_head import SelectAlignHead
+from .teacher_distillation import TeacherDistillation
 
 __all__ = [
     'AdaptationTerm',
@@ -20,8 +22,10 @@ __all__ = [
     'GlobalDomainHead',
     'HierarchicalDomainHead',
     'ObjectRelationHead',
+    'PseudoLabelHead',
     'SelectAlignHead',
     'SemanticPairHead',
     'SourceRegularization',
     'SplitPoolingHead',
+    'TeacherDistillation',
 ]

@@ -51,6 +51,9 @@ class AdaptationTerm(BaseModule):
     #: Arguments that a config may leave out, since the detector knows them,
     #: and the name of each in :meth:`IFANDetector.facts`.
     FROM_DETECTOR: ClassVar[dict[str, str]] = {}
+    #: Whether the term reads the taps of both domains, or what follows from
+    #: them; they are then computed in one pass.
+    compares_domains: ClassVar[bool] = True
     #: Whether the term reads ``source.teacher`` or ``target.teacher``.
     needs_teacher: ClassVar[bool] = False
     #: Branches of the batch that the term cannot do without, such as

@@ -268,11 +268,12 @@ class IFANDetector(FasterRCNN):
             for name, alignment in self.all_alignments.items()
             if alignment.launched
         }
-        if launched and source.batch_shape == target.batch_shape:
+        compared = any(term.compares_domains for term in launched.values())
+        if compared and source.batch_shape == target.batch_shape:
             source.taps, target.taps = extract_together(
                 self.backbone, source.batch_inputs, target.batch_inputs
             )
-        losses, sampled, source.proposal_boxes = self._detection_loss(source)
+        losses, sampled, source.proposal_boxes = self.detection_loss(source)
         if not self.alike_proposals:
             source.proposals = sampled
         for name, alignment in launched.items():
@@ -281,10 +282,14 @@ class IFANDetector(FasterRCNN):
             )
         return losses
 
-    def _detection_loss(
+    def detection_loss(
         self, source: DomainFeatures
     ) -> tuple[dict, Proposals, list[Tensor]]:
         """Compute Faster R-CNN's loss.
+
+        Args:
+            source (DomainFeatures): Images with boxes: source, or those that
+                a teacher has labelled.
 
         Returns:
             tuple: The losses; the proposals sampled for them; and the RPN's
@@ -297,7 +302,7 @@ class IFANDetector(FasterRCNN):
         )
         num = self.test_cfg.rpn.max_per_img
         rpn_boxes = [proposal.bboxes[:num] for proposal in proposals]
-        sampled = self._sample_proposals(source, proposals)
+        sampled = self.sample_proposals(source, proposals)
         with kept_vectors(self.roi_head.bbox_head) as vectors:
             results = self.roi_head.bbox_loss(source.feats, sampled)
         boxes = [result.priors for result in sampled]
@@ -311,10 +316,17 @@ class IFANDetector(FasterRCNN):
         )
         return {**rpn_losses, **results['loss_bbox']}, pooled, rpn_boxes
 
-    def _sample_proposals(
-        self, source: DomainFeatures, proposals: InstanceList
-    ) -> list:
-        """Assign and sample proposals, as ``StandardRoIHead.loss`` does."""
+    def sample_proposals(self, source: DomainFeatures, proposals: InstanceList) -> list:
+        """Assign and sample proposals, as ``StandardRoIHead.loss`` does.
+
+        Args:
+            source (DomainFeatures): Images with boxes.
+            proposals (list[InstanceData]): Their proposals, of which it takes
+                the ``bboxes``.
+
+        Returns:
+            list[SamplingResult]: Of each image.
+        """
         gt_instances, ignored, _ = unpack_gt_instances(source.data_samples)
         sampled = []
         for i, proposal in enumerate(proposals):
