@@ -36,6 +36,9 @@ BASELINES = [
     if GROUPS[name]
     in ('adda', 'da-faster', 'few-shot', 'mtor', 'select-align', 'strong-weak')
 ]
+#: What the recipe of teachers names.
+OF_TEACHERS = ('averaging', 'altered', 'strong_colours', 'strong_views', 'large')
+OF_TEACHERS += ('small', 'taught_views', 'mask', 'masked')
 ABLATIONS = [name for name in LEAVES if GROUPS[name] == 'ablations']
 #: The settings that have source-only and oracle.
 SETTINGS = [name.partition('_')[2] for name in LEAVES if GROUPS[name] == 'oracle']
@@ -56,7 +59,7 @@ def differences(a: Config, b: Config) -> set[str]:
         if a.get(key, missing) != b.get(key, missing)
         # What a leaf has taken its settings from.
         and key.partition('.')[0]
-        not in ('method', 'launches', 'slight', 'colours', 'views')
+        not in ('method', 'launches', 'slight', 'colours', 'views', *OF_TEACHERS)
     }
 
 
@@ -89,11 +92,12 @@ def test_there_are_leaves_of_each_kind():
         'select-align',
         'source-only',
         'strong-weak',
+        'teacher',
     }
     assert all(
         name.startswith(f'{group}_')
         for name, group in GROUPS.items()
-        if group not in ('ablations', 'template')
+        if group not in ('ablations', 'teacher', 'template')
     )
 
 
@@ -205,6 +209,31 @@ def test_comparisons_differ_in_the_alignments_alone(name):
     assert any(key.startswith(allowed[0]) for key in differing)
     assert all(key.startswith(allowed) for key in differing)
     assert 'default_hooks.late_launch.type' not in differing
+
+
+@pytest.mark.parametrize('name', [name for name in LEAVES if GROUPS[name] == 'teacher'])
+def test_rows_of_teachers_differ_in_views_average_and_terms_alone(name):
+    row = name.split('_')[0]
+    plain = {'mic': 'da-faster', 'oracle-strong': 'oracle'}.get(row, 'ifan')
+    differing = differences(load(name), load(f'{plain}_mini-city'))
+    allowed = {
+        'default_hooks.teacher.type',
+        'default_hooks.teacher.momentum',
+        'train_dataloader.dataset.source.pipeline',
+        'train_dataloader.dataset.target.pipeline',
+    }
+    assert allowed <= differing
+    assert all(
+        key.startswith(('default_hooks.late_launch.launch', 'model.alignments.teacher'))
+        for key in differing - allowed
+    )
+    # Alignments compare like with like.
+    source, target = (
+        load(name).train_dataloader.dataset[domain].pipeline
+        for domain in ('source', 'target')
+    )
+    drawn = target[2:] if row.endswith('-strong') else target[2].target
+    assert drawn == source[3:]
 
 
 @pytest.mark.parametrize('name', METHOD[:1] + BASELINES[:1])

@@ -233,6 +233,7 @@ def test_mim_search(wheel):
         'da-faster',
         'ifan',
         'ifan ablations',
+        'mean teachers',
         'mtor',
         'oracle',
         'few-shot',

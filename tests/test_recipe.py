@@ -53,6 +53,9 @@ MTOR = 'MTOR (Cai et al., 2019) and its public code'
 SELECT_ALIGN = 'SelectAlign (Zhu et al., 2019) and its public code'
 FEW_SHOT = 'Few-shot (Wang et al., 2019), unsupervised; the rest is ours'
 STRONG_WEAK = "Strong-Weak (Saito et al., 2019) and its authors' code"
+ALDI = 'ALDI++ (Kay et al., 2025) and its public code'
+AT = 'Adaptive Teacher (Li et al., 2022)'
+MIC = 'MIC (Hoyer et al., 2023) and its public code'
 RESUMING = 'docs/reliability.md, Resuming'
 
 # Parts of pipelines
@@ -79,6 +82,43 @@ VIEWS = dict(
     target=[COLOURS, PACK],
     target_teacher=[COLOURS, PACK],
 )
+#: The recipe of teachers: colours, grey, blur and, of source, erased areas of 5 to
+#: 20 and twice of 2 to 20 %, as sides of the image.
+ALTERED = dict(min_mag=0.6, max_mag=1.4)
+STRONG_COLOURS = [
+    dict(
+        type='RandomApply',
+        prob=0.8,
+        transforms=[
+            dict(type=kind, **ALTERED) for kind in ('Contrast', 'Brightness', 'Color')
+        ],
+    ),
+    dict(type='RandomGrayscale', prob=0.2, keep_channels=True),
+    dict(type='RandomApply', prob=0.5, transforms=[dict(type='GaussianBlur')]),
+]
+STRONG = STRONG_COLOURS + [
+    dict(
+        type='RandomApply',
+        prob=prob,
+        transforms=[
+            dict(type='RandomErasing', n_patches=1, ratio=(least, 0.45), squared=False)
+        ],
+    )
+    for prob, least in ((0.7, 0.22), (0.5, 0.14), (0.3, 0.14))
+]
+MASK = dict(type='BlockMask', block_size=16)
+
+
+def taught_views(*more: dict) -> dict:
+    """Give the views of a target image; its student's has these as well."""
+    return dict(
+        type='MultiBranch',
+        branch_field=['target', 'target_teacher', 'target_student'],
+        target=[*STRONG, PACK],
+        target_teacher=[PACK],
+        target_student=[*STRONG_COLOURS, *more, PACK],
+    )
+
 
 IMAGENET = 'https://download.pytorch.org/models/'
 VGG_TAPS, R50_TAPS, TINY_TAPS, MINI_TAPS = (
@@ -674,6 +714,49 @@ FACTS: dict[str, Facts] = {
     'strong-weak mini': [
         ('model.roi_head.bbox_head.context_channels', 32 + 128, STUDY)
     ],
+    # The recipe of teachers, and its rows.
+    'strong': [
+        (
+            'train_dataloader.dataset.source.pipeline',
+            [LOAD, BOXES, HALF_FLIPPED, *STRONG, PACK],
+            ALDI,
+        ),
+        (
+            'train_dataloader.dataset.target.pipeline',
+            [LOAD, HALF_FLIPPED, *STRONG, PACK],
+            ALDI,
+        ),
+    ],
+    'taught': [
+        (
+            'train_dataloader.dataset.target.pipeline',
+            [LOAD, HALF_FLIPPED, taught_views()],
+            ALDI,
+        ),
+        ('model.alignments.teacher.type', 'TeacherDistillation', ALDI),
+    ],
+    'masked': [
+        (
+            'train_dataloader.dataset.target.pipeline',
+            [LOAD, HALF_FLIPPED, taught_views(MASK)],
+            ALDI,
+        )
+    ],
+    'teacher-hard': [
+        (
+            'model.alignments.teacher',
+            dict(type='PseudoLabelHead', box_losses=True),
+            ALDI,
+        )
+    ],
+    'at': [('model.alignments.teacher.type', 'PseudoLabelHead', AT)],
+    'mic': [
+        (
+            'model.alignments.teacher',
+            dict(type='PseudoLabelHead', weight_by_score=True),
+            MIC,
+        )
+    ],
     # Of the paper's ablations.
     **{
         f'phi{level}': [('model.neck.taps', (level - 1,), 'iFAN, Table 4a')]
@@ -768,6 +851,22 @@ LAUNCHES = {
     'few-shot mini': (dict(split_pooling=200, semantic_pairs=400), STUDY),
     'select-align mini': (dict(select_align=200), STUDY),
     'strong-weak mini': (dict(image=200), STUDY),
+    # With the recipe of teachers: something must be found on target first.
+    **{
+        f'{row} mini': (launch, STUDY)
+        for row, launch in {
+            'ifan-strong': dict(image=200, instance=500, correlation=800),
+            'source-only-strong': dict(),
+            'oracle-strong': dict(),
+            'ifan-teacher': dict(image=200, instance=500, correlation=800, teacher=400),
+            'img-teacher': dict(image=200, teacher=400),
+            'teacher': dict(teacher=400),
+            'teacher-hard': dict(teacher=400),
+            'aldi': dict(teacher=400),
+            'at': dict(image=200, teacher=400),
+            'mic': dict(da_faster=200, teacher=400),
+        }.items()
+    },
 }
 
 #: What a step adds to the average that the methods with a teacher have.
@@ -775,6 +874,13 @@ TEACHERS = {
     'mtor_r50-dc5_city2foggy': (1 - 0.99, MTOR),
     'mtor_r50-dc5_sim10k2city': (1 - 0.999, MTOR),
     'mtor_mini-city': (1 - 0.99, STUDY),
+    **{name: (1 - 0.99, STUDY) for name in LEAVES if GROUPS[name] == 'teacher'},
+}
+#: What rows of the recipe of teachers are with a weaker one, if not iFAN.
+ROWS = {
+    'oracle-strong': 'oracle',
+    'source-only-strong': 'source-only',
+    'mic': 'da-faster',
 }
 
 
@@ -883,6 +989,38 @@ BUILT: dict[str, Facts] = {
             dict(category_aware=False, loss_weight=0.1),
             'iFAN, Table 3',
         )
+    ],
+    'taught': [
+        ('alignments.teacher', dict(loss_weight=1.0, score_thr=0.8), ALDI),
+        ('alignments.teacher.temperature', 1.0, ALDI),
+        (
+            'alignments.teacher.weights',
+            dict(objectness=1.0, rpn_box=1.0, category=1.0, box=1.0),
+            ALDI,
+        ),
+    ],
+    'teacher-hard': [
+        ('alignments.teacher', NONE, ALDI),
+        (
+            'alignments.teacher',
+            dict(loss_weight=1.0, score_thr=0.8, weight_by_score=False),
+            ALDI,
+        ),
+    ],
+    'at': [
+        ('alignments.teacher', NONE, AT),
+        (
+            'alignments.teacher',
+            dict(
+                loss_weight=1.0, score_thr=0.8, box_losses=False, weight_by_score=False
+            ),
+            AT,
+        ),
+    ],
+    'mic': [
+        ('alignments.teacher', NONE, MIC),
+        ('alignments.teacher', dict(loss_weight=1.0, score_thr=0.8), MIC),
+        ('alignments.teacher.box_losses', False, MIC),
     ],
     'adda': [
         ('alignments.adda.loss_weight', 0.1, IFAN),
@@ -1007,6 +1145,8 @@ def parts_of(name: str) -> tuple[str, str, str]:
         trunk, pair = 'mini', setting
     if GROUPS[name] == 'ablations':
         method = 'ifan'
+    elif GROUPS[name] == 'teacher':
+        method = ROWS.get(method, 'ifan')
     return method, trunk, pair
 
 
@@ -1034,6 +1174,14 @@ def families_of(name: str) -> list[str]:
         families.append(name.split('_')[0])
         if name.startswith('img-ins_') and pair != 'sim10k2city':
             families.append('agnostic')
+    if GROUPS[name] == 'teacher':
+        row = name.split('_')[0]
+        families.append('strong')
+        if not row.endswith('-strong'):
+            families.append('taught')
+        if row in ('aldi', 'mic'):
+            families.append('masked')
+        families.append(row)
     return list(dict.fromkeys(families))
 
 
@@ -1165,6 +1313,8 @@ def test_no_other_hook_changes_a_training(name):
 )
 def test_launches_are_the_methods(name):
     method, trunk, _ = parts_of(name)
+    if GROUPS[name] == 'teacher':
+        method = name.split('_')[0]
     launch, source = LAUNCHES[f'{method} {"mini" if trunk == "mini" else "paper"}']
     assert source
     assert launch_of(read(name)) == launch

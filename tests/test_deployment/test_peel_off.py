@@ -85,6 +85,7 @@ def trained(cfg: Config, path: Path) -> None:
         'few-shot_mini-city',
         'select-align_mini-city',
         'mtor_mini-city',
+        'ifan-teacher_mini-city',
     ],
 )
 def test_detections_are_bit_identical_without_the_package(name, tmp_path, write_coco):

@@ -151,6 +151,18 @@ LIES = {
         ('alignments.mtor.num_regions', 0, 'num_regions must be >= 1, but is 0'),
         ('alignments.mtor.inter_weight', -0.1, f'inter_weight of .* {WEIGHT}'),
     ],
+    'teacher': [
+        ('alignments.teacher.score_thr', 1.0, 'alignments.teacher .* got 1.0'),
+        ('alignments.teacher.temperature', 0, 'temperature must be > 0, but is 0'),
+        ('alignments.teacher.box_weight', -1, f'box_weight of .* {WEIGHT}'),
+    ],
+    'teacher-hard': [
+        (
+            'alignments.teacher.temperature',
+            1.0,
+            "alignments.teacher cannot be built: .*argument 'temperature'",
+        )
+    ],
     'strong-weak': [
         (
             'neck.type',

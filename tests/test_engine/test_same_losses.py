@@ -21,10 +21,13 @@ METHODS = [
     'da-faster',
     'few-shot',
     'ifan',
+    'ifan-teacher',
     'img-ins',
+    'mic',
     'mtor',
     'select-align',
     'strong-weak',
+    'teacher-hard',
 ]
 
 
@@ -45,7 +48,7 @@ def compute(method: str) -> dict[str, Any]:
         term.launched = True
         if term.needs_teacher:
             # Nobody is sure of anything yet.
-            term.threshold = 0.0
+            term.threshold = term.score_thr = 0.0
     teacher = copy.deepcopy(detector).requires_grad_(False).eval()
     teacher.roi_head.bbox_head.shared_fcs[0].bias.add_(0.1)
     detector.follow(teacher)

@@ -11,6 +11,7 @@ from leaves import load
 from mmdet.registry import MODELS
 from mmengine.config import Config, ConfigDict
 from mmengine.hooks import EMAHook, Hook
+from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
@@ -62,6 +63,27 @@ def test_the_teacher_is_the_moving_average(runner, detector):
         (value,) = values(detector.teacher)
         assert value == pytest.approx(expected, abs=1e-6)
         assert values(detector) == {student}
+
+
+def test_iterations_count_whether_they_take_a_step_or_not(runner, detector):
+    """Two gradients are accumulated; a scaler skips the second step."""
+    hook = started(runner, momentum=0.25)
+    optimizer = OptimWrapper(
+        torch.optim.SGD(detector.parameters(), lr=1.0), accumulative_counts=2
+    )
+    optimizer.initialize_count_status(detector, 0, 6)
+    step, students = optimizer.step, []
+    for i in range(6):
+        optimizer.step = Mock() if i == 3 else step
+        optimizer.update_params(sum(p.sum() for p in detector.parameters()))
+        hook.after_train_iter(runner, 0)
+        students.append(*values(detector))
+    assert students == [1.0, 0.0, 0.0, 0.0, 0.0, -1.0]
+    average = students[0]
+    for student in students[1:]:
+        average += 0.25 * (student - average)
+    (value,) = values(detector.teacher)
+    assert value == pytest.approx(average, abs=1e-6)
 
 
 def test_the_teacher_tests_while_the_student_trains(runner, detector):
@@ -295,11 +317,11 @@ class Watch(Hook):
 
 
 @pytest.fixture
-def mtor(tmp_path: Path, write_coco: Callable) -> Callable[..., tuple[Config, Watch]]:
-    """Trainer of MTOR's leaf, on two images of noise for each list."""
+def taught(tmp_path: Path, write_coco: Callable) -> Callable[..., tuple[Config, Watch]]:
+    """Trainer of a leaf with a teacher, on two images of noise for each list."""
 
-    def train(name: str, **settings: Any) -> tuple[Config, Watch]:
-        cfg = load('mtor_mini-city')
+    def train(name: str, leaf: str, **settings: Any) -> tuple[Config, Watch]:
+        cfg = load(f'{leaf}_mini-city')
         dataset, tests = (
             cfg[f'{part}_dataloader'].dataset for part in ('train', 'val')
         )
@@ -340,7 +362,9 @@ def mtor(tmp_path: Path, write_coco: Callable) -> Callable[..., tuple[Config, Wa
                 'train_cfg': dict(max_iters=4, val_interval=4),
                 'optim_wrapper.optimizer': dict(lr=1e-4, fused=False),
                 'default_hooks.checkpoint.interval': 2,
-                'default_hooks.late_launch.launch': dict(mtor=1),
+                'default_hooks.late_launch.launch': dict.fromkeys(
+                    cfg.default_hooks.late_launch.launch, 1
+                ),
                 'work_dir': str(tmp_path / name),
                 'experiment_name': f'{tmp_path}_{name}',
                 'visualizer.name': f'{tmp_path}_{name}',
@@ -358,10 +382,25 @@ def mtor(tmp_path: Path, write_coco: Callable) -> Callable[..., tuple[Config, Wa
     return train
 
 
+#: Methods with a teacher, and what lets one that knows nothing teach.
+METHODS = {
+    'mtor': {},
+    'ifan-teacher': {'model.alignments.teacher.score_thr': 0.2},
+    'mic': {
+        'model.alignments.teacher.score_thr': 0.2,
+        'optim_wrapper.accumulative_counts': 2,
+    },
+}
+
+
 @pytest.mark.slow
-def test_a_run_of_mtor(mtor, tmp_path):
-    """The average is tested, saved and exported; a resumed run is the same."""
-    cfg, whole = mtor('whole')
+@pytest.mark.parametrize('method', METHODS)
+def test_a_run_with_a_teacher(taught, tmp_path, method):
+    """The average is tested, saved and exported; a resumed run is the same.
+
+    Iterations count, whether or not they take a step.
+    """
+    cfg, whole = taught('whole', method, **METHODS[method])
     average = whole.students[0]
     for student in whole.students[1:]:
         average = {key: p + 0.01 * (student[key] - p) for key, p in average.items()}
@@ -379,25 +418,30 @@ def test_a_run_of_mtor(mtor, tmp_path):
     for key, p in whole.students[-1].items():
         assert torch.equal(saved['ema_state_dict'][f'module.{key}'], p)
 
-    assert ['mtor/loss_region' in logged for logged in whole.logged] == [
-        False,
-        True,
-        True,
-        True,
-    ]
-    for logged in whole.logged[1:]:
-        assert logged['mtor/regions_kept'] > 0
-        assert logged['mtor/loss_inter'] > 0 and logged['mtor/loss_region'] > 0
-    assert [logged['mtor/threshold'] for logged in whole.logged[1:]] == pytest.approx(
-        [0.8, 0.922302, 0.969889], abs=1e-6
-    )
+    logged = whole.logged[1:]
+    if method == 'mtor':
+        found, compared = 'mtor/regions_kept', ('mtor/loss_inter', 'mtor/loss_region')
+        assert [values['mtor/threshold'] for values in logged] == pytest.approx(
+            [0.8, 0.922302, 0.969889], abs=1e-6
+        )
+    else:
+        found = 'teacher/pseudo_boxes'
+        compared = ('teacher/loss_objectness', 'teacher/loss_category')
+    assert not {found, *compared} & set(whole.logged[0])
+    assert all(values[key] > 0 for values in logged for key in (found, *compared))
 
     export(cfg, str(tmp_path / 'whole/iter_4.pth'), tmp_path / 'out')
     plain = torch.load(tmp_path / 'out/weights.pth', weights_only=True)['state_dict']
     for key, p in plain.items():
         assert torch.equal(p, saved['state_dict'][key])
 
-    _, rest = mtor('rest', resume=True, load_from=str(tmp_path / 'whole/iter_2.pth'))
+    _, rest = taught(
+        'rest',
+        method,
+        resume=True,
+        load_from=str(tmp_path / 'whole/iter_2.pth'),
+        **METHODS[method],
+    )
     assert rest.logged == whole.logged[2:]
     resumed = torch.load(tmp_path / 'rest/iter_4.pth', weights_only=False)
     for part in ('state_dict', 'ema_state_dict'):
@@ -414,24 +458,38 @@ def test_a_run_of_mtor(mtor, tmp_path):
     ],
 )
 def test_a_run_with_a_frozen_teacher_of_another_build(
-    mtor, source_detector, tmp_path, file, sentence
+    taught, source_detector, tmp_path, file, sentence
 ):
     """Refused before the first iteration."""
     path = Path(source_detector[0]).with_name(file)
     hook = dict(_delete_=True, type='FrozenTeacherHook', checkpoint=str(path))
     with pytest.raises((DataError, FileNotFoundError), match=sentence):
-        mtor('foreign', **{'default_hooks.teacher': hook})
+        taught('foreign', 'mtor', **{'default_hooks.teacher': hook})
 
 
-def test_a_run_of_mtor_without_its_view(mtor, configs):
+@pytest.mark.parametrize(
+    ('method', 'term', 'view'),
+    [
+        ('mtor', 'mtor', 'target_teacher'),
+        ('teacher', 'teacher', 'target_teacher'),
+        ('teacher-hard', 'teacher', 'target_student'),
+    ],
+)
+def test_a_run_without_a_view(taught, method, term, view):
     """Refused before the first iteration."""
-    base = Config.fromfile(configs / 'ifan/ifan_mini-city.py')
-    with pytest.raises(ValueError, match='mtor needs the view target_teacher'):
-        mtor(
+    target = load(f'{method}_mini-city').train_dataloader.dataset.target
+    views = target.pipeline[-1]
+    views.branch_field.remove(view)
+    views.pop(view)
+    with pytest.raises(ValueError, match=f'alignment {term} needs the view {view}'):
+        taught(
             'blind',
-            **{
-                'train_dataloader.dataset.target.pipeline': (
-                    base.train_dataloader.dataset.target.pipeline
-                )
-            },
+            method,
+            **{'train_dataloader.dataset.target.pipeline': target.pipeline},
         )
+
+
+def test_a_run_without_a_hook(taught):
+    hooks = {'default_hooks.teacher': dict(_delete_=True, type='EMAHook')}
+    with pytest.raises(ValueError, match='alignment teacher needs a teacher, but no'):
+        taught('untaught', 'teacher', **hooks)

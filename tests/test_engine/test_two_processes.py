@@ -296,19 +296,27 @@ def test_networks_with_losses_of_their_own(folder, method, launch, terms):
         assert torch.equal(step['weights'], whole[i]['weights'])
 
 
-def test_a_teacher(folder):
-    """MTOR's; every process averages, and the checkpoint has the average."""
-    folder.write('taught', 'launch=dict(mtor=1)', method='mtor')
-    whole = folder.two('taught', 'taught')
+@pytest.mark.parametrize(
+    ('method', 'launch', 'loss'),
+    [
+        ('mtor', 'mtor=1', 'mtor/loss_region'),
+        ('ifan-teacher', 'image=1, teacher=1', 'teacher/loss_category'),
+    ],
+)
+def test_a_teacher(folder, method, launch, loss):
+    """Every process averages, and the checkpoint has the average."""
+    name = f'taught_{method}'
+    folder.write(name, f'launch=dict({launch})', method=method)
+    whole = folder.two(name, name)
     assert all(step['same_weights'] for step in whole.values())
     thresholds = []
     for i, step in whole.items():
         for process in step['processes']:
-            assert ('mtor/loss_region' in process['values']) == (i >= 1)
-        if i:
+            assert (loss in process['values']) == (i >= 1)
+        if i and method == 'mtor':
             thresholds.append(process['values']['mtor/threshold'])
     assert thresholds == sorted(set(thresholds))
-    rest = folder.two('taught', 'taught_rest', '--resume', 'taught/iter_3.pth')
+    rest = folder.two(name, f'{name}_rest', '--resume', f'{name}/iter_3.pth')
     assert list(rest) == [3, 4, 5, 6]
     for i, step in rest.items():
         assert step['processes'] == whole[i]['processes']

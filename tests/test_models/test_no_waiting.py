@@ -87,6 +87,8 @@ class Impatient(nn.Module):
         'few-shot_mini-city',
         'select-align_mini-city',
         'strong-weak_mini-city',
+        'ifan-teacher_mini-city',
+        'mic_mini-city',
     ],
 )
 def test_no_alignment_waits_for_the_device(configs, name):

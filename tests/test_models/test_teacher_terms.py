@@ -21,8 +21,16 @@ SOFT, HARD = 'TeacherDistillation', 'PseudoLabelHead'
 def build(tiny_cfg: ConfigDict) -> Callable[..., IFANDetector]:
     """Maker of a detector with one term, which sees something everywhere."""
 
-    def make(kind: str, **settings: object) -> IFANDetector:
+    def make(kind: str, pyramid: bool = False, **settings: object) -> IFANDetector:
         tiny_cfg.neck = dict(type='LastTap')
+        if pyramid:
+            tiny_cfg.neck = dict(
+                type='FPN', in_channels=[16, 32], out_channels=64, num_outs=2
+            )
+            tiny_cfg.backbone.update(strides=(1, 2, 2, 2), dilations=(1, 1, 1, 1))
+            tiny_cfg.backbone.out_indices = (1, 2)
+            tiny_cfg.rpn_head.anchor_generator.strides = [8, 16]
+            tiny_cfg.roi_head.bbox_roi_extractor.featmap_strides = [8, 16]
         tiny_cfg.alignments = dict(teacher=dict(type=kind, score_thr=0.4, **settings))
         detector = MODELS.build(copy.deepcopy(tiny_cfg)).train()
         detector.init_weights()
@@ -137,18 +145,23 @@ def expected_losses(
         )
     scores = torch.cat([image.scores for image in pseudo])
     head = detector.rpn_head
-    (anchors,) = head.prior_generator.grid_priors([seen[0].shape[-2:]], device='cpu')
+    anchors = torch.cat(
+        head.prior_generator.grid_priors(
+            [level.shape[-2:] for level in seen], device='cpu'
+        )
+    )
     terms: dict[str, list[float]] = {name: [] for name in OUTPUTS}
     for i, instances in enumerate(pseudo):
         priors = InstanceData(priors=anchors)
         sampled = head.sampler.sample(
             head.assigner.assign(priors, instances), priors, instances
         )
-        logits, taught_logits = (
-            by_anchor(maps[0][0][i], 1)[:, 0] for maps in (outputs, taught_outputs)
-        )
-        deltas, taught_deltas = (
-            by_anchor(maps[1][0][i], 4) for maps in (outputs, taught_outputs)
+        (logits, deltas), (taught_logits, taught_deltas) = (
+            [
+                torch.cat([by_anchor(level[i], size) for level in levels])
+                for size, levels in zip((1, 4), maps, strict=True)
+            ]
+            for maps in (outputs, taught_outputs)
         )
         for a in torch.cat([sampled.pos_inds, sampled.neg_inds]).tolist():
             prob = 1 / (1 + math.exp(-taught_logits[a] / temperature))
@@ -199,9 +212,9 @@ def expected_losses(
     )
 
 
-@pytest.mark.parametrize('temperature', [1.0, 0.5])
-def test_four_losses_one_by_one(build, batch, temperature):
-    detector = build(SOFT, temperature=temperature)
+@pytest.mark.parametrize(('temperature', 'pyramid'), [(1, False), (0.5, True)])
+def test_four_losses_one_by_one(build, batch, temperature, pyramid):
+    detector = build(SOFT, pyramid, temperature=temperature)
     teacher = follow(detector)
     states = remembered_states(detector)
     with torch.no_grad():

@@ -90,9 +90,16 @@ def _steps(
         names = list(detector.all_alignments)
         # With nothing launched, all methods are the same.
         begin = len(names) if all_launched_only else method != first
+        views = {
+            view for a in detector.all_alignments.values() for view in a.needs_views
+        }
+        batch = {
+            key: values | {view: values[view.split('_')[0]] for view in views}
+            for key, values in pairs.items()
+        }
         for count in range(begin, len(names) + 1):
             variant = ' + '.join(names[:count]) or 'nothing'
             steps[f'{method}: {variant}'] = TrainStep(
-                detector, configs[method], pairs, names[:count]
+                detector, configs[method], batch, names[:count]
             )
     return steps
