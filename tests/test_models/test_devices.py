@@ -43,10 +43,13 @@ def test_devices_are_kept_apart():
         'da-faster',
         'few-shot',
         'ifan',
+        'ifan-teacher',
         'img-ins',
+        'mic',
         'mtor',
         'select-align',
         'strong-weak',
+        'teacher-hard',
     ],
 )
 def test_losses_are_made_where_the_images_are(method):
@@ -57,7 +60,7 @@ def test_losses_are_made_where_the_images_are(method):
         term.launched = True
         if term.needs_teacher:
             # Nobody is sure of anything yet.
-            term.threshold = 0.0
+            term.threshold = term.score_thr = 0.0
     teacher = copy.deepcopy(detector).requires_grad_(False).eval()
     images = random_images(
         Load((128, 256), batch=4), cfg.model.roi_head.bbox_head.num_classes

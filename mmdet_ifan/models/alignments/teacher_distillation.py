@@ -13,7 +13,7 @@ from mmdet.registry import MODELS
 from torch import Tensor
 
 from ..domain_features import DomainFeatures
-from ..layers import at_least_float, check_weight, mean_over
+from ..layers import check_weight, mean_over
 from .pseudo_label_head import TaughtTerm
 
 
@@ -143,7 +143,7 @@ class TeacherDistillation(TaughtTerm):
         )
         boxes = [image.priors for image in sampled]
         seen, taught = student.pool(boxes), teacher.pool(boxes)
-        logits, taught_logits = map(at_least_float, (seen.cls_score, taught.cls_score))
+        logits, taught_logits = seen.cls_score, taught.cls_score
         number = max(len(logits), 1)
         best = taught_logits.argmax(dim=1)
         is_object = best < taught_logits.shape[1] - 1
@@ -186,9 +186,6 @@ def _sampled_anchors(domain: DomainFeatures) -> tuple[Tensor, Tensor]:
 def _by_anchor(levels: Sequence[Tensor], size: int) -> Tensor:
     """Order maps (N, A * size, H, W) of all levels as anchors (N, K, size)."""
     return torch.cat(
-        [
-            at_least_float(level).permute(0, 2, 3, 1).reshape(len(level), -1, size)
-            for level in levels
-        ],
+        [level.permute(0, 2, 3, 1).reshape(len(level), -1, size) for level in levels],
         dim=1,
     )
