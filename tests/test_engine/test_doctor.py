@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from leaves import load
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from processes import run_tool
@@ -285,6 +286,30 @@ def test_weights_on_the_disk_are_those_of_the_step(cfg, tmp_path):
     doctor = Doctor(cfg)
     assert all(finding.ok for finding in doctor.examine())
     assert not any(p.any() for p in doctor.model.backbone.parameters())
+
+
+@pytest.mark.parametrize('score_thr', [0.0, 0.999])
+def test_a_start_whose_teacher_finds_nothing(cfg, tmp_path, score_thr):
+    taught = load('teacher_mini-city')
+    cfg.merge_from_dict(
+        {
+            'load_from': str(tmp_path / 'start.pth'),
+            'model.alignments': dict(
+                _delete_=True,
+                teacher=dict(type='TeacherDistillation', score_thr=score_thr),
+            ),
+            'default_hooks.teacher': taught.default_hooks.teacher,
+            'default_hooks.late_launch.launch': dict(_delete_=True, teacher=0),
+            'train_dataloader.dataset.target.pipeline': (
+                taught.train_dataloader.dataset.target.pipeline
+            ),
+        }
+    )
+    detector = MODELS.build(cfg.model)
+    torch.save(dict(state_dict=detector.state_dict()), tmp_path / 'start.pth')
+    (step,) = (f for f in Doctor(cfg).examine() if f.name == 'one step')
+    blind = [text for text in step.warnings if 'The teacher of teacher is sure' in text]
+    assert step.ok and bool(blind) == bool(score_thr), step
 
 
 def test_a_run_of_epochs(cfg):

@@ -20,6 +20,7 @@ from mmengine.registry import init_default_scope
 from torch import Tensor
 
 from ...datasets import DomainTestDataset, PairedDomainDataset
+from ...utils.errors import warn
 from ..robustness.safe_loading import load_checkpoint
 from ..schedule.epochs import counts_epochs, length_of
 from ..schedule.late_launch_hook import launching_configs, launching_hook
@@ -338,6 +339,8 @@ class Doctor:
                 f'{", ".join(wrong)} is not finite on the first batch: check '
                 'the weights that training starts from, and its images.'
             )
+        if self.cfg.get('load_from'):
+            warn(*_blind_teachers(self.values))
         total.backward(retain_graph=True)
         seconds = time.perf_counter() - start
         wrong = [
@@ -382,6 +385,18 @@ class Doctor:
         except Exception as error:  # noqa: BLE001  # A config may raise any.
             text, ok = f'{error or type(error).__name__}', False
         return Finding(name, text, ok, self.warnings.take())
+
+
+def _blind_teachers(values: dict[str, Tensor]) -> Iterator[str]:
+    """Name the teachers that find nothing, with what a step logs."""
+    for name, value in values.items():
+        if name.endswith('/pseudo_boxes') and not value:
+            yield (
+                f'The teacher of {name.split("/")[0]} is sure of no object in the '
+                'first target images, so its term has nothing to teach: launch it '
+                'later, lower its score_thr, or give load_from a detector that '
+                'finds something there.'
+            )
 
 
 def try_operators(device: str) -> None:
