@@ -7,7 +7,7 @@ hooks and metric with MMDetection's registries, and does nothing else;
     custom_imports = dict(imports=['mmdet_ifan', 'mmdet_ifan.patch_mmengine'])
 """
 
-from . import datasets, engine, evaluation, models
+from . import datasets, engine, evaluation, models, translation
 from .version import __version__
 
-__all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'models']
+__all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'models', 'translation']

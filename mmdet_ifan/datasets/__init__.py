@@ -5,6 +5,7 @@ from .domain_test_dataset import DomainTestDataset
 from .paired_domain_dataset import PairedDomainDataset
 from .paired_domain_sampler import PairedDomainSampler
 from .transforms import BlockMask, GaussianBlur
+from .translated_coco_dataset import TranslatedCocoDataset
 from .unlabelled_dataset import UnlabelledDataset
 
 __all__ = [
@@ -14,5 +15,6 @@ __all__ = [
     'GaussianBlur',
     'PairedDomainDataset',
     'PairedDomainSampler',
+    'TranslatedCocoDataset',
     'UnlabelledDataset',
 ]

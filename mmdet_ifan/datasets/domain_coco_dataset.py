@@ -129,6 +129,8 @@ class DomainCocoDataset(NamesUnreadableImages, CocoDataset):
     """
 
     COCOAPI = _CheckedCOCO
+    #: What to do if images are missing.
+    MISSING = "Correct data_root or data_prefix['img'], or add them."
 
     def __init__(
         self,
@@ -161,7 +163,7 @@ class DomainCocoDataset(NamesUnreadableImages, CocoDataset):
         check_images(
             [info['img_path'] for info in data_list],
             self.ann_file,
-            "Correct data_root or data_prefix['img'], or add them.",
+            self.MISSING,
             self.skippable,
         )
         if self._unusable:

@@ -4,7 +4,7 @@ mmengine runs a config as a Python program, and a ``type`` in it may name any
 function by its path. A stranger's checkpoint must do neither.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from mmdet import registry as mmdet_registry
 from mmdet.utils import register_all_modules
@@ -31,14 +31,16 @@ OURS = {companion.plain: companion.ours for companion in COMPANIONS}
 OPERATORS = ('nms', 'soft_nms', 'RoIAlign', 'RoIPool')
 
 
-def checkpoint_config(checkpoint: str) -> Config:
+def checkpoint_config(checkpoint: str, needed: Sequence[str] = PARTS) -> Config:
     """Read the config in a checkpoint.
 
     Args:
         checkpoint (str): File or address of the checkpoint.
+        needed (Sequence[str]): Names of the parts to read. Defaults to those
+            that a detector needs to run.
 
     Returns:
-        Config: Its model, test data and visualizer.
+        Config: These parts.
 
     Raises:
         DataError: If there is no config, if one of these parts is missing, or
@@ -49,7 +51,7 @@ def checkpoint_config(checkpoint: str) -> Config:
     if not isinstance(text, str):
         raise DataError(f'{checkpoint} holds no config: give one with --config.')
     try:
-        return _read(text)
+        return _read(text, needed)
     except KeyError as error:
         raise DataError(
             f'The config in {checkpoint} has no {error.args[0]}: '
@@ -62,10 +64,10 @@ def checkpoint_config(checkpoint: str) -> Config:
         ) from error
 
 
-def _read(text: str) -> Config:
+def _read(text: str, needed: Sequence[str]) -> Config:
     """Read a config without running it; a missing part is a KeyError."""
-    values = read_values(text, (*PARTS, 'custom_imports'))
-    parts = {key: values[key] for key in PARTS}
+    values = read_values(text, (*needed, 'custom_imports'))
+    parts = {key: values[key] for key in needed}
     for module in values.get('custom_imports', {}).get('imports', []):
         if module not in IMPORTS:
             raise ValueError(f'it imports {module!r}')

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from mmdet.datasets import BaseDetDataset
+from mmdet.datasets.transforms import RandomCrop
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 from torch import nn
@@ -20,6 +21,7 @@ from ...datasets.random_states import kept_random_state
 from ...datasets.unreadable_images import UNREADABLE
 from ...models import DomainFeatures, TimmTaps
 from ...models.layers import evaluating
+from ...translation import CycleGAN
 
 #: Side of the images in pixels, if terms need none larger; every stride divides
 #: it and its multiples.
@@ -180,3 +182,46 @@ def _size_after(pipeline: Any, info: dict) -> tuple[int, int] | None:
     # With views, all of one size.
     image = next(iter(inputs.values())) if isinstance(inputs, dict) else inputs
     return tuple(image.shape[-2:])
+
+
+def check_crops(model: CycleGAN, dataset: BaseDetDataset) -> None:
+    """Check that images reach a CycleGAN at a size that it can take.
+
+    Of the sizes that a COCO file states, the smallest and the narrowest are
+    tried; of other lists the first image.
+
+    Args:
+        model (CycleGAN): The model.
+        dataset (BaseDetDataset): The data set of a domain.
+
+    Raises:
+        ValueError: If a crop is larger than an image, or the generators or
+            classifiers cannot take what comes out.
+    """
+    crops = [t for t in dataset.pipeline.transforms if isinstance(t, RandomCrop)]
+    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+    stated = [info for info in infos if 'height' in info and 'width' in info]
+    orders: tuple[Callable[[dict], float], ...] = (
+        lambda info: info['height'],
+        lambda info: info['width'],
+        lambda info: info['height'] / info['width'],
+        lambda info: info['width'] / info['height'],
+    )
+    for info in [min(stated, key=order) for order in orders] if stated else infos[:1]:
+        size = _size_after(dataset.pipeline, info)
+        if size is None:
+            continue
+        text = f'{info["img_path"]} has {size[0]} x {size[1]} px behind the pipeline, '
+        for crop in crops:
+            if crop.crop_type == 'absolute' and size != tuple(crop.crop_size):
+                raise ValueError(
+                    f'{text}but RandomCrop is to cut {crop.crop_size[0]} x '
+                    f'{crop.crop_size[1]} px: lower its crop_size, or enlarge images '
+                    'with Resize.'
+                )
+        if min(size) < model.min_image_size or any(s % model.divisor for s in size):
+            raise ValueError(
+                f'{text}but CycleGAN takes sides of at least {model.min_image_size} '
+                f'px that are multiples of {model.divisor}: cut such crops by '
+                'RandomCrop.'
+            )

@@ -9,6 +9,7 @@ from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
 from ...datasets import DomainTestDataset, PairedDomainDataset
+from ...translation import CycleGAN
 from ..robustness.resumed_schedule import ResumedSchedule
 from ..schedule.epochs import end_with_the_epoch
 from ..schedule.teacher_hook import FrozenTeacherHook
@@ -20,7 +21,7 @@ from .checkpoint import (
     load_fitting,
 )
 from .config import schedule_warnings
-from .fit import check_fit, check_image_sizes
+from .fit import check_crops, check_fit, check_image_sizes
 from .pair import check_num_classes, check_pair
 from .run import (
     check_batch,
@@ -147,6 +148,8 @@ class PreflightHook(Hook):
                 check_num_classes(model, test)
         for dataset in datasets:
             check_image_sizes(model, dataset)
+            if isinstance(model, CycleGAN):
+                check_crops(model, dataset)
         for warning in warnings:
             runner.logger.warning(warning)
         if self._schedule is not None:

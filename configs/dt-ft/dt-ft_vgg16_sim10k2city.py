@@ -1,0 +1,2 @@
+_base_ = ['../ifan/ifan_vgg16_sim10k2city.py', '../_base_/methods/dt-ft.py']
+train_dataloader, default_hooks = _base_.translated, _base_.launches
