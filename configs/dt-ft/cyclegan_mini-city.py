@@ -4,12 +4,13 @@ train_cfg, optim_wrapper = _base_.length, _base_.adam
 param_scheduler, default_hooks = _base_.decay, _base_.hooks
 val_cfg = val_dataloader = val_evaluator = None
 test_cfg = test_dataloader = test_evaluator = None
-# Seven minutes of one core.
+# Small networks, which learn in six minutes of one core at a higher rate.
 model.generator.update(width=16, num_blocks=4)
 model.classifier.update(width=16)
-train_dataloader.dataset.augmentation[0].crop_size = (128, 128)
-train_cfg.max_iters = 1200
-param_scheduler[0].update(begin=600, end=1200, end_factor=1 / 600)
-default_hooks.checkpoint.interval = 400
-default_hooks.samples.interval = 200
+train_dataloader.dataset.augmentation[0].crop_size = (96, 96)
+train_cfg.max_iters = 2000
+optim_wrapper.optimizer.lr = 1e-3
+param_scheduler[0].update(begin=1000, end=2000, end_factor=1 / 1000)
+default_hooks.checkpoint.interval = 500
+default_hooks.samples.interval = 250
 auto_scale_lr = dict(base_batch_size=1)

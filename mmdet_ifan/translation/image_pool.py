@@ -5,6 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..models.layers import at_least_float
+
 
 class ImagePool(nn.Module):
     """Show a classifier older painted images as well as new ones.
@@ -34,7 +36,7 @@ class ImagePool(nn.Module):
             images (Tensor): New images (N, 3, H, W).
 
         Returns:
-            Tensor: As many images, float32, without gradient.
+            Tensor: As many images, float32 or float64, without gradient.
 
         Raises:
             ValueError: If stored images have another size.
@@ -45,7 +47,7 @@ class ImagePool(nn.Module):
                 f'of {self.images.shape[2]} x {self.images.shape[3]} px: let '
                 'RandomCrop cut all of a domain to one size.'
             )
-        return torch.stack([self._exchange(image.float()) for image in images])
+        return torch.stack([self._exchange(at_least_float(image)) for image in images])
 
     def _exchange(self, image: Tensor) -> Tensor:
         """Exchange an image (3, H, W)."""

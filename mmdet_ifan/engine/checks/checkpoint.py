@@ -8,6 +8,7 @@ from mmdet.registry import DATASETS
 from mmengine.config import Config
 from torch import Tensor, nn
 
+from ...translation import ImagePool
 from ...utils.config_values import read_values
 from ...utils.errors import DataError, name_some, warn
 from ..robustness.safe_loading import load_checkpoint
@@ -390,8 +391,18 @@ def _meta(loaded: dict) -> dict:
 
 def _shapes(model: nn.Module, loaded: dict) -> tuple[dict, dict]:
     """Give the shapes of the weights, the detector's and the checkpoint's."""
+    # A pool grows as it is filled.
+    grown = {
+        f'{name}.images'
+        for name, module in model.named_modules()
+        if isinstance(module, ImagePool)
+    }
     expected, found = (
-        {key: getattr(value, 'shape', None) for key, value in state.items()}
+        {
+            key: getattr(value, 'shape', None)
+            for key, value in state.items()
+            if key not in grown
+        }
         for state in (model.state_dict(), weights_of(loaded))
     )
     return expected, found

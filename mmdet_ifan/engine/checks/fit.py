@@ -213,11 +213,12 @@ def check_crops(model: CycleGAN, dataset: BaseDetDataset) -> None:
             continue
         text = f'{info["img_path"]} has {size[0]} x {size[1]} px behind the pipeline, '
         for crop in crops:
-            if crop.crop_type == 'absolute' and size != tuple(crop.crop_size):
+            # Which has the width first.
+            width, height = crop.crop_size
+            if crop.crop_type == 'absolute' and size != (height, width):
                 raise ValueError(
-                    f'{text}but RandomCrop is to cut {crop.crop_size[0]} x '
-                    f'{crop.crop_size[1]} px: lower its crop_size, or enlarge images '
-                    'with Resize.'
+                    f'{text}but RandomCrop is to cut {height} x {width} px: lower its '
+                    'crop_size, or enlarge images with Resize.'
                 )
         if min(size) < model.min_image_size or any(s % model.divisor for s in size):
             raise ValueError(
