@@ -1,8 +1,8 @@
 # Everything happens in .venv, which `make setup` makes and keeps up to date.
 PYTHON ?= python3
 VENV := .venv/bin
-METHODS := source-only adda da-faster mtor few-shot select-align strong-weak img ifan \
-	auto oracle
+METHODS := source-only adda dt-ft da-faster mtor few-shot select-align strong-weak img \
+	ifan auto oracle
 ABLATIONS := img-ins img-cat img-corr phi1 phi2 phi3 phi4 img-cat-200 \
 	img-cat-350 img-cat-800
 STUDY := $(VENV)/python tools/study.py --out docs/data/study_mini-city
@@ -29,6 +29,11 @@ report: setup ## Write the demo's page again, with the pictures it has now
 study: setup ## Compare methods (three seeds) and ablations on Mini City (hours)
 	$(VENV)/python tools/prepare/mini_city.py
 	$(VENV)/python tools/prepare/cityscapes.py data/mini_city
+	@# DT+FT's images, of one CycleGAN for all seeds.
+	$(VENV)/python tools/train.py configs/dt-ft/cyclegan_mini-city.py --resume
+	$(VENV)/python tools/prepare/translate.py \
+		work_dirs/cyclegan_mini-city/iter_1400.pth data/mini_city/leftImg8bit \
+		--out data/mini_city/translated/leftImg8bit
 	@# The settings were found on seeds 0 and 1.
 	$(STUDY) $(METHODS:%=%_mini-city.py) --seeds 2 3 4
 	$(STUDY) $(ABLATIONS:%=%_mini-city.py) --seeds 2

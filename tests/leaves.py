@@ -10,15 +10,19 @@ from mmengine.config import Config
 FOLDER = Path(__file__).resolve().parents[1] / 'configs'
 #: Every config, bases too, relative to the folder.
 FILES = sorted(path.relative_to(FOLDER) for path in FOLDER.rglob('*.py'))
-#: The folder of every leaf: the configs that are trained, by name.
-GROUPS = {path.stem: path.parts[0] for path in FILES if path.parts[0] != '_base_'}
+#: The folder of every config that is trained, by name.
+FOLDERS = {path.stem: path.parts[0] for path in FILES if path.parts[0] != '_base_'}
+#: Those of DT+FT's first stage, which trains no detector.
+TRANSLATORS = [name for name in FOLDERS if name.startswith('cyclegan_')]
+#: Every leaf, the config of a detector, and its folder.
+GROUPS = {name: FOLDERS[name] for name in FOLDERS if name not in TRANSLATORS}
 LEAVES = list(GROUPS)
 
 
 @lru_cache
 def read(name: str) -> Config:
-    """Read a leaf, once."""
-    return Config.fromfile(FOLDER / GROUPS[name] / f'{name}.py')
+    """Read a config, once."""
+    return Config.fromfile(FOLDER / FOLDERS[name] / f'{name}.py')
 
 
 def load(name: str) -> Config:

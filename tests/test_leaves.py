@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from mmdet_ifan.models import IFANDetector
 from mmdet_ifan.models.backbones import timm_init
 from mmdet_ifan.models.backbones.timm_taps import TimmTaps, import_timm
+from mmdet_ifan.preparation.translate import translate
 
 #: Of the images on the disk, and of the bright mark in each: x, y, w, h.
 HEIGHT, WIDTH = 64, 128
@@ -93,6 +94,17 @@ def small(tmp_path: Path, write_coco: Callable) -> Callable[..., Config]:
             )
             for path in names:
                 Image.fromarray(image).save(tmp_path / path)
+        if name.startswith('dt-ft'):
+            # By a model that changes nothing.
+            (tmp_path / 'model.pth').touch()
+            for folder in tmp_path.glob('images_*'):
+                translate(
+                    folder,
+                    tmp_path / 'translated' / folder.name,
+                    lambda image, _: image,
+                    tmp_path / 'model.pth',
+                    {},
+                )
         for part in (train.source, train.target, test.source, test.target):
             part.data_root = str(tmp_path)
         return cfg

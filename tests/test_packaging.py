@@ -231,6 +231,7 @@ def test_mim_search(wheel):
     assert set(table['model']) <= {
         'adda',
         'da-faster',
+        'dt+ft',
         'ifan',
         'ifan ablations',
         'mean teachers',

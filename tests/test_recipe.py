@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from leaves import GROUPS, LEAVES, flat, launch_of, read
+from leaves import GROUPS, LEAVES, TRANSLATORS, flat, launch_of, read
 from mmdet.registry import MODELS
 
 from mmdet_ifan.models import IFANDetector
@@ -48,6 +48,8 @@ TASK = 'the task: source labelled, target images alone'
 STUDY = 'measured on Mini City'
 LITE0 = "EfficientNet-Lite0, and its weights' own implementation"
 ADDA = 'ADDA (Tzeng et al., 2017), as a row of detection tables'
+CYCLE_GAN = 'CycleGAN (Zhu et al., 2017) and its public code'
+DT_FT = 'DT+FT: a Faster R-CNN on translated source images'
 DA_FASTER = 'DA-Faster (Chen et al., 2018)'
 MTOR = 'MTOR (Cai et al., 2019) and its public code'
 SELECT_ALIGN = 'SelectAlign (Zhu et al., 2019) and its public code'
@@ -655,6 +657,13 @@ FACTS: dict[str, Facts] = {
         ('train_dataloader.dataset.target.pipeline', [LOAD, HALF_FLIPPED, VIEWS], MTOR),
         ('model.alignments.mtor', dict(num_regions=64, threshold=0.8), STUDY),
     ],
+    'dt-ft': [
+        (
+            'train_dataloader.dataset.source',
+            dict(type='TranslatedCocoDataset', data_prefix=dict(img='translated/')),
+            DT_FT,
+        )
+    ],
     'few-shot': [
         ('model.neck', NONE, FEW_SHOT),
         ('model.neck.type', 'LastTap', FEW_SHOT),
@@ -835,6 +844,7 @@ LAUNCHES = {
     'ifan paper': (dict(image=0, instance=30_000, correlation=50_000), IFAN),
     'source-only paper': (dict(), TASK),
     'oracle paper': (dict(), TASK),
+    'dt-ft paper': (dict(), DT_FT),
     'adda paper': (dict(adda=0), ADDA),
     'da-faster paper': (dict(da_faster=0), DA_FASTER),
     'mtor paper': (dict(mtor=0), MTOR),
@@ -845,6 +855,7 @@ LAUNCHES = {
     'ifan mini': (dict(image=200, instance=500, correlation=800), STUDY),
     'source-only mini': (dict(), TASK),
     'oracle mini': (dict(), TASK),
+    'dt-ft mini': (dict(), DT_FT),
     'adda mini': (dict(adda=200), STUDY),
     'da-faster mini': (dict(da_faster=200), STUDY),
     'mtor mini': (dict(mtor=200), STUDY),
@@ -1154,7 +1165,7 @@ def families_of(name: str) -> list[str]:
     """List the families of a leaf; a later one has the last word."""
     method, trunk, pair = parts_of(name)
     scale = 'mini' if trunk == 'mini' else 'paper'
-    plain = method in ('source-only', 'oracle')
+    plain = method in ('source-only', 'dt-ft', 'oracle')
     # They are iFAN's detector, of which nothing is launched.
     aligned = 'ifan' if plain else method
     kinds = [trunk]
@@ -1170,6 +1181,8 @@ def families_of(name: str) -> list[str]:
         *(f'{aligned} {kind}' for kind in kinds),
         f'{aligned} {pair}',
     ]
+    if method == 'dt-ft':
+        families.append(method)
     if GROUPS[name] == 'ablations':
         families.append(name.split('_')[0])
         if name.startswith('img-ins_') and pair != 'sim10k2city':
@@ -1263,6 +1276,64 @@ def facts_of(name: str) -> dict[str, Any]:
 
 
 # Leaves and facts
+
+
+#: Of CycleGAN, at full size and on Mini City.
+TRANSLATION: dict[str, Facts] = {
+    'all': [
+        ('model.type', 'CycleGAN', CYCLE_GAN),
+        ('model.generator.type', 'ResnetGenerator', CYCLE_GAN),
+        ('model.classifier.type', 'PatchClassifier', CYCLE_GAN),
+        ('train_dataloader.batch_size', 1, CYCLE_GAN),
+        ('optim_wrapper.type', 'OptimWrapper', CYCLE_GAN),
+        (
+            'optim_wrapper.optimizer',
+            dict(type='Adam', lr=2e-4, betas=(0.5, 0.999)),
+            CYCLE_GAN,
+        ),
+        ('train_cfg.type', 'IterBasedTrainLoop', CYCLE_GAN),
+        ('auto_scale_lr', dict(enable=False, base_batch_size=1), CYCLE_GAN),
+        ('randomness.seed', 0, RESUMING),
+        ('load_from', None, CYCLE_GAN),
+        ('val_dataloader', None, CYCLE_GAN),
+        ('val_evaluator', None, CYCLE_GAN),
+    ],
+    'paper': [('train_cfg.max_iters', 200_000, 'some 200 epochs, ours')],
+    'mini-city': [
+        ('model.generator', dict(width=16, num_blocks=4), STUDY),
+        ('model.classifier.width', 16, STUDY),
+        ('train_cfg.max_iters', 1400, STUDY),
+        ('optim_wrapper.optimizer.lr', 1e-3, STUDY),
+    ],
+}
+
+
+@pytest.mark.parametrize('name', TRANSLATORS)
+def test_translator_is_as_its_facts_say(name):
+    cfg, mini = copy.deepcopy(read(name)), 'mini' in name
+    facts = merged(TRANSLATION['all'] + TRANSLATION['mini-city' if mini else 'paper'])
+    found = flat({key: cfg.to_dict()[key] for key in HELD})
+    data = read(f'ifan_{"" if mini else "vgg16_"}{name.partition("_")[2]}')
+    pair = cfg.train_dataloader.dataset
+    # Crops of the very images that the detector sees, at its scale.
+    assert pair.pop('augmentation') == [
+        dict(
+            type='RandomCrop',
+            crop_size=(96, 96) if mini else (400, 400),
+            allow_negative_crop=True,
+        )
+    ]
+    assert pair == data.train_dataloader.dataset
+    assert {
+        key: value
+        for key, value in found.items()
+        if not key.startswith(('param_scheduler', 'train_dataloader'))
+        or key == 'train_dataloader.batch_size'
+    } == facts
+    types = {hook.type for hook in cfg.default_hooks.values()}
+    theirs = {hook.type for hook in data.default_hooks.values()}
+    assert types - theirs == {'TranslationSamplesHook'}
+    assert theirs - types == {'LateLaunchHook', 'DetVisualizationHook'}
 
 
 def test_every_fact_is_of_some_leaf():

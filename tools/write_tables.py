@@ -18,6 +18,7 @@ DOCS, CONFIGS = ROOT / 'docs', ROOT / 'configs'
 METHODS = {
     'source-only': 'Source-Only',
     'adda': 'ADDA',
+    'dt-ft': 'DT+FT',
     'da-faster': 'DA-Faster',
     'mtor': 'MTOR',
     'few-shot': 'Few-shot',

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmdet_ifan.preparation import restyle as module
+from mmdet_ifan.preparation import changed_copies as module
 from mmdet_ifan.preparation.restyle import MARKER, NewLook, restyle
 from mmdet_ifan.utils.errors import DataError
 

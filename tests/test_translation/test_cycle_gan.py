@@ -388,8 +388,7 @@ def translator(generator: nn.Module | None = None, resize=()) -> Translator:
     model = build()
     pipeline = [dict(type='LoadImageFromFile'), *resize]
     cfg = ConfigDict(
-        model=TINY,
-        train_dataloader=dict(dataset=dict(source=dict(pipeline=pipeline))),
+        model=TINY, train_dataloader=dict(dataset=dict(source=dict(pipeline=pipeline)))
     )
     made = Translator(cfg, dict(state_dict=model.state_dict()))
     if generator is not None:
