@@ -66,7 +66,9 @@ class RecordSteps(Hook):
         mine = dict(
             weights=weights,
             launched=[
-                name for name, part in model.all_alignments.items() if part.launched
+                name
+                for name, part in getattr(model, 'all_alignments', {}).items()
+                if part.launched
             ],
             plateaus=[
                 dict(hook.plateau.means)

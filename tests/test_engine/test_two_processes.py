@@ -296,6 +296,27 @@ def test_networks_with_losses_of_their_own(folder, method, launch, terms):
         assert torch.equal(step['weights'], whole[i]['weights'])
 
 
+def test_a_cycle_gan(folder):
+    """All networks agree; each process has pairs and a pool of its own."""
+    (folder.path / 'gan.py').write_text("""
+_base_ = 'mmdet_ifan::cyclegan_mini-city.py'
+custom_imports = dict(imports=['mmdet_ifan', 'recorded_steps'])
+model = dict(
+    generator=dict(width=4, num_blocks=1), classifier=dict(width=4), pool_size=2)
+train_cfg = dict(max_iters=6)
+param_scheduler = []
+train_dataloader = dict(num_workers=0, persistent_workers=False)
+custom_hooks = [dict(type='RecordSteps')]
+""")
+    steps = folder.two('gan', 'gan')
+    assert all(step['same_weights'] for step in steps.values())
+    assert len({str(p['values']) for p in steps[5]['processes']}) == 2
+    assert any(
+        step['processes'][0]['images'] != step['processes'][1]['images']
+        for step in steps.values()
+    )
+
+
 @pytest.mark.parametrize(
     ('method', 'launch', 'loss'),
     [
