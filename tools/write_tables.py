@@ -1,6 +1,7 @@
 """Write the tables of README and docs again, from their sources."""
 
 import json
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +27,14 @@ METHODS = {
     'strong-weak': 'Strong-Weak',
     'ifan': 'iFAN',
     'oracle': 'Oracle',
+}
+#: What they are called where they are rows.
+NAMES = {**METHODS, 'source-only': 'source-only', 'oracle': 'oracle'}
+#: Columns of the study's table, and what they are called on a page.
+STUDY = {
+    'source mAP50': 'clear',
+    'target mAP50': 'dense fog',
+    'gap recovered': 'gap recovered',
 }
 
 
@@ -84,9 +93,45 @@ def bench_table(name: str) -> str:
     return make_tables(figures)[name]
 
 
+def study_table(columns: Mapping[str, str], names: Sequence[str] = ()) -> str:
+    """Lay out columns of the study on Mini City.
+
+    Args:
+        columns (Mapping[str, str]): Headings by those of the study's own table.
+        names (Sequence[str]): Names of the configs, without the pair. Defaults to
+            all.
+
+    Returns:
+        str: Mean and standard deviation over the seeds.
+    """
+    rows = json.loads((DOCS / 'data/study_mini-city/table.json').read_text())
+    by_name = {row['AP50 (%)'].split('_')[0]: row for row in rows}
+    return to_markdown(
+        [
+            ['mAP50 (%)', *columns.values()],
+            *(
+                [NAMES.get(name, name), *(by_name[name][column] for column in columns)]
+                for name in names or by_name
+            ),
+        ]
+    )
+
+
 #: Where each table stands: between ``<!-- NAME -->`` and ``<!-- /NAME -->``.
 TABLES = {
     'paper': (ROOT / 'README.md', paper_table),
+    'study': (
+        ROOT / 'README.md',
+        partial(
+            study_table,
+            STUDY,
+            ('source-only', 'strong-weak', 'da-faster', 'ifan', 'oracle'),
+        ),
+    ),
+    'study-all': (
+        DOCS / 'lab/mini_city.md',
+        partial(study_table, {'seeds': 'seeds', **STUDY}),
+    ),
     **{
         f'configs-{path.parent.name}': (path, partial(config_table, path.parent.name))
         for path in sorted(CONFIGS.glob('*/README.md'))
