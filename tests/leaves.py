@@ -17,6 +17,20 @@ TRANSLATORS = [name for name in FOLDERS if name.startswith('cyclegan_')]
 #: Every leaf, the config of a detector, and its folder.
 GROUPS = {name: FOLDERS[name] for name in FOLDERS if name not in TRANSLATORS}
 LEAVES = list(GROUPS)
+#: Leaves for slow tests. Of the teachers' rows on the paper's pairs, these have all
+#: the views and the one detector that no other leaf has.
+DIVERSE = [
+    name
+    for name in LEAVES
+    if GROUPS[name] != 'teacher'
+    or 'mini' in name
+    or name
+    in (
+        'ifan-strong_vgg16_city2foggy',
+        'ifan-teacher_vgg16_city2foggy',
+        'mic_r50-fpn_city2foggy',
+    )
+]
 
 
 @lru_cache

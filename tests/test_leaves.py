@@ -8,7 +8,7 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 import torch
-from leaves import FOLDER, GROUPS, LEAVES, load
+from leaves import DIVERSE, FOLDER, GROUPS, LEAVES, load
 from mmdet.models import ResNet
 from mmdet.registry import DATASETS, MODELS, TRANSFORMS
 from mmengine.config import Config
@@ -135,7 +135,7 @@ def scaled_mark(scale: float, flipped: bool) -> list[float]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize('flipped', [False, True])
-@pytest.mark.parametrize('name', LEAVES)
+@pytest.mark.parametrize('name', DIVERSE)
 def test_boxes_follow_the_image_in_training(small, name, flipped):
     cfg = small(name, marked())
     dataset = cfg.train_dataloader.dataset
@@ -185,7 +185,7 @@ def test_boxes_stay_those_on_the_disk_in_testing(small, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('name', LEAVES)
+@pytest.mark.parametrize('name', DIVERSE)
 def test_colours_reach_the_trunk_as_it_learnt_them(small, name):
     """In RGB, with its mean and deviation, in training and testing."""
     colour = (200, 100, 50)
@@ -353,7 +353,7 @@ def deviation(weight: Tensor) -> float:
 
 @pytest.mark.slow
 # One trunk after the other: most of its leaves have one model.
-@pytest.mark.parametrize('name', sorted(LEAVES, key=lambda name: name.split('_')[1:]))
+@pytest.mark.parametrize('name', sorted(DIVERSE, key=lambda name: name.split('_')[1:]))
 def test_first_weights(started, files, name):
     detector = started(name)
     head = detector.roi_head.bbox_head

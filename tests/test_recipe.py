@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from leaves import GROUPS, LEAVES, TRANSLATORS, flat, launch_of, read
+from leaves import DIVERSE, GROUPS, LEAVES, TRANSLATORS, flat, launch_of, read
 from mmdet.registry import MODELS
 
 from mmdet_ifan.models import IFANDetector
@@ -108,7 +108,10 @@ STRONG = STRONG_COLOURS + [
     )
     for prob, least in ((0.7, 0.22), (0.5, 0.14), (0.3, 0.14))
 ]
-MASK = dict(type='BlockMask', block_size=16)
+#: Blocks to hide, as large as a cell of Mini City, or of the usual size.
+MASKS = dict(mini=dict(type='BlockMask', block_size=16), paper=dict(type='BlockMask'))
+#: How images of a scale are placed.
+PLACED = dict(mini=[HALF_FLIPPED], paper=[SHORT_SIDE_600, HALF_FLIPPED])
 
 
 def taught_views(*more: dict) -> dict:
@@ -610,6 +613,11 @@ FACTS: dict[str, Facts] = {
         ('model.neck.type', 'LastTap', DA_FASTER),
         ('model.alignments.da_faster.type', 'DAFasterHead', DA_FASTER),
     ],
+    # Its image level aligns C5.
+    'da-faster fpn': [
+        ('model.neck', NONE, FPN),
+        ('model.neck', dict(type='FPN', out_channels=256, num_outs=5), FPN),
+    ],
     'adda mini': [
         ('model.alignments.adda.grl_weight', 0.3, STUDY),
         ('optim_wrapper.paramwise_cfg.custom_keys.alignments.lr_mult', 1.0, STUDY),
@@ -724,33 +732,36 @@ FACTS: dict[str, Facts] = {
         ('model.roi_head.bbox_head.context_channels', 32 + 128, STUDY)
     ],
     # The recipe of teachers, and its rows.
-    'strong': [
-        (
-            'train_dataloader.dataset.source.pipeline',
-            [LOAD, BOXES, HALF_FLIPPED, *STRONG, PACK],
-            ALDI,
-        ),
-        (
-            'train_dataloader.dataset.target.pipeline',
-            [LOAD, HALF_FLIPPED, *STRONG, PACK],
-            ALDI,
-        ),
-    ],
-    'taught': [
-        (
-            'train_dataloader.dataset.target.pipeline',
-            [LOAD, HALF_FLIPPED, taught_views()],
-            ALDI,
-        ),
-        ('model.alignments.teacher.type', 'TeacherDistillation', ALDI),
-    ],
-    'masked': [
-        (
-            'train_dataloader.dataset.target.pipeline',
-            [LOAD, HALF_FLIPPED, taught_views(MASK)],
-            ALDI,
+    **{
+        f'strong {scale}': [
+            (
+                'train_dataloader.dataset.source.pipeline',
+                [LOAD, BOXES, *placed, *STRONG, PACK],
+                ALDI,
+            ),
+            (
+                'train_dataloader.dataset.target.pipeline',
+                [LOAD, *placed, *STRONG, PACK],
+                ALDI,
+            ),
+        ]
+        for scale, placed in PLACED.items()
+    },
+    'taught': [('model.alignments.teacher.type', 'TeacherDistillation', ALDI)],
+    **{
+        f'{kind} {scale}': [
+            (
+                'train_dataloader.dataset.target.pipeline',
+                [LOAD, *placed, taught_views(*more)],
+                source,
+            )
+        ]
+        for scale, placed in PLACED.items()
+        for kind, more, source in (
+            ('taught', [], ALDI),
+            ('masked', [MASKS[scale]], MIC),
         )
-    ],
+    },
     'teacher-hard': [
         (
             'model.alignments.teacher',
@@ -862,20 +873,29 @@ LAUNCHES = {
     'few-shot mini': (dict(split_pooling=200, semantic_pairs=400), STUDY),
     'select-align mini': (dict(select_align=200), STUDY),
     'strong-weak mini': (dict(image=200), STUDY),
-    # With the recipe of teachers: something must be found on target first.
+    # With the recipe of teachers: something must be found on target first. AT
+    # starts its teacher at 20k as well.
     **{
-        f'{row} mini': (launch, STUDY)
+        f'{row} {scale}': (launch, source)
+        for scale, (image, teacher, instance, correlation), source in (
+            ('paper', (0, 20_000, 30_000, 50_000), f'{IFAN}; {AT}'),
+            ('mini', (200, 400, 500, 800), STUDY),
+        )
         for row, launch in {
-            'ifan-strong': dict(image=200, instance=500, correlation=800),
+            'ifan-strong': dict(
+                image=image, instance=instance, correlation=correlation
+            ),
             'source-only-strong': dict(),
             'oracle-strong': dict(),
-            'ifan-teacher': dict(image=200, instance=500, correlation=800, teacher=400),
-            'img-teacher': dict(image=200, teacher=400),
-            'teacher': dict(teacher=400),
-            'teacher-hard': dict(teacher=400),
-            'aldi': dict(teacher=400),
-            'at': dict(image=200, teacher=400),
-            'mic': dict(da_faster=200, teacher=400),
+            'ifan-teacher': dict(
+                image=image, teacher=teacher, instance=instance, correlation=correlation
+            ),
+            'img-teacher': dict(image=image, teacher=teacher),
+            'teacher': dict(teacher=teacher),
+            'teacher-hard': dict(teacher=teacher),
+            'aldi': dict(teacher=teacher),
+            'at': dict(image=image, teacher=teacher),
+            'mic': dict(da_faster=image, teacher=teacher),
         }.items()
     },
 }
@@ -885,7 +905,11 @@ TEACHERS = {
     'mtor_r50-dc5_city2foggy': (1 - 0.99, MTOR),
     'mtor_r50-dc5_sim10k2city': (1 - 0.999, MTOR),
     'mtor_mini-city': (1 - 0.99, STUDY),
-    **{name: (1 - 0.99, STUDY) for name in LEAVES if GROUPS[name] == 'teacher'},
+    **{
+        name: (1 - 0.99, STUDY) if 'mini' in name else (1 - 0.9996, ALDI)
+        for name in LEAVES
+        if GROUPS[name] == 'teacher'
+    },
 }
 #: What rows of the recipe of teachers are with a weaker one, if not iFAN.
 ROWS = {
@@ -1045,6 +1069,7 @@ BUILT: dict[str, Facts] = {
     'adda paper': [('alignments.adda.classifier.0.out_features', 256, STRONG_WEAK)],
     'da-faster': [('alignments.da_faster.loss_weight', 0.1, DA_FASTER)],
     'da-faster vgg16': da_faster_sees(512, 4096),
+    'da-faster r50-fpn': da_faster_sees(2048, 1024),
     'da-faster mini': [
         *da_faster_sees(112, 256),
         ('alignments.da_faster.reverse.weight', 0.3, STUDY),
@@ -1189,11 +1214,11 @@ def families_of(name: str) -> list[str]:
             families.append('agnostic')
     if GROUPS[name] == 'teacher':
         row = name.split('_')[0]
-        families.append('strong')
+        families.append(f'strong {scale}')
         if not row.endswith('-strong'):
-            families.append('taught')
+            families += ['taught', f'taught {scale}']
         if row in ('aldi', 'mic'):
-            families.append('masked')
+            families.append(f'masked {scale}')
         families.append(row)
     return list(dict.fromkeys(families))
 
@@ -1413,7 +1438,7 @@ def attribute(module: Any, path: str) -> Any:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('name', LEAVES)
+@pytest.mark.parametrize('name', DIVERSE)
 def test_detector_is_as_its_facts_say(name):
     facts = merged(
         [fact for family in families_of(name) for fact in BUILT.get(family, [])]
@@ -1423,7 +1448,7 @@ def test_detector_is_as_its_facts_say(name):
     assert found == facts
 
 
-@pytest.mark.parametrize('name', LEAVES)
+@pytest.mark.parametrize('name', DIVERSE)
 def test_taps_are_as_coarse_as_the_paper_has_them(name):
     """And trained but for the stem (conv1 of VGG-16), at full width."""
     _, trunk, _ = parts_of(name)

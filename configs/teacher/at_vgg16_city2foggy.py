@@ -1,0 +1,2 @@
+_base_ = './img-teacher_vgg16_city2foggy.py'
+model = dict(alignments=dict(teacher=dict(type='PseudoLabelHead')))

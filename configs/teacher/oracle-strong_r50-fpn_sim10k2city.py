@@ -1,0 +1,3 @@
+_base_ = ['../oracle/oracle_r50-fpn_sim10k2city.py', '../_base_/recipes/teacher_70k.py']
+default_hooks = dict(teacher=_base_.averaging)
+train_dataloader = _base_.strong_data

@@ -1,0 +1,2 @@
+_base_ = './teacher_r50-fpn_city2foggy.py'
+model = dict(alignments=dict(teacher=dict(type='PseudoLabelHead', box_losses=True)))
