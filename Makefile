@@ -5,7 +5,10 @@ METHODS := source-only adda dt-ft da-faster mtor few-shot select-align strong-we
 	ifan auto oracle
 ABLATIONS := img-ins img-cat img-corr phi1 phi2 phi3 phi4 img-cat-200 \
 	img-cat-350 img-cat-800
+TEACHERS := source-only-strong teacher-hard teacher aldi at mic img-teacher \
+	ifan-strong ifan-teacher oracle-strong
 STUDY := $(VENV)/python tools/study.py --out docs/data/study_mini-city
+STUDY_OF_TEACHERS := $(VENV)/python tools/study.py --out docs/data/study_teacher
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo report study gpu-check bench tables test test-fast coverage \
@@ -40,6 +43,8 @@ study: setup ## Compare methods (three seeds) and ablations on Mini City (hours)
 	@# All of them in one table.
 	$(STUDY) $(patsubst %,%_mini-city.py,$(filter-out oracle,$(METHODS)) \
 		$(ABLATIONS) oracle) --seeds 2 3 4 --no-train
+	@# With a recipe of their own, so with a source-only and an oracle of their own.
+	$(STUDY_OF_TEACHERS) $(TEACHERS:%=%_mini-city.py) --seeds 2 3 4
 
 gpu-check: setup ## Check that everything runs on this machine's GPU (ten minutes)
 	$(VENV)/python tools/gpu_check.py

@@ -11,6 +11,8 @@ import torch
 from benchmark import acceptance
 from benchmark.detectors import build_untrained
 
+from mmdet_ifan.models import TeacherDistillation
+
 TOOL = Path(__file__).resolve().parents[1] / 'tools/gpu_check.py'
 
 
@@ -32,6 +34,19 @@ def test_every_method_is_checked_in_both_precisions():
 @pytest.mark.parametrize('leaf', ['ifan_mini-city', 'mtor_mini-city'])
 def test_a_step_is_timed(leaf):
     assert acceptance.step(leaf, (64, 96), 'float32')['seconds'] > 0
+
+
+def test_a_teachers_term_gets_its_views(monkeypatch):
+    seen = []
+    loss = TeacherDistillation.loss
+
+    def spy(self, source, target):
+        seen.append(set(target.views))
+        return loss(self, source, target)
+
+    monkeypatch.setattr(TeacherDistillation, 'loss', spy)
+    acceptance.step('ifan-teacher_mini-city', (64, 96), 'float32')
+    assert seen and all(views == {'teacher', 'student'} for views in seen)
 
 
 def test_a_loss_that_is_not_finite_fails(monkeypatch):

@@ -17,7 +17,7 @@ from mmdet_ifan.engine.checks.doctor import try_operators
 from mmdet_ifan.engine.robustness.safe_loading import load_checkpoint
 from mmdet_ifan.utils.named_configs import config_path
 
-from .detectors import Load, TrainStep, build_untrained, random_images
+from .detectors import Load, TrainStep, build_untrained, random_images, with_views
 from .timing import seconds
 from .training import training_cost
 
@@ -38,6 +38,7 @@ METHODS = {
     },
     'mtor': ('mtor_r50-dc5_city2foggy', 'mtor_mini-city'),
     'ifan-fpn': ('ifan_r50-fpn_city2foggy', 'ifan_mini-sim2mini-city'),
+    'ifan-teacher': ('ifan-teacher_r50-fpn_city2foggy', 'ifan-teacher_mini-city'),
 }
 
 
@@ -94,10 +95,13 @@ def step(leaf: str, size: tuple[int, int], precision: str) -> dict[str, Any]:
     batch = 2 * max(cfg.train_dataloader.batch_size, 1)
     images = random_images(Load(size, batch), cfg.model.roi_head.bbox_head.num_classes)
     half = batch // 2
-    pairs = {
-        key: dict(source=values[:half], target=values[half:])
-        for key, values in images.items()
-    }
+    pairs = with_views(
+        {
+            key: dict(source=values[:half], target=values[half:])
+            for key, values in images.items()
+        },
+        detector,
+    )
     work = TrainStep(detector, cfg, pairs, list(detector.all_alignments))
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()

@@ -182,6 +182,25 @@ def build_untrained(model: ConfigDict) -> FasterRCNN:
     return detector.to(get_device())
 
 
+def with_views(
+    pairs: dict[str, dict[str, Any]], detector: IFANDetector
+) -> dict[str, dict[str, Any]]:
+    """Add the views that the terms of a detector need.
+
+    Args:
+        pairs (dict): Batch of ``source`` and ``target``.
+        detector (IFANDetector): The detector.
+
+    Returns:
+        dict: The batch; each view is the images of its domain.
+    """
+    views = {view for a in detector.all_alignments.values() for view in a.needs_views}
+    return {
+        key: values | {view: values[view.split('_')[0]] for view in views}
+        for key, values in pairs.items()
+    }
+
+
 def build_stock(cfg: Config, like: IFANDetector) -> FasterRCNN:
     """Build the Faster R-CNN that a detector adds alignments to.
 

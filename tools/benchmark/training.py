@@ -13,6 +13,7 @@ from .detectors import (
     build_untrained,
     copy_weights,
     random_images,
+    with_views,
 )
 from .profiling import profile_parts
 from .timing import ratios, time_in_turn
@@ -90,13 +91,7 @@ def _steps(
         names = list(detector.all_alignments)
         # With nothing launched, all methods are the same.
         begin = len(names) if all_launched_only else method != first
-        views = {
-            view for a in detector.all_alignments.values() for view in a.needs_views
-        }
-        batch = {
-            key: values | {view: values[view.split('_')[0]] for view in views}
-            for key, values in pairs.items()
-        }
+        batch = with_views(pairs, detector)
         for count in range(begin, len(names) + 1):
             variant = ' + '.join(names[:count]) or 'nothing'
             steps[f'{method}: {variant}'] = TrainStep(
