@@ -103,20 +103,20 @@ def plot_curves(
     if not panels:
         logged = sorted({k for s in runs.values() for e in s for k in e})
         raise ValueError(f'There is nothing to draw: choose keys from {logged}.')
-    figure = Figure(figsize=(8, 2.4 * len(panels)), layout='constrained')
-    for axes, key in zip(
-        figure.subplots(len(panels), squeeze=False)[:, 0], panels, strict=True
-    ):
+    figure = Figure(figsize=(8, 0.3 + 2.4 * len(panels)), layout='constrained')
+    rows = figure.subplots(len(panels), squeeze=False, sharex=True)[:, 0]
+    for axes, key in zip(rows, panels, strict=True):
         for i, (name, run) in enumerate(data.items()):
-            if key in run['curves']:
-                line = run['curves'][key]
-                axes.plot(line['steps'], line['values'], color=f'C{i}', label=name)
+            # A run without the quantity still has a name.
+            line = run['curves'].get(key, dict(steps=[], values=[]))
+            axes.plot(line['steps'], line['values'], color=f'C{i}', label=name)
             for step in run['launches'].values():
                 axes.axvline(step, color=f'C{i}', linestyle=':', alpha=0.6)
         axes.set_ylabel(key)
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=8)
     axes.set_xlabel('iteration; dotted: launch of a term')
+    handles, names = axes.get_legend_handles_labels()
+    figure.legend(handles, names, loc='outside upper center', ncols=4, fontsize=9)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
     return data
