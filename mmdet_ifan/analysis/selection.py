@@ -288,7 +288,7 @@ def stable(
     return over_draws(values, 'bos', 'bos_max', 'relabelled')
 
 
-def choose_step(model: FasterRCNN, target: Subset, settings: Settings) -> float:
+def choose_step(model: FasterRCNN, target: Subset, settings: Settings) -> float | None:
     """Find the smallest step that moves boxes, without any label.
 
     Args:
@@ -297,13 +297,16 @@ def choose_step(model: FasterRCNN, target: Subset, settings: Settings) -> float:
         settings (Settings): The settings.
 
     Returns:
-        float: The first of ``STEPS`` with a mean matched IoU below 0.9, else
-        the last; 1, as published, if the mode is ``das``.
+        float | None: The first of ``STEPS`` with a mean matched IoU below 0.9,
+        else the last; 1, as published, if the mode is ``das``; None if the
+        detector finds nothing in half of the images, so that it cannot tell.
     """
     if settings.mode == 'das':
         return 1.0
     probed = Subset(target, range(min(PROBED, len(target))))
     clean = [found for found, _ in detect_with_distributions(model, probed, 'step')]
+    if sum(len(found.boxes) > 0 for found in clean) < len(probed) / 2:
+        return None
     for size in STEPS:
         if flat(model, probed, clean, settings, size)['fis_iou'] < MOVED:
             break
@@ -437,9 +440,8 @@ class Selection:
         """
         passes = {SCORES[score] for score in scores} - {''}
         shared = dict(asdict(self.settings), digest=self.images.digest)
-        size, digests = self._known_step(shared), {}
+        size, digests = self._step(checkpoints, passes, shared), {}
         records, iterations = {}, {}
-        # Whatever their order, the same one decides the step.
         for name in tqdm(sorted(checkpoints), 'candidates'):
             path = checkpoints[name]
             digests[name] = file_digest(path)
@@ -448,12 +450,10 @@ class Selection:
             file = self.out / 'candidates' / f'{key}.json'
             known = from_plain(json.loads(file.read_text())) if file.exists() else {}
             complete = {'clean', *passes} <= set(known) and (
-                'fis' not in passes or known['fis']['size'] == size is not None
+                'fis' not in passes or known['fis']['size'] == size
             )
             if not complete:
                 model, iteration = self.load(path)
-                if size is None and 'fis' in passes:
-                    size = choose_step(model, self.images.target, self.settings)
                 known = dict(
                     measure(
                         model, self.images, self.settings, passes, size or 0.0, known
@@ -466,14 +466,25 @@ class Selection:
             checkpoints, records, iterations, digests, dict(shared, step=size), scores
         )
 
-    def _known_step(self, shared: Mapping[str, Any]) -> float | None:
-        """Read the step of the pool so far, so that it can grow."""
+    def _step(
+        self, checkpoints: Mapping[str, str], passes: set[str], shared: Mapping
+    ) -> float | None:
+        """Take the step of the pool so far, so that it can grow, or choose one."""
         file = self.out / 'selection.json'
-        if not file.exists():
+        if file.exists():
+            settings = json.loads(file.read_text())['settings']
+            step = settings.pop('step')
+            if settings == shared and step is not None:
+                return step
+        if 'fis' not in passes:
             return None
-        settings = json.loads(file.read_text())['settings']
-        step = settings.pop('step')
-        return step if settings == shared else None
+        # Whatever their order, the same one decides.
+        for name in sorted(checkpoints):
+            model, _ = self.load(checkpoints[name])
+            step = choose_step(model, self.images.target, self.settings)
+            if step is not None:
+                return step
+        return STEPS[-1]
 
     def _write(
         self,

@@ -16,6 +16,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from processes import run_tool
+from torch.utils.data import Subset
 
 from mmdet_ifan.analysis import selection
 from mmdet_ifan.analysis.label_free_scores import Distributions
@@ -109,6 +110,7 @@ def contents(out: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 def test_measures_every_score(first):
     content = json.loads((first / 'selection.json').read_text())
     for name, row in content['candidates'].items():
@@ -124,11 +126,13 @@ def test_measures_every_score(first):
     assert len(contents(first)) == 4
 
 
+@pytest.mark.slow
 def test_a_second_run_is_the_same_bits(pair, first, tmp_path):
     select(pair, tmp_path)
     assert contents(tmp_path) == contents(first)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('labels', ['absent', 'shuffled'])
 def test_reads_no_target_label(pair, first, tmp_path, labels):
     root = tmp_path / 'pair'
@@ -155,6 +159,7 @@ def test_reads_no_target_label(pair, first, tmp_path, labels):
     assert contents(tmp_path / 'out') == contents(first)
 
 
+@pytest.mark.slow
 def test_a_folder_of_target_images_is_enough(pair, first, tmp_path):
     cfg = config_of(pair)
     folder = tmp_path / 'images'
@@ -170,6 +175,7 @@ def test_a_folder_of_target_images_is_enough(pair, first, tmp_path):
     assert contents(tmp_path / 'out') == contents(first)
 
 
+@pytest.mark.slow
 def test_neither_order_nor_scores_matter(pair, first, tmp_path):
     select(pair, tmp_path, ['strong-weak', 'ifan'])
     assert contents(tmp_path) == contents(first)
@@ -181,6 +187,7 @@ def test_neither_order_nor_scores_matter(pair, first, tmp_path):
             assert row['scores'][score] == whole['candidates'][name]['scores'][score]
 
 
+@pytest.mark.slow
 def test_a_pool_grows_and_resumes(pair, first, tmp_path, monkeypatch):
     select(pair, tmp_path, ['ifan'])
     select(pair, tmp_path, ['ifan'], ('bos',))
@@ -192,6 +199,7 @@ def test_a_pool_grows_and_resumes(pair, first, tmp_path, monkeypatch):
     assert contents(tmp_path) == contents(first)
 
 
+@pytest.mark.slow
 def test_leaves_the_weights_as_they_are(pair):
     cfg = config_of(pair)
     model, iteration = detector_of(str(pair / 'ifan.pth'), cfg)
@@ -204,6 +212,7 @@ def test_leaves_the_weights_as_they_are(pair):
     assert not any(m._forward_pre_hooks for m in model.backbone.modules())
 
 
+@pytest.mark.slow
 def test_source_ap_is_that_of_testing(pair, first, tmp_path):
     cfg = config_of(pair)
     for loader in (cfg.test_dataloader, cfg.train_dataloader):
@@ -217,6 +226,7 @@ def test_source_ap_is_that_of_testing(pair, first, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_refuses_a_labelled_target(pair):
     cfg = config_of(pair)
     cfg.train_dataloader.dataset.target = cfg.test_dataloader.dataset.source
@@ -286,15 +296,25 @@ def test_consensus_compares_sure_detections_alone():
 
 
 def test_the_step_moves_boxes_enough(monkeypatch):
-    monkeypatch.setattr(selection, 'detect_with_distributions', lambda *_: [])
+    image = Distributions(np.zeros((1, 4)), np.zeros(1), np.ones(1), np.zeros((1, 4)))
+    nothing = Distributions(image.boxes[:0], image.labels[:0], image.scores[:0], None)
+    target = Subset(range(3), range(3))
+    found = []
+    monkeypatch.setattr(
+        selection, 'detect_with_distributions', lambda *_: [(f, None) for f in found]
+    )
     for threshold, expected in ((0.02, 0.05), (1.0, 0.1)):
         monkeypatch.setattr(
             selection,
             'flat',
             lambda *args, t=threshold: dict(fis_iou=0.95 if args[-1] <= t else 0.85),
         )
-        assert selection.choose_step(None, range(3), SETTINGS) == expected
-    assert selection.choose_step(None, range(3), Settings(mode='das')) == 1
+        found = [image, image, nothing]
+        assert selection.choose_step(None, target, SETTINGS) == expected
+        # Of a detector that finds nothing, no box can move.
+        found = [image, nothing, nothing]
+        assert selection.choose_step(None, target, SETTINGS) is None
+    assert selection.choose_step(None, target, Settings(mode='das')) == 1
 
 
 @pytest.mark.slow
