@@ -49,6 +49,19 @@ def main() -> None:
     parser.add_argument(
         '--no-train', action='store_true', help='train nothing; show the finished runs'
     )
+    parser.add_argument(
+        '--rank-by',
+        metavar='SCORE',
+        help='also rank the configs by a score that reads no target label, such '
+        'as das (docs/guide/selection.md)',
+    )
+    parser.add_argument(
+        '--rank-images',
+        type=int,
+        default=200,
+        metavar='N',
+        help='images of each domain for --rank-by (default: %(default)s)',
+    )
     args = parser.parse_args()
     args.configs = list(map(Path, args.configs))
     names = [path.stem for path in args.configs]
@@ -56,15 +69,22 @@ def main() -> None:
         parser.error(
             'two configs have the same name, which names their rows: rename one.'
         )
-    for option in ('jobs', 'processes'):
+    for option in ('jobs', 'processes', 'rank_images'):
         value = getattr(args, option)
         if value is not None and value < 1:
-            parser.error(f'--{option} must be at least 1, but is {value}.')
+            parser.error(
+                f'--{option.replace("_", "-")} must be at least 1, but is {value}.'
+            )
     add_package()
 
+    from mmdet_ifan.analysis.selection import Settings
+    from mmdet_ifan.analysis.selection_page import SCORES
     from mmdet_ifan.runs.study import Study
+    from mmdet_ifan.runs.study_ranking import rank_settings
     from mmdet_ifan.runs.training_run import visible_gpus
 
+    if args.rank_by and args.rank_by not in SCORES:
+        parser.error(f'--rank-by {args.rank_by} is none of {", ".join(SCORES)}.')
     gpus = len(visible_gpus())
     if 0 < gpus < args.processes:
         raise ValueError(
@@ -76,11 +96,21 @@ def main() -> None:
     table = study.write_table()
     if table is not None:
         print(f'\n{table}\nResults: {args.out}/table.md, table.json, study.png')
-    elif args.no_train:
+    elif args.no_train and not args.rank_by:
         raise ValueError(
             f'{study.file} has no metrics of these configs and '
             'seeds: leave out --no-train to train them.'
         )
+    if args.rank_by and not failures:
+        ranking = rank_settings(
+            study.last_checkpoints(),
+            args.configs[0],
+            args.out,
+            args.rank_by,
+            Settings(images=args.rank_images),
+            'cuda' if gpus else 'cpu',
+        )
+        print(f'\n{ranking}\nResults: {args.out}/ranking.md and selection/')
     if failures:
         sys.exit('\n\n'.join(failures))
 

@@ -6,15 +6,19 @@ function by its path. A stranger's checkpoint must do neither.
 
 from collections.abc import Iterator, Sequence
 
+import torch
 from mmdet import registry as mmdet_registry
+from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 from mmengine import registry as mmengine_registry
 from mmengine.config import Config
-from mmengine.registry import Registry
+from mmengine.registry import Registry, init_default_scope
+from torch import nn
 
+from ..engine.checks.checkpoint import check_for_test, weights_of
 from ..engine.robustness.safe_loading import load_checkpoint
 from ..utils.config_values import read_values
-from ..utils.errors import DataError
+from ..utils.errors import DataError, warn
 from .peel_off import COMPANIONS, parts_of
 
 #: The parts of a config that a detector needs to run.
@@ -62,6 +66,44 @@ def checkpoint_config(checkpoint: str, needed: Sequence[str] = PARTS) -> Config:
             f'The config in {checkpoint} is not used ({error}): it would run '
             'code. Give a config of your own with --config.'
         ) from error
+
+
+def detector_of(
+    checkpoint: str,
+    cfg: Config,
+    classes: Sequence[str] | None = None,
+    device: str = 'cpu',
+) -> tuple[nn.Module, int]:
+    """Build the detector of a checkpoint by the config in it.
+
+    Checkpoints of different methods can thus be compared. No data set is
+    built, and no random number is drawn.
+
+    Args:
+        checkpoint (str): File or address of the checkpoint.
+        cfg (Config): Config whose model is taken if the checkpoint has none.
+        classes (Sequence[str], optional): Names that its classes must have.
+            Defaults to None.
+        device (str): Device. Defaults to ``cpu``.
+
+    Returns:
+        tuple[nn.Module, int]: The detector, in testing mode, and the iteration
+        of the checkpoint, 0 if it does not say.
+
+    Raises:
+        DataError: If the checkpoint does not fit its config or the classes;
+            see also :func:`checkpoint_config`.
+    """
+    loaded = load_checkpoint(checkpoint)
+    meta = loaded.get('meta', {})
+    if isinstance(meta.get('cfg'), str):
+        cfg = checkpoint_config(checkpoint)
+    init_default_scope('mmdet')
+    with torch.random.fork_rng():
+        model = MODELS.build(cfg.model)
+    warn(*check_for_test(model, loaded, checkpoint, classes))
+    model.load_state_dict(weights_of(loaded), strict=False)
+    return model.to(device).eval(), int(meta.get('iter', 0))
 
 
 def _read(text: str, needed: Sequence[str]) -> Config:

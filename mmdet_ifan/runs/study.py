@@ -8,7 +8,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from ..analysis.comparison import to_markdown
+from ..analysis.comparison import TARGET_MAP, to_markdown
 from ..utils.errors import DataError
 from ..utils.files import write_atomically
 from .study_table import plot_study, study_table
@@ -160,18 +160,26 @@ class Study:
         name = f'{config.stem}_{self.hashes[config]}_seed-{seed}'
         return TrainingRun(config, self.work_dir / name, seed)
 
+    def last_checkpoints(self) -> dict[int, dict[str, Path]]:
+        """Name the last checkpoint of each run, by seed and config name."""
+        return {
+            seed: {c.stem: self._run(c, seed).checkpoint for c in self.configs}
+            for seed in self.seeds
+        }
+
     def write_table(self) -> str | None:
         """Write table.md, table.json and study.png.
 
         Returns:
-            str | None: The table, as Markdown; None if no run is finished.
+            str | None: The table, as Markdown; None if no run is finished,
+            or none was measured.
         """
         finished = self.finished()
         runs = {
             config.stem: {
                 seed: metrics
                 for seed, metrics in sorted(finished.get(config.stem, {}).items())
-                if seed in self.seeds
+                if seed in self.seeds and TARGET_MAP in metrics
             }
             for config in self.configs
         }

@@ -41,6 +41,7 @@ class TrainingRun:
         self.path = config
         self.seed = seed
         cfg = Config.fromfile(config)
+        self.measured = cfg.get('val_dataloader') is not None
         self.batch_size: int = cfg.train_dataloader.batch_size
         by_epoch = counts_epochs(cfg.train_cfg)
         images = 0
@@ -83,9 +84,14 @@ class TrainingRun:
         return step + sum(0.5 * max(0, step - start) for start in self.launches)
 
     def metrics(self) -> dict[str, float] | None:
-        """Read the last evaluation; None if the run is not finished."""
+        """Read the last evaluation; None if the run is not finished.
+
+        It is empty if the config has nothing to evaluate on.
+        """
         if not self.checkpoint.exists():
             return None
+        if not self.measured:
+            return {}
         evaluations = [s for s in read_scalars(self.folder) if 'target/mAP50' in s]
         return evaluations[-1] if evaluations else None
 

@@ -156,7 +156,7 @@ def check_for_test(
     """
     warnings = _check_classes(loaded, name, classes)
     expected, found = _shapes(model, loaded)
-    unused = _unused_prefixes(model)
+    unused = unused_prefixes(model)
     wrong = sorted(
         key
         for key in dict(expected.items() ^ found.items())
@@ -408,8 +408,15 @@ def _shapes(model: nn.Module, loaded: dict) -> tuple[dict, dict]:
     return expected, found
 
 
-def _unused_prefixes(model: nn.Module) -> tuple[str, ...]:
-    """Name the parts of a detector that testing does not use."""
+def unused_prefixes(model: nn.Module) -> tuple[str, ...]:
+    """Name the parts of a detector that testing does not use.
+
+    Args:
+        model (nn.Module): The detector.
+
+    Returns:
+        tuple[str, ...]: How the names of their weights begin.
+    """
     neck: Any = getattr(model, 'neck', None)
     if neck and neck.state_dict() and getattr(neck, 'predicts', True):
         return ('alignments.',)

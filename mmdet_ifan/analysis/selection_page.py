@@ -1,0 +1,290 @@
+"""The scores of a pool: table, plot, choices, and what makes them doubtful."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from scipy.stats import rankdata
+
+from ..utils.errors import name_some
+from .label_free_scores import Distributions, consensus, das, ranked
+
+#: Scores by name, and the disturbed pass that each needs besides the clean one.
+SCORES = dict(
+    das='fis',
+    das_rank='fis',
+    fis='fis',
+    fis_iou='fis',
+    fis_kl='fis',
+    pdr='',
+    pdr_free='',
+    bos='bos',
+    bos_max='bos',
+    confidence='',
+    entropy='',
+    infomax='',
+    atc='',
+    consensus='',
+    source_ap='',
+)
+#: Scores whose choices the last lines compare; the first one orders the table.
+CHOOSING = ('das', 'bos', 'source_ap')
+#: Lowest score of the detections that consensus compares.
+SURE = 0.3
+
+
+def sure_detections(image: Distributions) -> list[list[float]]:
+    """Write the detections of an image that consensus compares, as rows."""
+    sure = image.scores >= SURE
+    columns = [image.labels[sure, None], image.boxes[sure].round(2)]
+    return np.concatenate(columns, axis=1).tolist()
+
+
+def _read(rows: Sequence[Sequence[float]]) -> Distributions:
+    """Read the sure detections of an image."""
+    table = np.array(rows, dtype=np.float64).reshape(-1, 5)
+    ones = np.ones(len(table))
+    return Distributions(table[:, 1:], table[:, 0].astype(int), ones, ones[:, None])
+
+
+def score_pool(records: Mapping[str, Mapping[str, Any]]) -> dict[str, dict]:
+    """Compute the scores of all candidates, those that need the pool too.
+
+    Args:
+        records (Mapping): Output of :func:`measure` for each candidate.
+
+    Returns:
+        dict[str, dict]: The scores by name, for each candidate; a score that
+        was not measured is NaN.
+    """
+    names = sorted(records)
+    pool: dict[str, dict] = {
+        name: {
+            score: {
+                **records[name]['clean'],
+                **records[name].get('fis', {}),
+                **records[name].get('bos', {}),
+            }.get(score, math.nan)
+            for score in SCORES
+        }
+        for name in names
+    }
+    fis, pdr = ([pool[name][part] for name in names] for part in ('fis', 'pdr'))
+    shared: dict[str, Sequence[float]] = dict(
+        das=das(fis, pdr).tolist(),
+        das_rank=das(fis, pdr, ranked).tolist(),
+        consensus=consensus(
+            [list(map(_read, records[name]['detections'])) for name in names]
+        ),
+    )
+    for score, values in shared.items():
+        for name, value in zip(names, values, strict=True):
+            pool[name][score] = value
+    return pool
+
+
+def ranks(values: Sequence[float]) -> np.ndarray:
+    """Rank scores, the highest 1; ties share a rank, and NaN is last."""
+    scores = np.asarray(values, dtype=np.float64)
+    return rankdata(-np.where(np.isnan(scores), -math.inf, scores))
+
+
+def best(values: Mapping[str, float]) -> list[str]:
+    """Name the candidates with the highest score, several if they tie."""
+    known = {name: value for name, value in values.items() if not math.isnan(value)}
+    return [name for name, value in known.items() if value == max(known.values())]
+
+
+def separated(
+    records: Mapping[str, Mapping], pool: Mapping[str, Mapping], score: str
+) -> bool | None:
+    """Tell whether the two best candidates differ by more than noise.
+
+    Noise is twice the standard error, over the images, of the difference of
+    the disturbed pass. PDR has no such error, and none is added for it.
+
+    Args:
+        records (Mapping): Output of :func:`measure` for each candidate.
+        pool (Mapping): Output of :func:`score_pool`.
+        score (str): ``das``, ``fis`` or ``bos``.
+
+    Returns:
+        bool | None: None if fewer than two have the score.
+    """
+    part = SCORES[score]
+    known = [name for name in pool if not math.isnan(pool[name][score])]
+    if len(known) < 2:
+        return None
+    first, second = sorted(known, key=lambda name: -pool[name][score])[:2]
+    images = np.array([records[name][part]['images'] for name in (first, second)])
+    differences = np.subtract(*images.astype(np.float64))
+    differences = differences[~np.isnan(differences)]
+    if len(differences) < 2:
+        return False
+    noise = 2 * differences.std(ddof=1) / len(differences) ** 0.5
+    if score == 'das':
+        span = np.ptp([pool[name]['fis'] for name in known])
+        noise = noise / span if span else 0.0
+    return bool(pool[first][score] - pool[second][score] > noise)
+
+
+def warnings_of(records: Mapping[str, Mapping], number: int) -> list[str]:
+    """Say what makes the scores of a pool doubtful.
+
+    Args:
+        records (Mapping): Output of :func:`measure` for each candidate.
+        number (int): Number of target images.
+
+    Returns:
+        list[str]: Sentences.
+    """
+    found = []
+    if len(records) < 2:
+        found.append('A single candidate has no DAS: give others to compare it with.')
+    middle = float(np.median([r['clean']['boxes'] for r in records.values()]))
+    for name, record in sorted(records.items()):
+        boxes, lightest = record['clean']['boxes'], record['clean']['lightest']
+        if not middle / 2 <= boxes <= 2 * middle:
+            found.append(
+                f'{name} detects {boxes:.1f} boxes an image, the median of the '
+                f'pool is {middle:.1f}: look at its detections.'
+            )
+        if lightest < 1:
+            found.append(
+                f'{name} hardly predicts one of the classes (sum of its '
+                f'probabilities {lightest:.2f}): PDR is unreliable.'
+            )
+        used = min(
+            (record[part]['used'] for part in ('fis', 'bos') if part in record),
+            default=number,
+        )
+        if used < number / 2:
+            found.append(
+                f'{name} gave boxes to compare in only {used} of {number} '
+                'images: too few to tell.'
+            )
+    return found
+
+
+def verdict(
+    records: Mapping[str, Mapping],
+    pool: Mapping[str, Mapping],
+    iterations: Mapping[str, int],
+) -> tuple[dict[str, list[str]], list[str]]:
+    """Say which candidate each score chooses, and whether they agree.
+
+    Args:
+        records (Mapping): Output of :func:`measure` for each candidate.
+        pool (Mapping): Output of :func:`score_pool`.
+        iterations (Mapping): Iteration of each candidate.
+
+    Returns:
+        tuple: The choices of ``das``, ``bos``, ``source_ap`` and ``last``, and
+        sentences.
+    """
+    picks = {
+        score: best({name: values[score] for name, values in pool.items()})
+        for score in CHOOSING
+    }
+    picks['last'] = best(iterations)
+    said = [
+        f'{score} chooses {name_some(names)}.'
+        for score, names in picks.items()
+        if names and (score != 'last' or len(names) < len(pool) or len(pool) == 1)
+    ]
+    deciding = [picks[score] for score in ('das', 'bos') if picks[score]]
+    if len(deciding) == 2:
+        agree = deciding[0] == deciding[1]
+        said.append(f'das and bos {"agree" if agree else "disagree"}.')
+    said += [
+        f'The two best by {score} are not separated: their difference is within '
+        'twice its standard error.'
+        for score in ('das', 'bos')
+        if separated(records, pool, score) is False
+    ]
+    return picks, said
+
+
+def pool_table(
+    pool: Mapping[str, Mapping],
+    records: Mapping[str, Mapping],
+    iterations: Mapping[str, int],
+    scores: Sequence[str],
+) -> list[list[str]]:
+    """Lay out a pool, best first by the first score that is known.
+
+    Args:
+        pool (Mapping): Output of :func:`score_pool`.
+        records (Mapping): Output of :func:`measure` for each candidate.
+        iterations (Mapping): Iteration of each candidate.
+        scores (Sequence[str]): Scores, a column each.
+
+    Returns:
+        list[list[str]]: A heading and a row per candidate; a cell has the
+        score, its deviation over the repeats if there are some, and the rank.
+    """
+    places = {
+        s: dict(zip(pool, ranks([v[s] for v in pool.values()]), strict=True))
+        for s in scores
+    }
+    known = [s for s in scores if any(not math.isnan(v[s]) for v in pool.values())]
+    rows = [['candidate', 'iteration', *known, 'boxes an image', 'images used']]
+    order = sorted(pool, key=lambda n: (places[known[0]][n] if known else 0, n))
+    for name in order:
+        cells = []
+        for score in known:
+            deviation = records[name].get(score, {}).get('deviation', math.nan)
+            spread = '' if math.isnan(deviation) else f' ± {deviation:.3f}'
+            place = f'{places[score][name]:g}'
+            cells.append(f'{pool[name][score]:.4g}{spread} ({place})')
+        used = [records[name][p]['used'] for p in ('fis', 'bos') if p in records[name]]
+        rows.append(
+            [
+                name,
+                str(iterations[name]),
+                *cells,
+                f'{records[name]["clean"]["boxes"]:.1f}',
+                str(min(used)) if used else '',
+            ]
+        )
+    return rows
+
+
+def plot_pool(
+    pool: Mapping[str, Mapping],
+    iterations: Mapping[str, int],
+    runs: Mapping[str, str],
+    scores: Sequence[str],
+    path: Path,
+) -> None:
+    """Draw each score against the iteration, a line for each run.
+
+    Args:
+        pool (Mapping): Output of :func:`score_pool`.
+        iterations (Mapping): Iteration of each candidate.
+        runs (Mapping): Run of each candidate.
+        scores (Sequence[str]): Scores, a panel each.
+        path (Path): PNG to write.
+    """
+    figure = Figure(figsize=(3.2 * len(scores), 3.2), layout='constrained')
+    for axes, score in zip(
+        figure.subplots(1, len(scores), squeeze=False)[0], scores, strict=True
+    ):
+        for run in sorted(set(runs.values())):
+            names = sorted((n for n in pool if runs[n] == run), key=iterations.get)  # type: ignore[arg-type]
+            axes.plot(
+                [iterations[name] for name in names],
+                [pool[name][score] for name in names],
+                'o-',
+                label=run,
+            )
+        axes.set_title(score)
+        axes.set_xlabel('iteration')
+        axes.grid(alpha=0.3)
+    figure.legend(
+        *axes.get_legend_handles_labels(), loc='outside lower center', ncols=3
+    )
+    figure.savefig(path, dpi=110)

@@ -1,0 +1,137 @@
+"""Measure the scores themselves: how well do they follow the target's AP?
+
+The only part of the selection that reads target labels, by way of the metrics
+of finished runs. It joins two files by the candidates' names.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from scipy.stats import kendalltau, pearsonr, spearmanr
+
+from ..utils.errors import DataError, name_some
+from .comparison import TARGET_MAP
+from .selection_page import ranks
+
+#: Difference in AP points below which the order of a pair says nothing.
+NOISE = 2.0
+MEASURES = ('spearman', 'kendall', 'pearson', 'pairs', 'regret')
+
+
+def target_aps(
+    metrics: Mapping, names: Sequence[str], seed: int | None = None
+) -> list[float]:
+    """Look up the candidates' target mAP50.
+
+    Args:
+        metrics (Mapping): A study's ``metrics.json``, by config and seed, or
+            metrics by the candidates' names.
+        names (Sequence[str]): The candidates.
+        seed (int, optional): Seed of the study's runs. Defaults to None, for
+            metrics by name.
+
+    Returns:
+        list[float]: In percent.
+
+    Raises:
+        DataError: If a candidate is missing.
+    """
+    found = {
+        name: each if seed is None else each.get(str(seed), {})
+        for name, each in metrics.items()
+    }
+    missing = [name for name in names if TARGET_MAP not in found.get(name, {})]
+    if missing:
+        raise DataError(
+            f'The metrics have no {TARGET_MAP} of {name_some(missing)}'
+            f'{"" if seed is None else f" with seed {seed}"}: leave these '
+            'candidates out, or give the file with their metrics.'
+        )
+    return [found[name][TARGET_MAP] for name in names]
+
+
+def follow(scores: Sequence[float], aps: Sequence[float]) -> dict[str, float]:
+    """Compare the order of scores with that of the APs.
+
+    Args:
+        scores (Sequence[float]): Higher is better; NaN is last.
+        aps (Sequence[float]): AP of the same candidates, in percent.
+
+    Returns:
+        dict[str, float]: ``spearman`` and ``kendall`` of the ranks, in
+        [-1, 1]; ``pearson`` of the values that are not NaN; ``pairs``, the
+        share of pairs more than two points of AP apart that are ordered
+        rightly; ``regret``, the best AP minus the AP of the choice, or the
+        mean over a tie. NaN if not defined, as for scores that are all equal.
+    """
+    places, truth = -ranks(scores), np.asarray(aps, dtype=np.float64)
+    values = np.asarray(scores, dtype=np.float64)
+    known = ~np.isnan(values)
+    rightly = [
+        places[i] > places[j]
+        for i in range(len(truth))
+        for j in range(len(truth))
+        if truth[i] - truth[j] > NOISE
+    ]
+    different = np.ptp(places) > 0 and np.ptp(truth) > 0
+    enough = known.sum() > 1 and np.ptp(values[known]) > 0 and np.ptp(truth[known]) > 0
+    chosen = truth[places == places.max()]
+    return dict(
+        spearman=float(spearmanr(places, truth)[0]) if different else math.nan,
+        kendall=float(kendalltau(places, truth)[0]) if different else math.nan,
+        pearson=float(pearsonr(values[known], truth[known])[0]) if enough else math.nan,
+        pairs=float(np.mean(rightly)) if rightly else math.nan,
+        regret=float(truth.max() - chosen.mean()),
+    )
+
+
+def study_pool(
+    candidates: Mapping[str, Mapping], aps: Sequence[float]
+) -> dict[str, dict[str, float]]:
+    """Measure all scores of a pool.
+
+    Args:
+        candidates (Mapping): Those of ``selection.json``, without None.
+        aps (Sequence[float]): AP of each, in percent.
+
+    Returns:
+        dict[str, dict[str, float]]: Output of :func:`follow` for each score
+        and for ``last``, the iteration; and the regret of a ``random`` choice
+        and of the ``worst``.
+    """
+    rows = list(candidates.values())
+    found = {
+        score: follow([row['scores'][score] for row in rows], aps)
+        for score in rows[0]['scores']
+    }
+    found['last'] = follow([row['iteration'] for row in rows], aps)
+    found['random'] = dict(regret=max(aps) - float(np.mean(aps)))
+    found['worst'] = dict(regret=max(aps) - min(aps))
+    return found
+
+
+def study_table(pools: Sequence[Mapping[str, Mapping[str, float]]]) -> list[list[str]]:
+    """Lay out the measures, a row for each score.
+
+    Args:
+        pools (Sequence): Output of :func:`study_pool` for each pool.
+
+    Returns:
+        list[list[str]]: A heading and rows. A cell has the value of each pool
+        in order and, of several pools, their mean.
+    """
+    rows = [['score', *MEASURES]]
+    for score in pools[0]:
+        row = [score]
+        for measure in MEASURES:
+            values = [pool.get(score, {}).get(measure, math.nan) for pool in pools]
+            digits = 1 if measure == 'regret' else 2
+            cell = ' / '.join(
+                '–' if math.isnan(v) else f'{v:.{digits}f}' for v in values
+            )
+            if len(values) > 1 and not any(map(math.isnan, values)):
+                cell += f' ({sum(values) / len(values):.{digits}f})'
+            row.append('' if all(map(math.isnan, values)) else cell)
+        rows.append(row)
+    return rows

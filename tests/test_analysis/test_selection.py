@@ -1,0 +1,351 @@
+"""Choosing among checkpoints: the same bits with and without target labels."""
+
+import copy
+import json
+import math
+import random
+import shutil
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+from processes import run_tool
+from torch.utils.data import Subset
+
+from mmdet_ifan.analysis import selection
+from mmdet_ifan.analysis.label_free_scores import Distributions
+from mmdet_ifan.analysis.selection import Images, Selection, Settings, over_draws
+from mmdet_ifan.analysis.selection_page import (
+    SCORES,
+    best,
+    ranks,
+    score_pool,
+    separated,
+    sure_detections,
+    verdict,
+    warnings_of,
+)
+from mmdet_ifan.deployment.checkpoint_config import detector_of
+from mmdet_ifan.mini_city import MiniCity, write_mini_city
+from mmdet_ifan.preparation import Options
+from mmdet_ifan.preparation.cityscapes import prepare_cityscapes
+from mmdet_ifan.utils.errors import DataError
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGS = {
+    name: ROOT / f'configs/{name}/{name}_mini-city.py'
+    for name in ('ifan', 'strong-weak')
+}
+SETTINGS = Settings(images=3)
+
+
+@pytest.fixture(scope='module')
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tiny pair and two untrained detectors."""
+    folder = tmp_path_factory.mktemp('selection')
+    write_mini_city(folder / 'data/mini_city', MiniCity(train=4, val=3), 1)
+    prepare_cityscapes(folder / 'data/mini_city', Options(workers=1))
+    init_default_scope('mmdet')
+    for number, (name, path) in enumerate(CONFIGS.items()):
+        torch.manual_seed(number)
+        cfg = Config.fromfile(path)
+        model = MODELS.build(cfg.model)
+        model.init_weights()
+        classes = cfg.test_dataloader.dataset.target.metainfo.classes
+        meta = dict(
+            dataset_meta=dict(classes=classes), cfg=cfg.pretty_text, iter=100 + number
+        )
+        torch.save(
+            dict(meta=meta, state_dict=model.state_dict()), folder / f'{name}.pth'
+        )
+    return folder
+
+
+def config_of(root: Path) -> Config:
+    """Give the config of the pair in a folder."""
+    cfg = Config.fromfile(CONFIGS['ifan'])
+    for loader in (cfg.train_dataloader, cfg.test_dataloader):
+        for domain in ('source', 'target'):
+            loader.dataset[domain].data_root = f'{root}/data/mini_city/'
+    return cfg
+
+
+def select(
+    root: Path,
+    out: Path,
+    names: list[str] | None = None,
+    scores: tuple[str, ...] = tuple(SCORES),
+    cfg: Config | None = None,
+) -> dict:
+    """Score the two detectors."""
+    cfg = cfg or config_of(root)
+    images = Images(cfg, 3)
+    pool = Selection(
+        images, SETTINGS, out, partial(detector_of, cfg=cfg, classes=images.classes)
+    )
+    names = names or list(CONFIGS)
+    return pool.measure({name: str(root / f'{name}.pth') for name in names}, scores)
+
+
+@pytest.fixture(scope='module')
+def first(pair: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a first selection."""
+    out = tmp_path_factory.mktemp('first')
+    select(pair, out)
+    return out
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    """Read what a selection has written, pictures aside."""
+    return {
+        str(path.relative_to(out)): path.read_bytes()
+        for path in sorted(out.rglob('*'))
+        if path.suffix in ('.json', '.md')
+    }
+
+
+@pytest.mark.slow
+def test_measures_every_score(first):
+    content = json.loads((first / 'selection.json').read_text())
+    for name, row in content['candidates'].items():
+        assert set(row['scores']) == set(SCORES)
+        assert all(value is not None for value in row['scores'].values()), name
+        fis, bos = row['fis'], row['bos']
+        assert fis['fis'] == pytest.approx(fis['fis_iou'] + fis['fis_kl'])
+        assert 0 < bos['bos_max'] <= bos['bos'] < 1
+        assert fis['used'] == bos['used'] == 3
+    assert content['picks']['last'] == ['strong-weak']
+    assert content['settings']['step'] in selection.STEPS
+    assert (first / 'selection.png').stat().st_size > 0
+    assert len(contents(first)) == 4
+
+
+@pytest.mark.slow
+def test_a_second_run_is_the_same_bits(pair, first, tmp_path):
+    select(pair, tmp_path)
+    assert contents(tmp_path) == contents(first)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('labels', ['absent', 'shuffled'])
+def test_reads_no_target_label(pair, first, tmp_path, labels):
+    root = tmp_path / 'pair'
+    shutil.copytree(pair, root)
+    folder = root / 'data/mini_city/annotations'
+    for path in folder.glob('*foggy*.json'):
+        content = json.loads(path.read_text())
+        if 'train' in path.name:
+            # The list of the target's images is in the same file.
+            content['annotations'] = []
+        elif labels == 'absent':
+            path.unlink()
+            continue
+        else:
+            boxes = [a['bbox'] for a in content['annotations']]
+            random.Random(0).shuffle(boxes)
+            for annotation, box in zip(content['annotations'], boxes, strict=True):
+                annotation['bbox'] = box
+                annotation['category_id'] = content['categories'][0]['id']
+        path.write_text(json.dumps(content))
+    if labels == 'absent':
+        shutil.rmtree(root / 'data/mini_city/gtFine')
+    select(root, tmp_path / 'out')
+    assert contents(tmp_path / 'out') == contents(first)
+
+
+@pytest.mark.slow
+def test_a_folder_of_target_images_is_enough(pair, first, tmp_path):
+    cfg = config_of(pair)
+    folder = tmp_path / 'images'
+    folder.mkdir()
+    for number, item in enumerate(Images(cfg, 3).target):
+        path = Path(item['data_samples'].img_path)
+        shutil.copy(path, folder / f'{number}.png')
+    cfg.train_dataloader.dataset.target = dict(
+        type='UnlabelledDataset', images=str(folder)
+    )
+    del cfg.test_dataloader.dataset['target']
+    select(pair, tmp_path / 'out', cfg=cfg)
+    assert contents(tmp_path / 'out') == contents(first)
+
+
+@pytest.mark.slow
+def test_neither_order_nor_scores_matter(pair, first, tmp_path):
+    select(pair, tmp_path, ['strong-weak', 'ifan'])
+    assert contents(tmp_path) == contents(first)
+    few = select(pair, tmp_path / 'few', scores=('bos', 'atc'))
+    whole = json.loads((first / 'selection.json').read_text())
+    for name, row in few['candidates'].items():
+        assert 'fis' not in row
+        for score in ('bos', 'atc'):
+            assert row['scores'][score] == whole['candidates'][name]['scores'][score]
+
+
+@pytest.mark.slow
+def test_a_pool_grows_and_resumes(pair, first, tmp_path, monkeypatch):
+    select(pair, tmp_path, ['ifan'])
+    select(pair, tmp_path, ['ifan'], ('bos',))
+    select(pair, tmp_path)
+    assert contents(tmp_path) == contents(first)
+    monkeypatch.setattr(selection, 'measure', None)
+    # Nothing is measured again, under whatever names.
+    select(pair, tmp_path)
+    assert contents(tmp_path) == contents(first)
+
+
+@pytest.mark.slow
+def test_leaves_the_weights_as_they_are(pair):
+    cfg = config_of(pair)
+    model, iteration = detector_of(str(pair / 'ifan.pth'), cfg)
+    assert iteration == 100
+    before = {k: v.numpy().tobytes() for k, v in model.state_dict().items()}
+    state = torch.get_rng_state()
+    selection.measure(model, Images(cfg, 1), SETTINGS, {'fis', 'bos'}, 0.1)
+    assert {k: v.numpy().tobytes() for k, v in model.state_dict().items()} == before
+    assert torch.equal(torch.get_rng_state(), state)
+    assert not any(m._forward_pre_hooks for m in model.backbone.modules())
+
+
+@pytest.mark.slow
+def test_source_ap_is_that_of_testing(pair, first, tmp_path):
+    cfg = config_of(pair)
+    for loader in (cfg.test_dataloader, cfg.train_dataloader):
+        loader.update(num_workers=0, persistent_workers=False)
+    cfg.update(work_dir=str(tmp_path), load_from=str(pair / 'ifan.pth'))
+    cfg.default_hooks.pop('preflight', None)
+    metrics = Runner.from_cfg(copy.deepcopy(cfg)).test()
+    content = json.loads((first / 'selection.json').read_text())
+    assert content['candidates']['ifan']['scores']['source_ap'] == pytest.approx(
+        metrics['source/mAP50'], abs=1e-3
+    )
+
+
+@pytest.mark.slow
+def test_refuses_a_labelled_target(pair):
+    cfg = config_of(pair)
+    cfg.train_dataloader.dataset.target = cfg.test_dataloader.dataset.source
+    with pytest.raises(DataError, match='must be an UnlabelledDataset'):
+        Images(cfg, 3)
+    del cfg.train_dataloader.dataset['target']
+    with pytest.raises(DataError, match='give the config of a pair'):
+        Images(cfg, 3)
+
+
+def record(fis: list, pdr: float, boxes: float = 5, **clean: float) -> dict:
+    """Make a candidate's record."""
+    clean = dict(dict(pdr=pdr, boxes=boxes, lightest=9.0, source_ap=50.0), **clean)
+    return dict(
+        clean=clean,
+        fis=over_draws([[[value] for value in fis]], 'fis'),
+        detections=[[[0, 0, 0, 9, 9]]],
+    )
+
+
+def test_choices_and_doubts():
+    nan = math.nan
+    records = dict(
+        a=record([0.9, 0.92], 20),
+        b=record([0.7, 0.72], 30, boxes=11),
+        c=record([0.8, 0.82], 60),
+        lost=record([nan, nan], nan, lightest=0.3),
+    )
+    pool = score_pool(records)
+    assert [pool[n]['das'] for n in 'abc'] == pytest.approx([1, 0.25, 1.5])
+    assert math.isnan(pool['lost']['das']) and math.isnan(pool['a']['bos'])
+    assert ranks([pool[n]['das'] for n in pool]).tolist() == [2, 3, 1, 4]
+    picks, said = verdict(records, pool, dict(a=1, b=2, c=3, lost=3))
+    assert picks == dict(
+        das=['c'], bos=[], source_ap=['a', 'b', 'c', 'lost'], last=['c', 'lost']
+    )
+    # The images agree on the difference.
+    assert separated(records, pool, 'das') and not any('separated' in s for s in said)
+    doubts = ' '.join(warnings_of(records, 2))
+    assert 'b detects 11.0 boxes an image, the median of the pool is 5.0' in doubts
+    assert 'lost hardly predicts' in doubts and 'in only 0 of 2' in doubts
+    noisy = dict(a=record([0.9, 0.1], 20), b=record([0.1, 0.8], 20))
+    assert separated(noisy, score_pool(noisy), 'fis') is False
+    alone = dict(a=records['a'])
+    assert separated(alone, score_pool(alone), 'das') is None
+    assert 'A single candidate has no DAS' in warnings_of(alone, 2)[0]
+    assert best(dict(a=nan, b=nan)) == []
+
+
+def test_averages_over_draws_and_images():
+    values = [[[0.2, 1], [math.nan, math.nan]], [[0.4, 2], [0.8, 4]]]
+    found = over_draws(values, 'bos', 'bos_max')
+    assert found['bos'] == pytest.approx((0.2 + 0.6) / 2)
+    assert found['bos_max'] == pytest.approx((1 + 3) / 2)
+    assert found['deviation'] == pytest.approx(np.std([0.2, 0.6], ddof=1))
+    assert found['images'] == pytest.approx([0.3, 0.8]) and found['used'] == 2
+
+
+def test_consensus_compares_sure_detections_alone():
+    image = Distributions(
+        np.array([[0, 0, 10, 10.004], [1, 1, 2, 2]]),
+        np.array([2, 0]),
+        np.array([0.9, 0.2]),
+        np.zeros((2, 4)),
+    )
+    assert sure_detections(image) == [[2, 0, 0, 10, 10]]
+
+
+def test_the_step_moves_boxes_enough(monkeypatch):
+    image = Distributions(np.zeros((1, 4)), np.zeros(1), np.ones(1), np.zeros((1, 4)))
+    nothing = Distributions(image.boxes[:0], image.labels[:0], image.scores[:0], None)
+    target = Subset(range(3), range(3))
+    found = []
+    monkeypatch.setattr(
+        selection, 'detect_with_distributions', lambda *_: [(f, None) for f in found]
+    )
+    for threshold, expected in ((0.02, 0.05), (1.0, 0.1)):
+        monkeypatch.setattr(
+            selection,
+            'flat',
+            lambda *args, t=threshold: dict(fis_iou=0.95 if args[-1] <= t else 0.85),
+        )
+        found = [image, image, nothing]
+        assert selection.choose_step(None, target, SETTINGS) == expected
+        # Of a detector that finds nothing, no box can move.
+        found = [image, nothing, nothing]
+        assert selection.choose_step(None, target, SETTINGS) is None
+    assert selection.choose_step(None, target, Settings(mode='das')) == 1
+
+
+@pytest.mark.slow
+def test_the_command(pair, first, tmp_path):
+    folder = pair / 'run'
+    folder.mkdir(exist_ok=True)
+    for number, name in enumerate(CONFIGS):
+        shutil.copy(pair / f'{name}.pth', folder / f'iter_{100 + number}.pth')
+    arguments = [CONFIGS['ifan'], folder, '--out', tmp_path / 'out', '--images', 3]
+    result = run_tool('analysis/selection.py', *arguments, cwd=pair)
+    assert result.returncode == 0, result.stderr
+    assert 'last chooses iter_101.' in result.stdout
+    found, expected = (
+        json.loads((out / 'selection.json').read_text())['candidates']
+        for out in (tmp_path / 'out', first)
+    )
+    assert found == {
+        f'iter_{100 + number}': expected[name] for number, name in enumerate(CONFIGS)
+    }
+    for wrong, sentence in (
+        (['nothing'], 'neither NAME=CHECKPOINT nor a folder'),
+        ([tmp_path / 'out'], 'has no iter_*.pth'),
+        ([f'a={pair}/ifan.pth', f'a={pair}/ifan.pth'], 'names two checkpoints'),
+        ([folder, '--scores', 'luck'], 'there is no score luck'),
+    ):
+        result = run_tool(
+            'analysis/selection.py',
+            CONFIGS['ifan'],
+            *wrong,
+            '--out',
+            tmp_path / 'no',
+            cwd=pair,
+        )
+        assert result.returncode == 2 and sentence in result.stderr

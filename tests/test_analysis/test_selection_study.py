@@ -1,0 +1,85 @@
+"""Measures of the scores, against values worked out by hand."""
+
+import json
+import math
+
+import pytest
+from processes import run_tool
+
+from mmdet_ifan.analysis.selection_study import follow, study_pool, target_aps
+from mmdet_ifan.utils.errors import DataError
+
+SCORES, APS = [0.2, 0.5, 0.4, 0.9, 0.6], [40, 48, 50, 55, 57]
+
+
+def test_a_pool():
+    found = follow(SCORES, APS)
+    assert found == pytest.approx(
+        dict(spearman=0.8, kendall=0.6, pearson=0.8253, pairs=1.0, regret=2.0), abs=1e-4
+    )
+    rows = {
+        str(i): dict(scores=dict(das=score), iteration=100 * i)
+        for i, score in enumerate(SCORES)
+    }
+    pool = study_pool(rows, APS)
+    assert pool['das'] == found
+    assert pool['last']['regret'] == 0
+    assert pool['last']['spearman'] == pytest.approx(1)
+    assert pool['random']['regret'] == 7 and pool['worst']['regret'] == 17
+
+
+def test_ties_and_nothing():
+    # NaN is last: the second of two.
+    assert follow([1, math.nan], [30, 40])['spearman'] == pytest.approx(-1)
+    # A choice among two that tie is that of either.
+    assert follow([1, 1, 0], [30, 40, 50])['regret'] == 15
+    equal = follow([1, 1], [30, 40])
+    assert math.isnan(equal['spearman']) and equal['pairs'] == 0
+    # Within two points the order says nothing.
+    assert math.isnan(follow([1, 2], [30, 31])['pairs'])
+
+
+def test_metrics_of_a_study_and_by_name():
+    study = dict(ifan={'2': {'target/mAP50': 70.0}}, adda={})
+    assert target_aps(study, ['ifan'], 2) == [70]
+    assert target_aps(dict(a={'target/mAP50': 60.0}), ['a']) == [60]
+    with pytest.raises(DataError, match='no target/mAP50 of adda with seed 2'):
+        target_aps(study, ['ifan', 'adda'], 2)
+
+
+def test_the_command(tmp_path):
+    rows = {
+        f'm{i}': dict(scores=dict(das=score, bos=None), iteration=1000)
+        for i, score in enumerate(SCORES)
+    }
+    (tmp_path / 's.json').write_text(json.dumps(dict(candidates=rows)))
+    metrics = {
+        f'm{i}': {'2': {'target/mAP50': ap}, '3': {'target/mAP50': ap}}
+        for i, ap in enumerate(APS)
+    }
+    (tmp_path / 'm.json').write_text(json.dumps(metrics))
+    arguments = ['s.json', 's.json', '--metrics', 'm.json']
+    result = run_tool(
+        'analysis/selection_study.py',
+        *arguments,
+        '--seeds',
+        2,
+        3,
+        '--out',
+        'o.json',
+        cwd=tmp_path,
+    )
+    assert result.returncode == 0, result.stderr
+    cells = {
+        row.split('|')[1].strip(): [cell.strip() for cell in row.split('|')[2:-1]]
+        for row in result.stdout.splitlines()
+        if row.startswith('|')
+    }
+    assert cells['das'][0] == '0.80 / 0.80 (0.80)'
+    assert cells['das'][4] == '2.0 / 2.0 (2.0)'
+    # All are of one iteration, or have no score: none is preferred.
+    assert cells['last'][0] == cells['bos'][0] == ''
+    assert cells['last'][4] == '7.0 / 7.0 (7.0)'
+    assert json.loads((tmp_path / 'o.json').read_text())[0]['bos']['pearson'] is None
+    failed = run_tool('analysis/selection_study.py', *arguments, cwd=tmp_path)
+    assert failed.returncode == 2 and 'no target/mAP50 of m0' in failed.stderr

@@ -1,0 +1,134 @@
+"""Rank checkpoints on target images, without a target label."""
+
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from _launch import add_config, existing, make_parser, read_config, run  # noqa: E402
+
+EPILOG = """
+Give checkpoints as NAME=CHECKPOINT, or work folders, of which every checkpoint
+is taken. The config names the pair; each detector is built by the config in its
+own checkpoint. Read are the target's training images and the source's test
+images with their boxes, never anything of the target's test set.
+
+OUT/selection.md has a row a candidate and says what each score would choose.
+The same command resumes, and measures only what is new. What the scores mean,
+and when not to trust them: docs/guide/selection.md.
+
+example:
+  python tools/analysis/selection.py configs/ifan/ifan_mini-city.py \\
+      work_dirs/demo/ifan_mini-city --out work_dirs/selection
+"""
+
+
+def candidates(texts: list[str]) -> dict[str, str]:
+    """Name the checkpoints that the command line gives.
+
+    Args:
+        texts (list[str]): ``NAME=CHECKPOINT`` or work folders.
+
+    Returns:
+        dict[str, str]: Files by name; those of a folder by its name and their
+        own, if there are several.
+
+    Raises:
+        ValueError: If a text is neither, a folder has no checkpoint or a name
+            occurs twice.
+    """
+    from mmdet_ifan.analysis.selection import checkpoints_in
+
+    found: dict[str, str] = {}
+    for text in texts:
+        folder = Path(text)
+        name, equals, path = text.partition('=')
+        if folder.is_dir():
+            pairs = [
+                (name if len(texts) == 1 else f'{folder.name}/{name}', path)
+                for name, path in checkpoints_in(folder).items()
+            ]
+            if not pairs:
+                raise ValueError(f'{text} has no iter_*.pth or epoch_*.pth.')
+        elif equals:
+            pairs = [(name, existing('checkpoint')(path))]
+        else:
+            raise ValueError(f'{text} is neither NAME=CHECKPOINT nor a folder.')
+        for name, path in pairs:
+            if name in found:
+                raise ValueError(f'{name} names two checkpoints: rename one.')
+            found[name] = path
+    return found
+
+
+def main() -> None:
+    """Rank the checkpoints that the command line names."""
+    parser = make_parser(__doc__, EPILOG)
+    add_config(parser, 'config of the pair')
+    parser.add_argument('candidates', nargs='+', metavar='NAME=CHECKPOINT|FOLDER')
+    parser.add_argument(
+        '--out', type=Path, required=True, metavar='DIR', help='folder of the results'
+    )
+    parser.add_argument(
+        '--target',
+        type=Path,
+        metavar='DIR',
+        help="folder of target images, in place of the config's",
+    )
+    parser.add_argument('--scores', nargs='+', help='scores to show (default: all)')
+    parser.add_argument(
+        '--images',
+        type=int,
+        default=200,
+        metavar='N',
+        help='images of each domain, the first by path (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--repeats',
+        type=int,
+        default=1,
+        metavar='N',
+        help='draws of each disturbance; each costs two passes over the target '
+        'images (default: %(default)s)',
+    )
+    parser.add_argument('--seed', type=int, default=0, help='seed of the disturbances')
+    parser.add_argument(
+        '--perturbation',
+        choices=['relative', 'das'],
+        default='relative',
+        help='step of the weights: a share of each tensor, or as the published '
+        'code has it (default: %(default)s)',
+    )
+    parser.add_argument('--device', default='cpu')
+    args = parser.parse_args()
+    for option in ('images', 'repeats'):
+        if getattr(args, option) < 1:
+            parser.error(f'--{option} must be at least 1.')
+    cfg = read_config(args.config, args.cfg_options)
+    checkpoints = candidates(args.candidates)
+    if args.target:
+        cfg.train_dataloader.dataset.target.update(
+            data_root='', data_prefix=dict(img=''), images=str(args.target)
+        )
+
+    from mmdet_ifan.analysis.selection import Images, Selection, Settings
+    from mmdet_ifan.analysis.selection_page import SCORES
+    from mmdet_ifan.deployment.checkpoint_config import detector_of
+
+    unknown = [score for score in args.scores or () if score not in SCORES]
+    if unknown:
+        parser.error(f'there is no score {unknown[0]}: take of {", ".join(SCORES)}.')
+    images = Images(cfg, args.images)
+    settings = Settings(args.images, args.repeats, args.seed, args.perturbation)
+    Selection(
+        images,
+        settings,
+        args.out,
+        lambda path: detector_of(path, cfg, images.classes, args.device),
+    ).measure(checkpoints, args.scores or tuple(SCORES))
+    print((args.out / 'selection.md').read_text())
+    print(f'Results: {args.out}/selection.md, selection.json, selection.png')
+
+
+if __name__ == '__main__':
+    run(main, 'the same command resumes')
