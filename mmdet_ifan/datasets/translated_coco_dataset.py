@@ -4,7 +4,6 @@ from pathlib import Path
 
 from mmdet.registry import DATASETS
 
-from ..preparation.translate import check_translations
 from .domain_coco_dataset import DomainCocoDataset
 
 
@@ -33,6 +32,9 @@ class TranslatedCocoDataset(DomainCocoDataset):
         Returns:
             list[dict]: mmdet's data info of each image.
         """
+        # Here: importing the package must not import what prepares data.
+        from ..preparation.translate import check_translations
+
         infos = super().load_data_list()
         check_translations(
             (Path(info['img_path']) for info in infos),
