@@ -38,8 +38,10 @@ def test_run_names_checkpoints_and_learns_the_same(tmp_path):
             param_scheduler=[],
             train_cfg=dict(type='IterBasedTrainLoop', max_iters=2),
             randomness=dict(seed=0),
-            experiment_name=folder.name,
+            experiment_name=str(folder),
         )
+        # One of that name, of another test, would write elsewhere.
+        cfg.visualizer.name = str(folder)
         cfg.default_hooks.checkpoint.update(interval=1, max_keep_ckpts=-1)
         Runner.from_cfg(cfg).train()
         weights.append(torch.load(folder / 'iter_2.pth', weights_only=False))

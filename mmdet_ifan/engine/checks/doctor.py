@@ -275,9 +275,10 @@ class Doctor:
         size = 3 * 4 * sum(p.numel() for p in self.model.parameters())
         checkpoint = self.cfg.get('default_hooks', {}).get('checkpoint') or {}
         kept = checkpoint.get('max_keep_ckpts', -1)
-        interval = checkpoint.get('interval', 1)
+        # mmengine writes the last alone unless it is told otherwise.
+        interval = checkpoint.get('interval', -1)
         made = 1
-        if counts_epochs(self.cfg.train_cfg):
+        if interval > 0 and counts_epochs(self.cfg.train_cfg):
             # One that counts iterations is written after each epoch.
             by_epoch = checkpoint.get('by_epoch', True)
             made = math.ceil(
