@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 from mmcv.transforms import BaseTransform
-from mmcv.transforms.utils import cache_randomness
 from mmdet.registry import TRANSFORMS
 
 
@@ -31,7 +30,6 @@ class BlockMask(BaseTransform):
         self.block_size = block_size
         self.ratio = ratio
 
-    @cache_randomness
     def _draw(self, rows: int, columns: int) -> np.ndarray:
         """Draw which blocks are kept, booleans of shape (rows, columns)."""
         return np.random.random_sample((rows, columns)) >= self.ratio

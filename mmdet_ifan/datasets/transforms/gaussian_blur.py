@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
-from mmcv.transforms.utils import cache_randomness
 from mmdet.registry import TRANSFORMS
 
 
@@ -29,7 +28,6 @@ class GaussianBlur(BaseTransform):
             )
         self.least, self.largest = sigma
 
-    @cache_randomness
     def _draw(self) -> float:
         """Draw the standard deviation."""
         return np.random.uniform(self.least, self.largest)
