@@ -73,16 +73,7 @@ class DomainMetric(VOCMetric):
             sum(int((truth['labels'] == label).sum()) for truth in truths)
             for label in range(len(classes))
         ]
-        # Corners are coordinates, as COCO's, so VOC's legacy +1 is off.
-        _, voc = eval_map(
-            ranked(detections),
-            truths,
-            iou_thr=0.5,
-            dataset=classes,
-            tpfp_fn=judge,
-            logger='silent',
-            nproc=1,
-        )
+        _, voc = voc_ap50(truths, detections, classes)
         voc_aps = [100 * float(result['ap']) for result in voc]
         coco_aps = coco_ap50(truths, detections)
         present = [label for label, num in enumerate(num_gts) if num]
@@ -125,6 +116,34 @@ class DomainMetric(VOCMetric):
         table = AsciiTable(rows)
         table.inner_footing_row_border = True
         MMLogger.get_current_instance().info(f'\n{table.table}')
+
+
+def voc_ap50(
+    truths: Sequence[dict[str, np.ndarray]],
+    detections: Sequence[list[np.ndarray]],
+    classes: Sequence[str],
+) -> tuple[float, list[dict]]:
+    """Compute the area under VOC's precision-recall curves at IoU 0.5.
+
+    Args:
+        truths (Sequence[dict]): Truth of each image, see ``ImageResult``.
+        detections (Sequence[list]): Its detections.
+        classes (Sequence[str]): The classes.
+
+    Returns:
+        tuple[float, list[dict]]: The mean over the classes that have a box, in
+        [0, 1], and mmdet's results for each class.
+    """
+    # Corners are coordinates, as COCO's, so VOC's legacy +1 is off.
+    return eval_map(
+        ranked(detections),
+        truths,
+        iou_thr=0.5,
+        dataset=classes,
+        tpfp_fn=judge,
+        logger='silent',
+        nproc=1,
+    )
 
 
 def ranked(detections: Sequence[list[np.ndarray]]) -> list[list[np.ndarray]]:

@@ -1,12 +1,17 @@
 """Every loss on a GPU that is not there; run by test_models/test_devices.py."""
 
 import copy
+import json
+from pathlib import Path
 
 import pytest
 import torch
-from benchmark.detectors import Load, build_untrained, random_images
 from leaves import load
 from pretended_device import GPU, pretended_device, to_device
+from untrained import untrained
+
+#: By the methods that have losses of their own.
+RECORDED = Path(__file__).parent / 'test_engine/recorded_losses.json'
 
 
 def test_devices_are_kept_apart():
@@ -35,39 +40,10 @@ def test_devices_are_kept_apart():
                 mixed()
 
 
-@pytest.mark.parametrize(
-    'method',
-    [
-        'adda',
-        'da-faster',
-        'few-shot',
-        'ifan',
-        'ifan-teacher',
-        'img-ins',
-        'mic',
-        'mtor',
-        'select-align',
-        'strong-weak',
-        'teacher-hard',
-    ],
-)
+@pytest.mark.parametrize('method', json.loads(RECORDED.read_text()))
 def test_losses_are_made_where_the_images_are(method):
     """And are the CPU's: the same numbers are drawn there."""
-    cfg = load(f'{method}_mini-city')
-    detector = build_untrained(cfg.model).cpu().train()
-    for term in detector.all_alignments.values():
-        term.launched = True
-        if term.needs_teacher:
-            # Nobody is sure of anything yet.
-            term.threshold = term.score_thr = 0.0
-    teacher = copy.deepcopy(detector).requires_grad_(False).eval()
-    images = random_images(
-        Load((128, 256), batch=4), cfg.model.roi_head.bbox_head.num_classes
-    )
-    batch = {
-        key: dict(source=values[:2], target=values[2:])
-        for key, values in images.items()
-    }
+    detector, teacher, batch = untrained(load(f'{method}_mini-city'))
 
     def losses() -> dict[str, torch.Tensor]:
         torch.manual_seed(0)

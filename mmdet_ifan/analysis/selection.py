@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmdet.evaluation import eval_map
 from mmdet.models import FasterRCNN
 from mmdet.registry import DATASETS
 from mmdet.structures import DetDataSample
@@ -20,8 +19,7 @@ from torch.utils.data import Subset
 from tqdm import tqdm
 
 from ..datasets import UnlabelledDataset
-from ..evaluation import judge
-from ..evaluation import ranked as without_ties
+from ..evaluation import judge, voc_ap50
 from ..utils.errors import DataError
 from ..utils.files import write_atomically
 from .comparison import to_markdown
@@ -194,15 +192,7 @@ def clean_scores(
     pdr, pdr_free = prototype_ratio(
         source_prototypes.centres, target_prototypes.centres
     )
-    source_ap, _ = eval_map(
-        without_ties(detections),
-        truths,
-        iou_thr=0.5,
-        dataset=tuple(classes),
-        tpfp_fn=judge,
-        logger='silent',
-        nproc=1,
-    )
+    source_ap, _ = voc_ap50(truths, detections, tuple(classes))
     return dict(
         pdr=pdr,
         pdr_free=pdr_free,

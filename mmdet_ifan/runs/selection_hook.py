@@ -40,6 +40,7 @@ class SelectionHook(Hook):
     def __init__(self, images: int = 100, **kwargs: int | float | str) -> None:
         self.settings = Settings(images=images, **kwargs)  # type: ignore[arg-type]
         self.scored: str | None = None
+        self.selection: Selection | None = None
 
     def after_train_iter(self, runner: Runner, *args: object, **kwargs: object) -> None:
         """Score a checkpoint that has just been saved."""
@@ -63,16 +64,20 @@ class SelectionHook(Hook):
         if last is None or last == self.scored:
             return
         self.scored = last
-        images = Images(runner.cfg, self.settings.images)
-        load = partial(
-            detector_of,
-            cfg=runner.cfg,
-            classes=images.classes,
-            device=next(runner.model.parameters()).device,
-        )
         folder = Path(runner.work_dir)
-        selection = Selection(images, self.settings, folder / 'selection', load)
-        content = selection.measure(checkpoints_in(folder))
+        if self.selection is None:
+            # Once: it reads every image.
+            images = Images(runner.cfg, self.settings.images)
+            load = partial(
+                detector_of,
+                cfg=runner.cfg,
+                classes=images.classes,
+                device=next(runner.model.parameters()).device,
+            )
+            self.selection = Selection(
+                images, self.settings, folder / 'selection', load
+            )
+        content = self.selection.measure(checkpoints_in(folder))
         row = content['candidates'][Path(last).stem]
         runner.visualizer.add_scalars(
             {f'selection/{name}': value for name, value in row['scores'].items()},

@@ -4,7 +4,6 @@
 Do so only for a change that is meant, and say in the commit what moved.
 """
 
-import copy
 import hashlib
 import json
 import sys
@@ -38,27 +37,14 @@ def compute(method: str) -> dict[str, Any]:
     """
     # Here, because this file also is a program.
     import recorded_steps  # noqa: F401
-    from benchmark.detectors import Load, build_untrained, random_images
     from leaves import load
+    from untrained import untrained
 
     cfg = load(f'{method}_mini-city')
     cfg.model.type = 'DoubleDetector'
-    detector = build_untrained(cfg.model).cpu().train()
-    for term in detector.all_alignments.values():
-        term.launched = True
-        if term.needs_teacher:
-            # Nobody is sure of anything yet.
-            term.threshold = term.score_thr = 0.0
-    teacher = copy.deepcopy(detector).requires_grad_(False).eval()
+    detector, teacher, batch = untrained(cfg)
     teacher.roi_head.bbox_head.shared_fcs[0].bias.add_(0.1)
     detector.follow(teacher)
-    images = random_images(
-        Load((128, 256), batch=4), cfg.model.roi_head.bbox_head.num_classes
-    )
-    batch = {
-        key: dict(source=values[:2], target=values[2:])
-        for key, values in images.items()
-    }
     torch.manual_seed(0)
     losses = detector(**detector.data_preprocessor(batch, True), mode='loss')
     total, logged = detector.parse_losses(losses)

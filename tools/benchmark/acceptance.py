@@ -17,7 +17,14 @@ from mmdet_ifan.engine.checks.doctor import try_operators
 from mmdet_ifan.engine.robustness.safe_loading import load_checkpoint
 from mmdet_ifan.utils.named_configs import config_path
 
-from .detectors import Load, TrainStep, build_untrained, random_images, with_views
+from .detectors import (
+    Load,
+    TrainStep,
+    build_untrained,
+    random_images,
+    split_domains,
+    with_views,
+)
 from .timing import seconds
 from .training import training_cost
 
@@ -86,22 +93,17 @@ def step(leaf: str, size: tuple[int, int], precision: str) -> dict[str, Any]:
         its peak.
 
     Raises:
-        ArithmeticError: If a loss or a gradient is not finite.
+        ArithmeticError: If a loss is not finite after them.
     """
     cfg = Config.fromfile(config_path(f'{leaf}.py'))
     if precision != 'float32':
         cfg.optim_wrapper.update(type='AmpOptimWrapper', dtype=precision)
     detector = build_untrained(cfg.model)
-    batch = 2 * max(cfg.train_dataloader.batch_size, 1)
-    images = random_images(Load(size, batch), cfg.model.roi_head.bbox_head.num_classes)
-    half = batch // 2
-    pairs = with_views(
-        {
-            key: dict(source=values[:half], target=values[half:])
-            for key, values in images.items()
-        },
-        detector,
+    images = random_images(
+        Load(size, 2 * cfg.train_dataloader.batch_size),
+        cfg.model.roi_head.bbox_head.num_classes,
     )
+    pairs = with_views(split_domains(images), detector)
     work = TrainStep(detector, cfg, pairs, list(detector.all_alignments))
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
@@ -127,7 +129,7 @@ def resume() -> dict[str, Any]:
 
     Raises:
         ArithmeticError: If it is larger than 0.001.
-        subprocess.CalledProcessError: If a run fails.
+        RuntimeError: If a run fails.
     """
     with tempfile.TemporaryDirectory() as folder:
         data, whole, rest = (Path(folder, name) for name in ('city', 'whole', 'rest'))

@@ -182,6 +182,22 @@ def build_untrained(model: ConfigDict) -> FasterRCNN:
     return detector.to(get_device())
 
 
+def split_domains(images: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Let the first half of a batch be source, and the rest target.
+
+    Args:
+        images (dict): Batch of :func:`random_images`.
+
+    Returns:
+        dict: ``inputs`` and ``data_samples`` of ``source`` and ``target``.
+    """
+    half = len(images['inputs']) // 2
+    return {
+        key: dict(source=values[:half], target=values[half:])
+        for key, values in images.items()
+    }
+
+
 def with_views(
     pairs: dict[str, dict[str, Any]], detector: IFANDetector
 ) -> dict[str, dict[str, Any]]:

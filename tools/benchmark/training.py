@@ -13,6 +13,7 @@ from .detectors import (
     build_untrained,
     copy_weights,
     random_images,
+    split_domains,
     with_views,
 )
 from .profiling import profile_parts
@@ -78,11 +79,8 @@ def _steps(
         replace(load, batch=2 * load.batch),
         configs[first].model.roi_head.bbox_head.num_classes,
     )
-    source = {key: values[: load.batch] for key, values in images.items()}
-    pairs = {
-        key: dict(source=values[: load.batch], target=values[load.batch :])
-        for key, values in images.items()
-    }
+    pairs = split_domains(images)
+    source = {key: values['source'] for key, values in pairs.items()}
     steps = {
         STOCK: TrainStep(stock, configs[first], images),
         ALONE: TrainStep(stock, configs[first], source),

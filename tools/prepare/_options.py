@@ -82,6 +82,25 @@ def add_workers(
     )
 
 
+def add_images(parser: argparse.ArgumentParser) -> None:
+    """Add ``IMAGES`` and ``--strict`` of a command that changes pictures.
+
+    Args:
+        parser (argparse.ArgumentParser): Parser of the command.
+    """
+    parser.add_argument(
+        'images',
+        type=Path,
+        metavar='IMAGES',
+        help='folder of images, searched with its sub-folders',
+    )
+    parser.add_argument(
+        '--strict',
+        action='store_true',
+        help='fail at an image that cannot be read, instead of skipping it',
+    )
+
+
 def convert(
     prepare: Callable[..., Any], args: argparse.Namespace, data: Any, *more: Any
 ) -> None:

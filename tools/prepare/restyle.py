@@ -3,7 +3,7 @@
 from dataclasses import fields
 from pathlib import Path
 
-from _options import CONTINUES, add_workers, finish, make_parser
+from _options import CONTINUES, add_images, add_workers, finish, make_parser
 
 from mmdet_ifan.preparation.restyle import NewLook, restyle
 
@@ -34,12 +34,7 @@ HELP = dict(
 def main() -> None:
     """Restyle the images that the command line names."""
     parser = make_parser(__doc__, EPILOG)
-    parser.add_argument(
-        'images',
-        type=Path,
-        metavar='IMAGES',
-        help='folder of images, searched with its sub-folders',
-    )
+    add_images(parser)
     parser.add_argument(
         '--out', type=Path, required=True, metavar='DIR', help='folder for the copies'
     )
@@ -54,11 +49,6 @@ def main() -> None:
             help=f'{HELP[setting.name]} (default: %(default)s)',
         )
     add_workers(parser, 'threads', 'copies')
-    parser.add_argument(
-        '--strict',
-        action='store_true',
-        help='fail at an image that cannot be read, instead of skipping it',
-    )
     parser.add_argument(
         '--overwrite',
         action='store_true',

@@ -3,7 +3,7 @@
 from argparse import Namespace
 from pathlib import Path
 
-from _options import CONTINUES, add_workers, finish, make_parser
+from _options import CONTINUES, add_images, add_workers, finish, make_parser
 
 EPILOG = """
 CHECKPOINT is of a run of a cyclegan config. The translations have the names,
@@ -26,12 +26,7 @@ def main() -> None:
     """Translate the images that the command line names."""
     parser = make_parser(__doc__, EPILOG)
     parser.add_argument('checkpoint', type=Path, metavar='CHECKPOINT')
-    parser.add_argument(
-        'images',
-        type=Path,
-        metavar='IMAGES',
-        help='folder of images, searched with its sub-folders',
-    )
+    add_images(parser)
     parser.add_argument(
         '--out',
         type=Path,
@@ -46,11 +41,6 @@ def main() -> None:
         '--device', help='device such as cpu (default: a GPU if there is one)'
     )
     add_workers(parser, 'threads', 'translations')
-    parser.add_argument(
-        '--strict',
-        action='store_true',
-        help='fail at an image that cannot be read, instead of skipping it',
-    )
     parser.add_argument(
         '--overwrite',
         action='store_true',
