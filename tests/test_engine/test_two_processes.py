@@ -8,13 +8,14 @@ import json
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
-from processes import environment
+from processes import environment, run_tool
 from torch.testing import assert_close
 
 from mmdet_ifan.mini_city import MiniCity, write_mini_city
@@ -61,6 +62,13 @@ PLATEAU = (
 )
 
 
+def free_port() -> str:
+    """Find a port for processes to meet at."""
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        return str(free.getsockname()[1])
+
+
 class Folder:
     """A folder to train in, with one or two processes."""
 
@@ -83,27 +91,44 @@ class Folder:
         )
 
     def two(self, name: str, work_dir: str, *options: str) -> dict[int, dict]:
-        """Train in two processes by ``tools/dist_train.sh``."""
-        with socket.socket() as free:
-            free.bind(('127.0.0.1', 0))
-            port = free.getsockname()[1]
-        result = subprocess.run(
-            [
-                'bash',
-                ROOT / 'tools/dist_train.sh',
+        """Train in two processes, started as torchrun starts them."""
+        port = free_port()
+
+        def train(rank: int) -> subprocess.CompletedProcess:
+            return run_tool(
+                'train.py',
                 f'{name}.py',
-                '2',
+                '--launcher',
+                'pytorch',
                 '--work-dir',
                 work_dir,
                 *options,
-            ],
+                cwd=self.path,
+                env=environment(
+                    Path(__file__).parent,
+                    ROOT,
+                    MASTER_ADDR='127.0.0.1',
+                    MASTER_PORT=port,
+                    WORLD_SIZE='2',
+                    RANK=str(rank),
+                    LOCAL_RANK=str(rank),
+                ),
+            )
+
+        with ThreadPoolExecutor(2) as pool:
+            results = list(pool.map(train, range(2)))
+        for result in results:
+            assert result.returncode == 0, result.stderr
+        return self.steps(work_dir)
+
+    def by_script(self, name: str, work_dir: str, *options: str) -> dict[int, dict]:
+        """Train in two processes by ``tools/dist_train.sh``."""
+        command = [ROOT / 'tools/dist_train.sh', f'{name}.py', '2', *options]
+        result = subprocess.run(
+            ['bash', *command, '--work-dir', work_dir],
             cwd=self.path,
             env=environment(
-                Path(__file__).parent,
-                ROOT,
-                OMP_NUM_THREADS='1',
-                PORT=str(port),
-                PYTHON=sys.executable,
+                Path(__file__).parent, ROOT, PORT=free_port(), PYTHON=sys.executable
             ),
             capture_output=True,
             text=True,
@@ -156,7 +181,7 @@ def two(folder) -> dict[int, dict]:
         NOTHING_DRAWN + "optim_wrapper['optimizer']['lr'] = 0.001\n"
         'auto_scale_lr = dict(base_batch_size=1)\n',
     )
-    return folder.two('scaled', 'two', '--auto-scale-lr')
+    return folder.by_script('scaled', 'two', '--auto-scale-lr')
 
 
 @pytest.fixture(scope='module')
