@@ -1,7 +1,7 @@
 """The configs of the repository, by name, for the tests that read them."""
 
 import copy
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ DIVERSE = [
 ]
 
 
-@lru_cache
+@cache
 def read(name: str) -> Config:
     """Read a config, once."""
     return Config.fromfile(FOLDER / FOLDERS[name] / f'{name}.py')

@@ -1,5 +1,6 @@
 """The processes that tests start."""
 
+import gc
 import os
 import runpy
 import sys
@@ -99,6 +100,8 @@ def _become(
         os.dup2(stream.fileno(), number)
         setattr(sys, name, open(number, 'w', closefd=False))
     assert 'mmdet_ifan' not in sys.modules
+    # mmengine collects garbage for every data set: not among libraries.
+    gc.freeze()
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)

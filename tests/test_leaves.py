@@ -117,12 +117,22 @@ def is_new() -> Callable[..., bool]:
     """Tell whether images go another way than those of the leaves before.
 
     Most leaves show a pair as others do: what was seen once need not be again.
+    Where images lie makes no difference.
     """
     seen: set[str] = set()
 
+    def ways(value: object) -> object:
+        if not isinstance(value, dict):
+            return value
+        return {
+            key: ways(part)
+            for key, part in value.items()
+            if key not in ('data_root', 'ann_file', 'images', 'data_prefix', 'metainfo')
+        }
+
     def tell(*settings: object) -> bool:
         before = len(seen)
-        seen.add(repr(settings))
+        seen.add(repr([ways(part) for part in settings]))
         return len(seen) > before
 
     return tell
@@ -262,7 +272,7 @@ def test_colours_reach_the_trunk_as_it_learnt_them(small, is_new, name):
         ((600, 800), (600, 800)),
     ],
 )
-def test_shorter_side_is_600(name, raw, expected):
+def test_shorter_side_is_600(is_new, name, raw, expected):
     """But for Mini City, which is trained on as it was rendered."""
     cfg = load(name)
     train = cfg.train_dataloader.dataset
@@ -275,6 +285,8 @@ def test_shorter_side_is_600(name, raw, expected):
         else:
             assert len(resizes) == 1
         for resize in resizes:
+            if not is_new(resize, raw, expected):
+                continue
             # One byte a pixel is enough to see the shape.
             image = np.zeros(raw, dtype=np.uint8)
             result = TRANSFORMS.build(resize)(dict(img=image))

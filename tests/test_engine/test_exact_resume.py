@@ -112,12 +112,14 @@ class Recorder(Hook):
 #: Imports once, then runs tools/train.py in a process of its own for each
 #: line, a folder and where to die.
 SERVER = """
-import os, runpy, sys
+import gc, os, runpy, sys
 root = sys.argv[1]
 sys.path[:0] = [root, root + '/tools']
 # OneDL's mmdet prints a line when it is imported.
 answers, sys.stdout = sys.stdout, sys.stderr
 import mmdet_ifan
+# mmengine collects garbage for every data set: not among libraries.
+gc.freeze()
 for line in sys.stdin:
     pid = os.fork()
     if not pid:

@@ -7,7 +7,6 @@ what one does.
 import json
 import socket
 import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -62,13 +61,6 @@ PLATEAU = (
 )
 
 
-def free_port() -> str:
-    """Find a port for processes to meet at."""
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        return str(free.getsockname()[1])
-
-
 class Folder:
     """A folder to train in, with one or two processes."""
 
@@ -92,7 +84,9 @@ class Folder:
 
     def two(self, name: str, work_dir: str, *options: str) -> dict[int, dict]:
         """Train in two processes, started as torchrun starts them."""
-        port = free_port()
+        with socket.socket() as free:
+            free.bind(('127.0.0.1', 0))
+            port = free.getsockname()[1]
 
         def train(rank: int) -> subprocess.CompletedProcess:
             return run_tool(
@@ -108,7 +102,7 @@ class Folder:
                     Path(__file__).parent,
                     ROOT,
                     MASTER_ADDR='127.0.0.1',
-                    MASTER_PORT=port,
+                    MASTER_PORT=str(port),
                     WORLD_SIZE='2',
                     RANK=str(rank),
                     LOCAL_RANK=str(rank),
@@ -119,21 +113,6 @@ class Folder:
             results = list(pool.map(train, range(2)))
         for result in results:
             assert result.returncode == 0, result.stderr
-        return self.steps(work_dir)
-
-    def by_script(self, name: str, work_dir: str, *options: str) -> dict[int, dict]:
-        """Train in two processes by ``tools/dist_train.sh``."""
-        command = [ROOT / 'tools/dist_train.sh', f'{name}.py', '2', *options]
-        result = subprocess.run(
-            ['bash', *command, '--work-dir', work_dir],
-            cwd=self.path,
-            env=environment(
-                Path(__file__).parent, ROOT, PORT=free_port(), PYTHON=sys.executable
-            ),
-            capture_output=True,
-            text=True,
-        )
-        assert result.returncode == 0, result.stderr
         return self.steps(work_dir)
 
     def one(self, name: str, work_dir: str, **options) -> dict[int, dict]:
@@ -181,7 +160,7 @@ def two(folder) -> dict[int, dict]:
         NOTHING_DRAWN + "optim_wrapper['optimizer']['lr'] = 0.001\n"
         'auto_scale_lr = dict(base_batch_size=1)\n',
     )
-    return folder.by_script('scaled', 'two', '--auto-scale-lr')
+    return folder.two('scaled', 'two', '--auto-scale-lr')
 
 
 @pytest.fixture(scope='module')

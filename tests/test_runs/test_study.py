@@ -158,7 +158,7 @@ def pair(tmp_path: Path) -> Path:
 @pytest.mark.slow
 def test_study_resumes_where_it_stopped(pair):
     arguments = ('source-only.py', 'adda.py', '--out', 'metrics')
-    first = run_study(*arguments, '--processes', '2', cwd=pair)
+    first = run_study(*arguments, cwd=pair)
     # The failed run is reported; the other has its metrics.
     assert first.returncode == 1
     assert 'adda.py' in first.stderr and 'console.log' in first.stderr
@@ -173,10 +173,11 @@ def test_study_resumes_where_it_stopped(pair):
     work = pair / 'work_dirs/metrics'
     (source_only,) = work.glob('source-only_*_seed-0')
 
-    # Once fixed, only the failed run is trained, even without checkpoints.
+    # Once fixed, only the failed run is trained, even without checkpoints, and here
+    # in two processes.
     shutil.rmtree(source_only)
     (pair / 'adda.py').write_text(CONFIG.format(name='adda_mini-city') + LAUNCHED)
-    second = run_study(*arguments, cwd=pair)
+    second = run_study(*arguments, '--processes', '2', cwd=pair)
     assert second.returncode == 0, second.stderr
     assert not any(work.glob('source-only_*'))
     finished = json.loads(path.read_text())
