@@ -18,11 +18,21 @@ from .training import training_cost
 
 #: Suffix of the configs of each detector, and the baselines of iFAN.
 DETECTORS = {
-    'vgg16': ('vgg16_city2foggy', ('da-faster', 'strong-weak')),
+    'vgg16': (
+        'vgg16_city2foggy',
+        ('da-faster', 'few-shot', 'select-align', 'strong-weak'),
+    ),
     'r50-dc5': ('r50-dc5_city2foggy', ('mtor',)),
     'mini': (
         'mini-city',
-        ('da-faster', 'few-shot', 'mtor', 'select-align', 'strong-weak'),
+        (
+            'da-faster',
+            'few-shot',
+            'mtor',
+            'select-align',
+            'strong-weak',
+            'ifan-teacher',
+        ),
     ),
 }
 #: The paper's image, and one small enough for many steps.
