@@ -35,7 +35,7 @@ study: setup ## Compare methods (three seeds) and ablations on Mini City (hours)
 	@# DT+FT's images, of one CycleGAN for all seeds.
 	$(VENV)/python tools/train.py configs/dt-ft/cyclegan_mini-city.py --resume
 	$(VENV)/python tools/prepare/translate.py \
-		work_dirs/cyclegan_mini-city/iter_1400.pth data/mini_city/leftImg8bit \
+		work_dirs/cyclegan_mini-city/iter_2400.pth data/mini_city/leftImg8bit \
 		--out data/mini_city/translated/leftImg8bit
 	@# The settings were found on seeds 0 and 1.
 	$(STUDY) $(METHODS:%=%_mini-city.py) --seeds 2 3 4

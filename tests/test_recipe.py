@@ -869,7 +869,7 @@ LAUNCHES = {
     'dt-ft mini': (dict(), DT_FT),
     'adda mini': (dict(adda=200), STUDY),
     'da-faster mini': (dict(da_faster=200), STUDY),
-    'mtor mini': (dict(mtor=200), STUDY),
+    'mtor mini': (dict(mtor=800), STUDY),
     'few-shot mini': (dict(split_pooling=200, semantic_pairs=400), STUDY),
     'select-align mini': (dict(select_align=200), STUDY),
     'strong-weak mini': (dict(image=200), STUDY),
@@ -1327,7 +1327,7 @@ TRANSLATION: dict[str, Facts] = {
     'mini-city': [
         ('model.generator', dict(width=16, num_blocks=4), STUDY),
         ('model.classifier.width', 16, STUDY),
-        ('train_cfg.max_iters', 1400, STUDY),
+        ('train_cfg.max_iters', 2400, STUDY),
         ('optim_wrapper.optimizer.lr', 1e-3, STUDY),
     ],
 }

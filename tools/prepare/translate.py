@@ -17,7 +17,7 @@ originals are without it.
 
 example:
   python tools/prepare/translate.py \\
-      work_dirs/cyclegan_mini-city/iter_1400.pth \\
+      work_dirs/cyclegan_mini-city/iter_2400.pth \\
       data/mini_city/leftImg8bit --out data/mini_city/translated/leftImg8bit
 """
 
