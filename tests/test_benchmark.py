@@ -21,6 +21,7 @@ from mmengine.config import Config
 from torch import nn
 
 from mmdet_ifan.analysis.page_tables import put_tables
+from mmdet_ifan.models.alignments import ObjectRelationHead
 
 ROOT = Path(__file__).resolve().parents[1]
 LOAD = Load((64, 96), batch=1, instances=2)
@@ -164,11 +165,26 @@ def test_steps_leave_the_weights_alone(cfg):
             assert torch.equal(parameter, old), name
 
 
-def test_a_teacher_is_held_and_averaged(cfg):
-    """As in a run with a ``TeacherHook``."""
+@pytest.fixture
+def taught(cfg) -> Config:
+    """MTOR around the same detector."""
     taught = copy.deepcopy(cfg)
     taught.model.neck = dict(type='LastTap')
     taught.model.alignments = dict(mtor=dict(type='ObjectRelationHead'))
+    return taught
+
+
+@pytest.mark.parametrize(('least', 'measured'), [(64, True), (65, False)])
+def test_a_term_that_needs_larger_images_is_left_out(
+    cfg, taught, monkeypatch, least, measured
+):
+    monkeypatch.setattr(ObjectRelationHead, 'min_image_size', least)
+    steps = _steps(dict(ifan=cfg, mtor=taught), LOAD, all_launched_only=True)
+    assert ('mtor: mtor' in steps) == measured
+
+
+def test_a_teacher_is_held_and_averaged(cfg, taught):
+    """As in a run with a ``TeacherHook``."""
     nothing, mtor = list(_steps(dict(ifan=cfg, mtor=taught), LOAD, True).values())[-2:]
     assert nothing.average is None
     plain = TrainStep(mtor.detector, taught, mtor.batch)

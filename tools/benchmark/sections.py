@@ -54,14 +54,8 @@ def sections() -> dict[str, Callable[[], Any]]:
         mini = detector == 'mini'
         for size in (SMALL,) if mini else (SMALL, LARGE):
             place = f'{detector}/{size[1]}x{size[0]}'
-            fitting = {
-                method: cfg
-                for method, cfg in methods.items()
-                # Its patches are of 256 px.
-                if (detector, method, size) != ('vgg16', 'select-align', SMALL)
-            }
             plan[f'steps/{place}'] = partial(
-                training_cost, fitting, Load(size, 4 if mini else 1), 15 if mini else 3
+                training_cost, methods, Load(size, 4 if mini else 1), 15 if mini else 3
             )
             plan[f'inference/{place}'] = partial(
                 inference_cost,

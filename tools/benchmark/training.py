@@ -36,7 +36,8 @@ def training_cost(
 
     Args:
         configs (Mapping[str, Config]): Configs by method. The first is iFAN's;
-            its detector without alignments is the stock one.
+            its detector without alignments is the stock one. A method whose
+            term needs larger images is left out.
         load (Load): Load of a step.
         rounds (int): Number of steps of each variant to time.
         all_launched_only (bool): Whether to measure only the variants that
@@ -69,8 +70,16 @@ def training_cost(
 def _steps(
     configs: Mapping[str, Config], load: Load, all_launched_only: bool
 ) -> dict[str, TrainStep]:
-    """Build the detectors, and give each the same images."""
-    detectors = {method: build_untrained(cfg.model) for method, cfg in configs.items()}
+    """Build the detectors that take such images, and give each the same ones."""
+    built = {method: build_untrained(cfg.model) for method, cfg in configs.items()}
+    detectors = {
+        method: detector
+        for method, detector in built.items()
+        if all(
+            term.min_image_size <= min(load.size)
+            for term in detector.all_alignments.values()
+        )
+    }
     first, *others = detectors
     for method in others:
         copy_weights(detectors[first], detectors[method])
