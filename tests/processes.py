@@ -3,6 +3,7 @@
 import gc
 import os
 import runpy
+import socket
 import sys
 from collections.abc import Callable
 from multiprocessing import get_context
@@ -32,6 +33,13 @@ def environment(*paths: str | Path, **variables: str) -> dict[str, str]:
     """Give this process's variables, with other import paths and more."""
     path = os.pathsep.join(map(str, [QUICK, *paths]))
     return {**os.environ, 'PYTHONPATH': path, **variables}
+
+
+def free_port() -> int:
+    """Find a port that nobody listens at."""
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        return free.getsockname()[1]
 
 
 def run_tool(

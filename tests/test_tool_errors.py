@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ import pytest
 import torch
 from mmdet.registry import HOOKS, MODELS
 from mmengine.logging import MMLogger
-from processes import environment, run_tool
+from processes import environment, free_port, run_tool
 from torch.utils.data import DataLoader, Dataset
 
 from mmdet_ifan.mini_city import MiniCity, write_mini_city
@@ -298,15 +297,12 @@ def test_a_bug_in_training_is_in_the_log(folder, env):
 
 @pytest.mark.slow
 def test_torchrun_names_the_process_that_failed_and_why(folder, env):
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
     result = subprocess.run(
         ['bash', ROOT / 'tools/dist_train.sh', 'bug.py', '2', '--work-dir', 'two'],
         cwd=folder,
         capture_output=True,
         text=True,
-        env=dict(env, PORT=str(port)),
+        env=dict(env, PORT=str(free_port())),
     )
     assert result.returncode == 1
     assert 'error: IndexError: list index out of range (' in result.stderr

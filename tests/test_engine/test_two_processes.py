@@ -5,7 +5,6 @@ what one does.
 """
 
 import json
-import socket
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
-from processes import environment, run_tool
+from processes import environment, free_port, run_tool
 from torch.testing import assert_close
 
 from mmdet_ifan.mini_city import MiniCity, write_mini_city
@@ -84,9 +83,7 @@ class Folder:
 
     def two(self, name: str, work_dir: str, *options: str) -> dict[int, dict]:
         """Train in two processes, started as torchrun starts them."""
-        with socket.socket() as free:
-            free.bind(('127.0.0.1', 0))
-            port = free.getsockname()[1]
+        port = str(free_port())
 
         def train(rank: int) -> subprocess.CompletedProcess:
             return run_tool(
@@ -102,7 +99,7 @@ class Folder:
                     Path(__file__).parent,
                     ROOT,
                     MASTER_ADDR='127.0.0.1',
-                    MASTER_PORT=str(port),
+                    MASTER_PORT=port,
                     WORLD_SIZE='2',
                     RANK=str(rank),
                     LOCAL_RANK=str(rank),

@@ -10,6 +10,7 @@ import pytest
 import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
+from processes import free_port
 
 from mmdet_ifan.engine.checks import weights
 from mmdet_ifan.engine.checks.weights import find_weights, initial_weights
@@ -116,9 +117,7 @@ def test_what_is_not_there(hub, server):
 
 
 def test_no_network(monkeypatch):
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        address = f'http://127.0.0.1:{free.getsockname()[1]}'
+    address = f'http://127.0.0.1:{free_port()}'
     for name in ('http_proxy', 'https_proxy'):
         monkeypatch.setenv(name, address)
     monkeypatch.delenv('no_proxy', raising=False)
