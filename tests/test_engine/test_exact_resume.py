@@ -52,7 +52,7 @@ PLATEAU = (
     "when='plateau', window=2, tolerance=0.5, "
     'launch=dict(image=0, instance=(4, 8), correlation=(7, 12))'
 )
-#: Six epochs of a batch of four pairs and one of two.
+#: Six epochs of a batch of two pairs and one of a single pair.
 EPOCHS = """
 train_cfg = dict(
     _delete_=True, type='EpochBasedTrainLoop', max_epochs=6, val_interval=2)
@@ -61,7 +61,7 @@ param_scheduler = [
     dict(type='MultiStepLR', by_epoch=True, milestones=[3, 5])
 ]
 default_hooks.update(checkpoint=dict(by_epoch=True, interval=1))
-train_dataloader.update(batch_size=4)
+train_dataloader.update(batch_size=2)
 """
 BY_EPOCH = 'by_epoch=True, launch=dict(image=0, instance=2, correlation=4)'
 #: Writes down what each iteration computes, and dies where KILL_AT says.
@@ -177,7 +177,7 @@ class Folder:
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A few scenes."""
     folder = tmp_path_factory.mktemp('data')
-    write_mini_city(folder / 'mini_city', MiniCity(train=6, val=1), 1)
+    write_mini_city(folder / 'mini_city', MiniCity(train=3, val=1), 1)
     prepare_cityscapes(folder / 'mini_city', Options(workers=1))
     return folder
 
@@ -302,7 +302,7 @@ def test_kills_in_epochs(server, uninterrupted, data, tmp_path):
     seen = dict(whole.seen)
     assert_varied(seen)
     assert [len(seen[i]['launched']) for i in (3, 4, 7, 8)] == [1, 2, 2, 3]
-    assert [len(seen[i]['images']) for i in (0, 1)] == [8, 4]
+    assert [len(seen[i]['images']) for i in (0, 1)] == [4, 2]
     folder = Folder(tmp_path / 'run', BY_EPOCH, data)
     for kill_at in ('iteration:3', 'write:3', 'validation:8'):
         assert server.train(folder, kill_at) == -signal.SIGKILL, folder.log
