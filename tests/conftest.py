@@ -55,6 +55,9 @@ def quick() -> Iterator[None]:
             'yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, True)
         )
         patch.setenv('PYTHONPATH', str(QUICK), prepend=os.pathsep)
+        # torch waits that long, in seconds, for each worker that the garbage
+        # collector ends.
+        patch.setattr('torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL', 0.5)
         # Threads of several processes on few cores wait for each other.
         patch.setenv('OMP_NUM_THREADS', '1')
         yield

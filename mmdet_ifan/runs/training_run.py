@@ -263,7 +263,7 @@ def train_all(
                 run, its_gpus = waiting.pop(0), free.pop(0)
                 running[run] = its_gpus
                 run.start(processes, threads, its_gpus)
-            time.sleep(2)
+            time.sleep(0.5)
             for run in [run for run in running if run.finished()]:
                 free.append(running.pop(run))
                 if after is not None:

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import onnxruntime
 import pytest
 import torch
 from mmcv.ops.nms import NMSop
@@ -16,19 +17,12 @@ from mmdet_ifan.utils.named_configs import config_path
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = (64, 96)
+SMALL = 'ifan_mini-city'
 
 
-@pytest.fixture(
-    params=[
-        'ifan_mini-city',
-        'ifan_vgg16_sim10k2city',
-        'ifan_r50-fpn_city2foggy',
-        'ifan_convnext-t-fpn_city2foggy',
-        'ifan_swin-t-fpn_sim10k2city',
-    ]
-)
+@pytest.fixture
 def cfg(request: pytest.FixtureRequest) -> Config:
-    cfg = Config.fromfile(config_path(f'{request.param}.py'))
+    cfg = Config.fromfile(config_path(f'{getattr(request, "param", SMALL)}.py'))
     cfg.merge_from_dict(
         {
             'model.backbone.init_cfg': None,
@@ -71,12 +65,22 @@ def test_without_the_package_a_sentence_says_so(stock, tmp_path, monkeypatch):
         to_onnx(stock, tmp_path / 'detector.onnx', SIZE)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    'cfg',
+    [
+        SMALL,
+        'ifan_vgg16_sim10k2city',
+        'ifan_r50-fpn_city2foggy',
+        'ifan_convnext-t-fpn_city2foggy',
+        'ifan_swin-t-fpn_sim10k2city',
+    ],
+    indirect=True,
+)
 def test_finds_what_the_detector_finds(cfg, checkpoint, stock, tmp_path):
-    runtime = pytest.importorskip('onnxruntime')
-    pytest.importorskip('onnx')
     path = tmp_path / 'detector.onnx'
     to_onnx(stock, path, SIZE)
-    session = runtime.InferenceSession(path)
+    session = onnxruntime.InferenceSession(path)
     detector = MODELS.build(cfg.model).eval()
     detector.load_state_dict(torch.load(checkpoint)['state_dict'])
     numbers = []

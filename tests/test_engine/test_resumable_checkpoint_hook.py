@@ -17,7 +17,6 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import Dataset, Sampler
-from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from mmdet_ifan.datasets import PairedDomainDataset, PairedDomainSampler
 from mmdet_ifan.datasets.random_states import collate_with_random_state
@@ -204,11 +203,6 @@ def train(tmp_path: Path) -> Callable[..., dict[int, float]]:
         run.log = '\n'.join(path.read_text() for path in folder.glob('*/*.log'))
         run.pairs = pairs
         losses['weights'] = runner.model.layer.weight.tolist()
-        # Collected as garbage, they are waited for, 5 seconds each: their
-        # queues go first.
-        for iterator in gc.get_objects():
-            if isinstance(iterator, _MultiProcessingDataLoaderIter):
-                iterator._shutdown_workers()
         return losses
 
     return run
