@@ -45,7 +45,7 @@ def test_a_teachers_term_gets_its_views(monkeypatch):
         return loss(self, source, target)
 
     monkeypatch.setattr(TeacherDistillation, 'loss', spy)
-    acceptance.step('ifan-teacher_mini-city', (64, 96), 'float32')
+    acceptance.step('teacher_mini-city', (64, 96), 'float32')
     assert seen and all(views == {'teacher', 'student'} for views in seen)
 
 

@@ -108,22 +108,48 @@ STRONG = STRONG_COLOURS + [
     )
     for prob, least in ((0.7, 0.22), (0.5, 0.14), (0.3, 0.14))
 ]
+#: What a scale has of that: colours and grey alone, or for the student of a target
+#: image and for source all that there is of it.
+SEEN = dict(
+    mini=(STRONG_COLOURS[:2], STRONG_COLOURS[:2]), paper=(STRONG_COLOURS, STRONG)
+)
 #: Blocks to hide, as large as a cell of Mini City, or of the usual size.
 MASKS = dict(mini=dict(type='BlockMask', block_size=16), paper=dict(type='BlockMask'))
 #: How images of a scale are placed.
 PLACED = dict(mini=[HALF_FLIPPED], paper=[SHORT_SIDE_600, HALF_FLIPPED])
 
 
-def taught_views(*more: dict) -> dict:
+def taught_views(scale: str, *more: dict) -> dict:
     """Give the views of a target image; its student's has these as well."""
+    student, source = SEEN[scale]
     return dict(
         type='MultiBranch',
         branch_field=['target', 'target_teacher', 'target_student'],
-        target=[*STRONG, PACK],
+        target=[*source, PACK],
         target_teacher=[PACK],
-        target_student=[*STRONG_COLOURS, *more, PACK],
+        target_student=[*student, *more, PACK],
     )
 
+
+#: Source alone, alignment, a teacher: a rate that falls to zero three times.
+TEACHERS_SCHEDULE = [
+    ('train_cfg', dict(max_iters=2000, val_interval=2000), STUDY),
+    (
+        'param_scheduler',
+        [
+            dict(type='LinearLR', by_epoch=False, start_factor=0.1, end=50),
+            dict(
+                type='CosineRestartLR',
+                by_epoch=False,
+                begin=50,
+                periods=[950, 600, 400],
+                restart_weights=[1, 0.5, 0.5],
+                eta_min=0,
+            ),
+        ],
+        STUDY,
+    ),
+]
 
 IMAGENET = 'https://download.pytorch.org/models/'
 VGG_TAPS, R50_TAPS, TINY_TAPS, MINI_TAPS = (
@@ -736,23 +762,34 @@ FACTS: dict[str, Facts] = {
         f'strong {scale}': [
             (
                 'train_dataloader.dataset.source.pipeline',
-                [LOAD, BOXES, *placed, *STRONG, PACK],
+                [LOAD, BOXES, *placed, *SEEN[scale][1], PACK],
                 ALDI,
             ),
             (
                 'train_dataloader.dataset.target.pipeline',
-                [LOAD, *placed, *STRONG, PACK],
+                [LOAD, *placed, *SEEN[scale][1], PACK],
                 ALDI,
             ),
+            *schedule,
         ]
-        for scale, placed in PLACED.items()
+        for (scale, placed), schedule in zip(
+            PLACED.items(), (TEACHERS_SCHEDULE, []), strict=True
+        )
     },
     'taught': [('model.alignments.teacher.type', 'TeacherDistillation', ALDI)],
+    'boxes mini': [
+        ('model.alignments.teacher', NONE, STUDY),
+        (
+            'model.alignments.teacher',
+            dict(type='PseudoLabelHead', score_thr=0.5, box_losses=True),
+            STUDY,
+        ),
+    ],
     **{
         f'{kind} {scale}': [
             (
                 'train_dataloader.dataset.target.pipeline',
-                [LOAD, *placed, taught_views(*more)],
+                [LOAD, *placed, taught_views(scale, *more)],
                 source,
             )
         ]
@@ -770,6 +807,7 @@ FACTS: dict[str, Facts] = {
         )
     ],
     'at': [('model.alignments.teacher.type', 'PseudoLabelHead', AT)],
+    'at mini': [('model.alignments.teacher.box_losses', False, AT)],
     'mic': [
         (
             'model.alignments.teacher',
@@ -777,6 +815,7 @@ FACTS: dict[str, Facts] = {
             MIC,
         )
     ],
+    'mic mini': [('model.alignments.teacher.box_losses', False, MIC)],
     # Of the paper's ablations.
     **{
         f'phi{level}': [('model.neck.taps', (level - 1,), 'iFAN, Table 4a')]
@@ -874,12 +913,12 @@ LAUNCHES = {
     'select-align mini': (dict(select_align=200), STUDY),
     'strong-weak mini': (dict(image=200), STUDY),
     # With the recipe of teachers: something must be found on target first. AT
-    # starts its teacher at 20k as well.
+    # starts its teacher at 20k as well; on Mini City alignment comes before it.
     **{
         f'{row} {scale}': (launch, source)
-        for scale, (image, teacher, instance, correlation), source in (
-            ('paper', (0, 20_000, 30_000, 50_000), f'{IFAN}; {AT}'),
-            ('mini', (200, 400, 500, 800), STUDY),
+        for scale, (image, alone, teacher, instance, correlation), source in (
+            ('paper', (0, 20_000, 20_000, 30_000, 50_000), f'{IFAN}; {AT}'),
+            ('mini', (1000, 1000, 1600, 1200, 1400), STUDY),
         )
         for row, launch in {
             'ifan-strong': dict(
@@ -891,9 +930,9 @@ LAUNCHES = {
                 image=image, teacher=teacher, instance=instance, correlation=correlation
             ),
             'img-teacher': dict(image=image, teacher=teacher),
-            'teacher': dict(teacher=teacher),
-            'teacher-hard': dict(teacher=teacher),
-            'aldi': dict(teacher=teacher),
+            'teacher': dict(teacher=alone),
+            'teacher-hard': dict(teacher=alone),
+            'aldi': dict(teacher=alone),
             'at': dict(image=image, teacher=teacher),
             'mic': dict(da_faster=image, teacher=teacher),
         }.items()
@@ -1042,6 +1081,20 @@ BUILT: dict[str, Facts] = {
             ALDI,
         ),
     ],
+    'boxes mini': [
+        ('alignments.teacher', NONE, STUDY),
+        (
+            'alignments.teacher',
+            dict(
+                loss_weight=1.0, score_thr=0.5, box_losses=True, weight_by_score=False
+            ),
+            STUDY,
+        ),
+    ],
+    **{
+        f'{row} mini': [('alignments.teacher.score_thr', 0.5, STUDY)]
+        for row in ('teacher-hard', 'at', 'mic')
+    },
     'at': [
         ('alignments.teacher', NONE, AT),
         (
@@ -1217,9 +1270,11 @@ def families_of(name: str) -> list[str]:
         families.append(f'strong {scale}')
         if not row.endswith('-strong'):
             families += ['taught', f'taught {scale}']
+        if row in ('ifan-teacher', 'img-teacher', 'teacher-hard', 'at', 'mic'):
+            families.append(f'boxes {scale}')
         if row in ('aldi', 'mic'):
             families.append(f'masked {scale}')
-        families.append(row)
+        families += [row, f'{row} {scale}']
     return list(dict.fromkeys(families))
 
 

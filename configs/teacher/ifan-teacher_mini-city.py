@@ -1,13 +1,4 @@
 _base_ = './ifan-strong_mini-city.py'
-# Soft labels of all outputs on top.
-model = dict(alignments=dict(teacher=dict(type='TeacherDistillation')))
-default_hooks = dict(
-    late_launch=dict(
-        launch=dict(
-            _delete_=True, image=200, teacher=400, instance=500, correlation=800
-        )
-    )
-)
-train_dataloader = dict(
-    dataset=dict(target=dict(pipeline=[_base_.load, _base_.flip, _base_.taught_views]))
-)
+model = dict(alignments=dict(teacher=_base_.boxes_as_labels))
+default_hooks = _base_.ifan_teacher
+train_dataloader = _base_.taught_data

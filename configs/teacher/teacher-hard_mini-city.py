@@ -1,3 +1,2 @@
-_base_ = './teacher_mini-city.py'
-# The teacher's boxes as labels, in place of its outputs.
-model = dict(alignments=dict(teacher=dict(type='PseudoLabelHead', box_losses=True)))
+_base_ = './ifan-teacher_mini-city.py'
+default_hooks = _base_.teacher_alone

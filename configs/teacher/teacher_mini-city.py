@@ -1,3 +1,3 @@
-_base_ = './ifan-teacher_mini-city.py'
-# Teacher alone.
-default_hooks = dict(late_launch=dict(launch=dict(_delete_=True, teacher=400)))
+_base_ = './teacher-hard_mini-city.py'
+# The teacher's outputs as labels, in place of its boxes.
+model = dict(alignments=dict(teacher=dict(_delete_=True, type='TeacherDistillation')))

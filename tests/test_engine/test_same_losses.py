@@ -26,7 +26,7 @@ METHODS = [
     'mtor',
     'select-align',
     'strong-weak',
-    'teacher-hard',
+    'teacher',
 ]
 
 

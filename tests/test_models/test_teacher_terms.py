@@ -11,7 +11,12 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from mmdet_ifan.models import IFANDetector, PseudoLabelHead, TeacherDistillation
+from mmdet_ifan.models import (
+    DomainFeatures,
+    IFANDetector,
+    PseudoLabelHead,
+    TeacherDistillation,
+)
 
 OUTPUTS = ('objectness', 'rpn_box', 'category', 'box')
 SOFT, HARD = 'TeacherDistillation', 'PseudoLabelHead'
@@ -337,6 +342,26 @@ def test_with_nothing_to_learn_from(build, batch, kind, lacking):
     sum(losses[f'loss_{name}'] for name in OUTPUTS).backward()
     for name, parameter in detector.named_parameters():
         assert parameter.grad is None or parameter.grad.isfinite().all(), name
+
+
+@pytest.mark.parametrize('kind', [SOFT, HARD])
+def test_a_box_without_an_area_does_not_count(build, batch, kind, monkeypatch):
+    detect = DomainFeatures.detect
+
+    def clipped(self: DomainFeatures, cfg: ConfigDict) -> list:
+        objects = detect(self, cfg)
+        assert all(len(image) for image in objects)
+        for image in objects:
+            image.bboxes[:, 2] = image.bboxes[:, 0]
+        return objects
+
+    monkeypatch.setattr(DomainFeatures, 'detect', clipped)
+    detector = build(kind, **dict(box_losses=True) if kind == HARD else {})
+    teacher = follow(detector)
+    assert not teacher.training
+    losses = of_teacher(detector.loss(*batch))
+    assert losses['pseudo_boxes'] == 0
+    assert all(losses[f'loss_{name}'].isfinite() for name in OUTPUTS)
 
 
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])

@@ -17,6 +17,9 @@ from torch import Tensor, nn
 from ..domain_features import DomainFeatures
 from .adaptation_term import AdaptationTerm
 
+#: Of a teacher's box that counts, in pixels; as mmdet's semi-supervised detectors.
+MIN_SIDE = 0.01
+
 
 class TaughtTerm(AdaptationTerm):
     """A term whose target images have boxes of a teacher.
@@ -26,7 +29,7 @@ class TaughtTerm(AdaptationTerm):
 
     Args:
         score_thr (float): Score above which a box of the teacher counts, in
-            [0, 1). Defaults to 0.8.
+            [0, 1). Defaults to 0.8. A box without an area never does.
         **kwargs: ``loss_weight`` of :class:`AdaptationTerm`.
 
     Raises:
@@ -69,9 +72,13 @@ class TaughtTerm(AdaptationTerm):
                 "default_hooks=dict(teacher=dict(type='TeacherHook', "
                 'momentum=0.001)).'
             )
-        objects = teacher.detect(
-            ConfigDict(teacher.detector.test_cfg.rcnn, score_thr=self.score_thr)
-        )
+        objects = [
+            # What is clipped to a line at the border has no deltas.
+            image[(image.bboxes[:, 2:] - image.bboxes[:, :2] > MIN_SIDE).all(dim=1)]
+            for image in teacher.detect(
+                ConfigDict(teacher.detector.test_cfg.rcnn, score_thr=self.score_thr)
+            )
+        ]
         scores = torch.cat([image.scores for image in objects])
         student = target.views.get('student', target).labelled(objects)
         logged = dict(

@@ -1,0 +1,58 @@
+# The recipe of mean teachers on Mini City, the same for every row. Of the views the
+# colours alone: blur and erased areas hide too much of images this small.
+#
+# A teacher has to know something of the target. So there are three runs in one, and
+# the rate falls to zero in each: source alone, alignment, and learning from what has
+# been aligned (docs/lab/teachers.md). The average spans 1 / 0.01 = 100 iterations. A
+# hidden block is as large as a cell of the features.
+_base_ = './teacher.py'
+averaging = dict(_base_.averaging, momentum=0.01)
+length = dict(max_iters=2000, val_interval=2000)
+rates = [
+    dict(type='LinearLR', by_epoch=False, start_factor=0.1, end=50),
+    dict(
+        type='CosineRestartLR',
+        by_epoch=False,
+        begin=50,
+        periods=[950, 600, 400],
+        restart_weights=[1, 0.5, 0.5],
+        eta_min=0,
+    ),
+]
+boxes_as_labels = dict(type='PseudoLabelHead', score_thr=0.5, box_losses=True)
+image = dict(type='LoadImageFromFile')
+flipped = dict(type='RandomFlip', prob=0.5)
+colours = _base_.strong_colours[:2]
+seen = [*colours, dict(type='PackDetInputs')]
+strong_source = dict(
+    pipeline=[image, dict(type='LoadAnnotations', with_bbox=True), flipped, *seen]
+)
+views = dict(_base_.taught_views, target=seen, target_student=seen)
+masked_views = dict(
+    views,
+    target_student=[
+        *colours,
+        dict(type='BlockMask', block_size=16),
+        dict(type='PackDetInputs'),
+    ],
+)
+strong_data = dict(
+    dataset=dict(source=strong_source, target=dict(pipeline=[image, flipped, *seen]))
+)
+taught_data, masked_data = (
+    dict(
+        dataset=dict(
+            source=strong_source, target=dict(pipeline=[image, flipped, shown])
+        )
+    )
+    for shown in (views, masked_views)
+)
+ifan_strong, teacher_alone, img_teacher, ifan_teacher = (
+    dict(late_launch=dict(launch=dict(_delete_=True, **launch)))
+    for launch in (
+        dict(image=1000, instance=1200, correlation=1400),
+        dict(teacher=1000),
+        dict(image=1000, teacher=1600),
+        dict(image=1000, instance=1200, correlation=1400, teacher=1600),
+    )
+)
