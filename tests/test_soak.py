@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 LEAK = """
 import time
 kept = []
@@ -14,6 +16,7 @@ for _ in range(20):
 """
 
 
+@pytest.mark.slow
 def test_leak(tmp_path):
     output = subprocess.run(
         [

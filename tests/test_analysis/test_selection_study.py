@@ -47,6 +47,7 @@ def test_metrics_of_a_study_and_by_name():
         target_aps(study, ['ifan', 'adda'], 2)
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path):
     rows = {
         f'm{i}': dict(scores=dict(das=score, bos=None), iteration=1000)

@@ -312,6 +312,7 @@ def test_what_is_done_is_not_loaded_again(train, monkeypatch):
     assert len(loaded) == 3 * 2
 
 
+@pytest.mark.slow
 def test_workers_that_began_anew_are_gone(train):
     train('run', 5, num_workers=2)
     gc.collect()
@@ -320,6 +321,7 @@ def test_workers_that_began_anew_are_gone(train):
     assert Stop.workers - before == 2
 
 
+@pytest.mark.slow
 def test_the_seed_is_that_of_the_checkpoint(train):
     whole = train('whole', seed=4, num_workers=2)
     train('stopped', 7, seed=4, num_workers=2)
@@ -327,6 +329,7 @@ def test_the_seed_is_that_of_the_checkpoint(train):
     assert rest == {key: whole[key] for key in rest}
 
 
+@pytest.mark.slow
 def test_another_number_of_workers(train):
     """The draw continues, augmentation starts anew."""
     whole = train('whole', num_workers=1)

@@ -64,7 +64,14 @@ def compute(method: str) -> dict[str, Any]:
     )
 
 
-@pytest.mark.parametrize('method', METHODS)
+@pytest.mark.parametrize(
+    'method',
+    [
+        # Together they are slow; two have most of what is shared.
+        name if name in ('ifan', 'mtor') else pytest.param(name, marks=pytest.mark.slow)
+        for name in METHODS
+    ],
+)
 def test_same_step(method, monkeypatch):
     monkeypatch.syspath_prepend(HERE)
     recorded, computed = json.loads(RECORDED.read_text())[method], compute(method)
