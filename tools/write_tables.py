@@ -93,10 +93,13 @@ def bench_table(name: str) -> str:
     return make_tables(figures)[name]
 
 
-def study_table(columns: Mapping[str, str], names: Sequence[str] = ()) -> str:
-    """Lay out columns of the study on Mini City.
+def study_table(
+    study: str, columns: Mapping[str, str], names: Sequence[str] = ()
+) -> str:
+    """Lay out columns of a study on Mini City.
 
     Args:
+        study (str): Its folder in ``docs/data``.
         columns (Mapping[str, str]): Headings by those of the study's own table.
         names (Sequence[str]): Names of the configs, without the pair. Defaults to
             all.
@@ -104,7 +107,7 @@ def study_table(columns: Mapping[str, str], names: Sequence[str] = ()) -> str:
     Returns:
         str: Mean and standard deviation over the seeds.
     """
-    rows = json.loads((DOCS / 'data/study_mini-city/table.json').read_text())
+    rows = json.loads((DOCS / 'data' / study / 'table.json').read_text())
     by_name = {row['AP50 (%)'].split('_')[0]: row for row in rows}
     return to_markdown(
         [
@@ -124,13 +127,18 @@ TABLES = {
         ROOT / 'README.md',
         partial(
             study_table,
+            'study_mini-city',
             STUDY,
             ('source-only', 'strong-weak', 'da-faster', 'ifan', 'oracle'),
         ),
     ),
     'study-all': (
         DOCS / 'lab/mini_city.md',
-        partial(study_table, {'seeds': 'seeds', **STUDY}),
+        partial(study_table, 'study_mini-city', {'seeds': 'seeds', **STUDY}),
+    ),
+    'study-teachers': (
+        DOCS / 'lab/teachers.md',
+        partial(study_table, 'study_teacher', {'seeds': 'seeds', **STUDY}),
     ),
     **{
         f'configs-{path.parent.name}': (path, partial(config_table, path.parent.name))
