@@ -29,7 +29,21 @@ METHODS = {
     'oracle': 'Oracle',
 }
 #: What they are called where they are rows.
-NAMES = {**METHODS, 'source-only': 'source-only', 'oracle': 'oracle'}
+NAMES = {
+    **METHODS,
+    'source-only': 'source-only',
+    'oracle': 'oracle',
+    'source-only-strong': 'source-only',
+    'teacher-hard': 'teacher, boxes',
+    'teacher': 'teacher, soft',
+    'aldi': 'teacher, soft, masked (ALDI++)',
+    'at': 'Adaptive Teacher',
+    'mic': 'MIC',
+    'img-teacher': 'img + teacher',
+    'ifan-strong': 'iFAN',
+    'ifan-teacher': 'iFAN + teacher',
+    'oracle-strong': 'oracle',
+}
 #: Columns of the study's table, and what they are called on a page.
 STUDY = {
     'source mAP50': 'clear',
