@@ -172,7 +172,10 @@ def test_configs_of_the_pages(own_pair: Path, page: str, block: str) -> None:
         assert cfg.train_dataloader.dataset.source.metainfo.classes == ('cat', 'dog')
         return
     train, test = cfg.train_dataloader.dataset, cfg.test_dataloader.dataset
-    assert cfg.val_dataloader == cfg.test_dataloader
+    if cfg.val_dataloader is None:
+        assert cfg.val_cfg is None and cfg.val_evaluator is None
+    else:
+        assert cfg.val_dataloader == cfg.test_dataloader
     assert train.source.metainfo == test.target.metainfo
     scales = {
         tuple(step.scale)
