@@ -324,3 +324,18 @@ def test_a_config_of_ours_is_found_by_its_name(path, tmp_path, monkeypatch):
     else:
         with pytest.raises(FileNotFoundError, match=f'no config {path!r}'):
             check(path)
+
+
+def test_a_tool_leaves_its_process_group(tmp_path, monkeypatch):
+    """A thread of it that outlives the interpreter can abort the process."""
+    monkeypatch.setattr(sys, 'argv', ['train.py'])
+
+    def work() -> None:
+        torch.distributed.init_process_group(
+            'gloo', init_method=f'file://{tmp_path}/store', rank=0, world_size=1
+        )
+
+    with pytest.raises(SystemExit) as end:
+        _launch.run(work)
+    assert end.value.code == 0
+    assert not torch.distributed.is_initialized()

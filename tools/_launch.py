@@ -58,7 +58,9 @@ def run(main: Callable[[], int | None], again: str = '') -> NoReturn:
     if '--debug' in sys.argv:
         os.environ[DEBUG] = '1'
     try:
-        sys.exit(main() or 0)
+        code = main() or 0
+        end_process_group()
+        sys.exit(code)
     except KeyboardInterrupt:
         # Python still ends by the signal, which also ends a loop of a shell.
         if not debugging():
@@ -72,6 +74,16 @@ def run(main: Callable[[], int | None], again: str = '') -> NoReturn:
         sentence, code = explain(error)
         print(f'error: {sentence}', file=sys.stderr)
         sys.exit(code)
+
+
+def end_process_group() -> None:
+    """End the threads by which processes that train together communicate.
+
+    One that outlives the interpreter can abort a process whose work is done.
+    """
+    distributed = sys.modules.get('torch.distributed')
+    if distributed and distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def debugging() -> bool:
