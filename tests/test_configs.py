@@ -38,13 +38,13 @@ BASELINES = [
 ]
 #: What the recipe of teachers names.
 OF_TEACHERS = ('averaging', 'altered', 'strong_colours', 'strong_views', 'large')
-OF_TEACHERS += ('small', 'taught_views', 'mask', 'masked')
+OF_TEACHERS += ('small', 'taught_views')
 # And at the paper's size.
 OF_TEACHERS += ('image', 'placed', 'packed', 'drawn', 'strong_source', 'masked_views')
 OF_TEACHERS += ('strong_data', 'taught_data', 'masked_data')
 OF_TEACHERS += ('teacher_alone', 'img_teacher', 'ifan_teacher')
 # And on Mini City.
-OF_TEACHERS += ('length', 'rates', 'boxes_as_labels', 'flipped', 'seen', 'ifan_strong')
+OF_TEACHERS += ('length', 'rates', 'boxes_as_labels', 'mild_views', 'ifan_strong')
 ABLATIONS = [name for name in LEAVES if GROUPS[name] == 'ablations']
 #: The settings that have source-only and oracle.
 SETTINGS = [name.partition('_')[2] for name in LEAVES if GROUPS[name] == 'oracle']

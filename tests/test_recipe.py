@@ -131,25 +131,29 @@ def taught_views(scale: str, *more: dict) -> dict:
     )
 
 
-#: Source alone, alignment, a teacher: a rate that falls to zero three times.
-TEACHERS_SCHEDULE = [
-    ('train_cfg', dict(max_iters=2000, val_interval=2000), STUDY),
-    (
-        'param_scheduler',
-        [
-            dict(type='LinearLR', by_epoch=False, start_factor=0.1, end=50),
-            dict(
-                type='CosineRestartLR',
-                by_epoch=False,
-                begin=50,
-                periods=[950, 600, 400],
-                restart_weights=[1, 0.5, 0.5],
-                eta_min=0,
-            ),
-        ],
-        STUDY,
-    ),
-]
+#: By scale; on Mini City source alone, alignment and a teacher, each at a rate that
+#: falls to zero.
+SCHEDULES = dict(
+    mini=[
+        ('train_cfg', dict(max_iters=2000, val_interval=2000), STUDY),
+        (
+            'param_scheduler',
+            [
+                dict(type='LinearLR', by_epoch=False, start_factor=0.1, end=50),
+                dict(
+                    type='CosineRestartLR',
+                    by_epoch=False,
+                    begin=50,
+                    periods=[950, 600, 400],
+                    restart_weights=[1, 0.5, 0.5],
+                    eta_min=0,
+                ),
+            ],
+            STUDY,
+        ),
+    ],
+    paper=[],
+)
 
 IMAGENET = 'https://download.pytorch.org/models/'
 VGG_TAPS, R50_TAPS, TINY_TAPS, MINI_TAPS = (
@@ -770,11 +774,9 @@ FACTS: dict[str, Facts] = {
                 [LOAD, *placed, *SEEN[scale][1], PACK],
                 ALDI,
             ),
-            *schedule,
+            *SCHEDULES[scale],
         ]
-        for (scale, placed), schedule in zip(
-            PLACED.items(), (TEACHERS_SCHEDULE, []), strict=True
-        )
+        for scale, placed in PLACED.items()
     },
     'taught': [('model.alignments.teacher.type', 'TeacherDistillation', ALDI)],
     'boxes mini': [

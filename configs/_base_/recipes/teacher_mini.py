@@ -21,31 +21,29 @@ rates = [
 ]
 boxes_as_labels = dict(type='PseudoLabelHead', score_thr=0.5, box_losses=True)
 image = dict(type='LoadImageFromFile')
-flipped = dict(type='RandomFlip', prob=0.5)
+placed = dict(type='RandomFlip', prob=0.5)
 colours = _base_.strong_colours[:2]
-seen = [*colours, dict(type='PackDetInputs')]
+packed = dict(type='PackDetInputs')
+drawn = [placed, *colours, packed]
 strong_source = dict(
-    pipeline=[image, dict(type='LoadAnnotations', with_bbox=True), flipped, *seen]
+    pipeline=[image, dict(type='LoadAnnotations', with_bbox=True), *drawn]
 )
-views = dict(_base_.taught_views, target=seen, target_student=seen)
-masked_views = dict(
-    views,
-    target_student=[
-        *colours,
-        dict(type='BlockMask', block_size=16),
-        dict(type='PackDetInputs'),
-    ],
+mild_views, masked_views = (
+    dict(
+        _base_.taught_views,
+        target=[*colours, packed],
+        target_student=[*colours, *masks, packed],
+    )
+    for masks in ([], [dict(type='BlockMask', block_size=16)])
 )
 strong_data = dict(
-    dataset=dict(source=strong_source, target=dict(pipeline=[image, flipped, *seen]))
+    dataset=dict(source=strong_source, target=dict(pipeline=[image, *drawn]))
 )
 taught_data, masked_data = (
     dict(
-        dataset=dict(
-            source=strong_source, target=dict(pipeline=[image, flipped, shown])
-        )
+        dataset=dict(source=strong_source, target=dict(pipeline=[image, placed, views]))
     )
-    for shown in (views, masked_views)
+    for views in (mild_views, masked_views)
 )
 ifan_strong, teacher_alone, img_teacher, ifan_teacher = (
     dict(late_launch=dict(launch=dict(_delete_=True, **launch)))

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from mmdet.models import FasterRCNN
+from mmdet.models.utils import filter_gt_instances
 from mmdet.registry import MODELS
 from mmengine.config import ConfigDict
 from torch import Tensor, nn
@@ -72,17 +73,16 @@ class TaughtTerm(AdaptationTerm):
                 "default_hooks=dict(teacher=dict(type='TeacherHook', "
                 'momentum=0.001)).'
             )
-        objects = [
-            # What is clipped to a line at the border has no deltas.
-            image[(image.bboxes[:, 2:] - image.bboxes[:, :2] > MIN_SIDE).all(dim=1)]
-            for image in teacher.detect(
+        student = target.views.get('student', target).labelled(
+            teacher.detect(
                 ConfigDict(teacher.detector.test_cfg.rcnn, score_thr=self.score_thr)
             )
-        ]
-        scores = torch.cat([image.scores for image in objects])
-        student = target.views.get('student', target).labelled(objects)
+        )
+        # What is clipped to a line at the border has no deltas.
+        images = filter_gt_instances(student.data_samples, wh_thr=(MIN_SIDE, MIN_SIDE))
+        scores = torch.cat([image.gt_instances.scores for image in images])
         logged = dict(
-            pseudo_boxes=scores.new_full((), len(scores) / len(objects)),
+            pseudo_boxes=scores.new_full((), len(scores) / len(images)),
             mean_score=scores.sum() / max(len(scores), 1),
         )
         return student, teacher, logged
