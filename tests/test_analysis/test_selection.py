@@ -16,7 +16,6 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from processes import run_tool
-from torch.utils.data import Subset
 
 from mmdet_ifan.analysis import selection
 from mmdet_ifan.analysis.label_free_scores import Distributions
@@ -121,7 +120,7 @@ def test_measures_every_score(first):
         assert 0 < bos['bos_max'] <= bos['bos'] < 1
         assert fis['used'] == bos['used'] == 3
     assert content['picks']['last'] == ['strong-weak']
-    assert content['settings']['step'] in selection.STEPS
+    assert content['settings']['step'] == 0.01
     assert (first / 'selection.png').stat().st_size > 0
     assert len(contents(first)) == 4
 
@@ -206,7 +205,7 @@ def test_leaves_the_weights_as_they_are(pair):
     assert iteration == 100
     before = {k: v.numpy().tobytes() for k, v in model.state_dict().items()}
     state = torch.get_rng_state()
-    selection.measure(model, Images(cfg, 1), SETTINGS, {'fis', 'bos'}, 0.1)
+    selection.measure(model, Images(cfg, 1), SETTINGS, {'fis', 'bos'})
     assert {k: v.numpy().tobytes() for k, v in model.state_dict().items()} == before
     assert torch.equal(torch.get_rng_state(), state)
     assert not any(m._forward_pre_hooks for m in model.backbone.modules())
@@ -293,28 +292,6 @@ def test_consensus_compares_sure_detections_alone():
         np.zeros((2, 4)),
     )
     assert sure_detections(image) == [[2, 0, 0, 10, 10]]
-
-
-def test_the_step_moves_boxes_enough(monkeypatch):
-    image = Distributions(np.zeros((1, 4)), np.zeros(1), np.ones(1), np.zeros((1, 4)))
-    nothing = Distributions(image.boxes[:0], image.labels[:0], image.scores[:0], None)
-    target = Subset(range(3), range(3))
-    found = []
-    monkeypatch.setattr(
-        selection, 'detect_with_distributions', lambda *_: [(f, None) for f in found]
-    )
-    for threshold, expected in ((0.02, 0.05), (1.0, 0.1)):
-        monkeypatch.setattr(
-            selection,
-            'flat',
-            lambda *args, t=threshold: dict(fis_iou=0.95 if args[-1] <= t else 0.85),
-        )
-        found = [image, image, nothing]
-        assert selection.choose_step(None, target, SETTINGS) == expected
-        # Of a detector that finds nothing, no box can move.
-        found = [image, nothing, nothing]
-        assert selection.choose_step(None, target, SETTINGS) is None
-    assert selection.choose_step(None, target, Settings(mode='das')) == 1
 
 
 @pytest.mark.slow

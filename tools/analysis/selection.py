@@ -99,6 +99,13 @@ def main() -> None:
         help='step of the weights: a share of each tensor, or as the published '
         'code has it (default: %(default)s)',
     )
+    parser.add_argument(
+        '--step',
+        type=float,
+        default=0.01,
+        metavar='SHARE',
+        help='of each tensor, by which relative changes it (default: %(default)s)',
+    )
     parser.add_argument('--device', default='cpu')
     args = parser.parse_args()
     for option in ('images', 'repeats'):
@@ -119,7 +126,9 @@ def main() -> None:
     if unknown:
         parser.error(f'there is no score {unknown[0]}: take of {", ".join(SCORES)}.')
     images = Images(cfg, args.images)
-    settings = Settings(args.images, args.repeats, args.seed, args.perturbation)
+    settings = Settings(
+        args.images, args.repeats, args.seed, args.perturbation, args.step
+    )
     Selection(
         images,
         settings,
