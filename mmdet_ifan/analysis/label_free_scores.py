@@ -19,6 +19,9 @@ from scipy.stats import rankdata
 
 #: Keeps a ratio finite if both domains have the same prototypes.
 EPSILON = 1e-12
+#: Groups of images, each of which is left out once to see how much a score depends
+#: on the images.
+GROUPS = 10
 
 
 @dataclass
@@ -123,35 +126,49 @@ def stability(
     return total / min(sizes), total / max(sizes), float(changed.mean())
 
 
-@dataclass
 class Prototypes:
     """Mean feature of each class, weighted by the detector's own beliefs.
 
     Attributes:
-        weights (np.ndarray): Sum of each class's probabilities, (K, ); the
-            background is a class, or one class would have no other.
-        sums (np.ndarray): Sum of the weighted features, (K, D).
+        weights (list[np.ndarray]): Of each image the sum of each class's
+            probabilities, (K, ); the background is a class, or one class
+            would have no other.
+        sums (list[np.ndarray]): Of each image the sum of the weighted
+            features, (K, D).
     """
 
-    weights: np.ndarray | float = 0.0
-    sums: np.ndarray | float = 0.0
+    def __init__(self) -> None:
+        self.weights: list[np.ndarray] = []
+        self.sums: list[np.ndarray] = []
 
     def add(self, features: np.ndarray, probs: np.ndarray) -> None:
-        """Add proposals.
+        """Add an image.
 
         Args:
-            features (np.ndarray): Their pooled features, (N, D).
+            features (np.ndarray): Pooled features of its proposals, (N, D).
             probs (np.ndarray): Their class probabilities, (N, K).
         """
         probs = probs.astype(np.float64)
-        self.weights = self.weights + probs.sum(axis=0)
-        self.sums = self.sums + probs.T @ features.astype(np.float64)
+        self.weights.append(probs.sum(axis=0))
+        self.sums.append(probs.T @ features.astype(np.float64))
 
-    @property
-    def centres(self) -> np.ndarray:
-        """np.ndarray: The prototypes, (K, D)."""
-        weights = np.maximum(self.weights, EPSILON)
-        return np.asarray(self.sums) / weights[:, None]
+    def centres(self, without: int | None = None) -> np.ndarray:
+        """Average over the images.
+
+        Args:
+            without (int, optional): A group of images to leave out, in [0,
+                ``GROUPS``): every tenth image from this one on. Defaults to
+                None.
+
+        Returns:
+            np.ndarray: The prototypes, (K, D).
+        """
+        kept = [i for i in range(len(self.sums)) if i % GROUPS != without]
+        weights, sums = (
+            np.sum([values[i] for i in kept], axis=0)
+            for values in (self.weights, self.sums)
+        )
+        return sums / np.maximum(weights, EPSILON)[:, None]
 
 
 def prototype_ratio(source: np.ndarray, target: np.ndarray) -> tuple[float, float]:

@@ -30,6 +30,7 @@ from .disturbed_passes import (
     dropped_inputs,
 )
 from .label_free_scores import (
+    GROUPS,
     Distributions,
     Prototypes,
     confidence,
@@ -158,7 +159,8 @@ def clean_scores(
         classes (Sequence[str]): The classes.
 
     Returns:
-        dict[str, Any]: The scores; ``boxes`` detected an image; and
+        dict[str, Any]: The scores; ``pdr_free_without`` each of ten groups of
+        images, if there are two; ``boxes`` detected an image; and
         ``lightest``, the smallest sum of a class's probabilities in a domain.
     """
     truths, detections, scores, right = [], [], [np.zeros(0)], [np.zeros(0)]
@@ -186,13 +188,16 @@ def clean_scores(
                 counted = (hits + misses)[0] > 0
                 scores.append(of_class[counted, 4])
                 right.append(hits[0][counted])
-    pdr, pdr_free = prototype_ratio(
-        source_prototypes.centres, target_prototypes.centres
+    groups = min(GROUPS, len(source_prototypes.sums), len(target_prototypes.sums))
+    (pdr, pdr_free), *without = (
+        prototype_ratio(source_prototypes.centres(g), target_prototypes.centres(g))
+        for g in (None, *range(groups if groups > 1 else 0))
     )
     source_ap, _ = voc_ap50(truths, detections, tuple(classes))
     return dict(
         pdr=pdr,
         pdr_free=pdr_free,
+        pdr_free_without=[free for _, free in without],
         confidence=confidence(clean),
         entropy=entropy(clean),
         infomax=information(clean),
@@ -204,7 +209,10 @@ def clean_scores(
         source_ap=100 * float(source_ap),
         boxes=mean([len(image.boxes) for image in clean]),
         lightest=float(
-            min(np.min(p.weights) for p in (source_prototypes, target_prototypes))
+            min(
+                np.sum(p.weights, axis=0).min()
+                for p in (source_prototypes, target_prototypes)
+            )
         ),
     )
 
@@ -219,19 +227,16 @@ def over_draws(values: Sequence[Sequence[Sequence[float]]], *names: str) -> dict
 
     Returns:
         dict: Each score; the ``deviation`` of the first one over the draws;
-        ``images``, its mean over the draws for each image; and ``used``, the
-        number of images that have one.
+        and ``used``, the number of images that have one.
     """
     table = np.asarray(values, dtype=np.float64)
     draws = [[mean(draw[:, i]) for i in range(len(names))] for draw in table]
-    images = [mean(image) for image in table[:, :, 0].T]
     return dict(
         zip(names, map(mean, zip(*draws, strict=True)), strict=True),
         deviation=float(np.std([d[0] for d in draws], ddof=1))
         if len(draws) > 1
         else math.nan,
-        images=images,
-        used=int(np.sum(~np.isnan(images))),
+        used=int(np.sum(~np.isnan(table[:, :, 0]).all(axis=0))),
     )
 
 
@@ -437,11 +442,7 @@ class Selection:
                     scores={s: pool[name][s] for s in scores},
                     iteration=iterations[name],
                     checkpoint=digests[name],
-                    **{
-                        part: {k: v for k, v in record[part].items() if k != 'images'}
-                        for part in ('clean', 'fis', 'bos')
-                        if part in record
-                    },
+                    **{p: record[p] for p in ('clean', 'fis', 'bos') if p in record},
                 )
                 for name, record in records.items()
             },

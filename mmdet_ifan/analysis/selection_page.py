@@ -12,15 +12,16 @@ from scipy.stats import rankdata
 from ..utils.errors import name_some
 from .label_free_scores import Distributions, consensus, das, ranked
 
-#: Scores by name, and the disturbed pass that each needs besides the clean one.
+#: Scores by name, and the disturbed pass that each needs besides the clean one. The
+#: first one is the default: it orders the table and is the one to choose by.
 SCORES = dict(
+    pdr_free='',
+    pdr='',
     das='fis',
     das_rank='fis',
     fis='fis',
     fis_iou='fis',
     fis_kl='fis',
-    pdr='',
-    pdr_free='',
     bos='bos',
     bos_max='bos',
     confidence='',
@@ -30,8 +31,8 @@ SCORES = dict(
     consensus='',
     source_ap='',
 )
-#: Scores whose choices the last lines compare; the first one orders the table.
-CHOOSING = ('das', 'bos', 'source_ap')
+#: Scores whose choices the last lines compare.
+CHOOSING = ('pdr_free', 'pdr', 'das', 'bos', 'source_ap')
 #: Lowest score of the detections that consensus compares.
 SURE = 0.3
 
@@ -99,36 +100,32 @@ def best(values: Mapping[str, float]) -> list[str]:
 
 
 def separated(
-    records: Mapping[str, Mapping], pool: Mapping[str, Mapping], score: str
+    records: Mapping[str, Mapping], pool: Mapping[str, Mapping]
 ) -> bool | None:
-    """Tell whether the two best candidates differ by more than noise.
+    """Tell whether the two best candidates by ``pdr_free`` differ by more than noise.
 
-    Noise is twice the standard error, over the images, of the difference of
-    the disturbed pass. PDR has no such error, and none is added for it.
+    Noise is twice the standard error of their difference, by leaving out each
+    group of images once (the jackknife).
 
     Args:
         records (Mapping): Output of :func:`measure` for each candidate.
         pool (Mapping): Output of :func:`score_pool`.
-        score (str): ``das``, ``fis`` or ``bos``.
 
     Returns:
-        bool | None: None if fewer than two have the score.
+        bool | None: None if fewer than two have the score, False if there are
+        too few images to tell.
     """
-    part = SCORES[score]
-    known = [name for name in pool if not math.isnan(pool[name][score])]
+    known = [name for name in pool if not math.isnan(pool[name]['pdr_free'])]
     if len(known) < 2:
         return None
-    first, second = sorted(known, key=lambda name: -pool[name][score])[:2]
-    images = np.array([records[name][part]['images'] for name in (first, second)])
-    differences = np.subtract(*images.astype(np.float64))
-    differences = differences[~np.isnan(differences)]
+    first, second = sorted(known, key=lambda name: -pool[name]['pdr_free'])[:2]
+    differences = np.subtract(
+        *(records[name]['clean']['pdr_free_without'] for name in (first, second))
+    )
     if len(differences) < 2:
         return False
-    noise = 2 * differences.std(ddof=1) / len(differences) ** 0.5
-    if score == 'das':
-        span = np.ptp([pool[name]['fis'] for name in known])
-        noise = noise / span if span else 0.0
-    return bool(pool[first][score] - pool[second][score] > noise)
+    error = (len(differences) - 1) ** 0.5 * differences.std()
+    return bool(pool[first]['pdr_free'] - pool[second]['pdr_free'] > 2 * error)
 
 
 def warnings_of(records: Mapping[str, Mapping], number: int) -> list[str]:
@@ -143,7 +140,7 @@ def warnings_of(records: Mapping[str, Mapping], number: int) -> list[str]:
     """
     found = []
     if len(records) < 2:
-        found.append('A single candidate has no DAS: give others to compare it with.')
+        found.append('A single candidate says nothing: give others to compare it with.')
     middle = float(np.median([r['clean']['boxes'] for r in records.values()]))
     for name, record in sorted(records.items()):
         boxes, lightest = record['clean']['boxes'], record['clean']['lightest']
@@ -182,8 +179,7 @@ def verdict(
         iterations (Mapping): Iteration of each candidate.
 
     Returns:
-        tuple: The choices of ``das``, ``bos``, ``source_ap`` and ``last``, and
-        sentences.
+        tuple: The choices of ``CHOOSING`` and of ``last``, and sentences.
     """
     picks = {
         score: best({name: values[score] for name, values in pool.items()})
@@ -195,16 +191,15 @@ def verdict(
         for score, names in picks.items()
         if names and (score != 'last' or len(names) < len(pool) or len(pool) == 1)
     ]
-    deciding = [picks[score] for score in ('das', 'bos') if picks[score]]
-    if len(deciding) == 2:
+    deciding = picks['pdr_free'], picks['pdr']
+    if all(deciding):
         agree = deciding[0] == deciding[1]
-        said.append(f'das and bos {"agree" if agree else "disagree"}.')
-    said += [
-        f'The two best by {score} are not separated: their difference is within '
-        'twice its standard error.'
-        for score in ('das', 'bos')
-        if separated(records, pool, score) is False
-    ]
+        said.append(f'pdr_free and pdr {"agree" if agree else "disagree"}.')
+    if separated(records, pool) is False:
+        said.append(
+            'The two best by pdr_free are not separated: their difference is within '
+            'twice its standard error.'
+        )
     return picks, said
 
 

@@ -91,7 +91,7 @@ def test_prototypes_are_of_all_proposals(model, images):
     for k in range(4):
         expected = sum(p[k] * f for f, p in zip(features, probs, strict=True))
         np.testing.assert_allclose(
-            prototypes.centres[k], expected / probs[:, k].sum(), rtol=1e-4, atol=1e-6
+            prototypes.centres()[k], expected / probs[:, k].sum(), rtol=1e-4, atol=1e-6
         )
 
 

@@ -92,8 +92,10 @@ def test_prototypes():
     prototypes.add(features[:1], probs[:1])
     prototypes.add(features[1:], probs[1:])
     expected = [[0.8750, 0.4375], [0.4286, 0.9286]]
-    assert prototypes.centres == pytest.approx(np.array(expected), abs=1e-4)
-    assert prototypes.weights == pytest.approx([1.6, 1.4])
+    assert prototypes.centres() == pytest.approx(np.array(expected), abs=1e-4)
+    assert sum(prototypes.weights) == pytest.approx([1.6, 1.4])
+    assert prototypes.centres(without=1).tolist() == [[1, 0], [1, 0]]
+    assert (prototypes.centres(without=2) == prototypes.centres()).all()
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,10 @@ def test_measures_every_score(first):
         assert fis['fis'] == pytest.approx(fis['fis_iou'] + fis['fis_kl'])
         assert 0 < bos['bos_max'] <= bos['bos'] < 1
         assert fis['used'] == bos['used'] == 3
+        clean = row['clean']
+        assert len(clean['pdr_free_without']) == 3
+        assert min(clean['pdr_free_without']) < clean['pdr_free']
+        assert max(clean['pdr_free_without']) > clean['pdr_free']
     assert content['picks']['last'] == ['strong-weak']
     assert content['settings']['step'] == 0.01
     assert (first / 'selection.png').stat().st_size > 0
@@ -236,9 +240,12 @@ def test_refuses_a_labelled_target(pair):
         Images(cfg, 3)
 
 
-def record(fis: list, pdr: float, boxes: float = 5, **clean: float) -> dict:
+def record(
+    fis: list, pdr: float, without: tuple = (), boxes: float = 5, **clean: float
+) -> dict:
     """Make a candidate's record."""
-    clean = dict(dict(pdr=pdr, boxes=boxes, lightest=9.0, source_ap=50.0), **clean)
+    ratios = dict(pdr=pdr, pdr_free=pdr / 10, pdr_free_without=without)
+    clean = dict(dict(ratios, boxes=boxes, lightest=9.0, source_ap=50.0), **clean)
     return dict(
         clean=clean,
         fis=over_draws([[[value] for value in fis]], 'fis'),
@@ -249,10 +256,11 @@ def record(fis: list, pdr: float, boxes: float = 5, **clean: float) -> dict:
 def test_choices_and_doubts():
     nan = math.nan
     records = dict(
-        a=record([0.9, 0.92], 20),
-        b=record([0.7, 0.72], 30, boxes=11),
-        c=record([0.8, 0.82], 60),
-        lost=record([nan, nan], nan, lightest=0.3),
+        a=record([0.9, 0.92], 20, (1.9, 2.1)),
+        b=record([0.7, 0.72], 30, (2.9, 3.1), boxes=11),
+        # Further from the second than the groups of images are apart.
+        c=record([0.8, 0.82], 60, (5.8, 6.2)),
+        lost=record([nan, nan], nan, (nan, nan), lightest=0.3),
     )
     pool = score_pool(records)
     assert [pool[n]['das'] for n in 'abc'] == pytest.approx([1, 0.25, 1.5])
@@ -260,19 +268,34 @@ def test_choices_and_doubts():
     assert ranks([pool[n]['das'] for n in pool]).tolist() == [2, 3, 1, 4]
     picks, said = verdict(records, pool, dict(a=1, b=2, c=3, lost=3))
     assert picks == dict(
-        das=['c'], bos=[], source_ap=['a', 'b', 'c', 'lost'], last=['c', 'lost']
+        pdr_free=['c'],
+        pdr=['c'],
+        das=['c'],
+        bos=[],
+        source_ap=['a', 'b', 'c', 'lost'],
+        last=['c', 'lost'],
     )
-    # The images agree on the difference.
-    assert separated(records, pool, 'das') and not any('separated' in s for s in said)
+    assert 'pdr_free and pdr agree.' in said
+    assert separated(records, pool) and not any('separated' in s for s in said)
     doubts = ' '.join(warnings_of(records, 2))
     assert 'b detects 11.0 boxes an image, the median of the pool is 5.0' in doubts
     assert 'lost hardly predicts' in doubts and 'in only 0 of 2' in doubts
-    noisy = dict(a=record([0.9, 0.1], 20), b=record([0.1, 0.8], 20))
-    assert separated(noisy, score_pool(noisy), 'fis') is False
     alone = dict(a=records['a'])
-    assert separated(alone, score_pool(alone), 'das') is None
-    assert 'A single candidate has no DAS' in warnings_of(alone, 2)[0]
+    assert separated(alone, score_pool(alone)) is None
+    assert 'A single candidate says nothing' in warnings_of(alone, 2)[0]
     assert best(dict(a=nan, b=nan)) == []
+
+
+def test_noise_is_that_of_the_images():
+    # Differences 1 - d and 1 + d without one of two groups: the jackknife's
+    # standard error is d.
+    for d, expected in ((0.4, True), (0.6, False)):
+        records = dict(a=record([0.5], 30, (2 - d, 2 + d)), b=record([0.5], 20, (1, 1)))
+        assert separated(records, score_pool(records)) is expected
+    few = dict(a=record([0.5], 30), b=record([0.5], 20))
+    assert separated(few, score_pool(few)) is False
+    _, said = verdict(few, score_pool(few), dict(a=1, b=2))
+    assert any('not separated' in sentence for sentence in said)
 
 
 def test_averages_over_draws_and_images():
@@ -281,7 +304,7 @@ def test_averages_over_draws_and_images():
     assert found['bos'] == pytest.approx((0.2 + 0.6) / 2)
     assert found['bos_max'] == pytest.approx((1 + 3) / 2)
     assert found['deviation'] == pytest.approx(np.std([0.2, 0.6], ddof=1))
-    assert found['images'] == pytest.approx([0.3, 0.8]) and found['used'] == 2
+    assert found['used'] == 2
 
 
 def test_consensus_compares_sure_detections_alone():

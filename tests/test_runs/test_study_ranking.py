@@ -59,4 +59,6 @@ def test_a_study_without_target_labels(tmp_path):
     )
     assert again.returncode == 0 and page in again.stdout
     wrong = run_tool('study.py', *command[:-1], 'luck', cwd=tmp_path)
-    assert wrong.returncode == 2 and '--rank-by luck is none of das' in wrong.stderr
+    assert (
+        wrong.returncode == 2 and '--rank-by luck is none of pdr_free' in wrong.stderr
+    )
