@@ -19,20 +19,21 @@ NOISE = 2.0
 MEASURES = ('spearman', 'kendall', 'pearson', 'pairs', 'regret')
 
 
-def target_aps(
-    metrics: Mapping, names: Sequence[str], seed: int | None = None
-) -> list[float]:
-    """Look up the candidates' target mAP50.
+def join(
+    candidates: Mapping[str, Mapping], metrics: Mapping, seed: int | None = None
+) -> dict[str, dict]:
+    """Put each candidate's target mAP50 beside its scores.
 
     Args:
+        candidates (Mapping): Those of ``selection.json``.
         metrics (Mapping): A study's ``metrics.json``, by config and seed, or
             metrics by the candidates' names.
-        names (Sequence[str]): The candidates.
         seed (int, optional): Seed of the study's runs. Defaults to None, for
             metrics by name.
 
     Returns:
-        list[float]: In percent.
+        dict[str, dict]: ``scores``, ``iteration`` and ``target_ap``, in
+        percent, of each candidate.
 
     Raises:
         DataError: If a candidate is missing.
@@ -41,14 +42,21 @@ def target_aps(
         name: each if seed is None else each.get(str(seed), {})
         for name, each in metrics.items()
     }
-    missing = [name for name in names if TARGET_MAP not in found.get(name, {})]
+    missing = [name for name in candidates if TARGET_MAP not in found.get(name, {})]
     if missing:
         raise DataError(
             f'The metrics have no {TARGET_MAP} of {name_some(missing)}'
             f'{"" if seed is None else f" with seed {seed}"}: leave these '
             'candidates out, or give the file with their metrics.'
         )
-    return [found[name][TARGET_MAP] for name in names]
+    return {
+        name: dict(
+            scores=row['scores'],
+            iteration=row['iteration'],
+            target_ap=found[name][TARGET_MAP],
+        )
+        for name, row in candidates.items()
+    }
 
 
 def follow(scores: Sequence[float], aps: Sequence[float]) -> dict[str, float]:
@@ -86,14 +94,11 @@ def follow(scores: Sequence[float], aps: Sequence[float]) -> dict[str, float]:
     )
 
 
-def study_pool(
-    candidates: Mapping[str, Mapping], aps: Sequence[float]
-) -> dict[str, dict[str, float]]:
+def study_pool(candidates: Mapping[str, Mapping]) -> dict[str, dict[str, float]]:
     """Measure all scores of a pool.
 
     Args:
-        candidates (Mapping): Those of ``selection.json``, without None.
-        aps (Sequence[float]): AP of each, in percent.
+        candidates (Mapping): Output of :func:`join`, NaN for a missing score.
 
     Returns:
         dict[str, dict[str, float]]: Output of :func:`follow` for each score
@@ -101,6 +106,7 @@ def study_pool(
         and of the ``worst``.
     """
     rows = list(candidates.values())
+    aps = [row['target_ap'] for row in rows]
     found = {
         score: follow([row['scores'][score] for row in rows], aps)
         for score in rows[0]['scores']
@@ -111,20 +117,24 @@ def study_pool(
     return found
 
 
-def study_table(pools: Sequence[Mapping[str, Mapping[str, float]]]) -> list[list[str]]:
+def study_table(
+    pools: Sequence[Mapping[str, Mapping[str, float]]],
+    measures: Sequence[str] = MEASURES,
+) -> list[list[str]]:
     """Lay out the measures, a row for each score.
 
     Args:
         pools (Sequence): Output of :func:`study_pool` for each pool.
+        measures (Sequence[str]): Columns. Defaults to all.
 
     Returns:
         list[list[str]]: A heading and rows. A cell has the value of each pool
         in order and, of several pools, their mean.
     """
-    rows = [['score', *MEASURES]]
+    rows = [['score', *measures]]
     for score in pools[0]:
         row = [score]
-        for measure in MEASURES:
+        for measure in measures:
             values = [pool.get(score, {}).get(measure, math.nan) for pool in pools]
             digits = 1 if measure == 'regret' else 2
             cell = ' / '.join(

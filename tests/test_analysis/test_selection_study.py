@@ -6,7 +6,7 @@ import math
 import pytest
 from processes import run_tool
 
-from mmdet_ifan.analysis.selection_study import follow, study_pool, target_aps
+from mmdet_ifan.analysis.selection_study import follow, join, study_pool
 from mmdet_ifan.utils.errors import DataError
 
 SCORES, APS = [0.2, 0.5, 0.4, 0.9, 0.6], [40, 48, 50, 55, 57]
@@ -18,10 +18,10 @@ def test_a_pool():
         dict(spearman=0.8, kendall=0.6, pearson=0.8253, pairs=1.0, regret=2.0), abs=1e-4
     )
     rows = {
-        str(i): dict(scores=dict(das=score), iteration=100 * i)
-        for i, score in enumerate(SCORES)
+        str(i): dict(scores=dict(das=score), iteration=100 * i, target_ap=ap)
+        for i, (score, ap) in enumerate(zip(SCORES, APS, strict=True))
     }
-    pool = study_pool(rows, APS)
+    pool = study_pool(rows)
     assert pool['das'] == found
     assert pool['last']['regret'] == 0
     assert pool['last']['spearman'] == pytest.approx(1)
@@ -41,10 +41,13 @@ def test_ties_and_nothing():
 
 def test_metrics_of_a_study_and_by_name():
     study = dict(ifan={'2': {'target/mAP50': 70.0}}, adda={})
-    assert target_aps(study, ['ifan'], 2) == [70]
-    assert target_aps(dict(a={'target/mAP50': 60.0}), ['a']) == [60]
+    rows = {name: dict(scores={}, iteration=5, fis=None) for name in ('ifan', 'adda')}
+    joined = dict(scores={}, iteration=5, target_ap=70.0)
+    assert join(dict(ifan=rows['ifan']), study, 2) == dict(ifan=joined)
+    by_name = dict(ifan={'target/mAP50': 70.0}, other={})
+    assert join(dict(ifan=rows['ifan']), by_name) == dict(ifan=joined)
     with pytest.raises(DataError, match='no target/mAP50 of adda with seed 2'):
-        target_aps(study, ['ifan', 'adda'], 2)
+        join(rows, study, 2)
 
 
 @pytest.mark.slow
@@ -81,6 +84,7 @@ def test_the_command(tmp_path):
     # All are of one iteration, or have no score: none is preferred.
     assert cells['last'][0] == cells['bos'][0] == ''
     assert cells['last'][4] == '7.0 / 7.0 (7.0)'
-    assert json.loads((tmp_path / 'o.json').read_text())[0]['bos']['pearson'] is None
+    pools = json.loads((tmp_path / 'o.json').read_text())
+    assert len(pools) == 2 and pools[1]['m3'] == dict(rows['m3'], target_ap=55)
     failed = run_tool('analysis/selection_study.py', *arguments, cwd=tmp_path)
     assert failed.returncode == 2 and 'no target/mAP50 of m0' in failed.stderr

@@ -28,7 +28,12 @@ def main() -> None:
     parser.add_argument('pools', nargs='+', type=existing('selection.json'))
     parser.add_argument('--metrics', required=True, type=existing('file of metrics'))
     parser.add_argument('--seeds', nargs='+', type=int, help='seed of each pool')
-    parser.add_argument('--out', type=Path, metavar='FILE', help='JSON to write')
+    parser.add_argument(
+        '--out',
+        type=Path,
+        metavar='FILE',
+        help="JSON to write: each pool's scores beside the target's mAP50",
+    )
     args = parser.parse_args()
     seeds = args.seeds or [None] * len(args.pools)
     if len(seeds) != len(args.pools):
@@ -36,19 +41,17 @@ def main() -> None:
     add_package()
 
     from mmdet_ifan.analysis.comparison import to_markdown
-    from mmdet_ifan.analysis.selection import from_plain, plain
-    from mmdet_ifan.analysis.selection_study import study_pool, study_table, target_aps
+    from mmdet_ifan.analysis.selection import from_plain
+    from mmdet_ifan.analysis.selection_study import join, study_pool, study_table
 
     metrics = json.loads(Path(args.metrics).read_text())
-    pools = []
-    for path, seed in zip(args.pools, seeds, strict=True):
-        candidates = from_plain(json.loads(Path(path).read_text()))['candidates']
-        pools.append(
-            study_pool(candidates, target_aps(metrics, list(candidates), seed))
-        )
-    print(to_markdown(study_table(pools)))
+    pools = [
+        join(json.loads(Path(path).read_text())['candidates'], metrics, seed)
+        for path, seed in zip(args.pools, seeds, strict=True)
+    ]
+    print(to_markdown(study_table([study_pool(from_plain(pool)) for pool in pools])))
     if args.out:
-        args.out.write_text(json.dumps(plain(pools), indent=1) + '\n')
+        args.out.write_text(json.dumps(pools, indent=1) + '\n')
 
 
 if __name__ == '__main__':
