@@ -190,6 +190,31 @@ def make_parser(description: str, epilog: str = '') -> argparse.ArgumentParser:
     return parser
 
 
+def device(name: str) -> str:
+    """Check the value of ``--device``, which is an argument's type.
+
+    Args:
+        name (str): Such as ``cpu`` or ``cuda:0``.
+
+    Returns:
+        str: The name.
+
+    Raises:
+        argparse.ArgumentTypeError: If torch has no such device here.
+    """
+    if name != 'cpu':
+        import torch
+
+        try:
+            torch.empty(0, device=name)
+        except (AssertionError, RuntimeError) as error:
+            reason = str(error).partition('\n')[0]
+            raise argparse.ArgumentTypeError(
+                f'{name} cannot be used here ({reason}): give another, such as cpu.'
+            ) from error
+    return name
+
+
 def existing(kind: str) -> Callable[[str], str]:
     """Make the type of an argument that names a file.
 

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from _launch import add_package, existing, make_parser, require_new, run
+from _launch import add_package, device, existing, make_parser, require_new, run
 
 EPILOG = """
 DIR gets predictions.json, a COCO file whose annotations have a score, and, in
@@ -45,7 +45,9 @@ def main() -> int:
         help='lowest score that counts (default: %(default)s)',
     )
     parser.add_argument(
-        '--device', help='such as cpu or cuda:0 (default: a GPU if there is one)'
+        '--device',
+        type=device,
+        help='such as cpu or cuda:0 (default: a GPU if there is one)',
     )
     parser.add_argument(
         '--no-draw', action='store_true', help='write only predictions.json'

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from ..datasets import UnlabelledDataset
 from ..evaluation import judge, voc_ap50
-from ..utils.errors import DataError
+from ..utils.errors import DataError, warn
 from ..utils.files import write_atomically
 from .comparison import to_markdown
 from .disturbed_passes import (
@@ -69,6 +69,9 @@ class Settings:
             have an IoU of 0.86 to 0.91 with those before.
         dropout (float): Share of features that BoS drops, in (0, 1). Defaults
             to 0.15, as published.
+
+    Raises:
+        DataError: If a value is out of its range.
     """
 
     images: int = 200
@@ -77,6 +80,22 @@ class Settings:
     mode: str = 'relative'
     step: float = 0.01
     dropout: float = 0.15
+
+    def __post_init__(self) -> None:
+        if min(self.images, self.repeats) < 1:
+            raise DataError(
+                'A selection needs at least one image and one draw (images, repeats), '
+                f'but is to take {self.images} and {self.repeats}.'
+            )
+        if self.mode not in ('relative', 'das'):
+            raise DataError(
+                f'Weights are disturbed in mode relative or das, not {self.mode!r}.'
+            )
+        if not (0 < self.step < math.inf and 0 < self.dropout < 1):
+            raise DataError(
+                'The step of the weights must be a finite number above 0, and dropout '
+                f'between 0 and 1, but they are {self.step} and {self.dropout}.'
+            )
 
 
 class Images:
@@ -87,28 +106,39 @@ class Images:
     Args:
         cfg (Config): Config of the pair.
         number (int): Number of images of each domain, the first ones by path.
+        folder (Path, optional): Folder of target images, in place of the
+            config's. Defaults to None.
 
     Attributes:
         target (Subset): The target images.
         source (Subset): The source images.
         classes (tuple[str]): The classes of the source.
-        digest (str): Hash of the bytes of all of them.
+        digest (str): Hash of all that scores depend on besides a checkpoint:
+            the bytes of the images, the source's boxes, how images are
+            prepared, and the model of the config, which is that of
+            checkpoints without a config.
 
     Raises:
-        DataError: If the config has no unlabelled target or no test pipeline.
+        DataError: If the config has no unlabelled target, or no source and
+            pipeline for testing.
     """
 
-    def __init__(self, cfg: Config, number: int) -> None:
+    def __init__(self, cfg: Config, number: int, folder: Path | None = None) -> None:
         init_default_scope('mmdet')
-        test = cfg.get('test_dataloader') or {}
-        target = cfg.train_dataloader.dataset.get('target')
-        if target is None or 'source' not in test.get('dataset', {}):
+        train, test = (
+            (cfg.get(f'{part}_dataloader') or {}).get('dataset', {})
+            for part in ('train', 'test')
+        )
+        if 'target' not in train or not {'source', 'pipeline'} <= set(test):
             raise DataError(
                 'The config needs train_dataloader.dataset.target, images '
                 'without labels, and test_dataloader.dataset with source and '
                 'pipeline: give the config of a pair.'
             )
-        pipeline = test['dataset']['pipeline']
+        target, pipeline = train['target'], test['pipeline']
+        if folder is not None:
+            place = dict(data_root='', data_prefix=dict(img=''), images=str(folder))
+            target = dict(target, **place)
         unlabelled = DATASETS.build(
             dict(
                 target,
@@ -122,23 +152,31 @@ class Images:
                 f'so that no label can leak, but is {type(unlabelled).__name__}.'
             )
         labelled = DATASETS.build(
-            dict(test['dataset']['source'], pipeline=pipeline, test_mode=True)
+            dict(test['source'], pipeline=pipeline, test_mode=True)
         )
         self.classes = tuple(labelled.metainfo['classes'])
-        digest = hashlib.sha256()
         self.target, self.source = (
-            _first(dataset, number, digest) for dataset in (unlabelled, labelled)
+            _first(dataset, number) for dataset in (unlabelled, labelled)
         )
+        settings = dict(model=cfg.model, pipeline=pipeline, classes=self.classes)
+        digest = hashlib.sha256(
+            json.dumps(settings, sort_keys=True, default=str).encode()
+        )
+        for images in (self.target, self.source):
+            for index in images.indices:
+                info = images.dataset.get_data_info(index)  # type: ignore[attr-defined]
+                digest.update(
+                    hashlib.sha256(Path(info['img_path']).read_bytes()).digest()
+                )
+                if images is self.source:
+                    digest.update(json.dumps(info['instances'], default=str).encode())
         self.digest = digest.hexdigest()
 
 
-def _first(dataset: Any, number: int, digest: Any) -> Subset:
-    """Take the first images by path, and add their bytes to a hash."""
+def _first(dataset: Any, number: int) -> Subset:
+    """Take the first images by path."""
     paths = {dataset.get_data_info(i)['img_path']: i for i in range(len(dataset))}
-    first = sorted(paths)[:number]
-    for path in first:
-        digest.update(hashlib.sha256(Path(path).read_bytes()).digest())
-    return Subset(dataset, [paths[path] for path in first])
+    return Subset(dataset, [paths[path] for path in sorted(paths)[:number]])
 
 
 def clean_scores(
@@ -193,6 +231,9 @@ def clean_scores(
         prototype_ratio(source_prototypes.centres(g), target_prototypes.centres(g))
         for g in (None, *range(groups if groups > 1 else 0))
     )
+    if not any(len(image.boxes) for image in clean):
+        # Classes that nothing belongs to are not apart.
+        pdr = pdr_free = math.nan
     source_ap, _ = voc_ap50(truths, detections, tuple(classes))
     return dict(
         pdr=pdr,
@@ -356,6 +397,20 @@ def from_plain(value: Any) -> Any:
     return math.nan if value is None else value
 
 
+def read_candidate(file: Path) -> dict[str, Any]:
+    """Read what is known of a candidate; nothing, with a warning, of a damaged file."""
+    if not file.exists():
+        return {}
+    try:
+        known = from_plain(json.loads(file.read_text()))
+        if {'clean', 'detections', 'iteration'} <= set(known):
+            return known
+    except (TypeError, ValueError):
+        pass
+    warn(f'{file} is damaged: the candidate is measured again.')
+    return {}
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write a value with its keys in order."""
     text = json.dumps(plain(value), indent=1, sort_keys=True)
@@ -410,9 +465,14 @@ class Selection:
             about = json.dumps([digests[name], shared], sort_keys=True)
             key = hashlib.sha256(about.encode()).hexdigest()[:16]
             file = self.out / 'candidates' / f'{key}.json'
-            known = from_plain(json.loads(file.read_text())) if file.exists() else {}
+            known = read_candidate(file)
             if not {'clean', *passes} <= set(known):
                 model, iteration = self.load(path)
+                if not isinstance(model, FasterRCNN):
+                    raise DataError(
+                        f'{path} holds a {type(model).__name__}: detectors are '
+                        'compared by the outputs of a Faster R-CNN. Leave it out.'
+                    )
                 known = dict(
                     measure(model, self.images, self.settings, passes, known),
                     iteration=iteration,
@@ -433,14 +493,17 @@ class Selection:
         """Write the pool's files."""
         pool = score_pool(records)
         number = len(self.images.target)
-        picks, said = verdict(records, pool, iterations)
+        picks, said = verdict(records, pool, iterations, scores)
         said += warnings_of(records, number)
+        chosen = ', '.join(f'{name} {value}' for name, value in settings.items())
+        said.append(f'Measured with {chosen.partition(", digest")[0]}.')
         content = dict(
             settings=settings,
             candidates={
                 name: dict(
                     scores={s: pool[name][s] for s in scores},
                     iteration=iterations[name],
+                    path=checkpoints[name],
                     checkpoint=digests[name],
                     **{p: record[p] for p in ('clean', 'fis', 'bos') if p in record},
                 )
@@ -456,7 +519,13 @@ class Selection:
         plot_pool(
             pool,
             iterations,
-            {name: Path(path).parent.name for name, path in checkpoints.items()},
+            {
+                name: Path(path).parent.name
+                if name == Path(path).stem
+                # run/iter_200, or what the user calls it.
+                else name.removesuffix(f'/{Path(path).stem}')
+                for name, path in checkpoints.items()
+            },
             scores,
             self.out / 'selection.png',
         )

@@ -31,8 +31,8 @@ SCORES = dict(
     consensus='',
     source_ap='',
 )
-#: Scores whose choices the last lines compare.
-CHOOSING = ('pdr_free', 'pdr', 'das', 'bos', 'source_ap')
+#: Scores that other candidates change.
+POOLED = ('das', 'das_rank', 'consensus')
 #: Lowest score of the detections that consensus compares.
 SURE = 0.3
 
@@ -141,13 +141,14 @@ def warnings_of(records: Mapping[str, Mapping], number: int) -> list[str]:
     found = []
     if len(records) < 2:
         found.append('A single candidate says nothing: give others to compare it with.')
-    middle = float(np.median([r['clean']['boxes'] for r in records.values()]))
     for name, record in sorted(records.items()):
         boxes, lightest = record['clean']['boxes'], record['clean']['lightest']
+        others = [r['clean']['boxes'] for n, r in records.items() if n != name]
+        middle = float(np.median(others)) if others else boxes
         if not middle / 2 <= boxes <= 2 * middle:
             found.append(
                 f'{name} detects {boxes:.1f} boxes an image, the median of the '
-                f'pool is {middle:.1f}: look at its detections.'
+                f'others is {middle:.1f}: look at its detections.'
             )
         if lightest < 1:
             found.append(
@@ -170,32 +171,42 @@ def verdict(
     records: Mapping[str, Mapping],
     pool: Mapping[str, Mapping],
     iterations: Mapping[str, int],
+    scores: Sequence[str],
 ) -> tuple[dict[str, list[str]], list[str]]:
-    """Say which candidate each score chooses, and whether they agree.
+    """Say which candidate each score chooses, and whether to trust it.
 
     Args:
         records (Mapping): Output of :func:`measure` for each candidate.
         pool (Mapping): Output of :func:`score_pool`.
         iterations (Mapping): Iteration of each candidate.
+        scores (Sequence[str]): The scores.
 
     Returns:
-        tuple: The choices of ``CHOOSING`` and of ``last``, and sentences.
+        tuple: The choices of these scores and of ``last``, and sentences. A
+        score that fewer than two candidates have chooses none.
     """
+    values = {s: {name: row[s] for name, row in pool.items()} for s in scores}
+    values['last'] = dict(iterations)
     picks = {
-        score: best({name: values[score] for name, values in pool.items()})
-        for score in CHOOSING
+        score: best(known)
+        if sum(not math.isnan(value) for value in known.values()) > 1
+        else []
+        for score, known in values.items()
     }
-    picks['last'] = best(iterations)
+    by_choice: dict[tuple[str, ...], list[str]] = {}
+    for score, names in picks.items():
+        if names and (score != 'last' or len(names) < len(pool)):
+            by_choice.setdefault(tuple(names), []).append(score)
     said = [
-        f'{score} chooses {name_some(names)}.'
-        for score, names in picks.items()
-        if names and (score != 'last' or len(names) < len(pool) or len(pool) == 1)
+        f'{", ".join(by)} {"choose" if len(by) > 1 else "chooses"} {name_some(names)}.'
+        for names, by in by_choice.items()
     ]
-    deciding = picks['pdr_free'], picks['pdr']
-    if all(deciding):
-        agree = deciding[0] == deciding[1]
-        said.append(f'pdr_free and pdr {"agree" if agree else "disagree"}.')
-    if separated(records, pool) is False:
+    free, plain = (set(picks.get(score, ())) for score in ('pdr_free', 'pdr'))
+    if free and plain and not free & plain:
+        said.append(
+            'pdr_free and pdr disagree: the features of one candidate are larger.'
+        )
+    if 'pdr_free' in scores and separated(records, pool) is False:
         said.append(
             'The two best by pdr_free are not separated: their difference is within '
             'twice its standard error.'
@@ -264,10 +275,11 @@ def plot_pool(
         scores (Sequence[str]): Scores, a panel each.
         path (Path): PNG to write.
     """
-    figure = Figure(figsize=(3.2 * len(scores), 3.2), layout='constrained')
-    for axes, score in zip(
-        figure.subplots(1, len(scores), squeeze=False)[0], scores, strict=True
-    ):
+    columns = min(len(scores), 5)
+    rows = -(-len(scores) // columns)
+    figure = Figure(figsize=(3.2 * columns, 0.6 + 2.6 * rows), layout='constrained')
+    for number, score in enumerate(scores, 1):
+        axes = figure.add_subplot(rows, columns, number)
         for run in sorted(set(runs.values())):
             names = sorted((n for n in pool if runs[n] == run), key=iterations.get)  # type: ignore[arg-type]
             axes.plot(

@@ -70,8 +70,9 @@ def follow(scores: Sequence[float], aps: Sequence[float]) -> dict[str, float]:
         dict[str, float]: ``spearman`` and ``kendall`` of the ranks, in
         [-1, 1]; ``pearson`` of the values that are not NaN; ``pairs``, the
         share of pairs more than two points of AP apart that are ordered
-        rightly; ``regret``, the best AP minus the AP of the choice, or the
-        mean over a tie. NaN if not defined, as for scores that are all equal.
+        rightly; NaN if not defined, as for scores that are all equal; and
+        ``regret``, the best AP minus the AP of the choice, or the mean over a
+        tie.
     """
     places, truth = -ranks(scores), np.asarray(aps, dtype=np.float64)
     values = np.asarray(scores, dtype=np.float64)
@@ -89,7 +90,7 @@ def follow(scores: Sequence[float], aps: Sequence[float]) -> dict[str, float]:
         spearman=float(spearmanr(places, truth)[0]) if different else math.nan,
         kendall=float(kendalltau(places, truth)[0]) if different else math.nan,
         pearson=float(pearsonr(values[known], truth[known])[0]) if enough else math.nan,
-        pairs=float(np.mean(rightly)) if rightly else math.nan,
+        pairs=float(np.mean(rightly)) if rightly and different else math.nan,
         regret=float(truth.max() - chosen.mean()),
     )
 
@@ -132,7 +133,7 @@ def study_table(
         in order and, of several pools, their mean.
     """
     rows = [['score', *measures]]
-    for score in pools[0]:
+    for score in dict.fromkeys(score for pool in pools for score in pool):
         row = [score]
         for measure in measures:
             values = [pool.get(score, {}).get(measure, math.nan) for pool in pools]

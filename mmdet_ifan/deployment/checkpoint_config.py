@@ -35,13 +35,21 @@ OURS = {companion.plain: companion.ours for companion in COMPANIONS}
 OPERATORS = ('nms', 'soft_nms', 'RoIAlign', 'RoIPool')
 
 
-def checkpoint_config(checkpoint: str, needed: Sequence[str] = PARTS) -> Config:
+def checkpoint_config(
+    checkpoint: str,
+    needed: Sequence[str] = PARTS,
+    trusted: Sequence[str] = (),
+    remedy: str = 'give a config of your own with --config',
+) -> Config:
     """Read the config in a checkpoint.
 
     Args:
         checkpoint (str): File or address of the checkpoint.
         needed (Sequence[str]): Names of the parts to read. Defaults to those
             that a detector needs to run.
+        trusted (Sequence[str]): Modules that it may import besides this
+            package, as the user's own config imports them. Defaults to ().
+        remedy (str): What an error asks the user to do.
 
     Returns:
         Config: These parts.
@@ -53,18 +61,17 @@ def checkpoint_config(checkpoint: str, needed: Sequence[str] = PARTS) -> Config:
     loaded = load_checkpoint(checkpoint)
     text = loaded.get('meta', {}).get('cfg')
     if not isinstance(text, str):
-        raise DataError(f'{checkpoint} holds no config: give one with --config.')
+        raise DataError(f'{checkpoint} holds no config: {remedy}.')
     try:
-        return _read(text, needed)
+        return _read(text, needed, trusted)
     except KeyError as error:
         raise DataError(
-            f'The config in {checkpoint} has no {error.args[0]}: '
-            'give one with --config.'
+            f'The config in {checkpoint} has no {error.args[0]}: {remedy}.'
         ) from error
     except (RecursionError, SyntaxError, TypeError, ValueError) as error:
         raise DataError(
             f'The config in {checkpoint} is not used ({error}): it would run '
-            'code. Give a config of your own with --config.'
+            f'code. Instead, {remedy}.'
         ) from error
 
 
@@ -82,6 +89,7 @@ def detector_of(
     Args:
         checkpoint (str): File or address of the checkpoint.
         cfg (Config): Config whose model is taken if the checkpoint has none.
+            The checkpoint's own may import what this one imports.
         classes (Sequence[str], optional): Names that its classes must have.
             Defaults to None.
         device (str): Device. Defaults to ``cpu``.
@@ -97,7 +105,14 @@ def detector_of(
     loaded = load_checkpoint(checkpoint)
     meta = loaded.get('meta', {})
     if isinstance(meta.get('cfg'), str):
-        cfg = checkpoint_config(checkpoint)
+        imports = (cfg.get('custom_imports') or {}).get('imports') or ()
+        cfg = checkpoint_config(
+            checkpoint,
+            ('model',),
+            (imports,) if isinstance(imports, str) else imports,
+            'import what it needs by custom_imports in your config, or leave the '
+            'checkpoint out',
+        )
     init_default_scope('mmdet')
     with torch.random.fork_rng():
         model = MODELS.build(cfg.model)
@@ -106,12 +121,12 @@ def detector_of(
     return model.to(device).eval(), int(meta.get('iter', 0))
 
 
-def _read(text: str, needed: Sequence[str]) -> Config:
+def _read(text: str, needed: Sequence[str], trusted: Sequence[str]) -> Config:
     """Read a config without running it; a missing part is a KeyError."""
     values = read_values(text, (*needed, 'custom_imports'))
     parts = {key: values[key] for key in needed}
     for module in values.get('custom_imports', {}).get('imports', []):
-        if module not in IMPORTS:
+        if module not in (*IMPORTS, *trusted):
             raise ValueError(f'it imports {module!r}')
     register_all_modules()
     known = {*_registered(), *OPERATORS, *OURS}

@@ -10,8 +10,9 @@ from mmengine.config import Config
 from ..analysis.comparison import to_markdown
 from ..analysis.label_free_scores import normalised
 from ..analysis.selection import Images, Selection, Settings
+from ..analysis.selection_page import best
 from ..deployment.checkpoint_config import detector_of
-from ..utils.errors import DataError
+from ..utils.errors import DataError, name_some
 
 
 def mean_scores(pools: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -71,19 +72,27 @@ def rank_settings(
     cfg = Config.fromfile(config)
     images = Images(cfg, settings.images)
     load = partial(detector_of, cfg=cfg, classes=images.classes, device=device)
-    pools = []
+    pools, said = [], []
     for seed, pool in checkpoints.items():
         selection = Selection(images, settings, out / f'selection/seed-{seed}', load)
-        found = selection.measure({name: str(path) for name, path in pool.items()})
+        found = selection.measure(
+            {name: str(path) for name, path in pool.items()}, (score,)
+        )
         pools.append(
             {name: row['scores'][score] for name, row in found['candidates'].items()}
         )
-    rows = [['setting', f'mean {score}', *(f'seed {seed}' for seed in checkpoints)]]
-    for name, value in mean_scores(pools).items():
+        said += [f'- Seed {seed}: {sentence}\n' for sentence in found['said']]
+    means = mean_scores(pools)
+    rows = [['setting', f'{score} (mean)', *(f'seed {seed}' for seed in checkpoints)]]
+    for name, value in means.items():
         rows.append([name, f'{value:.2f}', *(f'{pool[name]:.4g}' for pool in pools)])
+    chosen = best(means)
     text = (
-        f'{to_markdown(rows)}\n{rows[1][0]} has the best mean over the seeds. No '
-        'target label was read; docs/guide/selection.md says what this is worth.\n'
+        f'{to_markdown(rows)}\n'
+        'The mean is of scores scaled to [0, 1] on each seed. '
+        f'{"Best: " + name_some(chosen) if chosen else "No setting has it"}. No '
+        'target label was read; docs/guide/selection.md says what this is worth.\n\n'
+        + ''.join(said)
     )
     (out / 'ranking.md').write_text(text)
     return text

@@ -4,6 +4,7 @@ import copy
 import json
 import math
 import random
+import runpy
 import shutil
 from functools import partial
 from pathlib import Path
@@ -100,10 +101,10 @@ def first(pair: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def contents(out: Path) -> dict[str, bytes]:
-    """Read what a selection has written, pictures aside."""
+def contents(out: Path, root: Path | None = None) -> dict[str, bytes]:
+    """Read what a selection of a copy of the pair has written, pictures aside."""
     return {
-        str(path.relative_to(out)): path.read_bytes()
+        str(path.relative_to(out)): path.read_bytes().replace(str(root).encode(), b'')
         for path in sorted(out.rglob('*'))
         if path.suffix in ('.json', '.md')
     }
@@ -159,7 +160,7 @@ def test_reads_no_target_label(pair, first, tmp_path, labels):
     if labels == 'absent':
         shutil.rmtree(root / 'data/mini_city/gtFine')
     select(root, tmp_path / 'out')
-    assert contents(tmp_path / 'out') == contents(first)
+    assert contents(tmp_path / 'out', root) == contents(first, pair)
 
 
 @pytest.mark.slow
@@ -245,7 +246,7 @@ def record(
 ) -> dict:
     """Make a candidate's record."""
     ratios = dict(pdr=pdr, pdr_free=pdr / 10, pdr_free_without=without)
-    clean = dict(dict(ratios, boxes=boxes, lightest=9.0, source_ap=50.0), **clean)
+    clean = dict(ratios, boxes=boxes, lightest=9.0, source_ap=50.0) | clean
     return dict(
         clean=clean,
         fis=over_draws([[[value] for value in fis]], 'fis'),
@@ -266,23 +267,28 @@ def test_choices_and_doubts():
     assert [pool[n]['das'] for n in 'abc'] == pytest.approx([1, 0.25, 1.5])
     assert math.isnan(pool['lost']['das']) and math.isnan(pool['a']['bos'])
     assert ranks([pool[n]['das'] for n in pool]).tolist() == [2, 3, 1, 4]
-    picks, said = verdict(records, pool, dict(a=1, b=2, c=3, lost=3))
+    iterations = dict(a=1, b=2, c=3, lost=3)
+    picks, said = verdict(records, pool, iterations, ('pdr_free', 'das', 'bos', 'pdr'))
     assert picks == dict(
-        pdr_free=['c'],
-        pdr=['c'],
-        das=['c'],
-        bos=[],
-        source_ap=['a', 'b', 'c', 'lost'],
-        last=['c', 'lost'],
+        pdr_free=['c'], das=['c'], bos=[], pdr=['c'], last=['c', 'lost']
     )
-    assert 'pdr_free and pdr agree.' in said
-    assert separated(records, pool) and not any('separated' in s for s in said)
+    assert said == ['pdr_free, das, pdr choose c.', 'last chooses c, lost.']
+    # Twice as large features have a PDR four times as large.
+    records['b'] = record([0.7], 70, (2.9, 3.1), boxes=11, pdr_free=3.0)
+    _, said = verdict(records, score_pool(records), iterations, ('pdr_free', 'pdr'))
+    assert said[:2] == ['pdr_free chooses c.', 'pdr chooses b.']
+    assert 'pdr_free and pdr disagree' in said[3]
     doubts = ' '.join(warnings_of(records, 2))
-    assert 'b detects 11.0 boxes an image, the median of the pool is 5.0' in doubts
+    assert 'b detects 11.0 boxes an image, the median of the others is 5.0' in doubts
     assert 'lost hardly predicts' in doubts and 'in only 0 of 2' in doubts
+    two = {name: records[name] for name in 'ab'}
+    assert [s.split(' d')[0] for s in warnings_of(two, 1)] == ['a', 'b']
     alone = dict(a=records['a'])
     assert separated(alone, score_pool(alone)) is None
-    assert 'A single candidate says nothing' in warnings_of(alone, 2)[0]
+    assert verdict(alone, score_pool(alone), dict(a=1), ('pdr',))[1] == []
+    assert warnings_of(alone, 1) == [
+        'A single candidate says nothing: give others to compare it with.'
+    ]
     assert best(dict(a=nan, b=nan)) == []
 
 
@@ -294,7 +300,7 @@ def test_noise_is_that_of_the_images():
         assert separated(records, score_pool(records)) is expected
     few = dict(a=record([0.5], 30), b=record([0.5], 20))
     assert separated(few, score_pool(few)) is False
-    _, said = verdict(few, score_pool(few), dict(a=1, b=2))
+    _, said = verdict(few, score_pool(few), dict(a=1, b=2), ('pdr_free',))
     assert any('not separated' in sentence for sentence in said)
 
 
@@ -326,19 +332,21 @@ def test_the_command(pair, first, tmp_path):
     arguments = [CONFIGS['ifan'], folder, '--out', tmp_path / 'out', '--images', 3]
     result = run_tool('analysis/selection.py', *arguments, cwd=pair)
     assert result.returncode == 0, result.stderr
-    assert 'last chooses iter_101.' in result.stdout
+    assert 'choose iter_101.' in result.stdout
+    assert '- Measured with images 3, repeats 1, seed 0, mode relative' in result.stdout
     found, expected = (
         json.loads((out / 'selection.json').read_text())['candidates']
         for out in (tmp_path / 'out', first)
     )
-    assert found == {
-        f'iter_{100 + number}': expected[name] for number, name in enumerate(CONFIGS)
-    }
+    for number, name in enumerate(CONFIGS):
+        file = folder / f'iter_{100 + number}.pth'
+        assert found.pop(file.stem) == dict(expected[name], path=str(file))
+    assert not found
     for wrong, sentence in (
-        (['nothing'], 'neither NAME=CHECKPOINT nor a folder'),
-        ([tmp_path / 'out'], 'has no iter_*.pth'),
-        ([f'a={pair}/ifan.pth', f'a={pair}/ifan.pth'], 'names two checkpoints'),
+        (['nothing'], "there is no checkpoint 'nothing'"),
         ([folder, '--scores', 'luck'], 'there is no score luck'),
+        ([folder, '--step', 0], 'must be a finite number above 0'),
+        ([folder, '--device', 'abacus'], 'abacus cannot be used here'),
     ):
         result = run_tool(
             'analysis/selection.py',
@@ -349,3 +357,105 @@ def test_the_command(pair, first, tmp_path):
             cwd=pair,
         )
         assert result.returncode == 2 and sentence in result.stderr
+
+
+def test_names_of_candidates(pair, tmp_path, monkeypatch):
+    folders = [tmp_path / name / 'run' for name in 'ab']
+    for folder in folders:
+        folder.mkdir(parents=True)
+        (folder / 'iter_2.pth').touch()
+    monkeypatch.syspath_prepend(ROOT / 'tools')
+    named = runpy.run_path(str(ROOT / 'tools/analysis/selection.py'))['candidates']
+    a, b = (str(folder / 'iter_2.pth') for folder in folders)
+    assert named([str(folders[0])]) == {'iter_2': a}
+    assert named([str(folders[0]), f'other={folders[1]}']) == {
+        'run/iter_2': a,
+        'other/iter_2': b,
+    }
+    assert named([f'x={a}', b]) == {'x': a, 'iter_2': b}
+    monkeypatch.chdir(folders[0])
+    assert list(named(['.', f'x={b}'])) == ['run/iter_2', 'x']
+    with pytest.raises(ValueError, match='both called run/iter_2: give NAME=PATH'):
+        named(list(map(str, folders)))
+    with pytest.raises(ValueError, match='has no iter_'):
+        named([str(tmp_path)])
+
+
+@pytest.mark.parametrize(
+    'wrong',
+    [
+        dict(images=0),
+        dict(repeats=0),
+        dict(mode='typo'),
+        dict(step=0.0),
+        dict(step=math.nan),
+        dict(dropout=1.0),
+    ],
+)
+def test_settings_that_cannot_be_meant(wrong):
+    with pytest.raises(DataError, match=str(next(iter(wrong.values())))):
+        Settings(**wrong)
+
+
+@pytest.mark.slow
+def test_measures_again_what_depends_on_the_config(pair):
+    cfg = config_of(pair)
+    digest = Images(cfg, 2).digest
+    assert Images(copy.deepcopy(cfg), 2).digest == digest
+    assert Images(cfg, 3).digest != digest
+    smaller = copy.deepcopy(cfg)
+    smaller.test_dataloader.dataset.pipeline[1].scale = (128, 64)
+    # For a checkpoint without a config.
+    strict = copy.deepcopy(cfg)
+    strict.model.test_cfg.rcnn.score_thr = 0.5
+    unlabelled = copy.deepcopy(cfg)
+    path = Path(cfg.test_dataloader.dataset.source.ann_file)
+    content = json.loads((pair / 'data/mini_city' / path).read_text())
+    del content['annotations'][0]
+    (pair / 'fewer.json').write_text(json.dumps(content))
+    unlabelled.test_dataloader.dataset.source.ann_file = str(pair / 'fewer.json')
+    for other in (smaller, strict, unlabelled):
+        assert Images(other, 2).digest != digest
+
+
+@pytest.mark.slow
+def test_a_damaged_measure_is_made_again(pair, first, tmp_path, capsys):
+    for number, text in enumerate(('{"clean": {', '[1, 2]', 'null', '{"clean": {}}')):
+        shutil.copytree(first, tmp_path / str(number))
+        for file in (tmp_path / str(number) / 'candidates').iterdir():
+            file.write_text(text)
+        select(pair, tmp_path / str(number))
+        assert contents(tmp_path / str(number)) == contents(first)
+
+
+@pytest.mark.slow
+def test_modules_that_the_config_imports_are_trusted(pair, tmp_path):
+    loaded = torch.load(pair / 'ifan.pth', weights_only=False)
+    text = loaded['meta']['cfg'] + "\ncustom_imports = dict(imports=['json.tool'])\n"
+    loaded['meta']['cfg'] = text
+    torch.save(loaded, tmp_path / 'own.pth')
+    cfg = config_of(pair)
+    with pytest.raises(DataError, match='import what it needs by custom_imports'):
+        detector_of(str(tmp_path / 'own.pth'), cfg)
+    for imports in ('json.tool', ['json.tool']):
+        cfg.custom_imports = dict(imports=imports)
+        assert detector_of(str(tmp_path / 'own.pth'), cfg)[1] == 100
+
+
+@pytest.mark.slow
+def test_refuses_other_detectors(pair, tmp_path):
+    cfg = config_of(pair)
+    images = Images(cfg, 1)
+    pool = Selection(images, SETTINGS, tmp_path, lambda _: (torch.nn.Identity(), 1))
+    with pytest.raises(DataError, match='holds a Identity: .* Leave it out'):
+        pool.measure({'x': str(pair / 'ifan.pth')})
+
+
+@pytest.mark.slow
+def test_who_detects_nothing_has_no_ratio(pair):
+    cfg = config_of(pair)
+    model, _ = detector_of(str(pair / 'ifan.pth'), cfg)
+    model.test_cfg.rcnn.score_thr = 1.0
+    found = selection.measure(model, Images(cfg, 2), SETTINGS, ())['clean']
+    assert found['boxes'] == 0
+    assert math.isnan(found['pdr']) and math.isnan(found['pdr_free'])

@@ -34,7 +34,9 @@ def test_ties_and_nothing():
     # A choice among two that tie is that of either.
     assert follow([1, 1, 0], [30, 40, 50])['regret'] == 15
     equal = follow([1, 1], [30, 40])
-    assert math.isnan(equal['spearman']) and equal['pairs'] == 0
+    assert math.isnan(equal['spearman']) and math.isnan(equal['pairs'])
+    # A choice among equals is a random one.
+    assert equal['regret'] == 5
     # Within two points the order says nothing.
     assert math.isnan(follow([1, 2], [30, 31])['pairs'])
 
@@ -86,5 +88,9 @@ def test_the_command(tmp_path):
     assert cells['last'][4] == '7.0 / 7.0 (7.0)'
     pools = json.loads((tmp_path / 'o.json').read_text())
     assert len(pools) == 2 and pools[1]['m3'] == dict(rows['m3'], target_ap=55)
+    wrong = run_tool(
+        'analysis/selection_study.py', 'm.json', '--metrics', 'm.json', cwd=tmp_path
+    )
+    assert wrong.returncode == 2 and 'm.json has no candidates' in wrong.stderr
     failed = run_tool('analysis/selection_study.py', *arguments, cwd=tmp_path)
     assert failed.returncode == 2 and 'no target/mAP50 of m0' in failed.stderr

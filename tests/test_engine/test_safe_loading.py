@@ -327,7 +327,7 @@ def test_config_that_is_more_than_values(write, text, tmp_path, old, new, reason
 
 
 def test_checkpoint_without_a_config(write):
-    with pytest.raises(DataError, match='holds no config: give one with'):
+    with pytest.raises(DataError, match='holds no config: give a config of your own'):
         checkpoint_config(write(meta={}))
 
 

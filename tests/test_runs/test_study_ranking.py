@@ -52,7 +52,8 @@ def test_a_study_without_target_labels(tmp_path):
     # At the larger rate two steps leave nothing that is detected.
     assert pool['candidates']['high']['scores']['das'] is None
     page = (tmp_path / 'tried/ranking.md').read_text()
-    assert 'low has the best mean' in page and page in done.stdout
+    assert 'Best: low.' in page and page in done.stdout
+    assert '- Seed 0: high detects 0.0 boxes an image' in page
     # Both are finished: nothing is trained again.
     again = run_tool(
         'study.py', *command, '--rank-images', 2, '--no-train', cwd=tmp_path

@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from _launch import add_config, existing, make_parser, read_config, run  # noqa: E402
+from _launch import add_config, device, existing, make_parser, read_config, run  # noqa: E402
 
 EPILOG = """
 Each object of the test images is found, mislocalised (a detection of its class
@@ -45,7 +45,7 @@ def main() -> None:
         metavar='S',
         help='lowest score that counts (default: %(default)s)',
     )
-    parser.add_argument('--device', default='cpu')
+    parser.add_argument('--device', default='cpu', type=device)
     args = parser.parse_args()
     cfg = read_config(args.config, args.cfg_options)
 

@@ -6,7 +6,14 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from _launch import add_config, add_named_checkpoints, make_parser, read_config, run  # noqa: E402
+from _launch import (  # noqa: E402
+    add_config,
+    add_named_checkpoints,
+    device,
+    make_parser,
+    read_config,
+    run,
+)
 
 EPILOG = """
 Each checkpoint gets a panel of the objects of the test images, coloured by
@@ -39,7 +46,7 @@ def main() -> None:
         help='most objects of a class and domain (default: %(default)s)',
     )
     parser.add_argument('--seed', type=int, default=0, help='seed of t-SNE')
-    parser.add_argument('--device', default='cpu')
+    parser.add_argument('--device', default='cpu', type=device)
     args = parser.parse_args()
     cfg = read_config(args.config, args.cfg_options)
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from _launch import add_config, existing, make_parser, read_config, run  # noqa: E402
+from _launch import add_config, device, existing, make_parser, read_config, run  # noqa: E402
 
 EPILOG = """
-Give checkpoints as NAME=CHECKPOINT, or work folders, of which every checkpoint
-is taken. The config names the pair; each detector is built by the config in its
+Give checkpoints, or work folders, of which every checkpoint is taken; NAME=PATH
+names them. The config names the pair; each detector is built by the config in its
 own checkpoint. Read are the target's training images and the source's test
 images with their boxes, never anything of the target's test set.
 
@@ -27,37 +27,40 @@ def candidates(texts: list[str]) -> dict[str, str]:
     """Name the checkpoints that the command line gives.
 
     Args:
-        texts (list[str]): ``NAME=CHECKPOINT`` or work folders.
+        texts (list[str]): Work folders or checkpoints, with or without
+            ``NAME=`` before.
 
     Returns:
         dict[str, str]: Files by name; those of a folder by its name and their
         own, if there are several.
 
     Raises:
-        ValueError: If a text is neither, a folder has no checkpoint or a name
-            occurs twice.
+        ValueError: If a folder has no checkpoint or a name occurs twice.
     """
     from mmdet_ifan.analysis.selection import checkpoints_in
 
     found: dict[str, str] = {}
     for text in texts:
-        folder = Path(text)
-        name, equals, path = text.partition('=')
-        if folder.is_dir():
-            pairs = [
-                (name if len(texts) == 1 else f'{folder.name}/{name}', path)
-                for name, path in checkpoints_in(folder).items()
-            ]
+        before, equals, after = text.partition('=')
+        named = bool(before and equals) and not Path(text).exists()
+        path = after if named else text
+        if Path(path).is_dir():
+            run = before if named else Path(path).resolve().name
+            pairs = {
+                checkpoint if len(texts) == 1 else f'{run}/{checkpoint}': file
+                for checkpoint, file in checkpoints_in(Path(path)).items()
+            }
             if not pairs:
-                raise ValueError(f'{text} has no iter_*.pth or epoch_*.pth.')
-        elif equals:
-            pairs = [(name, existing('checkpoint')(path))]
+                raise ValueError(f'{path} has no iter_*.pth or epoch_*.pth.')
         else:
-            raise ValueError(f'{text} is neither NAME=CHECKPOINT nor a folder.')
-        for name, path in pairs:
+            name = before if named else Path(path).stem
+            pairs = {name: existing('checkpoint')(path)}
+        for name, file in pairs.items():
             if name in found:
-                raise ValueError(f'{name} names two checkpoints: rename one.')
-            found[name] = path
+                raise ValueError(
+                    f'{found[name]} and {file} are both called {name}: give NAME=PATH.'
+                )
+            found[name] = file
     return found
 
 
@@ -65,7 +68,7 @@ def main() -> None:
     """Rank the checkpoints that the command line names."""
     parser = make_parser(__doc__, EPILOG)
     add_config(parser, 'config of the pair')
-    parser.add_argument('candidates', nargs='+', metavar='NAME=CHECKPOINT|FOLDER')
+    parser.add_argument('candidates', nargs='+', metavar='[NAME=]PATH')
     parser.add_argument(
         '--out', type=Path, required=True, metavar='DIR', help='folder of the results'
     )
@@ -106,17 +109,10 @@ def main() -> None:
         metavar='SHARE',
         help='of each tensor, by which relative changes it (default: %(default)s)',
     )
-    parser.add_argument('--device', default='cpu')
+    parser.add_argument('--device', default='cpu', type=device)
     args = parser.parse_args()
-    for option in ('images', 'repeats'):
-        if getattr(args, option) < 1:
-            parser.error(f'--{option} must be at least 1.')
     cfg = read_config(args.config, args.cfg_options)
     checkpoints = candidates(args.candidates)
-    if args.target:
-        cfg.train_dataloader.dataset.target.update(
-            data_root='', data_prefix=dict(img=''), images=str(args.target)
-        )
 
     from mmdet_ifan.analysis.selection import Images, Selection, Settings
     from mmdet_ifan.analysis.selection_page import SCORES
@@ -125,10 +121,10 @@ def main() -> None:
     unknown = [score for score in args.scores or () if score not in SCORES]
     if unknown:
         parser.error(f'there is no score {unknown[0]}: take of {", ".join(SCORES)}.')
-    images = Images(cfg, args.images)
     settings = Settings(
         args.images, args.repeats, args.seed, args.perturbation, args.step
     )
+    images = Images(cfg, args.images, args.target)
     Selection(
         images,
         settings,

@@ -45,10 +45,12 @@ def main() -> None:
     from mmdet_ifan.analysis.selection_study import join, study_pool, study_table
 
     metrics = json.loads(Path(args.metrics).read_text())
-    pools = [
-        join(json.loads(Path(path).read_text())['candidates'], metrics, seed)
-        for path, seed in zip(args.pools, seeds, strict=True)
-    ]
+    pools = []
+    for path, seed in zip(args.pools, seeds, strict=True):
+        content = json.loads(Path(path).read_text())
+        if 'candidates' not in content:
+            raise ValueError(f'{path} has no candidates: give a selection.json.')
+        pools.append(join(content['candidates'], metrics, seed))
     print(to_markdown(study_table([study_pool(from_plain(pool)) for pool in pools])))
     if args.out:
         args.out.write_text(json.dumps(pools, indent=1) + '\n')

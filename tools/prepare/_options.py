@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from _launch import make_parser, run  # noqa: E402
+from _launch import device, make_parser, run  # noqa: E402, F401
 
 #: What to say of an interrupted conversion, and of what continues.
 NOTHING = 'nothing was written'

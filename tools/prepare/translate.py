@@ -3,7 +3,7 @@
 from argparse import Namespace
 from pathlib import Path
 
-from _options import CONTINUES, add_images, add_workers, finish, make_parser
+from _options import CONTINUES, add_images, add_workers, device, finish, make_parser
 
 EPILOG = """
 CHECKPOINT is of a run of a cyclegan config. The translations have the names,
@@ -38,7 +38,9 @@ def main() -> None:
         '--config', help="config of that run (default: the checkpoint's own)"
     )
     parser.add_argument(
-        '--device', help='device such as cpu (default: a GPU if there is one)'
+        '--device',
+        type=device,
+        help='device such as cpu (default: a GPU if there is one)',
     )
     add_workers(parser, 'threads', 'translations')
     parser.add_argument(
