@@ -53,7 +53,7 @@ def main() -> None:
         '--rank-by',
         metavar='SCORE',
         help='also rank the configs by a score that reads no target label, such '
-        'as das (docs/guide/selection.md)',
+        'as pdr_free (docs/guide/selection.md)',
     )
     parser.add_argument(
         '--rank-images',
