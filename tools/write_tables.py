@@ -11,6 +11,9 @@ from benchmark.tables import make_tables
 
 from mmdet_ifan.analysis.comparison import to_markdown
 from mmdet_ifan.analysis.page_tables import put_tables
+from mmdet_ifan.analysis.selection import from_plain
+from mmdet_ifan.analysis.selection_study import study_pool
+from mmdet_ifan.analysis.selection_study import study_table as selection_study_table
 from mmdet_ifan.runs.study_table import paper_ap50
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -44,6 +47,21 @@ NAMES = {
     'ifan-teacher': 'iFAN + teacher',
     'oracle-strong': 'oracle',
 }
+#: Scores whose measures the pages show.
+SELECTION = (
+    'pdr_free',
+    'pdr',
+    'das',
+    'fis',
+    'bos',
+    'bos_max',
+    'confidence',
+    'entropy',
+    'infomax',
+    'atc',
+    'consensus',
+    'source_ap',
+)
 #: Columns of the study's table, and what they are called on a page.
 STUDY = {
     'source mAP50': 'clear',
@@ -134,6 +152,25 @@ def study_table(
     )
 
 
+def selection_table(group: str) -> str:
+    """Lay out how well label-free scores follow AP.
+
+    Args:
+        group (str): Pools of ``docs/data/selection.json``.
+
+    Returns:
+        str: A row for each score, the value of each pool and the mean.
+    """
+    groups = json.loads((DOCS / 'data/selection.json').read_text())
+    pools = [study_pool(from_plain(pool)) for pool in groups[group].values()]
+    scores = (*SELECTION, 'last', 'random')
+    rows = selection_study_table(
+        [{score: pool[score] for score in scores} for pool in pools],
+        ('spearman', 'pairs', 'regret'),
+    )
+    return to_markdown(rows)
+
+
 #: Where each table stands: between ``<!-- NAME -->`` and ``<!-- /NAME -->``.
 TABLES = {
     'paper': (ROOT / 'README.md', paper_table),
@@ -154,6 +191,13 @@ TABLES = {
         DOCS / 'lab/teachers.md',
         partial(study_table, 'study_teacher', {'seeds': 'seeds', **STUDY}),
     ),
+    **{
+        f'selection-{group}': (
+            DOCS / 'lab/selection.md',
+            partial(selection_table, group),
+        )
+        for group in ('methods', 'teachers', 'thermal', 'runs', 'spoiled')
+    },
     **{
         f'configs-{path.parent.name}': (path, partial(config_table, path.parent.name))
         for path in sorted(CONFIGS.glob('*/README.md'))

@@ -16,6 +16,8 @@ from .selection_page import ranks
 
 #: Difference in AP points below which the order of a pair says nothing.
 NOISE = 2.0
+#: Pools whose values fit into a cell.
+SHOWN = 3
 MEASURES = ('spearman', 'kendall', 'pearson', 'pairs', 'regret')
 
 
@@ -130,19 +132,29 @@ def study_table(
 
     Returns:
         list[list[str]]: A heading and rows. A cell has the value of each pool
-        in order and, of several pools, their mean.
+        in order and, of several, their mean; of more than ``SHOWN`` pools the
+        mean and, in brackets, the worst.
     """
     rows = [['score', *measures]]
     for score in dict.fromkeys(score for pool in pools for score in pool):
         row = [score]
         for measure in measures:
             values = [pool.get(score, {}).get(measure, math.nan) for pool in pools]
+            known = [value for value in values if not math.isnan(value)]
             digits = 1 if measure == 'regret' else 2
+            if not known:
+                row.append('')
+                continue
+            average = sum(known) / len(known)
+            if len(pools) > SHOWN:
+                worst = max(known) if measure == 'regret' else min(known)
+                row.append(f'{average:.{digits}f} ({worst:.{digits}f})')
+                continue
             cell = ' / '.join(
                 '–' if math.isnan(v) else f'{v:.{digits}f}' for v in values
             )
-            if len(values) > 1 and not any(map(math.isnan, values)):
-                cell += f' ({sum(values) / len(values):.{digits}f})'
-            row.append('' if all(map(math.isnan, values)) else cell)
+            if len(known) == len(pools) > 1:
+                cell += f' ({average:.{digits}f})'
+            row.append(cell)
         rows.append(row)
     return rows

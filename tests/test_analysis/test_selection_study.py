@@ -6,7 +6,7 @@ import math
 import pytest
 from processes import run_tool
 
-from mmdet_ifan.analysis.selection_study import follow, join, study_pool
+from mmdet_ifan.analysis.selection_study import follow, join, study_pool, study_table
 from mmdet_ifan.utils.errors import DataError
 
 SCORES, APS = [0.2, 0.5, 0.4, 0.9, 0.6], [40, 48, 50, 55, 57]
@@ -50,6 +50,15 @@ def test_metrics_of_a_study_and_by_name():
     assert join(dict(ifan=rows['ifan']), by_name) == dict(ifan=joined)
     with pytest.raises(DataError, match='no target/mAP50 of adda with seed 2'):
         join(rows, study, 2)
+
+
+def test_many_pools_are_summed_up():
+    pools = [dict(das=dict(spearman=s, regret=r)) for s, r in ((1, 0), (0.4, 5))]
+    empty = [dict(das=dict(spearman=math.nan, regret=1))]
+    rows = study_table(pools + empty * 2, ('spearman', 'regret'))
+    assert rows[1] == ['das', '0.70 (0.40)', '1.8 (5.0)']
+    rows = study_table(pools + empty, ('spearman', 'regret'))
+    assert rows[1] == ['das', '1.00 / 0.40 / –', '0.0 / 5.0 / 1.0 (2.0)']
 
 
 @pytest.mark.slow
