@@ -176,6 +176,17 @@ def test_a_config_that_cannot_be_read(tmp_path, monkeypatch, text, options, sent
     assert _launch.explain(raised.value) == (str(raised.value), 2)
 
 
+def test_a_hook_of_the_base_is_dropped(tmp_path):
+    path = tmp_path / 'own.py'
+    path.write_text(
+        "_base_ = 'mmdet_ifan::ifan-teacher_mini-city.py'\n"
+        'default_hooks = dict(teacher=None, timer=None)\n'
+    )
+    cfg = _launch.read_config(str(path), {})
+    # mmengine's own are for mmengine to leave out.
+    assert 'teacher' not in cfg.default_hooks and cfg.default_hooks.timer is None
+
+
 #: A tool that waits, or ends with an error of its own.
 TOOL = """
 import signal, sys, time

@@ -3,7 +3,13 @@
 import copy
 from typing import Any
 
-from benchmark.detectors import Load, build_untrained, random_images, split_domains
+from benchmark.detectors import (
+    Load,
+    build_untrained,
+    launch_all,
+    random_images,
+    split_domains,
+)
 from mmengine.config import Config
 
 from mmdet_ifan.models import IFANDetector
@@ -12,11 +18,7 @@ from mmdet_ifan.models import IFANDetector
 def untrained(cfg: Config) -> tuple[IFANDetector, IFANDetector, dict[str, Any]]:
     """Build a leaf's detector, an equal teacher and a batch of two pairs."""
     detector = build_untrained(cfg.model).cpu().train()
-    for term in detector.all_alignments.values():
-        term.launched = True
-        if term.needs_teacher:
-            # Nobody is sure of anything yet.
-            term.threshold = term.score_thr = 0.0
+    launch_all(detector)
     teacher = copy.deepcopy(detector).requires_grad_(False).eval()
     images = random_images(
         Load((128, 256), batch=4), cfg.model.roi_head.bbox_head.num_classes

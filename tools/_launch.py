@@ -26,6 +26,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 #: Set by ``--debug``; as a variable it reaches the runs that a tool starts.
 DEBUG = 'MMDET_IFAN_DEBUG'
+#: Hooks that mmengine has by default, and leaves out where they are None.
+OPTIONAL_HOOKS = (
+    'runtime_info',
+    'timer',
+    'sampler_seed',
+    'logger',
+    'param_scheduler',
+    'checkpoint',
+)
 #: Modules that the config of a run imports.
 MODULES = ('mmdet_ifan', 'mmdet_ifan.patch_mmengine')
 #: Modules whose ``raise`` says, in a sentence, what the user can fix.
@@ -390,7 +399,22 @@ def read_config(path: str, options: dict[str, Any]) -> Config:
             f'{" with these --cfg-options" if options else ""}: '
             f'{place}{text_of(cause)}'
         ) from error
+    drop_hooks(cfg)
     return cfg
+
+
+def drop_hooks(cfg: Config) -> None:
+    """Drop the hooks of a base config that are None here.
+
+    mmengine takes None for its own hooks alone, and ends at that of another.
+
+    Args:
+        cfg (Config): The config, changed in place.
+    """
+    hooks = cfg.get('default_hooks') or {}
+    for name in [name for name, hook in hooks.items() if hook is None]:
+        if name not in OPTIONAL_HOOKS:
+            del hooks[name]
 
 
 def set_environment(args: argparse.Namespace) -> None:

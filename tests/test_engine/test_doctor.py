@@ -288,8 +288,18 @@ def test_weights_on_the_disk_are_those_of_the_step(cfg, tmp_path):
     assert not any(p.any() for p in doctor.model.backbone.parameters())
 
 
-@pytest.mark.parametrize('score_thr', [0.0, 0.999])
-def test_a_start_whose_teacher_finds_nothing(cfg, tmp_path, score_thr):
+@pytest.mark.parametrize(
+    ('score_thr', 'launch', 'warned'),
+    [
+        (0.0, dict(teacher=0), False),
+        (0.999, dict(teacher=0), True),
+        # Until then the detector learns to find something.
+        (0.999, dict(teacher=100), False),
+        # A term that is never launched is not tried.
+        (0.999, dict(), False),
+    ],
+)
+def test_a_start_whose_teacher_finds_nothing(cfg, tmp_path, score_thr, launch, warned):
     taught = load('teacher_mini-city')
     cfg.merge_from_dict(
         {
@@ -299,7 +309,7 @@ def test_a_start_whose_teacher_finds_nothing(cfg, tmp_path, score_thr):
                 teacher=dict(type='TeacherDistillation', score_thr=score_thr),
             ),
             'default_hooks.teacher': taught.default_hooks.teacher,
-            'default_hooks.late_launch.launch': dict(_delete_=True, teacher=0),
+            'default_hooks.late_launch.launch': dict(_delete_=True, **launch),
             'train_dataloader.dataset.target.pipeline': (
                 taught.train_dataloader.dataset.target.pipeline
             ),
@@ -307,9 +317,11 @@ def test_a_start_whose_teacher_finds_nothing(cfg, tmp_path, score_thr):
     )
     detector = MODELS.build(cfg.model)
     torch.save(dict(state_dict=detector.state_dict()), tmp_path / 'start.pth')
-    (step,) = (f for f in Doctor(cfg).examine() if f.name == 'one step')
+    doctor = Doctor(cfg)
+    (step,) = (f for f in doctor.examine() if f.name == 'one step')
+    assert ('teacher/loss_category' in doctor.values) == bool(launch)
     blind = [text for text in step.warnings if 'The teacher of teacher is sure' in text]
-    assert step.ok and bool(blind) == bool(score_thr), step
+    assert step.ok and bool(blind) == warned, step
 
 
 def test_a_run_of_epochs(cfg):

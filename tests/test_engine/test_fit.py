@@ -155,12 +155,24 @@ LIES = {
         ('alignments.teacher.score_thr', 1.0, 'alignments.teacher .* got 1.0'),
         ('alignments.teacher.temperature', 0, 'temperature must be > 0, but is 0'),
         ('alignments.teacher.box_weight', -1, f'box_weight of .* {WEIGHT}'),
+        (
+            'alignments.teacher',
+            dict(
+                type='TeacherDistillation',
+                objectness_weight=0,
+                rpn_box_weight=0,
+                category_weight=0,
+                box_weight=0,
+            ),
+            'All weights of TeacherDistillation are 0',
+        ),
     ],
     'teacher-hard': [
         (
             'alignments.teacher.temperature',
             1.0,
-            "alignments.teacher cannot be built: .*argument 'temperature'",
+            "alignments.teacher cannot be built: .*argument 'temperature'"
+            '. PseudoLabelHead takes box_losses, .* with _delete_=True beside type',
         )
     ],
     'strong-weak': [

@@ -291,6 +291,14 @@ def test_checkpoints_in_the_wrong_unit(runner, settings, by_epoch, sentence):
     assert re.search(sentence, warning(runner))
 
 
+def test_an_average_that_is_longer_than_the_run(runner):
+    runner.hooks.append(TeacherHook(momentum=0.0004))
+    # 0.9996 ** 2000 = 0.449
+    assert 'averages over 2500 iterations, and the run has 2000: 45%' in warning(runner)
+    runner.hooks[-1] = TeacherHook(momentum=0.0016)
+    assert warnings(runner) == []
+
+
 def test_mmengines_checkpoints_inside_an_epoch(runner):
     count_epochs(runner, 3)
     hook = CheckpointHook(interval=1, by_epoch=False)

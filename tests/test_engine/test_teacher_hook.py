@@ -95,11 +95,14 @@ def test_the_teacher_tests_while_the_student_trains(runner, detector):
     assert detector.training
 
 
-def test_the_teacher_starts_from_the_loaded_weights(runner, detector):
+@pytest.mark.parametrize('bare', [False, True])
+def test_the_teacher_starts_from_the_loaded_weights(runner, detector, bare):
     hook = TeacherHook()
     hook.before_run(runner)
     fill(detector, 5.0)
-    hook.after_load_checkpoint(runner, dict(state_dict=detector.state_dict()))
+    weights = detector.state_dict()
+    hook.after_load_checkpoint(runner, weights if bare else dict(state_dict=weights))
+    assert values(hook.ema_model.module) == {5.0}
     hook.before_train(runner)
     assert values(detector.teacher) == values(detector) == {5.0}
 
@@ -192,6 +195,13 @@ def test_a_term_that_needs_a_view_has_one():
         ValueError,
         match=r'relations needs the view target_teacher, .* of target end with '
         r"dict\(type='MultiBranch', branch_field=\['target', 'target_teacher'\]",
+    ):
+        check_needed_views(model, [launch], train)
+    # All that are missing at once.
+    model.all_alignments['other'] = Mock(needs_views=('target_student',))
+    launch = LateLaunchHook(dict(relations=0, other=0))
+    with pytest.raises(
+        ValueError, match="'target', 'target_teacher', 'target_student'"
     ):
         check_needed_views(model, [launch], train)
     check_needed_views(model, [LateLaunchHook({})], train)

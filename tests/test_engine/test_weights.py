@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from mmengine.config import Config
 from processes import free_port
 
 from mmdet_ifan.engine.checks import weights
-from mmdet_ifan.engine.checks.weights import find_weights, initial_weights
+from mmdet_ifan.engine.checks.weights import find_weights, initial_weights, start_of
 
 VGG = 'https://download.pytorch.org/models/vgg16-397923af.pth'
 PACKAGE = (
@@ -149,6 +150,18 @@ def test_short_names(hub):
     assert find_weights(PLACE, 's3://bucket/weights.pth') == (
         None,
         's3://bucket/weights.pth, which is not checked',
+    )
+
+
+def test_what_timm_downloads():
+    init_cfg = dict(type='TimmInit')
+    trunk = Mock(model='resnet10t', init_cfg=init_cfg)
+    assert start_of(trunk, init_cfg) == 'timm://resnet10t'
+    assert start_of(trunk, dict(init_cfg, checkpoint='a.pth')) == 'a.pth'
+    assert start_of(trunk, dict(type='Kaiming')) is None
+    assert find_weights(PLACE, 'timm://resnet10t') == (
+        None,
+        "timm's own of resnet10t, which training downloads",
     )
 
 

@@ -161,8 +161,16 @@ def test_nothing_is_kept_behind_the_last_tap(trunk):
             'vit_tiny_patch16_224',
             ('blocks.0',),
             {},
-            'images of one size alone .* such as dynamic_img_size=True',
+            'does not take images of 192 .* such as dynamic_img_size=True',
         ),
+        (
+            'vit_tiny_patch16_224',
+            None,
+            dict(dynamic_img_size=True),
+            r'has maps of stride \[16\] alone',
+        ),
+        ('swinv2_tiny_window8_256', None, {}, 'does not take images of 192'),
+        ('pvt_v2_b0', None, dict(dynamic_img_size=True), 'timm cannot make pvt_v2_b0'),
     ],
 )
 def test_refuses_what_the_model_does_not_have(model, taps, options, sentence):

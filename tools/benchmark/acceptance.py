@@ -21,6 +21,7 @@ from .detectors import (
     Load,
     TrainStep,
     build_untrained,
+    launch_all,
     random_images,
     split_domains,
     with_views,
@@ -93,7 +94,8 @@ def step(leaf: str, size: tuple[int, int], precision: str) -> dict[str, Any]:
         its peak.
 
     Raises:
-        ArithmeticError: If a loss is not finite after them.
+        ArithmeticError: If a loss is not finite after them, or a teacher has
+            no box to teach.
     """
     cfg = Config.fromfile(config_path(f'{leaf}.py'))
     if precision != 'float32':
@@ -104,6 +106,7 @@ def step(leaf: str, size: tuple[int, int], precision: str) -> dict[str, Any]:
         cfg.model.roi_head.bbox_head.num_classes,
     )
     pairs = with_views(split_domains(images), detector)
+    launch_all(detector)
     work = TrainStep(detector, cfg, pairs, list(detector.all_alignments))
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
@@ -114,6 +117,8 @@ def step(leaf: str, size: tuple[int, int], precision: str) -> dict[str, Any]:
     wrong = [key for key, value in logged.items() if not value.isfinite().all()]
     if wrong:
         raise ArithmeticError(f'{", ".join(wrong)} of {leaf} is not finite.')
+    if logged.get('teacher/pseudo_boxes', 1) == 0:
+        raise ArithmeticError(f'The teacher of {leaf} has detected nothing.')
     result: dict[str, Any] = dict(seconds=times[-1])
     if torch.cuda.is_available():
         result['GiB'] = torch.cuda.max_memory_allocated() / 2**30

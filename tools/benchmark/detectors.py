@@ -182,6 +182,21 @@ def build_untrained(model: ConfigDict) -> FasterRCNN:
     return detector.to(get_device())
 
 
+def launch_all(detector: FasterRCNN) -> None:
+    """Launch all terms; teachers are sure of whatever they detect.
+
+    Before training a teacher is sure of nothing, so a term would learn from
+    no box.
+
+    Args:
+        detector (FasterRCNN): An untrained detector, changed in place.
+    """
+    for term in detector.all_alignments.values():
+        term.launched = True
+        if term.needs_teacher:
+            term.threshold = term.score_thr = 0.0
+
+
 def split_domains(images: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Let the first half of a batch be source, and the rest target.
 

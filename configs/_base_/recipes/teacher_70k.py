@@ -40,19 +40,23 @@ masked_views = dict(
 strong_data = dict(
     dataset=dict(source=strong_source, target=dict(pipeline=[image, *drawn]))
 )
-taught_data, masked_data = (
-    dict(
-        dataset=dict(
-            source=strong_source, target=dict(pipeline=[image, *placed, views])
-        )
+taught_data = dict(
+    dataset=dict(
+        source=strong_source,
+        target=dict(pipeline=[image, *placed, _base_.taught_views]),
     )
-    for views in (_base_.taught_views, masked_views)
 )
-teacher_alone, img_teacher, ifan_teacher = (
-    dict(late_launch=dict(launch=dict(_delete_=True, **launch)))
-    for launch in (
-        dict(teacher=20000),
-        dict(image=0, teacher=20000),
-        dict(image=0, teacher=20000, instance=30000, correlation=50000),
+masked_data = dict(
+    dataset=dict(
+        source=strong_source, target=dict(pipeline=[image, *placed, masked_views])
+    )
+)
+teacher_alone = dict(late_launch=dict(launch=dict(_delete_=True, teacher=20000)))
+img_teacher = dict(late_launch=dict(launch=dict(_delete_=True, image=0, teacher=20000)))
+ifan_teacher = dict(
+    late_launch=dict(
+        launch=dict(
+            _delete_=True, image=0, teacher=20000, instance=30000, correlation=50000
+        )
     )
 )

@@ -28,29 +28,38 @@ drawn = [placed, *colours, packed]
 strong_source = dict(
     pipeline=[image, dict(type='LoadAnnotations', with_bbox=True), *drawn]
 )
-mild_views, masked_views = (
-    dict(
-        _base_.taught_views,
-        target=[*colours, packed],
-        target_student=[*colours, *masks, packed],
-    )
-    for masks in ([], [dict(type='BlockMask', block_size=16)])
+mild_views = dict(
+    _base_.taught_views, target=[*colours, packed], target_student=[*colours, packed]
+)
+masked_views = dict(
+    mild_views, target_student=[*colours, dict(type='BlockMask', block_size=16), packed]
 )
 strong_data = dict(
     dataset=dict(source=strong_source, target=dict(pipeline=[image, *drawn]))
 )
-taught_data, masked_data = (
-    dict(
-        dataset=dict(source=strong_source, target=dict(pipeline=[image, placed, views]))
+taught_data = dict(
+    dataset=dict(
+        source=strong_source, target=dict(pipeline=[image, placed, mild_views])
     )
-    for views in (mild_views, masked_views)
 )
-ifan_strong, teacher_alone, img_teacher, ifan_teacher = (
-    dict(late_launch=dict(launch=dict(_delete_=True, **launch)))
-    for launch in (
-        dict(image=1000, instance=1200, correlation=1400),
-        dict(teacher=1000),
-        dict(image=1000, teacher=1600),
-        dict(image=1000, instance=1200, correlation=1400, teacher=1600),
+masked_data = dict(
+    dataset=dict(
+        source=strong_source, target=dict(pipeline=[image, placed, masked_views])
+    )
+)
+ifan_strong = dict(
+    late_launch=dict(
+        launch=dict(_delete_=True, image=1000, instance=1200, correlation=1400)
+    )
+)
+teacher_alone = dict(late_launch=dict(launch=dict(_delete_=True, teacher=1000)))
+img_teacher = dict(
+    late_launch=dict(launch=dict(_delete_=True, image=1000, teacher=1600))
+)
+ifan_teacher = dict(
+    late_launch=dict(
+        launch=dict(
+            _delete_=True, image=1000, instance=1200, correlation=1400, teacher=1600
+        )
     )
 )

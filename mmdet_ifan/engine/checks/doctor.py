@@ -4,7 +4,7 @@ import io
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -82,6 +82,8 @@ class Doctor:
         #: Weights that need not be downloaded.
         self.at_hand: set[str] = set()
         self.optim_wrapper: Any = None
+        #: When the run launches its alignments; the others are never launched.
+        self.launch: Mapping[str, Any] = {}
         self.batch: Any = None
         #: Values of the first batch, still with their graph.
         self.values: dict[str, Tensor] = {}
@@ -313,6 +315,8 @@ class Doctor:
         )
         seconds = time.perf_counter() - start
         self.model, self.optim_wrapper = runner.model, runner.optim_wrapper
+        launching = launching_hook(runner.hooks)
+        self.launch = launching.launch if launching else {}
         schedules = ', '.join(type(s).__name__ for s in flat(runner.param_schedulers))
         workers = runner.train_dataloader.num_workers
         return (
@@ -325,8 +329,8 @@ class Doctor:
     def one_step(self) -> str:
         """Compute every loss of one batch, and its gradients."""
         model = self.model.train()
-        for alignment in model.all_alignments.values():
-            alignment.launched = True
+        for name, alignment in model.all_alignments.items():
+            alignment.launched = name in self.launch
         start = time.perf_counter()
         data = model.data_preprocessor(self.batch, True)
         with self.optim_wrapper.optim_context(model):
@@ -340,8 +344,9 @@ class Doctor:
                 f'{", ".join(wrong)} is not finite on the first batch: check '
                 'the weights that training starts from, and its images.'
             )
-        if self.cfg.get('load_from'):
-            warn(*_blind_teachers(self.values))
+        start_left_out = self.cfg.get('load_from') not in (None, *self.at_hand)
+        if not start_left_out:
+            warn(*_blind_teachers(self.values, self.launch))
         total.backward(retain_graph=True)
         seconds = time.perf_counter() - start
         wrong = [
@@ -363,9 +368,12 @@ class Doctor:
 
     def launch_weights(self) -> str:
         """Weigh each alignment against the detection loss of that batch."""
-        weights = weigh_alignments(
-            self.model.all_alignments, self.values, self.model.backbone
-        )
+        launched = {
+            name: alignment
+            for name, alignment in self.model.all_alignments.items()
+            if alignment.launched
+        }
+        weights = weigh_alignments(launched, self.values, self.model.backbone)
         text = 'loss (gradient in the backbone), over those of detection: ' + (
             ', '.join(f'{name} {w}' for name, w in weights.items()) or 'none'
         )
@@ -384,16 +392,19 @@ class Doctor:
             with redirect_stdout(io.StringIO()):
                 text, ok = examination(), True
         except Exception as error:  # noqa: BLE001  # A config may raise any.
-            text, ok = f'{error or type(error).__name__}', False
+            text, ok = str(error) or f'{type(error).__name__}, without a reason', False
         return Finding(name, text, ok, self.warnings.take())
 
 
-def _blind_teachers(values: dict[str, Tensor]) -> Iterator[str]:
-    """Name the teachers that find nothing, with what a step logs."""
+def _blind_teachers(
+    values: dict[str, Tensor], launch: Mapping[str, Any]
+) -> Iterator[str]:
+    """Name the teachers that find nothing and teach from the first step on."""
     for name, value in values.items():
-        if name.endswith('/pseudo_boxes') and not value:
+        term, _, value_name = name.partition('/')
+        if value_name == 'pseudo_boxes' and not value and launch.get(term) == 0:
             yield (
-                f'The teacher of {name.split("/")[0]} is sure of no object in the '
+                f'The teacher of {term} is sure of no object in the '
                 'first target images, so its term has nothing to teach: launch it '
                 'later, lower its score_thr, or give load_from a detector that '
                 'finds something there.'

@@ -30,6 +30,8 @@ USEFUL = dict(
     FiniteCheckHook='stop when losses are not finite or diverge',
     UnreadableImagesHook='count the images that were skipped',
 )
+#: Share of the initial weights in an average beyond which it is no average.
+LEFT = 0.05
 DOMAINS = ('source', 'target')
 
 
@@ -106,18 +108,24 @@ def check_needed_views(
     Raises:
         ValueError: If a launched term lacks a view.
     """
-    for name, term in _launched(model, hooks):
-        for view in term.needs_views:
-            if view in train.branches:
-                continue
-            domain = view.split('_')[0]
-            raise ValueError(
-                f'The alignment {name} needs the view {view}, which no pipeline '
-                f'gives: let that of {domain} end with '
-                "dict(type='MultiBranch', "
-                f"branch_field=['{domain}', '{view}'], {domain}=[..., pack], "
-                f'{view}=[..., pack]).'
-            )
+    needed = {
+        view: name
+        for name, term in _launched(model, hooks)
+        for view in term.needs_views
+    }
+    for view, name in needed.items():
+        if view in train.branches:
+            continue
+        domain = view.split('_')[0]
+        views = [domain, *(v for v in needed if v.startswith(f'{domain}_'))]
+        raise ValueError(
+            f'The alignment {name} needs the view {view}, which no pipeline '
+            f'gives: let that of {domain} end with '
+            f"dict(type='MultiBranch', branch_field={views}, "
+            f'{", ".join(f"{v}=[..., pack]" for v in views)}), where pack is '
+            "dict(type='PackDetInputs'). "
+            'configs/_base_/recipes/teacher.py has views for teachers.'
+        )
 
 
 def check_batch(model: nn.Module, hooks: Iterable[Hook], loader: DataLoader) -> None:
@@ -232,6 +240,7 @@ def run_warnings(
     """
     yield from _lost_hooks(hooks)
     yield from _checkpoint_units(hooks, loop)
+    yield from _slow_teachers(hooks, loop)
     if cfg.get('data_preprocessor') is not None:
         yield (
             'data_preprocessor of the config is not used, since model has '
@@ -270,6 +279,21 @@ def _lost_hooks(hooks: Sequence[Hook]) -> Iterator[str]:
             f'{"; ".join(lost.values())}. Perhaps _delete_=True has left '
             'out more than was intended.'
         )
+
+
+def _slow_teachers(hooks: Sequence[Hook], loop: BaseLoop) -> Iterator[str]:
+    """Warn of averages that hold much of the start when the run ends."""
+    for hook in hooks:
+        if not isinstance(hook, TeacherHook):
+            continue
+        momentum = hook.ema_cfg['momentum']
+        left = (1 - momentum) ** loop.max_iters
+        if left > LEFT:
+            yield (
+                f'TeacherHook averages over {1 / momentum:.0f} iterations, and the run '
+                f'has {loop.max_iters}: {left:.0%} of the weights that are tested and '
+                'saved are those that it starts from. Raise its momentum.'
+            )
 
 
 def _checkpoint_units(hooks: Sequence[Hook], loop: BaseLoop) -> Iterator[str]:

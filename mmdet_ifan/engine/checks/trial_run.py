@@ -15,7 +15,7 @@ from mmengine.runner import BaseLoop, Runner
 from torch.utils.data import Dataset
 
 from .preflight_hook import checked_runner
-from .weights import init_cfgs
+from .weights import init_cfgs, start_of
 
 #: Packages whose backends would report the trial to a server.
 REMOTE = ('aim', 'clearml', 'dvclive', 'mlflow', 'neptune', 'wandb')
@@ -147,7 +147,7 @@ class _FirstBatch(Hook):
         for module in runner.model.modules():
             cfgs = init_cfgs(module)
             kept = [
-                cfg for cfg in cfgs if cfg.get('checkpoint') in (None, *self.at_hand)
+                cfg for cfg in cfgs if start_of(module, cfg) in (None, *self.at_hand)
             ]
             if len(kept) < len(cfgs):
                 module.init_cfg = kept

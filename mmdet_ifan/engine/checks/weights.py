@@ -1,7 +1,8 @@
 """Find the weights that a run starts from, before it needs them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlparse
 from urllib.request import Request, urlopen
 
@@ -19,6 +20,8 @@ SHORT = {
     'openmmlab://': 'get_external_models',
     'mmcls://': 'get_mmcls_models',
 }
+#: How weights are named that timm knows where to find.
+TIMM = 'timm://'
 #: Seconds within which an address must answer.
 TIMEOUT = 5.0
 
@@ -35,9 +38,25 @@ def initial_weights(model: nn.Module) -> Iterator[tuple[str, str]]:
     """
     for name, module in model.named_modules():
         for cfg in init_cfgs(module):
-            if cfg.get('checkpoint'):
+            start = start_of(module, cfg)
+            if start is not None:
                 place = f'model.{name}' if name else 'model'
-                yield f'{place}.init_cfg', cfg['checkpoint']
+                yield f'{place}.init_cfg', start
+
+
+def start_of(module: nn.Module, init_cfg: Mapping[str, Any]) -> str | None:
+    """Name the file or address that a module starts from, if it does.
+
+    Args:
+        module (nn.Module): The module.
+        init_cfg (Mapping): How it is initialised.
+
+    Returns:
+        str | None: ``timm://MODEL`` are timm's own weights.
+    """
+    if init_cfg.get('checkpoint') is None and init_cfg.get('type') == 'TimmInit':
+        return f'{TIMM}{module.model}'
+    return init_cfg.get('checkpoint')
 
 
 def init_cfgs(module: nn.Module) -> list[dict]:
@@ -77,6 +96,11 @@ def find_weights(place: str, name: str) -> tuple[Path | None, str]:
     if name.startswith(SCHEME):
         path = package_file(name)
         return path, str(path)
+    if name.startswith(TIMM):
+        return (
+            None,
+            f"timm's own of {name.removeprefix(TIMM)}, which training downloads",
+        )
     if '://' not in name:
         path = Path(name).expanduser()
         if not path.is_file():

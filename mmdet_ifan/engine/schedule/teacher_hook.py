@@ -47,6 +47,12 @@ class TeacherHook(EMAHook):
             )
         super().__init__(momentum=momentum, **kwargs)
 
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Start the average from a checkpoint, which may be weights alone."""
+        if 'state_dict' not in checkpoint:
+            checkpoint = dict(state_dict=checkpoint)
+        super().after_load_checkpoint(runner, checkpoint)
+
     def before_train(self, runner: Runner) -> None:
         """Hand the averaged detector to the one in training."""
         super().before_train(runner)

@@ -21,9 +21,9 @@ from .pseudo_label_head import TaughtTerm
 class TeacherDistillation(TaughtTerm):
     r"""Compare what student and teacher predict for a target image.
 
-    The teacher's boxes only decide which anchors and proposals are sampled, as
-    true boxes do in training. For these, with the logits z and the deltas d
-    of student and teacher (T),
+    The teacher's boxes decide which anchors and proposals are sampled, as true
+    boxes do in training, and are proposals themselves. For these, with the
+    logits z and the deltas d of student and teacher (T),
 
     .. math::
         L_{obj} &= \frac{1}{|A|} \sum_{a \in A}
@@ -35,8 +35,8 @@ class TeacherDistillation(TaughtTerm):
         L_{box} &= \frac{1}{|R|} \sum_{r \in F} \| d_{r, c} - d^T_{r, c} \|_1
 
     over the sampled anchors A of all images, the positive ones P among them,
-    the sampled proposals R, which the student has made, and those F of R
-    whose best class c in the teacher's eyes is no background. The teacher is
+    the sampled R of the student's proposals and the teacher's boxes, and those
+    F of R whose best class c in the teacher's eyes is no background. The teacher is
     constant, and sees anchors and proposals in its own view. A loss over
     nothing is 0. Source images are not used, and no network is added.
 
@@ -77,6 +77,11 @@ class TeacherDistillation(TaughtTerm):
         )
         for name, weight in self.weights.items():
             check_weight(f'The {name}_weight of TeacherDistillation', weight)
+        if not any(self.weights.values()):
+            raise ValueError(
+                'All weights of TeacherDistillation are 0, so that it teaches nothing: '
+                'leave the term out.'
+            )
 
     def loss(self, source: DomainFeatures, target: DomainFeatures) -> dict[str, Tensor]:
         """Compute the four losses on target.

@@ -15,8 +15,9 @@ from mmengine.model import BaseModule
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-#: Side in pixels of the image that strides and channels are read from.
-SIDE = 256
+#: Sides in pixels of the images that strides and channels are read from: a trunk of
+#: one size fails at one of them.
+SIDES = (192, 320)
 #: What timm imports of torchvision, for image pipelines that are not used.
 TORCHVISION = (
     'torchvision',
@@ -87,7 +88,8 @@ class TimmTaps(BaseModule):
         model (str): Name of the model, such as ``tf_efficientnet_lite0``.
         taps (Sequence[str], optional): The modules whose outputs are the taps,
             as timm names them, such as ``blocks.1``, in their order. Two may
-            have one stride. Defaults to None, the last of each stride from 4.
+            have one stride. Defaults to None, the last of each stride from 4,
+            if there are several strides.
         frozen_stages (int): Number of stages after the stem that are not
             trained: 0 freezes the stem alone, -1 nothing. Defaults to 0.
         init_cfg (dict, optional): Initialisation, for instance
@@ -102,8 +104,9 @@ class TimmTaps(BaseModule):
 
     Raises:
         ImportError: If timm is not installed.
-        ValueError: If timm has no such model, the model no such tap or stage
-            or a fixed image size, or ``taps`` is empty or out of order.
+        ValueError: If timm has no such model or arguments, the model no such
+            tap or stage, one stride alone or a fixed image size, or ``taps``
+            is empty or out of order.
     """
 
     def __init__(
@@ -123,16 +126,25 @@ class TimmTaps(BaseModule):
             )
         self.model = model
         self.model_args = kwargs
-        self.net = timm.create_model(model, **kwargs)
+        try:
+            self.net = timm.create_model(model, **kwargs)
+        except TypeError as error:
+            raise ValueError(f'timm cannot make {model}: {error}.') from error
         # Transformers of timm have an init_weights of their own, which mmengine
         # would call after init_cfg has loaded weights.
         self.net.is_init = True
         if taps is None:
-            taps = [
-                info['module']
+            last = {
+                info['reduction']: info['module']
                 for info in self.net.feature_info
                 if info['reduction'] >= 4
-            ]
+            }
+            if len(last) < 2:
+                raise ValueError(
+                    f'{model} has maps of stride {list(last)} alone, and a pyramid '
+                    'needs several: take another model, or name its taps.'
+                )
+            taps = list(last.values())
         self.taps = tuple(taps)
         self._select_taps()
         self._freeze(frozen_stages)
@@ -199,19 +211,21 @@ class TimmTaps(BaseModule):
     def _measure(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Read channels and strides from the taps of a blank image."""
         self.eval()
-        try:
-            maps = self.net.forward_intermediates(
-                torch.zeros(1, 3, SIDE, SIDE), **self._options
-            )
-        except AssertionError as error:
-            raise ValueError(
-                f'{self.model} takes images of one size alone ({error}): '
-                'give the backbone what lets it take any, such as '
-                'dynamic_img_size=True.'
-            ) from error
+        for side in SIDES:
+            try:
+                maps = self.net.forward_intermediates(
+                    torch.zeros(1, 3, side, side), **self._options
+                )
+            except Exception as error:
+                raise ValueError(
+                    f'{self.model} does not take images of {side} x {side} px '
+                    f'({str(error) or type(error).__name__}). If it takes one size '
+                    'alone, give the backbone what lets it take any, such as '
+                    'dynamic_img_size=True; else take another model.'
+                ) from error
         return (
             tuple(tap.shape[1] for tap in maps),
-            tuple(SIDE // tap.shape[-1] for tap in maps),
+            tuple(side // tap.shape[-1] for tap in maps),
         )
 
     def train(self, mode: bool = True) -> 'TimmTaps':

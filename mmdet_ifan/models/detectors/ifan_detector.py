@@ -36,6 +36,17 @@ def blank_taps(backbone: nn.Module) -> tuple[Tensor, ...]:
         return backbone(torch.zeros(1, 3, SIDE, SIDE, device=device))
 
 
+def _arguments_of(term: type) -> list[str]:
+    """List the arguments of a class and of those that it passes the rest on to."""
+    names = {
+        name
+        for each in term.__mro__[:-1]
+        for name in signature(each).parameters
+        if each is not nn.Module
+    }
+    return sorted(names - {'args', 'kwargs'})
+
+
 def with_channels(neck: ConfigType, backbone: ConfigType) -> ConfigType:
     """Add what the config of a neck leaves to the backbone, ``in_channels``.
 
@@ -162,9 +173,13 @@ class IFANDetector(FasterRCNN):
         try:
             alignment = MODELS.build(cfg)
         except (KeyError, TypeError, ValueError) as error:
-            raise type(error)(
-                f'alignments.{name} cannot be built: {error.args[0]}'
-            ) from error
+            text = f'alignments.{name} cannot be built: {error.args[0]}'
+            if 'unexpected keyword argument' in text and isinstance(term, type):
+                text += (
+                    f'. {term.__name__} takes {", ".join(_arguments_of(term))}; what '
+                    'a base config sets goes with _delete_=True beside type.'
+                )
+            raise type(error)(text) from error
         if not isinstance(alignment, AdaptationTerm):
             raise TypeError(
                 f'alignments.{name} is a {type(alignment).__name__}, which '
