@@ -5,8 +5,8 @@ METHODS := source-only adda dt-ft da-faster mtor few-shot select-align strong-we
 	ifan auto oracle
 ABLATIONS := img-ins img-cat img-corr phi1 phi2 phi3 phi4 img-cat-200 \
 	img-cat-350 img-cat-800
-TEACHERS := source-only-strong teacher-hard teacher aldi at mic img-teacher \
-	ifan-strong ifan-teacher oracle-strong
+TEACHERS := source-only-strong teacher-hard teacher aldi at mic img-strong \
+	img-teacher ifan-strong ifan-teacher oracle-strong
 STUDY := $(VENV)/python tools/study.py --out docs/data/study_mini-city
 STUDY_OF_TEACHERS := $(VENV)/python tools/study.py --out docs/data/study_teacher
 

@@ -45,6 +45,7 @@ OF_TEACHERS += ('strong_data', 'taught_data', 'masked_data')
 OF_TEACHERS += ('teacher_alone', 'img_teacher', 'ifan_teacher')
 # And on Mini City.
 OF_TEACHERS += ('length', 'rates', 'boxes_as_labels', 'mild_views', 'ifan_strong')
+OF_TEACHERS += ('img_strong',)
 ABLATIONS = [name for name in LEAVES if GROUPS[name] == 'ablations']
 #: The settings that have source-only and oracle.
 SETTINGS = [name.partition('_')[2] for name in LEAVES if GROUPS[name] == 'oracle']

@@ -926,6 +926,7 @@ LAUNCHES = {
             'ifan-strong': dict(
                 image=image, instance=instance, correlation=correlation
             ),
+            'img-strong': dict(image=image),
             'source-only-strong': dict(),
             'oracle-strong': dict(),
             'ifan-teacher': dict(

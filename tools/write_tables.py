@@ -42,6 +42,7 @@ NAMES = {
     'aldi': 'teacher, soft, masked (ALDI++)',
     'at': 'Adaptive Teacher',
     'mic': 'MIC',
+    'img-strong': 'img',
     'img-teacher': 'img + teacher',
     'ifan-strong': 'iFAN',
     'ifan-teacher': 'iFAN + teacher',

@@ -3,10 +3,12 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.runner import Runner
 
 from ..analysis.comparison import TARGET_MAP, to_markdown
 from ..utils.errors import DataError
@@ -15,12 +17,16 @@ from .study_table import plot_study, study_table
 from .training_run import TrainingRun, progress_bar, train_all
 
 #: Settings that log, watch or save a run, but do not change its result.
-NO_INFLUENCE = (
-    'default_hooks',
-    'log_level',
-    'log_processor',
-    'vis_backends',
-    'visualizer',
+NO_INFLUENCE = ('default_hooks', 'log_level', 'log_processor', 'visualizer')
+#: Hooks of the same kind, by their names in default_hooks.
+WATCHING = (
+    'checkpoint',
+    'finite_check',
+    'logger',
+    'preflight',
+    'timer',
+    'unreadable_images',
+    'visualization',
 )
 #: Module that changes how configs and checkpoints are read.
 PATCHES = 'mmdet_ifan.patch_mmengine'
@@ -41,12 +47,18 @@ def fingerprint(config: Path) -> str:
         # It changes no metrics, and the configs of earlier studies had no
         # such module.
         imports.remove(PATCHES)
-    launch = cfg.get('default_hooks', {}).get('late_launch')
+    # Other names are those that the config has for itself.
+    read = {*signature(Runner).parameters, 'custom_imports'} - set(NO_INFLUENCE)
     settings = {
         key: value
         for key, value in cfg.items()
-        if key not in NO_INFLUENCE and (key != 'auto_scale_lr' or value.get('enable'))
-    } | dict(late_launch=launch)
+        if key in read and (key != 'auto_scale_lr' or value.get('enable'))
+    }
+    settings['hooks'] = {
+        name: hook
+        for name, hook in cfg.get('default_hooks', {}).items()
+        if name not in WATCHING
+    }
     text = json.dumps(settings, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 

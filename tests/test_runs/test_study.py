@@ -109,7 +109,10 @@ LAUNCHES = {
     'fewer': 'default_hooks = dict(late_launch=dict(launch=dict('
     '_delete_=True, image=0)))',
     'own': "custom_hooks = [dict(type='LateLaunchHook', launch={})]",
+    'teacher': "default_hooks = dict(teacher=dict(type='TeacherHook'))",
+    'momentum': "default_hooks = dict(teacher=dict(type='TeacherHook', momentum=0.1))",
     'watching': 'default_hooks = dict(logger=dict(interval=3))',
+    'for itself': 'side = 128',
 }
 
 
@@ -130,7 +133,7 @@ def test_patches_are_no_setting_that_matters(tmp_path, imports, same):
     assert (fingerprint(path) == fingerprint(config)) == same
 
 
-def test_launches_are_settings_that_matter(tmp_path):
+def test_some_hooks_are_settings_that_matter(tmp_path):
     """Though they are among hooks that only watch."""
     config = IFAN
     prints = {'': fingerprint(config)}
@@ -138,8 +141,18 @@ def test_launches_are_settings_that_matter(tmp_path):
         path = tmp_path / f'{name}.py'
         path.write_text(f'_base_ = {str(config)!r}\n{text}\n')
         prints[name] = fingerprint(path)
-    assert prints.pop('watching') == prints['']
-    assert len(set(prints.values())) == 4
+    for name in ('watching', 'for itself'):
+        assert prints.pop(name) == prints['']
+    assert len(set(prints.values())) == 6
+
+
+@pytest.mark.parametrize('study', ['study_mini-city', 'study_teacher'])
+def test_our_studies_are_of_our_configs(study):
+    """Or `make study` would refuse to go on from them."""
+    path = ROOT / 'docs/data' / study / 'metrics.json'
+    for name, runs in json.loads(path.read_text()).items():
+        (config,) = ROOT.glob(f'configs/[!_]*/{name}.py')
+        assert {run['config'] for run in runs.values()} == {fingerprint(config)}, name
 
 
 @pytest.fixture

@@ -52,6 +52,7 @@ ifan_strong = dict(
         launch=dict(_delete_=True, image=1000, instance=1200, correlation=1400)
     )
 )
+img_strong = dict(late_launch=dict(launch=dict(_delete_=True, image=1000)))
 teacher_alone = dict(late_launch=dict(launch=dict(_delete_=True, teacher=1000)))
 img_teacher = dict(
     late_launch=dict(launch=dict(_delete_=True, image=1000, teacher=1600))

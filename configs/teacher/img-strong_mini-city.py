@@ -1,0 +1,2 @@
+_base_ = './ifan-strong_mini-city.py'
+default_hooks = _base_.img_strong
