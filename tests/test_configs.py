@@ -6,6 +6,7 @@ What each of them says is held by ``test_recipe.py``.
 import copy
 import json
 from collections.abc import Callable
+from itertools import takewhile
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -92,6 +93,30 @@ def build(cfg: Config) -> IFANDetector:
 
 
 # Loading and comparing
+
+
+@pytest.mark.parametrize(
+    ('recipe', 'pair'),
+    [
+        ('teacher', 'ifan_vgg16_pair'),
+        ('teacher_70k', 'ifan_vgg16_pair'),
+        ('teacher_mini', 'ifan_mini_pair'),
+    ],
+)
+def test_what_recipes_say_of_ones_own_pair(recipe, pair, tmp_path, monkeypatch):
+    lines = (FOLDER / f'_base_/recipes/{recipe}.py').read_text().splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith('#     _base_ ='))
+    example = takewhile(lambda line: line.startswith('#     '), lines[start:])
+    text = '\n'.join(line.removeprefix('#     ') for line in example)
+    monkeypatch.chdir(tmp_path)
+    Path('my_pair.py').write_text(f"_base_ = 'mmdet_ifan::_base_/{pair}.py'\n")
+    Path('own.py').write_text(text.replace('ANY_CONFIG', './my_pair'))
+    cfg = Config.fromfile('own.py')
+    assert {'instance', 'correlation', 'teacher'} == set(cfg.model.alignments)
+    assert cfg.default_hooks.teacher.type == 'TeacherHook'
+    assert launch_of(cfg)['teacher'] > 0
+    views = cfg.train_dataloader.dataset.target.pipeline[-1]
+    assert views.type == 'MultiBranch' and 'target_student' in views.branch_field
 
 
 def test_there_are_leaves_of_each_kind():

@@ -5,6 +5,14 @@
 # the rate falls to zero in each: source alone, alignment, and learning from what has
 # been aligned (docs/lab/teachers.md). The average spans 1 / 0.01 = 100 iterations. A
 # hidden block is as large as a cell of the features.
+#
+# On your own pair, of images as small and a config on ifan_mini_pair.py:
+#
+#     _base_ = ['./my_pair.py', 'mmdet_ifan::_base_/recipes/teacher_mini.py']
+#     model = dict(alignments=dict(teacher=_base_.boxes_as_labels))
+#     default_hooks = dict(teacher=_base_.averaging, **_base_.ifan_teacher)
+#     train_cfg, param_scheduler = _base_.length, _base_.rates
+#     train_dataloader = _base_.taught_data
 _base_ = './teacher.py'
 averaging = dict(_base_.averaging, momentum=0.01)
 length = dict(max_iters=2000, val_interval=2000)
