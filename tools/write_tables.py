@@ -197,7 +197,14 @@ TABLES = {
             DOCS / 'lab/selection.md',
             partial(selection_table, group),
         )
-        for group in ('methods', 'teachers', 'thermal', 'runs', 'spoiled')
+        for group in (
+            'methods',
+            'teachers',
+            'thermal',
+            'checkpoints',
+            'runs',
+            'spoiled',
+        )
     },
     **{
         f'configs-{path.parent.name}': (path, partial(config_table, path.parent.name))
