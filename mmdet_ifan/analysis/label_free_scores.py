@@ -193,6 +193,25 @@ def prototype_ratio(source: np.ndarray, target: np.ndarray) -> tuple[float, floa
     return product / same, product ** (1 / 3) / same
 
 
+def ratios_without(source: Prototypes, target: Prototypes) -> list[float]:
+    """Compute ``pdr_free`` without each group of images.
+
+    Args:
+        source (Prototypes): Those of the source.
+        target (Prototypes): Those of the target.
+
+    Returns:
+        list[float]: Of each group, none if there are fewer than two.
+    """
+    groups = min(GROUPS, len(source.sums), len(target.sums))
+    if groups < 2:
+        return []
+    return [
+        prototype_ratio(source.centres(group), target.centres(group))[1]
+        for group in range(groups)
+    ]
+
+
 def normalised(values: Sequence[float] | np.ndarray) -> np.ndarray:
     """Scale the scores of a pool to [0, 1]; equal ones to 0; NaN stays."""
     scores = np.asarray(values, dtype=np.float64)

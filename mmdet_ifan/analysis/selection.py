@@ -30,7 +30,6 @@ from .disturbed_passes import (
     dropped_inputs,
 )
 from .label_free_scores import (
-    GROUPS,
     Distributions,
     Prototypes,
     confidence,
@@ -39,6 +38,7 @@ from .label_free_scores import (
     information,
     mean,
     prototype_ratio,
+    ratios_without,
     stability,
     thresholded_confidence,
 )
@@ -226,10 +226,8 @@ def clean_scores(
                 counted = (hits + misses)[0] > 0
                 scores.append(of_class[counted, 4])
                 right.append(hits[0][counted])
-    groups = min(GROUPS, len(source_prototypes.sums), len(target_prototypes.sums))
-    (pdr, pdr_free), *without = (
-        prototype_ratio(source_prototypes.centres(g), target_prototypes.centres(g))
-        for g in (None, *range(groups if groups > 1 else 0))
+    pdr, pdr_free = prototype_ratio(
+        source_prototypes.centres(), target_prototypes.centres()
     )
     if not any(len(image.boxes) for image in clean):
         # Classes that nothing belongs to are not apart.
@@ -238,7 +236,7 @@ def clean_scores(
     return dict(
         pdr=pdr,
         pdr_free=pdr_free,
-        pdr_free_without=[free for _, free in without],
+        pdr_free_without=ratios_without(source_prototypes, target_prototypes),
         confidence=confidence(clean),
         entropy=entropy(clean),
         infomax=information(clean),
@@ -495,8 +493,8 @@ class Selection:
         number = len(self.images.target)
         picks, said = verdict(records, pool, iterations, scores)
         said += warnings_of(records, number)
-        chosen = ', '.join(f'{name} {value}' for name, value in settings.items())
-        said.append(f'Measured with {chosen.partition(", digest")[0]}.')
+        chosen = [f'{name} {value}' for name, value in asdict(self.settings).items()]
+        said.append(f'Measured with {", ".join(chosen)}.')
         content = dict(
             settings=settings,
             candidates={

@@ -1,7 +1,7 @@
 """The scores of a pool: table, plot, choices, and what makes them doubtful."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import rankdata
 
-from ..utils.errors import name_some
+from ..utils.errors import DataError, name_some
 from .label_free_scores import Distributions, consensus, das, ranked
 
 #: Scores by name, and the disturbed pass that each needs besides the clean one. The
@@ -35,6 +35,20 @@ SCORES = dict(
 POOLED = ('das', 'das_rank', 'consensus')
 #: Lowest score of the detections that consensus compares.
 SURE = 0.3
+
+
+def check_scores(scores: Iterable[str]) -> None:
+    """Check that there are such scores.
+
+    Args:
+        scores (Iterable[str]): Names.
+
+    Raises:
+        DataError: If there are not.
+    """
+    for score in scores:
+        if score not in SCORES:
+            raise DataError(f'there is no score {score}: take of {", ".join(SCORES)}.')
 
 
 def sure_detections(image: Distributions) -> list[list[float]]:

@@ -35,21 +35,13 @@ OURS = {companion.plain: companion.ours for companion in COMPANIONS}
 OPERATORS = ('nms', 'soft_nms', 'RoIAlign', 'RoIPool')
 
 
-def checkpoint_config(
-    checkpoint: str,
-    needed: Sequence[str] = PARTS,
-    trusted: Sequence[str] = (),
-    remedy: str = 'give a config of your own with --config',
-) -> Config:
+def checkpoint_config(checkpoint: str, needed: Sequence[str] = PARTS) -> Config:
     """Read the config in a checkpoint.
 
     Args:
         checkpoint (str): File or address of the checkpoint.
         needed (Sequence[str]): Names of the parts to read. Defaults to those
             that a detector needs to run.
-        trusted (Sequence[str]): Modules that it may import besides this
-            package, as the user's own config imports them. Defaults to ().
-        remedy (str): What an error asks the user to do.
 
     Returns:
         Config: These parts.
@@ -58,21 +50,11 @@ def checkpoint_config(
         DataError: If there is no config, if one of these parts is missing, or
             if it holds more than values and names of registered classes.
     """
-    loaded = load_checkpoint(checkpoint)
-    text = loaded.get('meta', {}).get('cfg')
+    text = load_checkpoint(checkpoint).get('meta', {}).get('cfg')
+    remedy = 'give a config of your own with --config'
     if not isinstance(text, str):
         raise DataError(f'{checkpoint} holds no config: {remedy}.')
-    try:
-        return _read(text, needed, trusted)
-    except KeyError as error:
-        raise DataError(
-            f'The config in {checkpoint} has no {error.args[0]}: {remedy}.'
-        ) from error
-    except (RecursionError, SyntaxError, TypeError, ValueError) as error:
-        raise DataError(
-            f'The config in {checkpoint} is not used ({error}): it would run '
-            f'code. Instead, {remedy}.'
-        ) from error
+    return _read(text, checkpoint, needed, (), remedy)
 
 
 def detector_of(
@@ -106,7 +88,8 @@ def detector_of(
     meta = loaded.get('meta', {})
     if isinstance(meta.get('cfg'), str):
         imports = (cfg.get('custom_imports') or {}).get('imports') or ()
-        cfg = checkpoint_config(
+        cfg = _read(
+            meta['cfg'],
             checkpoint,
             ('model',),
             (imports,) if isinstance(imports, str) else imports,
@@ -121,8 +104,38 @@ def detector_of(
     return model.to(device).eval(), int(meta.get('iter', 0))
 
 
-def _read(text: str, needed: Sequence[str], trusted: Sequence[str]) -> Config:
-    """Read a config without running it; a missing part is a KeyError."""
+def _read(
+    text: str,
+    checkpoint: str,
+    needed: Sequence[str],
+    trusted: Sequence[str],
+    remedy: str,
+) -> Config:
+    """Read a config without running it.
+
+    Args:
+        text (str): The config.
+        checkpoint (str): The checkpoint that holds it, for the errors.
+        needed (Sequence[str]): Names of the parts to read.
+        trusted (Sequence[str]): Modules that it may import besides this
+            package, as the user's own config imports them.
+        remedy (str): What an error asks the user to do.
+    """
+    try:
+        return _parts(text, needed, trusted)
+    except KeyError as error:
+        raise DataError(
+            f'The config in {checkpoint} has no {error.args[0]}: {remedy}.'
+        ) from error
+    except (RecursionError, SyntaxError, TypeError, ValueError) as error:
+        raise DataError(
+            f'The config in {checkpoint} is not used ({error}): it would run '
+            f'code. Instead, {remedy}.'
+        ) from error
+
+
+def _parts(text: str, needed: Sequence[str], trusted: Sequence[str]) -> Config:
+    """Read the parts of a config; a missing one is a KeyError."""
     values = read_values(text, (*needed, 'custom_imports'))
     parts = {key: values[key] for key in needed}
     for module in values.get('custom_imports', {}).get('imports', []):

@@ -12,7 +12,7 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from ..analysis.selection import Images, Selection, Settings, checkpoints_in
-from ..analysis.selection_page import POOLED, SCORES
+from ..analysis.selection_page import POOLED, SCORES, check_scores
 from ..deployment.checkpoint_config import detector_of
 from ..engine.robustness.safe_loading import UnsafeCheckpointError
 from ..utils.errors import DataError, warn
@@ -61,11 +61,7 @@ class SelectionHook(Hook):
             if scores is None
             else list(scores)
         )
-        unknown = [score for score in self.scores if score not in SCORES]
-        if unknown:
-            raise DataError(
-                f'There is no score {unknown[0]}: take of {", ".join(SCORES)}.'
-            )
+        check_scores(self.scores)
         self.scored: str | None = None
         self.page: Path | None = None
 

@@ -115,12 +115,11 @@ def main() -> None:
     checkpoints = candidates(args.candidates)
 
     from mmdet_ifan.analysis.selection import Images, Selection, Settings
-    from mmdet_ifan.analysis.selection_page import SCORES
+    from mmdet_ifan.analysis.selection_page import SCORES, check_scores
     from mmdet_ifan.deployment.checkpoint_config import detector_of
 
-    unknown = [score for score in args.scores or () if score not in SCORES]
-    if unknown:
-        parser.error(f'there is no score {unknown[0]}: take of {", ".join(SCORES)}.')
+    scores = args.scores or tuple(SCORES)
+    check_scores(scores)
     settings = Settings(
         args.images, args.repeats, args.seed, args.perturbation, args.step
     )
@@ -130,7 +129,7 @@ def main() -> None:
         settings,
         args.out,
         lambda path: detector_of(path, cfg, images.classes, args.device),
-    ).measure(checkpoints, args.scores or tuple(SCORES))
+    ).measure(checkpoints, scores)
     print((args.out / 'selection.md').read_text())
     print(f'Results: {args.out}/selection.md, selection.json, selection.png')
 

@@ -344,8 +344,7 @@ class Doctor:
                 f'{", ".join(wrong)} is not finite on the first batch: check '
                 'the weights that training starts from, and its images.'
             )
-        start_left_out = self.cfg.get('load_from') not in (None, *self.at_hand)
-        if not start_left_out:
+        if self.cfg.get('load_from') in (None, *self.at_hand):
             warn(*_blind_teachers(self.values, self.launch))
         total.backward(retain_graph=True)
         seconds = time.perf_counter() - start

@@ -39,7 +39,7 @@ def initial_weights(model: nn.Module) -> Iterator[tuple[str, str]]:
     for name, module in model.named_modules():
         for cfg in init_cfgs(module):
             start = start_of(module, cfg)
-            if start is not None:
+            if start:
                 place = f'model.{name}' if name else 'model'
                 yield f'{place}.init_cfg', start
 

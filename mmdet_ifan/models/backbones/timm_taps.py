@@ -17,7 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 #: Sides in pixels of the images that strides and channels are read from: a trunk of
 #: one size fails at one of them.
-SIDES = (192, 320)
+SIDES = (192, 256)
 #: What timm imports of torchvision, for image pipelines that are not used.
 TORCHVISION = (
     'torchvision',

@@ -38,12 +38,7 @@ def blank_taps(backbone: nn.Module) -> tuple[Tensor, ...]:
 
 def _arguments_of(term: type) -> list[str]:
     """List the arguments of a class and of those that it passes the rest on to."""
-    names = {
-        name
-        for each in term.__mro__[:-1]
-        for name in signature(each).parameters
-        if each is not nn.Module
-    }
+    names = {name for each in term.__mro__[:-1] for name in signature(each).parameters}
     return sorted(names - {'args', 'kwargs'})
 
 
