@@ -17,8 +17,13 @@ from torch import Tensor, nn
 
 from mmdet_ifan.deployment import export
 from mmdet_ifan.engine import FrozenTeacherHook, LateLaunchHook, TeacherHook
-from mmdet_ifan.engine.checks.run import check_batch, check_needed_views, check_teacher
-from mmdet_ifan.models import AdaptationTerm, IFANDetector
+from mmdet_ifan.engine.checks.run import (
+    check_batch,
+    check_needed_views,
+    check_teacher,
+    view_warnings,
+)
+from mmdet_ifan.models import AdaptationTerm, IFANDetector, PseudoLabelHead
 from mmdet_ifan.utils.errors import DataError
 
 
@@ -205,6 +210,26 @@ def test_a_term_that_needs_a_view_has_one():
     ):
         check_needed_views(model, [launch], train)
     check_needed_views(model, [LateLaunchHook({})], train)
+
+
+def test_terms_that_compare_views(monkeypatch):
+    """They are to differ; a term with one view has nothing to compare."""
+    terms = dict(relations=Taught(), labels=PseudoLabelHead())
+    model, launch = Mock(all_alignments=terms), LateLaunchHook(dict.fromkeys(terms, 0))
+    seen = []
+
+    def look_alike(dataset, views):
+        seen.append((dataset, views))
+        return len(seen) == 1
+
+    monkeypatch.setattr('mmdet_ifan.engine.checks.run.look_alike', look_alike)
+    train = Mock(target='target images')
+    (said,) = view_warnings(model, [launch], train)
+    assert 'labels compares the views target_teacher and target_student' in said
+    assert seen == [('target images', ['target_teacher', 'target_student'])]
+    assert not list(view_warnings(model, [launch], train))
+    assert not list(view_warnings(model, [LateLaunchHook({})], train))
+    assert len(seen) == 2
 
 
 def test_one_average_at_a_time():
@@ -498,6 +523,17 @@ def test_a_run_without_a_view(taught, method, term, view):
             method,
             **{'train_dataloader.dataset.target.pipeline': target.pipeline},
         )
+
+
+def test_a_run_whose_student_sees_what_its_teacher_sees(taught, tmp_path):
+    target = load('mtor_mini-city').train_dataloader.dataset.target
+    for view in target.pipeline[-1].branch_field:
+        target.pipeline[-1][view] = [dict(type='PackDetInputs')]
+    alike = {'train_dataloader.dataset.target.pipeline': target.pipeline}
+    taught('alike', 'mtor', log_level='WARNING', **alike)
+    (log,) = (tmp_path / 'alike').glob('*/*.log')
+    sentence = 'alignment mtor compares the views target_teacher and target, which'
+    assert log.read_text().count(sentence) == 1
 
 
 def test_a_run_without_a_hook(taught):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mmdet_ifan.datasets import UnlabelledDataset
-from mmdet_ifan.engine.checks.views import check_views
+from mmdet_ifan.engine.checks.views import check_views, look_alike
 
 LOAD = dict(type='LoadImageFromFile')
 PACK = dict(type='PackDetInputs')
@@ -66,6 +66,26 @@ def test_colours_move_nothing(make, colour):
     check_views(make(colour))
 
 
+VIEWS = ('target', 'target_strong')
+
+
+@pytest.mark.parametrize(
+    ('more', 'alike'),
+    [
+        ([], True),
+        ([dict(type='Invert', prob=0.0)], True),
+        ([dict(type='Invert', prob=1.0)], False),
+        # An image may be left as it is, but not each of them.
+        ([dict(type='Invert', prob=0.7)], False),
+        ([dict(type='BlockMask', block_size=4)], False),
+    ],
+)
+def test_views_that_show_the_same_pixels(make, more, alike):
+    random.seed(0)
+    np.random.seed(0)
+    assert look_alike(make(*more), VIEWS) is alike
+
+
 def test_a_data_set_without_views(make):
     dataset = make()
     dataset.pipeline.transforms.pop()
@@ -78,6 +98,7 @@ def test_nothing_is_drawn_for_good(make):
     before = random.getstate(), np.random.get_state()[1].tolist()
     numbers = torch.get_rng_state()
     check_views(dataset)
+    assert not look_alike(dataset, VIEWS)
     assert (random.getstate(), np.random.get_state()[1].tolist()) == before
     assert torch.equal(torch.get_rng_state(), numbers)
 
@@ -87,3 +108,4 @@ def test_an_image_that_cannot_be_loaded_is_the_data_sets_to_name(make, tmp_path)
     for name in ('0.png', '1.png'):
         (tmp_path / name).unlink()
     check_views(dataset)
+    assert not look_alike(dataset, VIEWS)

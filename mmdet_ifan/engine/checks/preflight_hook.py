@@ -32,6 +32,7 @@ from .run import (
     check_preprocessor,
     check_teacher,
     run_warnings,
+    view_warnings,
 )
 from .views import check_views
 from .weights import find_weights, initial_weights
@@ -136,6 +137,8 @@ class PreflightHook(Hook):
             check_needed_views(model, runner.hooks, train)
         for dataset in datasets:
             check_views(dataset)
+        if is_pair:
+            warnings += view_warnings(model, runner.hooks, train)
         if runner.val_loop is not None:
             test = runner.val_dataloader.dataset
             check_evaluator(runner.val_loop.evaluator, test)

@@ -23,6 +23,7 @@ from ...models import AdaptationTerm
 from ..robustness.resumable_checkpoint_hook import ResumableCheckpointHook
 from ..schedule.late_launch_hook import launching_hook
 from ..schedule.teacher_hook import FrozenTeacherHook, TeacherHook
+from .views import look_alike
 
 #: Hooks of our configs, and what a run without one does not do.
 USEFUL = dict(
@@ -126,6 +127,30 @@ def check_needed_views(
             "dict(type='PackDetInputs'). "
             'configs/_base_/recipes/teacher.py has views for teachers.'
         )
+
+
+def view_warnings(
+    model: nn.Module, hooks: Iterable[Hook], train: PairedDomainDataset
+) -> Iterator[str]:
+    """Name terms that compare a view with itself, and so learn little.
+
+    Args:
+        model (nn.Module): The detector.
+        hooks (Iterable[Hook]): The hooks of the run.
+        train (PairedDomainDataset): What is trained on.
+
+    Yields:
+        str: A sentence.
+    """
+    for name, term in _launched(model, hooks):
+        views = [view for view in term.needs_views if view.startswith('target')]
+        if len(views) > 1 and look_alike(train.target, views):
+            yield (
+                f'The alignment {name} compares the views {" and ".join(views)}, '
+                'which show the same pixels: give one of them, as a rule '
+                f'{views[-1]}, other colours. '
+                'configs/_base_/recipes/teacher.py has strong_colours.'
+            )
 
 
 def check_batch(model: nn.Module, hooks: Iterable[Hook], loader: DataLoader) -> None:

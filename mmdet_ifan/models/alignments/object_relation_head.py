@@ -68,7 +68,7 @@ class ObjectRelationHead(AdaptationTerm):
     """
 
     needs_teacher = True
-    needs_views = ('target_teacher',)
+    needs_views = ('target_teacher', 'target')
 
     def __init__(
         self,
