@@ -491,7 +491,14 @@ class Selection:
         """Write the pool's files."""
         pool = score_pool(records)
         number = len(self.images.target)
-        picks, said = verdict(records, pool, iterations, scores)
+        runs = {
+            name: Path(path).parent.name
+            if name == Path(path).stem
+            # run/iter_200, or what the user calls it.
+            else name.removesuffix(f'/{Path(path).stem}')
+            for name, path in checkpoints.items()
+        }
+        picks, said = verdict(records, pool, iterations, runs, scores)
         said += warnings_of(records, number)
         chosen = [f'{name} {value}' for name, value in asdict(self.settings).items()]
         said.append(f'Measured with {", ".join(chosen)}.')
@@ -501,6 +508,7 @@ class Selection:
                 name: dict(
                     scores={s: pool[name][s] for s in scores},
                     iteration=iterations[name],
+                    chosen=name in picks['choice'],
                     path=checkpoints[name],
                     checkpoint=digests[name],
                     **{p: record[p] for p in ('clean', 'fis', 'bos') if p in record},
@@ -514,17 +522,5 @@ class Selection:
         text = f'{to_markdown(rows)}\n' + ''.join(f'- {line}\n' for line in said)
         write_json(self.out / 'selection.json', content)
         write_atomically(self.out / 'selection.md', text.encode())
-        plot_pool(
-            pool,
-            iterations,
-            {
-                name: Path(path).parent.name
-                if name == Path(path).stem
-                # run/iter_200, or what the user calls it.
-                else name.removesuffix(f'/{Path(path).stem}')
-                for name, path in checkpoints.items()
-            },
-            scores,
-            self.out / 'selection.png',
-        )
+        plot_pool(pool, iterations, runs, scores, self.out / 'selection.png')
         return content

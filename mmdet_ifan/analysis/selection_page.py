@@ -113,33 +113,58 @@ def best(values: Mapping[str, float]) -> list[str]:
     return [name for name, value in known.items() if value == max(known.values())]
 
 
-def separated(
-    records: Mapping[str, Mapping], pool: Mapping[str, Mapping]
-) -> bool | None:
-    """Tell whether the two best candidates by ``pdr_free`` differ by more than noise.
+def as_good(records: Mapping[str, Mapping], pool: Mapping[str, Mapping]) -> list[str]:
+    """Name the candidates that ``pdr_free`` does not separate from its best.
 
-    Noise is twice the standard error of their difference, by leaving out each
-    group of images once (the jackknife).
+    Their difference from the best is within twice its standard error, by
+    leaving out each group of images once (the jackknife).
 
     Args:
         records (Mapping): Output of :func:`measure` for each candidate.
         pool (Mapping): Output of :func:`score_pool`.
 
     Returns:
-        bool | None: None if fewer than two have the score, False if there are
-        too few images to tell.
+        list[str]: The best, then the others in the order of the score; all, if
+        there are too few images to tell; none, if none has the score.
     """
     known = [name for name in pool if not math.isnan(pool[name]['pdr_free'])]
-    if len(known) < 2:
+    known.sort(key=lambda name: -pool[name]['pdr_free'])
+    found = []
+    for name in known:
+        differences = np.subtract(
+            *(records[n]['clean']['pdr_free_without'] for n in (known[0], name))
+        )
+        number = len(differences)
+        error = (number - 1) ** 0.5 * differences.std() if number > 1 else math.inf
+        if pool[known[0]]['pdr_free'] - pool[name]['pdr_free'] <= 2 * error:
+            found.append(name)
+    return found
+
+
+def choose(
+    records: Mapping[str, Mapping],
+    pool: Mapping[str, Mapping],
+    iterations: Mapping[str, int],
+    runs: Mapping[str, str],
+) -> str | None:
+    """Choose a candidate: of the best one's run the last that is as good.
+
+    Args:
+        records (Mapping): Output of :func:`measure` for each candidate.
+        pool (Mapping): Output of :func:`score_pool`.
+        iterations (Mapping): Iteration of each candidate.
+        runs (Mapping): Run of each candidate.
+
+    Returns:
+        str | None: Its name; None if fewer than two have a ``pdr_free``.
+    """
+    if sum(not math.isnan(row['pdr_free']) for row in pool.values()) < 2:
         return None
-    first, second = sorted(known, key=lambda name: -pool[name]['pdr_free'])[:2]
-    differences = np.subtract(
-        *(records[name]['clean']['pdr_free_without'] for name in (first, second))
+    good = as_good(records, pool)
+    return max(
+        (name for name in good if runs[name] == runs[good[0]]),
+        key=iterations.__getitem__,
     )
-    if len(differences) < 2:
-        return False
-    error = (len(differences) - 1) ** 0.5 * differences.std()
-    return bool(pool[first]['pdr_free'] - pool[second]['pdr_free'] > 2 * error)
 
 
 def warnings_of(records: Mapping[str, Mapping], number: int) -> list[str]:
@@ -185,19 +210,22 @@ def verdict(
     records: Mapping[str, Mapping],
     pool: Mapping[str, Mapping],
     iterations: Mapping[str, int],
+    runs: Mapping[str, str],
     scores: Sequence[str],
 ) -> tuple[dict[str, list[str]], list[str]]:
-    """Say which candidate each score chooses, and whether to trust it.
+    """Say which candidate to take, which one each score takes, and what is doubtful.
 
     Args:
         records (Mapping): Output of :func:`measure` for each candidate.
         pool (Mapping): Output of :func:`score_pool`.
         iterations (Mapping): Iteration of each candidate.
+        runs (Mapping): Run of each candidate.
         scores (Sequence[str]): The scores.
 
     Returns:
-        tuple: The choices of these scores and of ``last``, and sentences. A
-        score that fewer than two candidates have chooses none.
+        tuple: The picks of these scores, of ``last`` and of
+        :func:`choose`, as ``choice``; and sentences. A score that fewer than
+        two candidates have picks none.
     """
     values = {s: {name: row[s] for name, row in pool.items()} for s in scores}
     values['last'] = dict(iterations)
@@ -212,7 +240,7 @@ def verdict(
         if names and (score != 'last' or len(names) < len(pool)):
             by_choice.setdefault(tuple(names), []).append(score)
     said = [
-        f'{", ".join(by)} {"choose" if len(by) > 1 else "chooses"} {name_some(names)}.'
+        f'{", ".join(by)} {"prefer" if len(by) > 1 else "prefers"} {name_some(names)}.'
         for names, by in by_choice.items()
     ]
     free, plain = (set(picks.get(score, ())) for score in ('pdr_free', 'pdr'))
@@ -220,11 +248,19 @@ def verdict(
         said.append(
             'pdr_free and pdr disagree: the features of one candidate are larger.'
         )
-    if 'pdr_free' in scores and separated(records, pool) is False:
-        said.append(
-            'The two best by pdr_free are not separated: their difference is within '
-            'twice its standard error.'
-        )
+    chosen = choose(records, pool, iterations, runs) if 'pdr_free' in scores else None
+    picks['choice'] = [] if chosen is None else [chosen]
+    if chosen is not None:
+        first, *others = as_good(records, pool)
+        why = 'the best by pdr_free'
+        if chosen != first:
+            why = f'the last of its run that is as good as {first}, {why}'
+        said.insert(0, f'Choose {chosen}, {why}.')
+        if others:
+            said.append(
+                f'pdr_free does not separate {first} from {name_some(others)}: they '
+                'differ by less than twice the standard error.'
+            )
     return picks, said
 
 

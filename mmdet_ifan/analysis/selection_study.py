@@ -34,8 +34,8 @@ def join(
             metrics by name.
 
     Returns:
-        dict[str, dict]: ``scores``, ``iteration`` and ``target_ap``, in
-        percent, of each candidate.
+        dict[str, dict]: ``scores``, ``iteration``, whether it is ``chosen``
+        and ``target_ap``, in percent, of each candidate.
 
     Raises:
         DataError: If a candidate is missing.
@@ -55,6 +55,7 @@ def join(
         name: dict(
             scores=row['scores'],
             iteration=row['iteration'],
+            chosen=row['chosen'],
             target_ap=found[name][TARGET_MAP],
         )
         for name, row in candidates.items()
@@ -105,8 +106,8 @@ def study_pool(candidates: Mapping[str, Mapping]) -> dict[str, dict[str, float]]
 
     Returns:
         dict[str, dict[str, float]]: Output of :func:`follow` for each score
-        and for ``last``, the iteration; and the regret of a ``random`` choice
-        and of the ``worst``.
+        and for ``last``, the iteration; and the regret of the ``choice``, if
+        there is one, of a ``random`` one and of the ``worst``.
     """
     rows = list(candidates.values())
     aps = [row['target_ap'] for row in rows]
@@ -115,6 +116,9 @@ def study_pool(candidates: Mapping[str, Mapping]) -> dict[str, dict[str, float]]
         for score in rows[0]['scores']
     }
     found['last'] = follow([row['iteration'] for row in rows], aps)
+    chosen = [row['target_ap'] for row in rows if row['chosen']]
+    if chosen:
+        found['choice'] = dict(regret=max(aps) - float(np.mean(chosen)))
     found['random'] = dict(regret=max(aps) - float(np.mean(aps)))
     found['worst'] = dict(regret=max(aps) - min(aps))
     return found

@@ -23,10 +23,11 @@ from mmdet_ifan.analysis.label_free_scores import Distributions
 from mmdet_ifan.analysis.selection import Images, Selection, Settings, over_draws
 from mmdet_ifan.analysis.selection_page import (
     SCORES,
+    as_good,
     best,
+    choose,
     ranks,
     score_pool,
-    separated,
     sure_detections,
     verdict,
     warnings_of,
@@ -267,25 +268,31 @@ def test_choices_and_doubts():
     assert [pool[n]['das'] for n in 'abc'] == pytest.approx([1, 0.25, 1.5])
     assert math.isnan(pool['lost']['das']) and math.isnan(pool['a']['bos'])
     assert ranks([pool[n]['das'] for n in pool]).tolist() == [2, 3, 1, 4]
-    iterations = dict(a=1, b=2, c=3, lost=3)
-    picks, said = verdict(records, pool, iterations, ('pdr_free', 'das', 'bos', 'pdr'))
+    about = dict(a=1, b=2, c=3, lost=3), dict.fromkeys(records, 'run')
+    scores = 'pdr_free', 'das', 'bos', 'pdr'
+    picks, said = verdict(records, pool, *about, scores)
     assert picks == dict(
-        pdr_free=['c'], das=['c'], bos=[], pdr=['c'], last=['c', 'lost']
+        pdr_free=['c'], das=['c'], bos=[], pdr=['c'], last=['c', 'lost'], choice=['c']
     )
-    assert said == ['pdr_free, das, pdr choose c.', 'last chooses c, lost.']
+    assert said == [
+        'Choose c, the best by pdr_free.',
+        'pdr_free, das, pdr prefer c.',
+        'last prefers c, lost.',
+    ]
+    assert verdict(records, pool, *about, ('das',))[0]['choice'] == []
     # Twice as large features have a PDR four times as large.
     records['b'] = record([0.7], 70, (2.9, 3.1), boxes=11, pdr_free=3.0)
-    _, said = verdict(records, score_pool(records), iterations, ('pdr_free', 'pdr'))
-    assert said[:2] == ['pdr_free chooses c.', 'pdr chooses b.']
-    assert 'pdr_free and pdr disagree' in said[3]
+    _, said = verdict(records, score_pool(records), *about, ('pdr_free', 'pdr'))
+    assert said[1:3] == ['pdr_free prefers c.', 'pdr prefers b.']
+    assert 'pdr_free and pdr disagree' in said[4]
     doubts = ' '.join(warnings_of(records, 2))
     assert 'b detects 11.0 boxes an image, the median of the others is 5.0' in doubts
     assert 'lost hardly predicts' in doubts and 'in only 0 of 2' in doubts
     two = {name: records[name] for name in 'ab'}
     assert [s.split(' d')[0] for s in warnings_of(two, 1)] == ['a', 'b']
     alone = dict(a=records['a'])
-    assert separated(alone, score_pool(alone)) is None
-    assert verdict(alone, score_pool(alone), dict(a=1), ('pdr',))[1] == []
+    picks, said = verdict(alone, score_pool(alone), *about, ('pdr_free',))
+    assert picks['choice'] == said == []
     assert warnings_of(alone, 1) == [
         'A single candidate says nothing: give others to compare it with.'
     ]
@@ -295,13 +302,37 @@ def test_choices_and_doubts():
 def test_noise_is_that_of_the_images():
     # Differences 1 - d and 1 + d without one of two groups: the jackknife's
     # standard error is d.
-    for d, expected in ((0.4, True), (0.6, False)):
+    for d, good in ((0.4, ['a']), (0.6, ['a', 'b'])):
         records = dict(a=record([0.5], 30, (2 - d, 2 + d)), b=record([0.5], 20, (1, 1)))
-        assert separated(records, score_pool(records)) is expected
-    few = dict(a=record([0.5], 30), b=record([0.5], 20))
-    assert separated(few, score_pool(few)) is False
-    _, said = verdict(few, score_pool(few), dict(a=1, b=2), ('pdr_free',))
-    assert any('not separated' in sentence for sentence in said)
+        assert as_good(records, score_pool(records)) == good
+    # Too few images to tell.
+    few = dict(b=record([0.5], 20), a=record([0.5], 30), c=record([0.5], math.nan))
+    assert as_good(few, score_pool(few)) == ['a', 'b']
+
+
+def test_of_the_best_ones_run_the_last_that_is_as_good():
+    records = dict(
+        early=record([0.5], 30, (2.4, 3.6)),
+        late=record([0.5], 28, (2.8, 2.8)),
+        other=record([0.5], 29, (2.9, 2.9)),
+        spoilt=record([0.5], 10, (1.0, 1.0)),
+    )
+    pool = score_pool(records)
+    iterations = dict(early=1, late=2, other=4, spoilt=3)
+    runs = dict.fromkeys(records, 'run') | dict(other='longer')
+    picks, said = verdict(records, pool, iterations, runs, ('pdr_free',))
+    assert picks['choice'] == ['late']
+    assert said[0] == (
+        'Choose late, the last of its run that is as good as early, the best by '
+        'pdr_free.'
+    )
+    assert said[-1] == (
+        'pdr_free does not separate early from other, late: they differ by less '
+        'than twice the standard error.'
+    )
+    # The best, if only it is of its run.
+    runs = dict(zip(records, records, strict=True))
+    assert choose(records, pool, iterations, runs) == 'early'
 
 
 def test_averages_over_draws_and_images():
@@ -332,7 +363,7 @@ def test_the_command(pair, first, tmp_path):
     arguments = [CONFIGS['ifan'], folder, '--out', tmp_path / 'out', '--images', 3]
     result = run_tool('analysis/selection.py', *arguments, cwd=pair)
     assert result.returncode == 0, result.stderr
-    assert 'choose iter_101.' in result.stdout
+    assert 'prefer iter_101.' in result.stdout
     assert '- Measured with images 3, repeats 1, seed 0, mode relative' in result.stdout
     found, expected = (
         json.loads((out / 'selection.json').read_text())['candidates']

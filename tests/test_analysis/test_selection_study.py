@@ -18,13 +18,16 @@ def test_a_pool():
         dict(spearman=0.8, kendall=0.6, pearson=0.8253, pairs=1.0, regret=2.0), abs=1e-4
     )
     rows = {
-        str(i): dict(scores=dict(das=score), iteration=100 * i, target_ap=ap)
+        str(i): dict(
+            scores=dict(das=score), iteration=100 * i, chosen=i == 2, target_ap=ap
+        )
         for i, (score, ap) in enumerate(zip(SCORES, APS, strict=True))
     }
     pool = study_pool(rows)
     assert pool['das'] == found
     assert pool['last']['regret'] == 0
     assert pool['last']['spearman'] == pytest.approx(1)
+    assert pool['choice'] == dict(regret=7)
     assert pool['random']['regret'] == 7 and pool['worst']['regret'] == 17
 
 
@@ -43,8 +46,11 @@ def test_ties_and_nothing():
 
 def test_metrics_of_a_study_and_by_name():
     study = dict(ifan={'2': {'target/mAP50': 70.0}}, adda={})
-    rows = {name: dict(scores={}, iteration=5, fis=None) for name in ('ifan', 'adda')}
-    joined = dict(scores={}, iteration=5, target_ap=70.0)
+    rows = {
+        name: dict(scores={}, iteration=5, chosen=True, fis=None)
+        for name in ('ifan', 'adda')
+    }
+    joined = dict(scores={}, iteration=5, chosen=True, target_ap=70.0)
     assert join(dict(ifan=rows['ifan']), study, 2) == dict(ifan=joined)
     by_name = dict(ifan={'target/mAP50': 70.0}, other={})
     assert join(dict(ifan=rows['ifan']), by_name) == dict(ifan=joined)
@@ -64,7 +70,7 @@ def test_many_pools_are_summed_up():
 @pytest.mark.slow
 def test_the_command(tmp_path):
     rows = {
-        f'm{i}': dict(scores=dict(das=score, bos=None), iteration=1000)
+        f'm{i}': dict(scores=dict(das=score, bos=None), iteration=1000, chosen=i == 1)
         for i, score in enumerate(SCORES)
     }
     (tmp_path / 's.json').write_text(json.dumps(dict(candidates=rows)))
@@ -94,6 +100,7 @@ def test_the_command(tmp_path):
     assert cells['das'][4] == '2.0 / 2.0 (2.0)'
     # All are of one iteration, or have no score: none is preferred.
     assert cells['last'][0] == cells['bos'][0] == ''
+    assert cells['choice'][4] == '9.0 / 9.0 (9.0)'
     assert cells['last'][4] == '7.0 / 7.0 (7.0)'
     pools = json.loads((tmp_path / 'o.json').read_text())
     assert len(pools) == 2 and pools[1]['m3'] == dict(rows['m3'], target_ap=55)
