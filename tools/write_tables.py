@@ -164,9 +164,9 @@ def selection_table(group: str) -> str:
     """
     groups = json.loads((DOCS / 'data/selection.json').read_text())
     pools = [study_pool(from_plain(pool)) for pool in groups[group].values()]
-    scores = (*SELECTION, 'last', 'random')
+    scores = (*SELECTION, 'choice', 'last', 'random')
     rows = selection_study_table(
-        [{score: pool[score] for score in scores} for pool in pools],
+        [{score: pool[score] for score in scores if score in pool} for pool in pools],
         ('spearman', 'pairs', 'regret'),
     )
     return to_markdown(rows)
@@ -203,6 +203,7 @@ TABLES = {
             'thermal',
             'checkpoints',
             'runs',
+            'new-runs',
             'spoiled',
         )
     },

@@ -33,6 +33,9 @@ SCORES = dict(
 )
 #: Scores that other candidates change.
 POOLED = ('das', 'das_rank', 'consensus')
+#: Share of the best ``pdr_free`` of a run by which a later one is lower if the run has
+#: spoilt (docs/lab/selection.md).
+FALLEN = 0.2
 #: Lowest score of the detections that consensus compares.
 SURE = 0.3
 
@@ -142,27 +145,31 @@ def as_good(records: Mapping[str, Mapping], pool: Mapping[str, Mapping]) -> list
 
 
 def choose(
-    records: Mapping[str, Mapping],
-    pool: Mapping[str, Mapping],
-    iterations: Mapping[str, int],
-    runs: Mapping[str, str],
+    pool: Mapping[str, Mapping], iterations: Mapping[str, int], runs: Mapping[str, str]
 ) -> str | None:
-    """Choose a candidate: of the best one's run the last that is as good.
+    """Choose the run of the best by ``pdr_free``, and its last that has not fallen.
+
+    Within a healthy run the score says less than the iteration, whatever images it
+    is measured on; only a fall of more than ``FALLEN`` has meant harm.
 
     Args:
-        records (Mapping): Output of :func:`measure` for each candidate.
         pool (Mapping): Output of :func:`score_pool`.
         iterations (Mapping): Iteration of each candidate.
         runs (Mapping): Run of each candidate.
 
     Returns:
-        str | None: Its name; None if fewer than two have a ``pdr_free``.
+        str | None: A candidate; None if fewer than two have a ``pdr_free``.
     """
-    if sum(not math.isnan(row['pdr_free']) for row in pool.values()) < 2:
+    known = {name: row['pdr_free'] for name, row in pool.items()}
+    if sum(not math.isnan(value) for value in known.values()) < 2:
         return None
-    good = as_good(records, pool)
+    first = best(known)[0]
     return max(
-        (name for name in good if runs[name] == runs[good[0]]),
+        (
+            name
+            for name, value in known.items()
+            if runs[name] == runs[first] and value >= (1 - FALLEN) * known[first]
+        ),
         key=iterations.__getitem__,
     )
 
@@ -248,14 +255,25 @@ def verdict(
         said.append(
             'pdr_free and pdr disagree: the features of one candidate are larger.'
         )
-    chosen = choose(records, pool, iterations, runs) if 'pdr_free' in scores else None
+    chosen = choose(pool, iterations, runs) if 'pdr_free' in scores else None
     picks['choice'] = [] if chosen is None else [chosen]
     if chosen is not None:
         first, *others = as_good(records, pool)
         why = 'the best by pdr_free'
         if chosen != first:
-            why = f'the last of its run that is as good as {first}, {why}'
+            why = f'the last of the run of {first}, {why}, that is not much lower'
         said.insert(0, f'Choose {chosen}, {why}.')
+        spoilt = [
+            name
+            for name, run in runs.items()
+            if run == runs[chosen] and iterations[name] > iterations[chosen]
+        ]
+        if spoilt:
+            said.append(
+                f'After {chosen} the run spoils: pdr_free of {name_some(spoilt)} is '
+                f'more than {FALLEN:.0%} below the best, or missing. Look at what was '
+                'launched then.'
+            )
         if others:
             said.append(
                 f'pdr_free does not separate {first} from {name_some(others)}: they '

@@ -25,8 +25,8 @@ class SelectionHook(Hook):
     Each checkpoint is scored when it is saved, from its file: these are the
     averaged weights if a run averages them. Scores are logged as
     ``selection/…``; the folder ``selection`` in the work folder has the table.
-    The run ends by naming the checkpoint that each score would deploy. Training
-    is bit for bit the same as without the hook. Checkpoints that
+    The run ends by naming the checkpoint to deploy, and what each score prefers.
+    Training is bit for bit the same as without the hook. Checkpoints that
     ``max_keep_ckpts`` has removed are out of the choice.
 
     If one cannot be scored, a warning says why, and the run goes on.
@@ -88,7 +88,7 @@ class SelectionHook(Hook):
 
     @master_only
     def after_train(self, runner: Runner) -> None:
-        """Name the checkpoint that each score would deploy."""
+        """Name the checkpoint to deploy, and what each score prefers."""
         if self.page is not None:
             text = self.page.read_text()
             print_log(f'Without a target label:\n{text}', logger='current')

@@ -310,29 +310,40 @@ def test_noise_is_that_of_the_images():
     assert as_good(few, score_pool(few)) == ['a', 'b']
 
 
-def test_of_the_best_ones_run_the_last_that_is_as_good():
+@pytest.mark.parametrize(('late', 'choice'), [(2.5, 'late'), (2.3, 'early')])
+def test_of_the_best_ones_run_the_last_that_has_not_fallen(late, choice):
     records = dict(
-        early=record([0.5], 30, (2.4, 3.6)),
-        late=record([0.5], 28, (2.8, 2.8)),
-        other=record([0.5], 29, (2.9, 2.9)),
+        early=record([0.5], 30, (3.0, 3.0)),
+        late=record([0.5], 10 * late, (late, late)),
+        other=record([0.5], 29, (2.5, 3.3)),
         spoilt=record([0.5], 10, (1.0, 1.0)),
+        lost=record([math.nan], math.nan, (math.nan, math.nan)),
     )
     pool = score_pool(records)
-    iterations = dict(early=1, late=2, other=4, spoilt=3)
+    iterations = dict(early=1, late=2, spoilt=3, lost=4, other=5)
     runs = dict.fromkeys(records, 'run') | dict(other='longer')
     picks, said = verdict(records, pool, iterations, runs, ('pdr_free',))
-    assert picks['choice'] == ['late']
-    assert said[0] == (
-        'Choose late, the last of its run that is as good as early, the best by '
-        'pdr_free.'
+    assert picks['choice'] == [choice]
+    assert (
+        said[0]
+        == {
+            'early': 'Choose early, the best by pdr_free.',
+            'late': 'Choose late, the last of the run of early, the best by pdr_free, '
+            'that is not much lower.',
+        }[choice]
     )
     assert said[-1] == (
-        'pdr_free does not separate early from other, late: they differ by less '
-        'than twice the standard error.'
+        'pdr_free does not separate early from other: they differ by less than twice '
+        'the standard error.'
     )
-    # The best, if only it is of its run.
+    lower = 'spoilt' if choice == 'late' else 'late, spoilt'
+    doubt = (
+        f'After {choice} the run spoils: {lower}, lost have a pdr_free more than 20%'
+    )
+    assert sum(sentence.startswith(doubt) for sentence in said) == 1
+    # The best, if every candidate is a run.
     runs = dict(zip(records, records, strict=True))
-    assert choose(records, pool, iterations, runs) == 'early'
+    assert choose(pool, iterations, runs) == 'early'
 
 
 def test_averages_over_draws_and_images():
