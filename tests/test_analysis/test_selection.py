@@ -337,9 +337,7 @@ def test_of_the_best_ones_run_the_last_that_has_not_fallen(late, choice):
         'the standard error.'
     )
     lower = 'spoilt' if choice == 'late' else 'late, spoilt'
-    doubt = (
-        f'After {choice} the run spoils: {lower}, lost have a pdr_free more than 20%'
-    )
+    doubt = f'After {choice} the run spoils: pdr_free of {lower}, lost is more than 20%'
     assert sum(sentence.startswith(doubt) for sentence in said) == 1
     # The best, if every candidate is a run.
     runs = dict(zip(records, records, strict=True))
