@@ -10,6 +10,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from subprocess import CompletedProcess
 from tempfile import TemporaryDirectory
+from typing import IO
 
 ROOT = Path(__file__).resolve().parents[1]
 #: Has a package that stands for yapf: see there.
@@ -33,6 +34,15 @@ def environment(*paths: str | Path, **variables: str) -> dict[str, str]:
     """Give this process's variables, with other import paths and more."""
     path = os.pathsep.join(map(str, [QUICK, *paths]))
     return {**os.environ, 'PYTHONPATH': path, **variables}
+
+
+def read_numbers(stream: IO) -> list[int]:
+    """Read the next line of numbers; importing OneDL's mmdet prints one of words."""
+    while line := stream.readline():
+        words = line.split()
+        if words and all(word.isdigit() for word in words):
+            return [int(word) for word in words]
+    return []
 
 
 def free_port() -> int:

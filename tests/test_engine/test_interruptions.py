@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.runner import save_checkpoint
+from processes import read_numbers
 from torch.utils.data import DataLoader, Dataset
 
 from mmdet_ifan.engine.robustness.interruptions import explain_interruption
@@ -171,7 +172,7 @@ def test_workers_end_with_a_killed_process(outliving):
     with subprocess.Popen(
         [sys.executable, '-c', FULL_PIPE], stdout=subprocess.PIPE, text=True
     ) as process:
-        workers = [int(pid) for pid in process.stdout.readline().split()]
+        workers = read_numbers(process.stdout)
         # Until both have a batch that does not fit into the pipe.
         time.sleep(1)
         process.kill()

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from mmengine.config import Config
+from processes import read_numbers
 from tqdm import tqdm
 
 from mmdet_ifan.mini_city import MiniCity, write_mini_city
@@ -211,7 +212,7 @@ def test_a_killed_study_ends_its_runs(tmp_path, runs):
         stdout=subprocess.PIPE,
         text=True,
     ) as study:
-        pid = int(study.stdout.readline())
+        (pid,) = read_numbers(study.stdout)
         assert runs(pid)
         study.kill()
     for _ in range(100):

@@ -4,8 +4,10 @@ import subprocess
 import sys
 import threading
 import time
+from itertools import chain
 
 import pytest
+from processes import read_numbers
 
 from mmdet_ifan.utils.errors import DataError
 from mmdet_ifan.utils.parallel import AHEAD, CHUNK, map_in_order
@@ -116,7 +118,7 @@ def test_workers_end_with_a_killed_process(outliving):
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     ) as process:
-        workers = {int(process.stdout.readline()) for _ in range(6 * CHUNK)}
+        workers = {*chain(*(read_numbers(process.stdout) for _ in range(6 * CHUNK)))}
         process.kill()
     assert outliving(workers) == []
     assert len(workers) == 2
