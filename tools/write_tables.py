@@ -166,7 +166,7 @@ def selection_table(group: str) -> str:
     pools = [study_pool(from_plain(pool)) for pool in groups[group].values()]
     scores = (*SELECTION, 'choice', 'last', 'random')
     rows = selection_study_table(
-        [{score: pool[score] for score in scores if score in pool} for pool in pools],
+        [{score: pool[score] for score in scores} for pool in pools],
         ('spearman', 'pairs', 'regret'),
     )
     return to_markdown(rows)

@@ -135,10 +135,9 @@ class PreflightHook(Hook):
         datasets = [train.source, train.target] if is_pair else []
         if is_pair:
             check_needed_views(model, runner.hooks, train)
+            warnings += view_warnings(model, runner.hooks, train)
         for dataset in datasets:
             check_views(dataset)
-        if is_pair:
-            warnings += view_warnings(model, runner.hooks, train)
         if runner.val_loop is not None:
             test = runner.val_dataloader.dataset
             check_evaluator(runner.val_loop.evaluator, test)
