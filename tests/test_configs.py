@@ -80,12 +80,15 @@ def differences(a: Config, b: Config) -> set[str]:
 
 
 def build(cfg: Config) -> IFANDetector:
-    """Build a leaf's detector without downloads and without wide layers."""
+    """Build a leaf's detector without downloads, wide layers and many RoIs."""
     cfg.merge_from_dict(
         {
             'model.backbone.init_cfg': None,
             'model.rpn_head.feat_channels': 16,
             'model.roi_head.bbox_head.fc_out_channels': 16,
+            'model.train_cfg.rcnn.sampler.num': 32,
+            'model.train_cfg.rpn_proposal.max_per_img': 32,
+            'model.test_cfg.rpn.max_per_img': 32,
         }
     )
     cfg.model.roi_head.bbox_head.pop('init_cfg', None)
