@@ -80,14 +80,16 @@ class Halves(nn.Module):
 def test_profile_shares_forward_and_backward_out():
     model = Halves()
     model.step()
-    model.zero_grad()
-    profile = profile_parts(
-        model.step,
-        [(model.first, 'forward', 'outer'), (model.first[0], 'forward', 'inner')],
-    )
-    seconds = profile.seconds
-    assert set(seconds) == {'other', 'outer', 'inner'}
-    assert all(value >= 0 for value in seconds.values())
+    parts = [(model.first, 'forward', 'outer'), (model.first[0], 'forward', 'inner')]
+    profiles = []
+    for _ in range(5):
+        model.zero_grad()
+        profile = profile_parts(model.step, parts)
+        assert set(profile.seconds) == {'other', 'outer', 'inner'}
+        assert all(value >= 0 for value in profile.seconds.values())
+        profiles.append(profile.seconds)
+    # Other processes take the core for as long as a step, but not at each.
+    seconds = {part: min(times[part] for times in profiles) for part in profiles[0]}
     # Forward and backward of the one large product.
     assert seconds['inner'] > seconds['outer'] + seconds['other']
     # The methods are the class's again.

@@ -29,6 +29,7 @@ def cfg(request: pytest.FixtureRequest) -> Config:
             'model.roi_head.bbox_head.init_cfg': None,
             'model.roi_head.bbox_head.fc_out_channels': 16,
             'model.rpn_head.feat_channels': 16,
+            'model.test_cfg.rpn.max_per_img': 64,
         }
     )
     return cfg
