@@ -460,9 +460,12 @@ def test_measures_again_what_depends_on_the_config(pair):
 
 @pytest.mark.slow
 def test_a_damaged_measure_is_made_again(pair, first, tmp_path, capsys):
-    for number, text in enumerate(('{"clean": {', '[1, 2]', 'null', '{"clean": {}}')):
+    for number, texts in enumerate(
+        (('{"clean": {', '[1, 2]'), ('null', '{"clean": {}}'))
+    ):
         shutil.copytree(first, tmp_path / str(number))
-        for file in (tmp_path / str(number) / 'candidates').iterdir():
+        files = (tmp_path / str(number) / 'candidates').iterdir()
+        for file, text in zip(files, texts, strict=True):
             file.write_text(text)
         select(pair, tmp_path / str(number))
         assert contents(tmp_path / str(number)) == contents(first)

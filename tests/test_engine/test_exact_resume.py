@@ -117,7 +117,8 @@ root = sys.argv[1]
 sys.path[:0] = [root, root + '/tools']
 # OneDL's mmdet prints a line when it is imported.
 answers, sys.stdout = sys.stdout, sys.stderr
-import mmdet_ifan
+from mmdet_ifan.models.backbones.timm_taps import import_timm
+import_timm()
 # mmengine collects garbage for every data set: not among libraries.
 gc.freeze()
 for line in sys.stdin:

@@ -193,6 +193,8 @@ def test_study_resumes_where_it_stopped(pair):
     second = run_study(*arguments, '--processes', '2', cwd=pair)
     assert second.returncode == 0, second.stderr
     assert not any(work.glob('source-only_*'))
+    # Other settings, another folder.
+    assert len(list(work.glob('adda_*_seed-0'))) == 2
     finished = json.loads(path.read_text())
     assert finished.keys() == {'source-only', 'adda'}
     assert finished['source-only'] == {'0': run}
@@ -219,15 +221,13 @@ def test_study_resumes_where_it_stopped(pair):
     assert 'made with other settings of source-only.py' in third.stderr
     assert json.loads(path.read_text()) == finished
 
-    # Without its metrics, the run is trained again in another folder.
+    # Without its metrics, the run is one to train, and the other is kept.
     del finished['source-only']
     path.write_text(json.dumps(finished))
-    fourth = run_study('source-only.py', *arguments[2:], cwd=pair)
-    assert fourth.returncode == 0, fourth.stderr
-    again = json.loads(path.read_text())
-    assert again['source-only']['0']['config'] != run['config']
-    assert again['adda'] == finished['adda']
-    assert len(list(work.glob('source-only_*'))) == 1
+    fourth = run_study('source-only.py', *arguments[2:], '--no-train', cwd=pair)
+    assert fourth.returncode == 2
+    assert 'has no metrics of these configs and seeds' in fourth.stderr
+    assert json.loads(path.read_text()) == finished
 
 
 @pytest.mark.parametrize(
