@@ -57,7 +57,7 @@ def quick() -> Iterator[None]:
         patch.setenv('PYTHONPATH', str(QUICK), prepend=os.pathsep)
         # torch waits that long, in seconds, for each worker that the garbage
         # collector ends.
-        patch.setattr('torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL', 0.5)
+        patch.setattr('torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL', 0.1)
         # Threads of several processes on few cores wait for each other.
         patch.setenv('OMP_NUM_THREADS', '1')
         yield
