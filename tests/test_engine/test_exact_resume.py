@@ -178,7 +178,7 @@ class Folder:
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A few scenes."""
     folder = tmp_path_factory.mktemp('data')
-    write_mini_city(folder / 'mini_city', MiniCity(train=3, val=1), 1)
+    write_mini_city(folder / 'mini_city', MiniCity(3, 1, 64, 128), 1)
     prepare_cityscapes(folder / 'mini_city', Options(workers=1))
     return folder
 
