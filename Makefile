@@ -56,7 +56,8 @@ tables: setup ## Write the tables of README and docs from their sources
 	$(VENV)/python tools/write_tables.py
 
 # Spare the tests what none of them is about: the processes that they start need not
-# compile the package again, nor give the memory of a step back before the next.
+# compile the package again, nor give the memory of a step back before the next (see
+# KEEP_MEMORY in mmdet_ifan/runs/training_run.py).
 test test-fast coverage compat: export PYTHONDONTWRITEBYTECODE =
 test test-fast coverage compat: export MALLOC_MMAP_THRESHOLD_ = 33554432
 test test-fast coverage compat: export MALLOC_TRIM_THRESHOLD_ = 1073741824

@@ -221,13 +221,15 @@ def test_study_resumes_where_it_stopped(pair):
     assert 'made with other settings of source-only.py' in third.stderr
     assert json.loads(path.read_text()) == finished
 
-    # Without its metrics, the run is one to train, and the other is kept.
+    # Without its metrics, the run is trained again in another folder.
     del finished['source-only']
     path.write_text(json.dumps(finished))
-    fourth = run_study('source-only.py', *arguments[2:], '--no-train', cwd=pair)
-    assert fourth.returncode == 2
-    assert 'has no metrics of these configs and seeds' in fourth.stderr
-    assert json.loads(path.read_text()) == finished
+    fourth = run_study('source-only.py', *arguments[2:], cwd=pair)
+    assert fourth.returncode == 0, fourth.stderr
+    again = json.loads(path.read_text())
+    assert again['source-only']['0']['config'] != run['config']
+    assert again['adda'] == finished['adda']
+    assert len(list(work.glob('source-only_*'))) == 1
 
 
 @pytest.mark.parametrize(
