@@ -3,14 +3,16 @@
 import gc
 import os
 import runpy
+import signal
 import socket
 import sys
 from collections.abc import Callable
-from multiprocessing import get_context
+from inspect import signature
+from multiprocessing import get_context, set_start_method
 from pathlib import Path
-from subprocess import CompletedProcess
+from subprocess import CompletedProcess, Popen
 from tempfile import TemporaryDirectory
-from typing import IO
+from typing import IO, Any
 
 ROOT = Path(__file__).resolve().parents[1]
 #: Has a package that stands for yapf, and how timm is imported: see there.
@@ -28,6 +30,10 @@ SERVER.set_forkserver_preload(
         'matplotlib.pyplot',
     ]
 )
+#: How Popen starts a process, and with what.
+EXECUTE = Popen._execute_child
+SETTINGS = list(signature(EXECUTE).parameters)
+PIPES = ('p2cread', 'p2cwrite', 'c2pread', 'c2pwrite', 'errread', 'errwrite')
 
 
 def environment(*paths: str | Path, **variables: str) -> dict[str, str]:
@@ -65,6 +71,14 @@ def run_tool(
         cwd,
         env,
     )
+
+
+def run_module(
+    module: str, *arguments: object, cwd: str | Path, env: dict[str, str] | None = None
+) -> CompletedProcess:
+    """Run a module as ``python -m`` does."""
+    argv = [module, *map(str, arguments)]
+    return _run(runpy.run_module, module, [str(cwd)], argv, cwd, env)
 
 
 def run_script(
@@ -111,17 +125,24 @@ def _become(
     err: Path,
 ) -> None:
     """Be a process of these settings."""
-    for number, (name, path) in enumerate(
-        dict(stdout=out, stderr=err).items(), start=1
-    ):
-        stream = path.open('w')
-        os.dup2(stream.fileno(), number)
-        setattr(sys, name, open(number, 'w', closefd=False))
+    for number, path in enumerate((out, err), start=1):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
     # A server leaves out in silence what it cannot import.
     assert 'timm' in sys.modules and 'mmdet_ifan' not in sys.modules
+    # A server's would start another server, which would import everything again.
+    set_start_method('fork', force=True)
+    Popen._execute_child = fork_python
+    os.chdir(cwd)
+    _begin(function, what, paths, argv, env)
+
+
+def _begin(
+    function: Callable, what: str, paths: list[str], argv: list[str], env: dict
+) -> None:
+    """Run what a command line names, in this folder and with these streams."""
     # mmengine collects garbage for every data set: not among libraries.
     gc.freeze()
-    os.chdir(cwd)
+    sys.stdout, sys.stderr = (open(number, 'w', closefd=False) for number in (1, 2))
     os.environ.clear()
     os.environ.update(env)
     sys.path[:], sys.argv = paths, argv
@@ -130,6 +151,46 @@ def _become(
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
+
+
+def fork_python(*given: Any) -> None:
+    """Start a process as Popen does, but fork Python's from this one.
+
+    They need not import again what this one has. None has any input.
+    """
+    its = dict(zip(SETTINGS, given, strict=True))
+    if its['args'][0] != sys.executable:
+        return EXECUTE(*given)
+    popen: Popen = its['self']
+    popen.pid = os.fork()
+    if popen.pid:
+        popen._child_created = True
+        popen._close_pipe_fds(*(its[name] for name in PIPES))
+        return None
+    try:
+        os._exit(get_context().Process(target=_be_python, args=(its,))._bootstrap())
+    finally:
+        os._exit(1)
+
+
+def _be_python(its: dict[str, Any]) -> None:
+    """Be the process that Popen starts with these settings."""
+    for number, name in enumerate(('c2pwrite', 'errwrite'), start=1):
+        if its[name] != -1:
+            os.dup2(its[name], number)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    if its['start_new_session']:
+        os.setsid()
+    if its['preexec_fn']:
+        its['preexec_fn']()
+    os.chdir(its['cwd'] or '.')
+    argv = [word for word in its['args'][1:] if word != '-u']
+    function = runpy.run_path
+    if argv[0] == '-m':
+        function, argv = runpy.run_module, argv[1:]
+    paths = [str(Path(argv[0]).parent), *sys.path[1:]]
+    _begin(function, argv[0], paths, argv, its['env'] or dict(os.environ))
 
 
 def _run_text(script: str, run_name: str) -> None:

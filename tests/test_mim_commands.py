@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from leaves import FOLDERS
 from mmengine.config import Config
-from processes import environment
+from processes import environment, run_module
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[1]
@@ -61,7 +61,10 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope='module')
 def mim(folder) -> Mim:
-    """Runs ``mim`` in that folder and returns what it prints."""
+    """Runs ``mim`` in that folder and returns what it prints.
+
+    Only where it is asked to, it starts Python, mmdet and itself anew.
+    """
     try:
         package = distribution('mmdet_ifan').locate_file('mmdet_ifan')
         installed = Path(package, '.mim').is_dir()
@@ -71,18 +74,18 @@ def mim(folder) -> Mim:
         pytest.fail('mim needs mmdet_ifan as a wheel: run "make setup".')
     env = environment()
 
-    def run(*arguments: str | Path) -> str:
-        result = subprocess.run(
-            [sys.executable, '-m', 'mim', *map(str, arguments)],
-            cwd=folder,
-            env=env,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        assert result.returncode == 0, result.stdout
-        assert str(ROOT / 'mmdet_ifan') not in result.stdout
-        return result.stdout
+    def run(*arguments: str | Path, anew: bool = False) -> str:
+        if anew:
+            command = [sys.executable, '-m', 'mim', *map(str, arguments)]
+            result = subprocess.run(
+                command, cwd=folder, env=env, capture_output=True, text=True
+            )
+        else:
+            result = run_module('mim', *arguments, cwd=folder, env=env)
+        printed = result.stdout + result.stderr
+        assert result.returncode == 0, printed
+        assert str(ROOT / 'mmdet_ifan') not in printed
+        return printed
 
     return run
 
@@ -106,6 +109,7 @@ def trained(mim, mini_city, folder) -> Path:
         '--seed',
         3,
         *train_options(4),
+        anew=True,
     )
     assert 'Training finished successfully' in output
     return folder / 'work'

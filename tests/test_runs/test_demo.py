@@ -6,6 +6,7 @@ from pathlib import Path
 
 import mmcv
 import pytest
+from processes import fork_python
 
 from mmdet_ifan.mini_city import MiniCity
 from mmdet_ifan.runs import demo
@@ -29,7 +30,8 @@ default_hooks.update(
 
 @pytest.fixture
 def short_configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Configs that take seconds."""
+    """Configs that take seconds, and runs that import nothing again."""
+    monkeypatch.setattr('subprocess.Popen._execute_child', fork_python)
     configs = tmp_path / 'configs'
     configs.mkdir()
     for name in demo.RUNS.values():
