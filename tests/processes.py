@@ -131,7 +131,7 @@ def _become(
     assert 'timm' in sys.modules and 'mmdet_ifan' not in sys.modules
     # A server's would start another server, which would import everything again.
     set_start_method('fork', force=True)
-    Popen._execute_child = fork_python
+    Popen._execute_child = _fork_python
     os.chdir(cwd)
     _begin(function, what, paths, argv, env)
 
@@ -153,7 +153,7 @@ def _begin(
         sys.stderr.flush()
 
 
-def fork_python(*given: Any) -> None:
+def _fork_python(*given: Any) -> None:
     """Start a process as Popen does, but fork Python's from this one.
 
     They need not import again what this one has. None has any input.

@@ -27,6 +27,7 @@ from yapf.yapflib.yapf_api import FormatCode
 
 import mmdet_ifan.patch_mmengine  # noqa: F401  # As every tool does.
 from mmdet_ifan.models import DomainClassifier, DomainFeatures
+from mmdet_ifan.models.backbones.timm_taps import TimmTaps
 
 ROOT = Path(__file__).resolve().parents[1]
 #: Channels of the tiny detector's taps; their strides are 4, 8, 16, 16.
@@ -38,6 +39,19 @@ Size = tuple[int, int]
 # Also for fixtures that outlive a test: what processes are compared in bit for
 # bit, they compute with one thread each.
 torch.set_num_threads(1)
+
+
+def measure_once(measure: Callable[[TimmTaps], tuple]) -> Callable[[TimmTaps], tuple]:
+    """Measure the trunks that are built alike but once."""
+    measured: dict[str, tuple] = {}
+
+    def measure_new(trunk: TimmTaps) -> tuple:
+        kind = repr((trunk.model, trunk.taps, trunk.model_args))
+        if kind not in measured:
+            measured[kind] = measure(trunk)
+        return measured[kind]
+
+    return measure_new
 
 
 @pytest.fixture(scope='session', autouse=True)
@@ -55,6 +69,8 @@ def quick() -> Iterator[None]:
             'yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, True)
         )
         patch.setenv('PYTHONPATH', str(QUICK), prepend=os.pathsep)
+        # Many tests build the same few trunks, and each would run on two images.
+        patch.setattr(TimmTaps, '_measure', measure_once(TimmTaps._measure))
         # torch waits that long, in seconds, for each worker that the garbage
         # collector ends.
         patch.setattr('torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL', 0.1)

@@ -70,7 +70,8 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        write_mini_city(path / 'data/mini_city', MiniCity(train=6, val=1), 1)
+        city = MiniCity(train=6, val=1, height=96, width=160)
+        write_mini_city(path / 'data/mini_city', city, 1)
         prepare_cityscapes(path / 'data/mini_city', Options(workers=1))
 
     def write(
