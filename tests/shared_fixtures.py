@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import gc
 import os
 import signal
 import sys
@@ -39,6 +40,12 @@ Size = tuple[int, int]
 # Also for fixtures that outlive a test: what processes are compared in bit for
 # bit, they compute with one thread each.
 torch.set_num_threads(1)
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector the libraries and the tests, which stay."""
+    gc.collect()
+    gc.freeze()
 
 
 def measure_once(measure: Callable[[TimmTaps], tuple]) -> Callable[[TimmTaps], tuple]:

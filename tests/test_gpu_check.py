@@ -36,6 +36,7 @@ def test_a_step_is_timed(leaf):
     assert acceptance.step(leaf, (64, 96), 'float32')['seconds'] > 0
 
 
+@pytest.mark.slow
 def test_a_teachers_term_gets_its_views(monkeypatch):
     seen = []
     loss = TeacherDistillation.loss

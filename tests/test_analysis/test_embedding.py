@@ -46,6 +46,7 @@ def test_a_distance_grows_with_the_shift(shift, low, high):
     assert low <= distance <= high
 
 
+@pytest.mark.slow
 def test_draws_and_measures_each_detector(tmp_path):
     path = tmp_path / 'new' / 'features.png'
     measures = plot_embedding(
@@ -101,6 +102,7 @@ def cfg_and_checkpoint(tmp_path: Path) -> tuple[Config, str]:
     return cfg, str(checkpoint)
 
 
+@pytest.mark.slow
 def test_features_are_those_of_the_true_boxes(cfg_and_checkpoint):
     cfg, checkpoint = cfg_and_checkpoint
     found = roi_features(cfg, checkpoint, max_per_class=2)

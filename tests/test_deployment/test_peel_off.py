@@ -123,6 +123,7 @@ def test_detections_are_bit_identical_without_the_package(name, tmp_path, write_
             assert torch.equal(value, instances[key])
 
 
+@pytest.mark.slow
 def test_nothing_of_ours_is_left(yapf, tmp_path):
     """mmdet has all that this detector needs."""
     cfg = config_of('ifan_r50-dc5_city2foggy', tmp_path)

@@ -110,6 +110,7 @@ def test_name_that_would_end_opencv(street, single):
         find_images([str(odd if single else street)])
 
 
+@pytest.mark.slow
 def test_writes_what_the_detector_says(street, ride, weights, tmp_path):
     detector = DetInferencer(weights=str(weights), device='cpu', show_progress=False)
     out = tmp_path / 'out'

@@ -272,6 +272,7 @@ def test_weights_without_a_network(cfg, monkeypatch, tmp_path):
     assert found['one step'].ok
 
 
+@pytest.mark.slow
 def test_weights_on_the_disk_are_those_of_the_step(cfg, tmp_path):
     """The run that is tried starts from them, as training does."""
     model = MODELS.build(cfg.model)

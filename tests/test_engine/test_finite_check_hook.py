@@ -189,6 +189,7 @@ def test_skip_leaves_no_trace(make_runner, tmp_path, what):
     assert [path.stem for path in saved(tmp_path)] == ['iter_2_rank_0']
 
 
+@pytest.mark.slow
 def test_skip_has_a_limit(make_runner, tmp_path):
     poison = Poison('neck.classifiers.0', 'loss', range(1, 5))
     runner = make_runner(poison, hook=dict(action='skip', max_skips=2))
@@ -220,6 +221,7 @@ def test_a_finite_step_that_outweighs_detection_stops(make_runner, tmp_path):
     assert record['losses']['image/loss_phi2'] > 20
 
 
+@pytest.mark.slow
 def test_a_diverged_step_can_be_skipped_or_let_through(make_runner, tmp_path):
     large = [Poison('neck.classifiers.1', 'large', range(2, 3)) for _ in range(2)]
     make_runner(large[0], hook=dict(action='skip')).train()
@@ -308,6 +310,7 @@ def test_a_launch_between_accumulated_steps(make_runner):
     assert runner.iter == 5
 
 
+@pytest.mark.slow
 def test_accumulated_steps_are_dropped_together(make_runner, tmp_path):
     poison = Poison('neck.classifiers.0', 'loss', range(2, 3))
     runner = make_runner(

@@ -84,6 +84,7 @@ def load(path: str) -> dict:
     return CheckpointLoader.load_checkpoint(path, map_location='cpu')
 
 
+@pytest.mark.slow
 def test_what_a_training_writes_is_loaded_whole(write):
     path = write()
     safe, stock = load(path), torch.load(path, weights_only=False)

@@ -260,6 +260,7 @@ def test_hidden_objects_become_static():
     }
 
 
+@pytest.mark.slow
 def test_every_category_occurs_often(drawn):
     counts = Counter(
         label

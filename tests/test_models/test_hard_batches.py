@@ -307,6 +307,7 @@ def detector_cfg(tiny_cfg, method: str):
     return tiny_cfg
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('method', METHODS)
 @settings(common, max_examples=12)
 @given(

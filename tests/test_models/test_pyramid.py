@@ -98,6 +98,7 @@ def test_channels_that_are_left_out_are_the_backbones(tiny_cfg):
     assert all(torch.equal(left_out[key], given[key]) for key in given)
 
 
+@pytest.mark.slow
 def test_a_stock_checkpoint_is_a_start_and_the_other_way(detector, stock, make_batch):
     ours, theirs = detector.state_dict(), stock.state_dict()
     assert {name: value.shape for name, value in theirs.items()} == {

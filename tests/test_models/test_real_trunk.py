@@ -115,6 +115,7 @@ def test_twenty_steps_after_the_launch(make_detector, make_batch, normalize):
     assert after < 0.8 * before if normalize else after > 1.2 * before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('normalize', [True, False])
 def test_the_weight_at_the_launch_tells(make_detector, make_batch, normalize):
     detector = make_detector(normalize)
