@@ -1,8 +1,8 @@
 """Small models, batches and files that several test modules share."""
 
+import gc
 import importlib.util
 import json
-import gc
 import os
 import signal
 import sys
