@@ -1506,6 +1506,7 @@ def test_detector_is_as_its_facts_say(name):
     assert found == facts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', DIVERSE)
 def test_taps_are_as_coarse_as_the_paper_has_them(name):
     """And trained but for the stem (conv1 of VGG-16), at full width."""
