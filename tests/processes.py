@@ -178,8 +178,8 @@ def _be_python(its: dict[str, Any]) -> None:
     for number, name in enumerate(('c2pwrite', 'errwrite'), start=1):
         if its[name] != -1:
             os.dup2(its[name], number)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)
+    # A study has a handler of its own.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if its['start_new_session']:
         os.setsid()
     if its['preexec_fn']:
@@ -189,6 +189,7 @@ def _be_python(its: dict[str, Any]) -> None:
     function = runpy.run_path
     if argv[0] == '-m':
         function, argv = runpy.run_module, argv[1:]
+    # The script's folder; for a module, the working folder.
     paths = [str(Path(argv[0]).parent), *sys.path[1:]]
     _begin(function, argv[0], paths, argv, its['env'] or dict(os.environ))
 
