@@ -65,7 +65,7 @@ test test-fast coverage compat: export MALLOC_TRIM_THRESHOLD_ = 1073741824
 test: setup ## Run the tests
 	$(VENV)/python -m pytest
 
-test-fast: setup ## Run the tests that take no more than a few seconds
+test-fast: setup ## Run the tests that take no more than a second or two
 	$(VENV)/python -m pytest -m 'not slow'
 
 coverage: setup ## Run the tests and list the lines that they leave out

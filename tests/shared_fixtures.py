@@ -49,11 +49,12 @@ def pytest_collection_finish() -> None:
 
 
 def measure_once(measure: Callable[[TimmTaps], tuple]) -> Callable[[TimmTaps], tuple]:
-    """Measure the trunks that are built alike but once."""
+    """Measure trunks that are built alike only once."""
     measured: dict[str, tuple] = {}
 
     def measure_new(trunk: TimmTaps) -> tuple:
-        kind = repr((trunk.model, trunk.taps, trunk.model_args))
+        device = next(trunk.parameters()).device
+        kind = repr((trunk.model, trunk.taps, trunk.model_args, device))
         if kind not in measured:
             measured[kind] = measure(trunk)
         return measured[kind]

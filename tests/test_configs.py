@@ -574,11 +574,13 @@ def test_the_pair_changes_the_same_of_every_trunk(name):
             for pair in ('city2foggy', 'sim10k2city')
         )
         return {
-            key: (first.get(key), second.get(key))
+            key: (first.get(key, 'absent'), second.get(key, 'absent'))
             for key in first | second
-            if first.get(key) != second.get(key)
+            if first.get(key, 'absent') != second.get(key, 'absent')
         }
 
+    classes = load(name).train_dataloader.dataset.source.metainfo.classes
+    assert change(name)['roi_head.bbox_head.num_classes'] == (8, len(classes))
     assert change(name) == change('ifan_vgg16_sim10k2city')
 
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from mmengine.config import Config
-from processes import environment, run_module, run_tool
+from processes import environment, run_tool
 
 from mmdet_ifan.analysis.page_tables import with_table
 from mmdet_ifan.utils.named_configs import config_path
@@ -126,12 +126,9 @@ def test_own_pair(own_pair: Path, wheel: Path) -> None:
         if program == 'python':
             tool = arguments.pop(0).removeprefix('tools/')
             result = run_tool(tool, *arguments, cwd=own_pair)
-        elif name == 'train':
-            # Started anew, as by a user.
+        else:
             command = [sys.executable, '-m', 'mim', *arguments]
             result = subprocess.run(command, env=env, capture_output=True, text=True)
-        else:
-            result = run_module('mim', *arguments, cwd=own_pair, env=env)
         said = result.stdout + result.stderr
         assert result.returncode == 0, said
         if program == 'mim':

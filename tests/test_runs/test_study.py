@@ -224,7 +224,7 @@ def test_study_resumes_where_it_stopped(pair):
     # Without its metrics, the run is trained again in another folder.
     del finished['source-only']
     path.write_text(json.dumps(finished))
-    fourth = run_study('source-only.py', *arguments[2:], cwd=pair)
+    fourth = run_study('source-only.py', *arguments[2:], cwd=pair, anew=True)
     assert fourth.returncode == 0, fourth.stderr
     again = json.loads(path.read_text())
     assert again['source-only']['0']['config'] != run['config']
