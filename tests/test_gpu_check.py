@@ -31,6 +31,7 @@ def test_every_method_is_checked_in_both_precisions():
     assert not any('float16' in name for name in acceptance.checks(small=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('leaf', ['ifan_mini-city', 'mtor_mini-city'])
 def test_a_step_is_timed(leaf):
     assert acceptance.step(leaf, (64, 96), 'float32')['seconds'] > 0

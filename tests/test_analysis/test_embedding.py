@@ -117,6 +117,7 @@ def test_features_are_those_of_the_true_boxes(cfg_and_checkpoint):
     assert cfg.test_dataloader.dataset.pipeline[0].type == 'LoadImageFromFile'
 
 
+@pytest.mark.slow
 def test_features_are_copied_from_a_gpu(cfg_and_checkpoint, monkeypatch):
     cpu, numpy, copies = torch.Tensor.cpu, torch.Tensor.numpy, []
 

@@ -289,6 +289,7 @@ def test_weights_on_the_disk_are_those_of_the_step(cfg, tmp_path):
     assert not any(p.any() for p in doctor.model.backbone.parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('score_thr', 'launch', 'warned'),
     [

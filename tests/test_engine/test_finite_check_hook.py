@@ -232,6 +232,7 @@ def test_a_diverged_step_can_be_skipped_or_let_through(make_runner, tmp_path):
     assert len(saved(tmp_path)) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('clip', [None, dict(max_norm=1e-3)])
 def test_the_norm_before_clipping_is_logged(make_runner, clip):
     runner = make_runner(
@@ -364,6 +365,7 @@ def make_amp(runner: Runner, init_scale: float) -> None:
     runner.optim_wrapper = amp
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('fused', [True, False])
 def test_overflow_is_the_loss_scalers(make_runner, tmp_path, fused):
     poison = Poison('neck.classifiers.0', 'gradient', range(1, 3))

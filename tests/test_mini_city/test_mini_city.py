@@ -272,6 +272,7 @@ def test_every_category_occurs_often(drawn):
     assert min(counts.values()) >= 0.06 * sum(counts.values())
 
 
+@pytest.mark.slow
 def test_every_rider_has_a_vehicle(drawn):
     for scene in drawn:
         # Also hidden ones: they are next to each other in the order.

@@ -355,6 +355,7 @@ def test_detector(tiny_cfg, make_sample, method, sizes, num_boxes, sees):
             assert parameter.grad.isfinite().all(), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize('method', METHODS)
 def test_detector_in_mixed_precision(tiny_cfg, make_batch, method, dtype):

@@ -166,5 +166,6 @@ def test_strides_that_lie_are_told(cfg, key, value, place):
         check_fit(MODELS.build(lie.model))
 
 
+@pytest.mark.slow
 def test_an_honest_pyramid_fits(detector):
     check_fit(detector)
