@@ -6,6 +6,7 @@ of finished runs. It joins two files by the candidates' names.
 
 import math
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 
 import numpy as np
 from scipy.stats import kendalltau, pearsonr, spearmanr
@@ -149,7 +150,7 @@ def study_table(
             if not known:
                 row.append('')
                 continue
-            average = sum(known) / len(known)
+            average = fmean(known)
             if len(pools) > SHOWN:
                 worst = max(known) if measure == 'regret' else min(known)
                 row.append(f'{average:.{digits}f} ({worst:.{digits}f})')
