@@ -568,19 +568,19 @@ def test_baseline_builds_and_takes_a_step(name):
 
 @pytest.mark.parametrize('name', OTHERS)
 def test_the_pair_changes_the_same_of_every_trunk(name):
-    def change(name: str) -> dict[str, tuple]:
-        first, second = (
-            flat(load(name.replace('sim10k2city', pair)).model.to_dict())
+    def change(name: str) -> dict[str, list]:
+        models = [
+            load(name.replace('sim10k2city', pair)).model
             for pair in ('city2foggy', 'sim10k2city')
-        )
+        ]
+        settings = [flat(model.to_dict()) for model in models]
         return {
-            key: (first.get(key, 'absent'), second.get(key, 'absent'))
-            for key in first | second
-            if first.get(key, 'absent') != second.get(key, 'absent')
+            key: [values.get(key, 'absent') for values in settings]
+            for key in differences(*models)
         }
 
     classes = load(name).train_dataloader.dataset.source.metainfo.classes
-    assert change(name)['roi_head.bbox_head.num_classes'] == (8, len(classes))
+    assert change(name)['roi_head.bbox_head.num_classes'] == [8, len(classes)]
     assert change(name) == change('ifan_vgg16_sim10k2city')
 
 
