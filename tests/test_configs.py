@@ -75,6 +75,11 @@ MAIN = [
 ]
 
 
+def read_file(path: Path) -> Config:
+    """Read a config, be it a base; those that are trained once."""
+    return read(path.stem) if path.stem in FOLDERS else Config.fromfile(FOLDER / path)
+
+
 def differences(a: Config, b: Config) -> set[str]:
     """Name what differs between two configs, as far as anything reads it."""
     a, b = (flat(cfg.to_dict()) for cfg in (a, b))
@@ -165,7 +170,7 @@ def test_there_are_leaves_of_each_kind():
 
 @pytest.mark.parametrize('path', FILES, ids=str)
 def test_loads(path):
-    cfg = read(path.stem) if path.stem in FOLDERS else Config.fromfile(FOLDER / path)
+    cfg = read_file(path)
     assert len(cfg) > 0
 
 
@@ -191,7 +196,7 @@ def test_hooks_of_ones_own_leave_the_launches(tmp_path, path):
     )
     launch = Config.fromfile(tmp_path / 'own.py').default_hooks.late_launch
     assert launch.type == 'LateLaunchHook'
-    plain = read(path.stem) if path.stem in FOLDERS else Config.fromfile(FOLDER / path)
+    plain = read_file(path)
     assert launch == plain.default_hooks.late_launch
 
 
@@ -570,7 +575,7 @@ def test_baseline_builds_and_takes_a_step(name):
 def test_the_pair_changes_the_same_of_every_trunk(name):
     def change(name: str) -> dict[str, list]:
         models = [
-            load(name.replace('sim10k2city', pair)).model
+            read(name.replace('sim10k2city', pair)).model
             for pair in ('city2foggy', 'sim10k2city')
         ]
         settings = [flat(model.to_dict()) for model in models]
@@ -579,7 +584,7 @@ def test_the_pair_changes_the_same_of_every_trunk(name):
             for key in differences(*models)
         }
 
-    classes = load(name).train_dataloader.dataset.source.metainfo.classes
+    classes = read(name).train_dataloader.dataset.source.metainfo.classes
     assert change(name)['roi_head.bbox_head.num_classes'] == [8, len(classes)]
     assert change(name) == change('ifan_vgg16_sim10k2city')
 
